@@ -1,0 +1,69 @@
+"""The last step: from the networks' outputs, in the square, to the answer, in the image sent."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peopleseg.geometry import Letterbox, clip_boxes
+from peopleseg.masks import (
+    crop_to_box,
+    encode_rle,
+    paste_mask,
+    person_probability,
+    resample,
+    target_probability,
+)
+from peopleseg.people import is_person
+
+_ROWS_AT_ONCE = 512
+
+
+class People(NamedTuple):
+    """The n people of one image, in the order of the rois."""
+
+    boxes: NDArray[np.float32]  # (n, 4) xyxy, pixels of the image sent
+    scores: NDArray[np.float32]  # (n,)
+    masks: NDArray[np.uint8]  # (n, 128, 96) target probability x 255 over the box
+    rles: list[dict[str, Any]]  # COCO compressed RLE at the image's size
+
+
+def people_of(
+    mask_logits: NDArray[np.float32],
+    rois: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    letterbox: Letterbox,
+) -> People:
+    """mask_logits (N, 3, 128, 96), rois (N, 5) in network pixels, scores (N,)."""
+    rois_xyxy = letterbox.boxes_to_image(rois[:, 1:])
+    boxes = clip_boxes(rois_xyxy, letterbox.width, letterbox.height)
+    # A detection that lies in the letterbox's border alone is nobody either.
+    found = is_person(scores) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    rois_xyxy, boxes = rois_xyxy[found], boxes[found]
+    masks = np.empty((len(boxes), *mask_logits.shape[2:]), dtype=np.uint8)
+    for row, mask in enumerate(target_probability(mask_logits[found])):
+        cut = (boxes[row] != rois_xyxy[row]).any()
+        masks[row] = crop_to_box(mask, rois_xyxy[row], boxes[row]) if cut else mask
+    size_hw = letterbox.height, letterbox.width
+    rles = [
+        encode_rle(paste_mask(mask, box, size_hw)) for mask, box in zip(masks, boxes, strict=True)
+    ]
+    return People(boxes, scores[found], masks, rles)
+
+
+def foreground_of(person_logit: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.uint8]:
+    """(640, 640) logits to (height, width) person probability x 255 in the image sent."""
+    content = person_logit[letterbox.content_slices()]
+    columns = _content_positions(letterbox.width, letterbox.scale, content.shape[1])
+    rows = _content_positions(letterbox.height, letterbox.scale, content.shape[0])
+    foreground = np.empty((letterbox.height, letterbox.width), dtype=np.uint8)
+    for top in range(0, len(rows), _ROWS_AT_ONCE):  # the float maps of a large image stay small
+        block = slice(top, top + _ROWS_AT_ONCE)
+        foreground[block] = person_probability(resample(content, rows[block], columns))
+    return foreground
+
+
+def _content_positions(length: int, scale: float, cells: int) -> NDArray[np.float32]:
+    """Where the centres of the image's pixels lie in the letterboxed content, in its pixels."""
+    positions = (np.arange(length) + 0.5) * scale - 0.5
+    return np.clip(positions, 0, cells - 1).astype(np.float32)

@@ -1,0 +1,74 @@
+"""Decode the pictures that people send and prepare them for the networks."""
+
+import io
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from peopleseg.contract import MAX_IMAGE_PIXELS
+from peopleseg.errors import InvalidInput
+from peopleseg.geometry import Letterbox
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+_SEND = "send one JPEG, PNG, WebP or BMP file"
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """An encoded picture to (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
+
+    Greyscale, alpha (dropped), CMYK and 16 bits a channel become 8-bit RGB. Raises InvalidInput for
+    anything else than one whole JPEG, PNG, WebP or BMP of at most MAX_IMAGE_PIXELS; the limit is
+    checked in the header, before the picture is decoded.
+    """
+    if not data:
+        raise InvalidInput(f"image has 0 bytes; {_SEND}")
+    name, (width, height) = _header(data)
+    if width * height > MAX_IMAGE_PIXELS:
+        raise InvalidInput(
+            f"image has {width} x {height} = {width * height} pixels, more than the limit of "
+            f"{MAX_IMAGE_PIXELS}; send a smaller picture"
+        )
+    whole = _is_whole(data, name)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    if decoded is None:
+        raise InvalidInput(
+            f"image is a damaged or truncated {name} file of {len(data)} bytes; send the whole file"
+        )
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def prepare(image: bytes) -> tuple[NDArray[np.uint8], Letterbox]:
+    """An encoded picture to pixels (1, 3, 640, 640) and where it lies in them."""
+    image_rgb = decode_image(image)
+    letterbox = Letterbox.fit(width=image_rgb.shape[1], height=image_rgb.shape[0])
+    return letterbox.apply(image_rgb).transpose(2, 0, 1)[np.newaxis], letterbox
+
+
+def _header(data: bytes) -> tuple[str, tuple[int, int]]:
+    """Format and (width, height), without decoding."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return str(image.format), image.size
+    except UnidentifiedImageError:
+        raise InvalidInput(
+            f"image of {len(data)} bytes, starting with {data[:8]!r}, is not a picture; {_SEND}"
+        ) from None
+    except Exception as error:  # a header that is broken further in: Pillow has no common error
+        raise InvalidInput(f"image has a broken header ({error}); {_SEND}") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_whole(data: bytes, name: str) -> bool:
+    """Whether the file goes on to its end mark; OpenCV fills what is missing with grey."""
+    if name == "JPEG":  # end of image after the last start of scan
+        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    if name == "PNG":
+        return b"IEND" in data[-64:] or b"IEND" in data
+    if name == "WEBP":  # RIFF: the length of what follows the first 8 bytes
+        return len(data) >= int.from_bytes(data[4:8], "little") + 8
+    return len(data) >= int.from_bytes(data[2:6], "little")  # BMP: the file's length

@@ -1,0 +1,100 @@
+"""From a detector's predictions, or a caller's boxes, to rois."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from peopleseg.contract import MAX_PEOPLE, NO_PERSON_SCORE
+from peopleseg.errors import InvalidInput
+from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
+
+MIN_SCORE = 0.1  # of a person, [0, 1]
+MAX_IOU = 0.6  # of two people's boxes; above it the one with the lower score is dropped
+SMALLEST_SIDE_PX = 1.0  # of a box within the image or the square
+
+
+class Rois(NamedTuple):
+    """Regions of one image: rois (N, 5) float32 batch index, x1, y1, x2, y2 in network pixels."""
+
+    rois: NDArray[np.float32]
+    scores: NDArray[np.float32]  # (N,)
+
+    @classmethod
+    def of(cls, boxes_xyxy: NDArray[np.floating], scores: NDArray[np.floating]) -> "Rois":
+        """From (N, 4) boxes in network pixels.
+
+        Nobody becomes one dummy roi, because the batching head cannot run on none; `is_person` tells
+        it apart afterwards.
+        """
+        if len(boxes_xyxy) == 0:
+            boxes_xyxy = np.array([[0, 0, INPUT_SIZE, INPUT_SIZE]], dtype=np.float32)
+            scores = np.array([NO_PERSON_SCORE], dtype=np.float32)
+        batch_index = np.zeros((len(boxes_xyxy), 1), dtype=np.float32)
+        rois = np.concatenate((batch_index, boxes_xyxy), axis=1)
+        return cls(rois.astype(np.float32), np.asarray(scores, dtype=np.float32))
+
+
+def is_person(scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(N,) False for the dummy roi that stands for nobody."""
+    return scores != NO_PERSON_SCORE
+
+
+def select_people(
+    predictions: NDArray[np.floating],
+    *,
+    min_score: float = MIN_SCORE,
+    max_iou: float = MAX_IOU,
+    max_people: int = MAX_PEOPLE,
+) -> Rois:
+    """The people among the anchors of one image, best score first, after non-maximum suppression.
+
+    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1].
+    """
+    candidates = predictions[:, predictions[4] >= min_score]
+    centres, sizes, scores = candidates[:2].T, candidates[2:4].T, candidates[4]
+    boxes = clip_boxes(
+        np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1), INPUT_SIZE, INPUT_SIZE
+    )
+    large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= SMALLEST_SIDE_PX
+    boxes, scores = boxes[large], scores[large]
+    boxes_xywh = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+    kept = cv2.dnn.NMSBoxes(boxes_xywh.tolist(), scores.tolist(), min_score, max_iou)
+    best = np.asarray(kept, dtype=np.int64).reshape(-1)[:max_people]
+    return Rois.of(boxes[best], scores[best])
+
+
+def boxes_to_rois(boxes_xyxy: NDArray[np.float32], letterbox: Letterbox) -> Rois:
+    """A caller's boxes in image pixels, cut to the image, as rois in the same order, scores 1.
+
+    Raises InvalidInput for more than MAX_PEOPLE boxes and for a box that is not finite, reversed,
+    empty or outside the image.
+    """
+    if len(boxes_xyxy) > MAX_PEOPLE:
+        raise InvalidInput(
+            f"boxes has {len(boxes_xyxy)} rows, more than the limit of {MAX_PEOPLE}; "
+            "split them over several requests"
+        )
+    clipped = clip_boxes(boxes_xyxy, letterbox.width, letterbox.height)
+    for row, (box, inside) in enumerate(zip(boxes_xyxy, clipped, strict=True)):
+        fault = _fault(box, inside)
+        if fault:
+            raise InvalidInput(
+                f"boxes[{row}] = {np.round(box, 2).tolist()} {fault}; expected x1 < x2, y1 < y2 in "
+                f"pixels of the {letterbox.width} x {letterbox.height} image"
+            )
+    return Rois.of(letterbox.boxes_to_network(clipped), np.ones(len(clipped), dtype=np.float32))
+
+
+def _fault(box: NDArray[np.float32], inside: NDArray[np.float32]) -> str | None:
+    x1, y1, x2, y2 = box
+    if not np.isfinite(box).all():
+        return "is not finite"
+    if x2 < x1 or y2 < y1:
+        return "is reversed"
+    if x1 == x2 or y1 == y2:
+        return "is empty"
+    if inside[0] >= inside[2] or inside[1] >= inside[3]:
+        return "lies outside the image"
+    return None

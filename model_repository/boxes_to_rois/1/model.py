@@ -1,0 +1,14 @@
+"""Check the caller's boxes and move them into the letterboxed square."""
+
+import numpy as np
+
+from peopleseg.geometry import Letterbox
+from peopleseg.people import boxes_to_rois
+from peopleseg.python_step import Arrays, PythonStep
+
+
+class TritonPythonModel(PythonStep):
+    name = "boxes_to_rois"
+
+    def compute(self, boxes: np.ndarray, letterbox: np.ndarray) -> Arrays:
+        return boxes_to_rois(boxes, Letterbox.from_array(letterbox))._asdict()

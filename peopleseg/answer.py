@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.geometry import Letterbox, clip_boxes
+from peopleseg.geometry import Letterbox
 from peopleseg.masks import (
-    crop_to_box,
     encode_rle,
     paste_mask,
     person_probability,
@@ -35,15 +34,9 @@ def people_of(
     letterbox: Letterbox,
 ) -> People:
     """mask_logits (N, 3, 128, 96), rois (N, 5) in network pixels, scores (N,)."""
-    rois_xyxy = letterbox.boxes_to_image(rois[:, 1:])
-    boxes = clip_boxes(rois_xyxy, letterbox.width, letterbox.height)
-    # A detection that lies in the letterbox's border alone is nobody either.
-    found = is_person(scores) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    rois_xyxy, boxes = rois_xyxy[found], boxes[found]
-    masks = np.empty((len(boxes), *mask_logits.shape[2:]), dtype=np.uint8)
-    for row, mask in enumerate(target_probability(mask_logits[found])):
-        cut = (boxes[row] != rois_xyxy[row]).any()
-        masks[row] = crop_to_box(mask, rois_xyxy[row], boxes[row]) if cut else mask
+    found = is_person(scores)
+    boxes = letterbox.boxes_to_image(rois[found, 1:])
+    masks = target_probability(mask_logits[found])
     size_hw = letterbox.height, letterbox.width
     rles = [
         encode_rle(paste_mask(mask, box, size_hw)) for mask, box in zip(masks, boxes, strict=True)

@@ -45,7 +45,9 @@ IMAGE = Tensor("image", "BYTES", (1,))  # one JPEG, PNG, WebP or BMP file
 PIXELS = Tensor("pixels", "UINT8", (3, INPUT_SIZE, INPUT_SIZE))  # RGB, letterboxed
 LETTERBOX = Tensor("letterbox", "FP32", (5,))  # scale, pad_left, pad_top, width, height
 FEATURES = Tensor(
-    "features", "FP16", (FEATURE_CHANNELS, INPUT_SIZE // FEATURE_STRIDE, INPUT_SIZE // FEATURE_STRIDE)
+    "features",
+    "FP16",
+    (FEATURE_CHANNELS, INPUT_SIZE // FEATURE_STRIDE, INPUT_SIZE // FEATURE_STRIDE),
 )
 PREDICTIONS = Tensor("predictions", "FP32", (5, ANCHORS))  # cx, cy, w, h in network pixels; score
 PERSON_LOGIT = Tensor("person_logit", "FP32", (1, INPUT_SIZE, INPUT_SIZE))  # > 0 is person
@@ -82,7 +84,7 @@ STEPS = {
         Model("preprocess", (IMAGE,), (PIXELS, LETTERBOX), MAX_IMAGES),
         Model("yolov9", (PIXELS,), (FEATURES, PREDICTIONS), MAX_IMAGES),
         Model("people_unet", (PIXELS,), (PERSON_LOGIT,), MAX_IMAGES),
-        Model("select_people", (_one(PREDICTIONS),), (ROIS, SCORES)),
+        Model("select_people", (_one(PREDICTIONS), _one(LETTERBOX)), (ROIS, SCORES)),
         Model("boxes_to_rois", (BOXES, _one(LETTERBOX)), (ROIS, SCORES)),
         Model(
             "roi_align",

@@ -26,7 +26,7 @@ class Letterbox:
 
     @classmethod
     def fit(cls, width: int, height: int, size: int = INPUT_SIZE) -> "Letterbox":
-        """The largest centred placement of a width x height image (pixels) in a size x size square."""
+        """The largest centred placement of an image, in pixels, in a square of `size` a side."""
         # float32, because that is how the scale travels between the steps.
         scale = float(np.float32(size / max(width, height)))
         resized_width, resized_height = _resized_wh(width, height, scale)
@@ -54,7 +54,9 @@ class Letterbox:
         square = np.full((size, size, 3), PAD_VALUE, dtype=np.uint8)
         resized = resize(image_rgb, self.scale)
         height, width = resized.shape[:2]
-        square[self.pad_top : self.pad_top + height, self.pad_left : self.pad_left + width] = resized
+        square[self.pad_top : self.pad_top + height, self.pad_left : self.pad_left + width] = (
+            resized
+        )
         return square
 
     def boxes_to_network(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -64,6 +66,13 @@ class Letterbox:
     def boxes_to_image(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, 4) xyxy in network pixels to image pixels, not clipped to the image."""
         return ((boxes_xyxy - self._pads()) / self.scale).astype(np.float32)
+
+    def clip_to_content(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(N, 4) xyxy in network pixels, cut to the part of the square that the image covers."""
+        corners = np.array([[0, 0, self.width, self.height]], dtype=np.float32)
+        left, top, right, bottom = self.boxes_to_network(corners)[0]
+        low, high = np.array([left, top] * 2), np.array([right, bottom] * 2)
+        return np.clip(boxes_xyxy, low, high).astype(np.float32)
 
     def content_slices(self, size: int = INPUT_SIZE) -> tuple[slice, slice]:
         """Rows and columns of the square that the image covers."""

@@ -52,7 +52,8 @@ def _header(data: bytes) -> tuple[str, tuple[int, int]]:
     Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return str(image.format), image.size
+            # MPO: a JPEG with further pictures behind it, as phones write them.
+            return "JPEG" if image.format == "MPO" else str(image.format), image.size
     except UnidentifiedImageError:
         raise InvalidInput(
             f"image of {len(data)} bytes, starting with {data[:8]!r}, is not a picture; {_SEND}"
@@ -68,7 +69,7 @@ def _is_whole(data: bytes, name: str) -> bool:
     if name == "JPEG":  # end of image after the last start of scan
         return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
     if name == "PNG":
-        return b"IEND" in data[-64:] or b"IEND" in data
+        return b"IEND" in data
     if name == "WEBP":  # RIFF: the length of what follows the first 8 bytes
         return len(data) >= int.from_bytes(data[4:8], "little") + 8
     return len(data) >= int.from_bytes(data[2:6], "little")  # BMP: the file's length

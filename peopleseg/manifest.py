@@ -45,7 +45,9 @@ class Manifest:
         try:
             return cls(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
-            raise ArtifactError(f"{path} is not a manifest ({error}); export the model again") from error
+            raise ArtifactError(
+                f"{path} is not a manifest ({error}); export the model again"
+            ) from error
 
     def verify(self, folder: Path) -> None:
         """Raises ArtifactError unless the artifact in `folder` is the one described here."""
@@ -55,7 +57,8 @@ class Manifest:
         found = sha256(path)
         if found != self.sha256:
             raise ArtifactError(
-                f"{path} has sha256 {found}, its manifest says {self.sha256}; export the model again"
+                f"{path} has sha256 {found}, its manifest says {self.sha256}; "
+                "export the model again"
             )
 
 

@@ -11,10 +11,11 @@ THRESHOLD = 127.5  # of a probability x 255; above it is person
 
 
 def target_probability(mask_logits: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(N, 3, h, w) logits of background, target, non-target to (N, h, w) target probability x 255."""
+    """(N, 3, h, w) logits of background, target, non-target to (N, h, w) target x 255."""
     shifted = mask_logits - mask_logits.max(axis=1, keepdims=True)
     weights = np.exp(shifted)
-    return np.rint(255 * weights[:, 1] / weights.sum(axis=1)).astype(np.uint8)
+    target = 255 * weights[:, 1] / weights.sum(axis=1)
+    return np.rint(target).astype(np.uint8)  # type: ignore[no-any-return]
 
 
 def person_probability(person_logit: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -46,7 +47,7 @@ def paste_mask(
 
 
 def encode_rle(mask: NDArray[np.uint8]) -> dict[str, Any]:
-    """(height, width) of 0 and 1 to COCO compressed RLE: {"size": [height, width], "counts": str}."""
+    """(height, width) of 0 and 1 to COCO compressed RLE: size [height, width] and counts."""
     rle = coco_mask.encode(np.asfortranarray(mask))
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
@@ -61,22 +62,11 @@ def decode_rle(rle: dict[str, Any] | bytes | str) -> NDArray[np.uint8]:
 def grid_mask(
     mask: NDArray[np.uint8], box_xyxy: NDArray[np.floating], size_hw: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    """An image mask read at the centres of a grid's cells over a box: (height, width) to size_hw."""
+    """An image mask (height, width) read at the centres of a grid's cells over a box: size_hw."""
     x1, y1, x2, y2 = (float(v) for v in box_xyxy)
     rows = _cell_pixels(y1, y2, size_hw[0], mask.shape[0])
     columns = _cell_pixels(x1, x2, size_hw[1], mask.shape[1])
     return mask[np.ix_(rows, columns)] > 0
-
-
-def crop_to_box(
-    mask: NDArray[np.uint8], box_xyxy: NDArray[np.floating], part_xyxy: NDArray[np.floating]
-) -> NDArray[np.uint8]:
-    """A mask over a box as a mask, on a grid of the same size, over a part of that box."""
-    rows, columns = (
-        _cells_at(_cell_centres(part_xyxy[i], part_xyxy[i + 2], cells), box_xyxy[i], box_xyxy[i + 2], cells)
-        for i, cells in ((1, mask.shape[0]), (0, mask.shape[1]))
-    )
-    return np.rint(resample(mask, rows, columns)).astype(np.uint8)
 
 
 def resample(
@@ -89,7 +79,7 @@ def resample(
 def _cells_at(
     positions: NDArray[np.floating], low: float, high: float, cells: int
 ) -> NDArray[np.float32]:
-    """Where image positions lie on a grid over [low, high], in cells, clamped to its outer cells."""
+    """Where image positions lie on a grid over [low, high], in cells, clamped to the grid."""
     return np.clip((positions - low) / (high - low) * cells - 0.5, 0, cells - 1).astype(np.float32)
 
 

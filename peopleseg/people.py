@@ -12,6 +12,7 @@ from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
 
 MIN_SCORE = 0.1  # of a person, [0, 1]
 MAX_IOU = 0.6  # of two people's boxes; above it the one with the lower score is dropped
+LARGEST_COORDINATE_PX = 1e6  # of a caller's box; float32 overflows in RoIAlign near its own limit
 SMALLEST_SIDE_PX = 1.0  # of a box within the image or the square
 
 
@@ -25,8 +26,8 @@ class Rois(NamedTuple):
     def of(cls, boxes_xyxy: NDArray[np.floating], scores: NDArray[np.floating]) -> "Rois":
         """From (N, 4) boxes in network pixels.
 
-        Nobody becomes one dummy roi, because the batching head cannot run on none; `is_person` tells
-        it apart afterwards.
+        Nobody becomes one dummy roi, because the batching head cannot run on none; `is_person`
+        tells it apart afterwards.
         """
         if len(boxes_xyxy) == 0:
             boxes_xyxy = np.array([[0, 0, INPUT_SIZE, INPUT_SIZE]], dtype=np.float32)
@@ -38,11 +39,12 @@ class Rois(NamedTuple):
 
 def is_person(scores: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(N,) False for the dummy roi that stands for nobody."""
-    return scores != NO_PERSON_SCORE
+    return scores != NO_PERSON_SCORE  # type: ignore[no-any-return]
 
 
 def select_people(
     predictions: NDArray[np.floating],
+    letterbox: Letterbox,
     *,
     min_score: float = MIN_SCORE,
     max_iou: float = MAX_IOU,
@@ -50,12 +52,13 @@ def select_people(
 ) -> Rois:
     """The people among the anchors of one image, best score first, after non-maximum suppression.
 
-    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1].
+    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1]. The rois are cut
+    to the image; one that lies in the letterbox's border alone is nobody.
     """
     candidates = predictions[:, predictions[4] >= min_score]
     centres, sizes, scores = candidates[:2].T, candidates[2:4].T, candidates[4]
-    boxes = clip_boxes(
-        np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1), INPUT_SIZE, INPUT_SIZE
+    boxes = letterbox.clip_to_content(
+        np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1)
     )
     large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= SMALLEST_SIDE_PX
     boxes, scores = boxes[large], scores[large]
@@ -66,10 +69,12 @@ def select_people(
 
 
 def boxes_to_rois(boxes_xyxy: NDArray[np.float32], letterbox: Letterbox) -> Rois:
-    """A caller's boxes in image pixels, cut to the image, as rois in the same order, scores 1.
+    """A caller's boxes in image pixels as rois in the same order, with score 1.
+
+    A box may reach over the image's edge: its mask lies over the box as it was sent.
 
     Raises InvalidInput for more than MAX_PEOPLE boxes and for a box that is not finite, reversed,
-    empty or outside the image.
+    empty or wholly outside the image.
     """
     if len(boxes_xyxy) > MAX_PEOPLE:
         raise InvalidInput(
@@ -80,17 +85,21 @@ def boxes_to_rois(boxes_xyxy: NDArray[np.float32], letterbox: Letterbox) -> Rois
     for row, (box, inside) in enumerate(zip(boxes_xyxy, clipped, strict=True)):
         fault = _fault(box, inside)
         if fault:
+            sent = [round(float(v), 2) for v in box]
             raise InvalidInput(
-                f"boxes[{row}] = {np.round(box, 2).tolist()} {fault}; expected x1 < x2, y1 < y2 in "
+                f"boxes[{row}] = {sent} {fault}; expected x1 < x2, y1 < y2 in "
                 f"pixels of the {letterbox.width} x {letterbox.height} image"
             )
-    return Rois.of(letterbox.boxes_to_network(clipped), np.ones(len(clipped), dtype=np.float32))
+    scores = np.ones(len(boxes_xyxy), dtype=np.float32)
+    return Rois.of(letterbox.boxes_to_network(boxes_xyxy), scores)
 
 
 def _fault(box: NDArray[np.float32], inside: NDArray[np.float32]) -> str | None:
     x1, y1, x2, y2 = box
     if not np.isfinite(box).all():
         return "is not finite"
+    if np.abs(box).max() > LARGEST_COORDINATE_PX:
+        return f"has a coordinate beyond {LARGEST_COORDINATE_PX:g}"
     if x2 < x1 or y2 < y1:
         return "is reversed"
     if x1 == x2 or y1 == y2:

@@ -58,7 +58,7 @@ class Pipeline:
         """Every person of an encoded picture, as `person_segmentation` answers."""
         pixels, letterbox = prepare(image)
         detected = self.yolov9(pixels=pixels)
-        found = select_people(detected["predictions"][0])
+        found = select_people(detected["predictions"][0], letterbox)
         return self._people(pixels, detected["features"], found, letterbox)
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:

@@ -1,7 +1,7 @@
 """What every Python step of the model repository does, so that a step is only its own function.
 
-A step's `model.py` names the step and computes; this class reads the request by the tensor contract,
-answers it, and turns a failure into the error of that one request.
+A step's `model.py` names the step and computes; this class reads the request by the tensor
+contract, answers it, and turns a failure into the error of that one request.
 """
 
 import json
@@ -33,7 +33,7 @@ class PythonStep:
         """Prepare the step once; `parameters` are those of its config.pbtxt."""
 
     def compute(self, **inputs: NDArray[Any]) -> Arrays:
-        """Input tensors by name to output tensors by name. Raises InvalidInput for a bad request."""
+        """Input tensors by name to output tensors by name. InvalidInput for a bad request."""
         raise NotImplementedError
 
     def execute(self, requests: list[Any]) -> list[Any]:

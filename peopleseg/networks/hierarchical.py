@@ -47,8 +47,8 @@ class HeadOutput(NamedTuple):
 class PersonMaskHead(nn.Module):
     """RGB extractor, combiner and hierarchical head: what is served as `hierarchical_head`.
 
-    `feature_channels` > 0 gives the fused form, which also reads roi-aligned YOLOv9 features of that
-    many channels (any size: they are resized to the roi).
+    `feature_channels` > 0 gives the fused form, which also reads roi-aligned YOLOv9 features of
+    that many channels (any size: they are resized to the roi).
     """
 
     def __init__(self, variant: str = "b0", feature_channels: int = 0) -> None:
@@ -183,9 +183,7 @@ class EnhancedUNet(nn.Module):
             x = encoder(F.max_pool2d(x, 2) if level else x)
             skips.append(x)
         x = self.bottleneck(x) * self.bottleneck_conv(x)
-        for skip, upconv, decoder in zip(
-            skips[-2::-1], self.upconvs, self.decoders, strict=True
-        ):
+        for skip, upconv, decoder in zip(skips[-2::-1], self.upconvs, self.decoders, strict=True):
             x = decoder(torch.cat((_resized(upconv(x), skip.shape[2:]), skip), dim=1))
         return self.final(x)
 
@@ -271,8 +269,8 @@ class HierarchicalHead(nn.Module):
 def combine(person_logits: Tensor, target_logits: Tensor) -> Tensor:
     """Logits of background, target and non-target, from those of the two branches.
 
-    The person logit is raised for target and non-target by that branch's logit times the probability
-    of person. [N, 2, H, W] twice to [N, 3, H, W].
+    The person logit is raised for target and non-target by that branch's logit times the
+    probability of person. [N, 2, H, W] twice to [N, 3, H, W].
     """
     background, person = person_logits.split(1, dim=1)
     person_probability = person_logits.softmax(dim=1)[:, 1:]

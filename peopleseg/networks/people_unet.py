@@ -1,7 +1,7 @@
 """The people-segmentation UNet: one logit a pixel, above 0 is person.
 
-A `segmentation_models_pytorch` UNet (Ronneberger et al. 2015) on an EfficientNet encoder (Tan and Le
-2019), as in the people-segmentation checkpoints of ternaus and PINTO0309.
+A `segmentation_models_pytorch` UNet (Ronneberger et al. 2015) on an EfficientNet encoder (Tan and
+Le 2019), as in the people-segmentation checkpoints of ternaus and PINTO0309.
 """
 
 import torch
@@ -60,6 +60,9 @@ class PeopleUNet(nn.Module):
 
 class Normalise(nn.Module):
     """RGB in [0, 1] to zero mean and unit deviation by the ImageNet statistics."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """RoIAlign in torch, for training: equal to `peopleseg.roi_align`, which serves.
 
-torchvision's operator would do, but is missing where torchvision's library does not fit torch's build
-(see `torchvision_ops`); this one runs on every device.
+torchvision's operator would do, but is missing where torchvision's library does not fit torch's
+build (see `torchvision_ops`); this one runs on every device.
 """
 
 import torch
@@ -29,7 +29,8 @@ def roi_align(
     grid_x = (2 * x + 1) / width - 1
     rows, columns = y.shape[1], x.shape[1]
     grid = torch.stack(
-        (grid_x[:, None, :].expand(-1, rows, -1), grid_y[:, :, None].expand(-1, -1, columns)), dim=-1
+        (grid_x[:, None, :].expand(-1, rows, -1), grid_y[:, :, None].expand(-1, -1, columns)),
+        dim=-1,
     )
     aligned = [
         _sample(maps[image : image + 1], grid[rois[:, 0] == image])
@@ -52,7 +53,7 @@ def _sample(image_map: Tensor, grids: Tensor) -> Tensor:
 
 
 def _sample_positions(low: Tensor, high: Tensor, bins: int) -> Tensor:
-    """[N] edges to [N, SAMPLES * bins] sample positions, in cells whose centres are whole numbers."""
+    """[N] edges to [N, SAMPLES * bins] positions, in cells whose centres are whole numbers."""
     samples = bins * SAMPLES
     steps = (torch.arange(samples, device=low.device, dtype=low.dtype) + 0.5) / samples
     return low[:, None] + steps * (high - low)[:, None] - 0.5

@@ -1,8 +1,8 @@
 """Let torchvision be imported beside a torch whose build its compiled operators do not fit.
 
-torchvision's package index carries no CPU-only wheel; with the CPU wheel of torch its C++ library
-cannot be loaded, and `import torchvision` then stops at two operators that it describes but does not
-find. timm, and so the UNet's encoder, imports torchvision though it calls none of them.
+torchvision has no CPU-only wheel beside torch's; with that one its C++ library cannot be loaded,
+and `import torchvision` then stops at two operators that it describes but does not find. timm, and
+so the UNet's encoder, imports torchvision though it calls none of them.
 """
 
 import torch

@@ -207,7 +207,7 @@ def _gelan(widths: GelanWidths) -> tuple[list[Layer], int, list[int]]:
 
 
 def _gelan_e() -> tuple[list[Layer], int, list[int]]:
-    """Layers 0-41 of yolov9-e: two backbones joined by CBLinear and CBFuse; the features are layer 34."""
+    """Layers 0-41 of yolov9-e, two backbones joined by CBFuse; the features are layer 34."""
     stage: dict[str, Callable[[int], ELAN]] = {
         "p2": lambda channels: ELAN(channels, 256, 128, 64, 2),
         "p3": lambda channels: ELAN(channels, 512, 256, 128, 2),

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 class Conv(nn.Module):
-    """Convolution without bias, BatchNorm, SiLU (or no activation). Halves the size with stride 2."""
+    """Convolution without bias, BatchNorm, SiLU (or no activation)."""
 
     def __init__(
         self,
@@ -59,8 +59,9 @@ class RepConv(nn.Module):
 
 
 def _folded(block: Conv) -> tuple[Tensor, Tensor]:
-    scale = block.bn.weight / torch.sqrt(block.bn.running_var + block.bn.eps)  # type: ignore[operator]
-    bias = block.bn.bias - block.bn.running_mean * scale  # type: ignore[operator]
+    assert block.bn.running_var is not None and block.bn.running_mean is not None
+    scale = block.bn.weight / torch.sqrt(block.bn.running_var + block.bn.eps)
+    bias = block.bn.bias - block.bn.running_mean * scale
     return (block.conv.weight * scale.reshape(-1, 1, 1, 1)).detach(), bias.detach()
 
 
@@ -259,14 +260,14 @@ class Detect(nn.Module):
 def class_branch_width(first_channels: int, classes: int) -> int:
     """Channels of the class branch, as in the published checkpoints.
 
-    The paper's 2.0 M parameters for YOLOv9-t need min(classes, 100) here; the published code, and so
-    every count tested here, has min(2 * classes, 128).
+    The paper's 2.0 M parameters for YOLOv9-t need min(classes, 100) here; the published code, and
+    so every count tested here, has min(2 * classes, 128).
     """
     return max(first_channels, min(classes * 2, 128))
 
 
 def anchor_points(maps: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Cell centres [anchors, 2] (x, y) in cells and the stride [anchors] of each, level by level."""
+    """Cell centres [anchors, 2] (x, y) in cells and strides [anchors], level by level."""
     centres, sizes = [], []
     for level, stride in zip(maps, strides, strict=True):
         height, width = level.shape[2:]

@@ -1,0 +1,77 @@
+# Every command of the project; `make` alone lists them. Each one sets up what it needs first.
+
+VENV ?= .venv
+IMAGES ?=
+OUT ?= out
+HOST ?= 127.0.0.1
+HTTP_PORT ?= 8000
+GRPC_PORT ?= 8001
+METRICS_PORT ?= 8002
+DATA ?= ../shared/data/people
+TESTS ?= tests
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help
+help: ## list the commands and their variables
+	@echo 'Commands:'
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@echo
+	@echo 'Variables, with their values now:'
+	@echo '  IMAGES=$(IMAGES)   pictures and folders for demo; none: example pictures'
+	@echo '  OUT=$(OUT)   folder for the results of demo'
+	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
+	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate'
+	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
+	@echo '  VENV=$(VENV)   folder of the virtual environment'
+	@echo '  PYTHON=$(PYTHON)   Python 3.10 to 3.12 to make it with; none: the first suitable one'
+
+.PHONY: demo
+demo: $(VENV)/.serve ## mask the people in IMAGES, into OUT, by a server that runs meanwhile
+	@$(BIN)/python -m clients.demo segment $(IMAGES) --out "$(OUT)"
+
+.PHONY: serve
+serve: $(VENV)/.serve ## keep the server up until Ctrl-C
+	@exec $(BIN)/peopleseg serve --host $(HOST) --http-port $(HTTP_PORT) \
+		--grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
+
+.PHONY: evaluate
+evaluate: $(VENV)/.serve ## measure the accuracy on DATA through a server
+	@$(BIN)/python -m clients.demo evaluate --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
+
+.PHONY: test
+test: $(VENV)/.test ## run all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+.PHONY: lint
+lint: $(VENV)/.test ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.test ## put the code into the form that lint wants
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## remove the environment, the caches and the demo's results
+	rm -rf "$(VENV)" "$(OUT)" build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. A stamp is older than what it depends on when the pins have changed.
+
+$(BIN)/python:
+	@sh requirements/make_venv.sh "$(VENV)" $(PYTHON)
+
+$(VENV)/.serve: requirements/steps.txt requirements/serve.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --no-deps -r requirements/serve.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/torch.txt requirements/test.txt $(VENV)/.serve
+	$(PIP) install --quiet -r requirements/torch.txt -c requirements/serve.txt -c requirements/test.txt
+	$(PIP) install --quiet --no-deps -r requirements/test.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""The embedded Triton server and what it needs to serve the models without a container."""

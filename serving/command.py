@@ -1,0 +1,153 @@
+"""The `serve` subcommand: Triton on this machine, until a signal ends it.
+
+`peopleseg serve` loads the project's ensembles, prints one line when they answer, and stays.
+"""
+
+import argparse
+import ipaddress
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from peopleseg.contract import ENSEMBLES
+from serving import triton_log
+from serving.embedded import EmbeddedServer, describe_status
+from serving.errors import ServerStartError
+from serving.triton_wheel import PROJECT_ROOT
+
+READY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--http-port", type=int, default=8000, help="(%(default)s)")
+    parser.add_argument("--grpc-port", type=int, default=8001, help="(%(default)s)")
+    parser.add_argument("--metrics-port", type=int, default=8002, help="(%(default)s)")
+    parser.add_argument(
+        "--model-repository",
+        type=Path,
+        default=PROJECT_ROOT / "model_repository",
+        help="(%(default)s)",
+    )
+    parser.add_argument(
+        "--model-config-name",
+        metavar="NAME",
+        help="use each model's configs/NAME.pbtxt where it has one, e.g. cuda",
+    )
+    parser.add_argument(
+        "--load-model",
+        metavar="MODEL",
+        action="append",
+        help=f"load this model and its steps; may be repeated ({', '.join(ENSEMBLES)})",
+    )
+    parser.add_argument(
+        "--log-file",
+        type=Path,
+        help="Triton's log, begun anew at each start "
+        "(peopleseg/triton-HTTP_PORT.log under $XDG_STATE_HOME or ~/.local/state)",
+    )
+    parser.add_argument(
+        "--ready-timeout-s",
+        type=float,
+        default=READY_TIMEOUT_S,
+        help="give up if the models are not ready after this many seconds (%(default)g)",
+    )
+    parser.add_argument(
+        "--triton-argument",
+        metavar="FLAG",
+        action="append",
+        default=[],
+        help="passed to tritonserver as it is, e.g. --triton-argument=--log-verbose=1; "
+        "may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM (exit code 0) or until Triton ends on its own (1)."""
+    extra = list(args.triton_argument)
+    if args.model_config_name:
+        extra.append(f"--model-config-name={args.model_config_name}")
+    server = EmbeddedServer(
+        model_repository=args.model_repository,
+        log_file=args.log_file or default_log_file(args.http_port),
+        host=args.host,
+        http_port=args.http_port,
+        grpc_port=args.grpc_port,
+        metrics_port=args.metrics_port,
+        models=args.load_model or tuple(ENSEMBLES),
+        extra_arguments=extra,
+    )
+    warning = exposure_warning(args.host, extra)
+    if warning:
+        _say(warning)
+    return serve(server, args.ready_timeout_s)
+
+
+def serve(server: EmbeddedServer, ready_timeout_s: float) -> int:
+    """Start the server, print one line when it is ready, stay until it ends; the exit code."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        server.start()
+        _say(f"loading {', '.join(server.models)}; log: {server.log_file}")
+        server.wait_until_ready(ready_timeout_s)
+        print(
+            f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, "
+            f"metrics {server.metrics_url}, log {server.log_file}",
+            flush=True,
+        )
+        status = server.wait()
+        _say(
+            f"Triton ended on its own ({describe_status(status)}); "
+            f"{triton_log.describe(server.log_file)}"
+        )
+        return 1
+    except ServerStartError as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        _say("stopping")
+        return 0
+    finally:
+        server.stop(STOP_TIMEOUT_S)
+
+
+def default_log_file(http_port: int) -> Path:
+    """One log per port, outside of the folder that happens to be the current one."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "peopleseg" / f"triton-{http_port}.log"
+
+
+def exposure_warning(host: str, triton_arguments: list[str]) -> str | None:
+    """What to tell someone who opens Triton's model control to other machines."""
+    restricted = "".join(triton_arguments)
+    if _is_loopback(host) or (
+        "--grpc-restricted-protocol" in restricted and "--http-restricted-api" in restricted
+    ):
+        return None
+    return (
+        f"warning: whoever reaches {host} can load models, that is, run code here; restrict it "
+        "with --triton-argument=--grpc-restricted-protocol=model-repository:admin-key=SECRET and "
+        "--triton-argument=--http-restricted-api=model-repository:admin-key=SECRET"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End `serve` once; a second signal must not cut its cleaning up short."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    print(f"peopleseg serve: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,268 @@
+"""A real Triton server without a container.
+
+    with EmbeddedServer(model_repository=folder, log_file=Path("triton.log")) as server:
+        server.wait_until_ready(timeout_s=120)
+        ...  # call server.grpc_url
+
+The server, the processes of its Python steps, its shared memory and its runtime folder end with
+`stop`, with the server's own death and with the death of the process that started it (guard.py).
+"""
+
+import importlib.metadata
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from peopleseg.contract import ENSEMBLES
+from serving import guard, triton_log
+from serving.errors import PortInUseError, ServerStartError
+from serving.triton_wheel import (
+    check_numpy,
+    find_triton,
+    lay_out_backends,
+    lay_out_python,
+    server_environment,
+)
+
+EXIT_TIMEOUT_S = 6  # how long Triton waits for requests in flight when it is asked to end
+STUB_START_TIMEOUT_S = 120  # Triton's 30 s are short on a busy machine
+# Shared memory of each step's process at its start, and by how much it grows: room for one
+# picture's tensors (pixels 1.2 MB, person_logit 1.6 MB, features 2.0 MB).
+STUB_MEMORY_BYTES = 4 * 1024 * 1024
+POLL_S = 0.2
+
+# Not the system's proxies: the server is on this machine.
+_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class EmbeddedServer:
+    """Triton from the wheel, serving a model repository under explicit model control."""
+
+    def __init__(
+        self,
+        *,
+        model_repository: Path,
+        log_file: Path,
+        host: str = "127.0.0.1",
+        http_port: int = 8000,
+        grpc_port: int = 8001,
+        metrics_port: int = 8002,
+        models: Sequence[str] = tuple(ENSEMBLES),
+        extra_arguments: Sequence[str] = (),
+    ) -> None:
+        """models: loaded at the start, with their steps. extra_arguments: Triton's own flags."""
+        self.model_repository = model_repository.resolve()
+        self.log_file = log_file.resolve()
+        self.host = host
+        self.ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+        self.models = tuple(models)
+        self.extra_arguments = tuple(extra_arguments)
+        self.pid: int | None = None  # Triton's own, while it runs
+        self._guard: subprocess.Popen[str] | None = None
+        self._runtime_folder: Path | None = None
+
+    @property
+    def grpc_url(self) -> str:
+        """host:port, as gRPC clients take it."""
+        return f"{_reachable(self.host)}:{self.ports['grpc']}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{_reachable(self.host)}:{self.ports['http']}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{_reachable(self.host)}:{self.ports['metrics']}/metrics"
+
+    def __enter__(self) -> "EmbeddedServer":
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the server's process; it answers once `wait_until_ready` returns.
+
+        Raises ServerStartError: no wheel, no stub for this Python, numpy 2, no model repository, or
+        a port in use (PortInUseError).
+        """
+        if self._guard is not None:
+            raise ServerStartError("this server is already started")
+        if not self.model_repository.is_dir():
+            raise ServerStartError(
+                f"no model repository at {self.model_repository}; "
+                "choose one with --model-repository"
+            )
+        check_ports(self.host, self.ports)
+        check_numpy(importlib.metadata.version("numpy"))
+        triton = find_triton()
+        self._runtime_folder = Path(tempfile.mkdtemp(prefix="peopleseg-triton-"))
+        try:
+            backends = lay_out_backends(self._runtime_folder, triton)
+            programs = lay_out_python(self._runtime_folder / "python")
+            self._launch(
+                [str(triton / "bin" / "tritonserver"), *self._arguments(triton, backends)],
+                server_environment(os.environ, programs),
+            )
+        except BaseException:
+            self.stop(timeout_s=0)
+            raise
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Return when every model of `models` answers that it is ready.
+
+        Asks for the models and not for the server's health, which is false while any version of
+        any model failed to load. Raises ServerStartError if the server ends first or time is up.
+        """
+        deadline = time.monotonic() + timeout_s
+        waiting = list(self.models)
+        while True:
+            waiting = [name for name in waiting if not self.is_ready(name)]
+            if not waiting:
+                return
+            if (status := self.poll()) is not None:
+                raise ServerStartError(
+                    f"Triton ended ({describe_status(status)}) before {', '.join(waiting)} "
+                    f"was ready; {triton_log.describe(self.log_file)}"
+                )
+            if time.monotonic() > deadline:
+                raise ServerStartError(
+                    f"{', '.join(waiting)} not ready after {timeout_s:g} s; allow more with "
+                    f"--ready-timeout-s; {triton_log.describe(self.log_file)}"
+                )
+            time.sleep(POLL_S)
+
+    def is_ready(self, model: str) -> bool:
+        """Whether this server answers that the model is ready."""
+        url = f"{self.http_url}/v2/models/{model}/ready"
+        try:
+            with _http.open(url, timeout=5) as response:
+                return response.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def poll(self) -> int | None:
+        """None while the server runs, then its exit status (128 + n if signal n ended it)."""
+        return None if self._guard is None else self._guard.poll()
+
+    def wait(self) -> int:
+        """Block until the server ends; its exit status as `poll` gives it."""
+        if self._guard is None:
+            raise ServerStartError("this server is not started")
+        return self._guard.wait()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the server and all of its processes, at the latest after about timeout_s."""
+        if self._guard is not None:
+            _ask_to_stop(self._guard)
+            try:
+                self._guard.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._guard.kill()
+                self._guard.wait()
+            if self._guard.returncode < 0:  # the guard was killed: its work is left to do
+                self._clear_away()
+            self._guard = self.pid = None
+        if self._runtime_folder is not None:
+            shutil.rmtree(self._runtime_folder, ignore_errors=True)
+            self._runtime_folder = None
+
+    def _launch(self, command: list[str], environment: dict[str, str]) -> None:
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("wb") as log:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-IS", guard.__file__, str(self._runtime_folder), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+        assert self._guard.stdout is not None
+        pid = self._guard.stdout.readline()
+        if not pid:
+            raise ServerStartError(f"Triton did not start; {triton_log.describe(self.log_file)}")
+        self.pid = int(pid)
+
+    def _arguments(self, triton: Path, backends: Path) -> list[str]:
+        return [
+            f"--model-repository={self.model_repository}",
+            "--model-control-mode=explicit",
+            *(f"--load-model={name}" for name in self.models),
+            "--disable-auto-complete-config",
+            f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+            f"--http-address={self.host}",
+            f"--grpc-address={self.host}",
+            f"--metrics-address={self.host}",
+            *(f"--{service}-port={port}" for service, port in self.ports.items()),
+            f"--backend-directory={backends}",
+            f"--cache-directory={triton / 'caches'}",
+            f"--backend-config=python,shm-default-byte-size={STUB_MEMORY_BYTES}",
+            f"--backend-config=python,shm-growth-byte-size={STUB_MEMORY_BYTES}",
+            f"--backend-config=python,stub-timeout-seconds={STUB_START_TIMEOUT_S}",
+            *self.extra_arguments,
+        ]
+
+    def _clear_away(self) -> None:
+        if self.pid is not None and self._runtime_folder is not None:
+            guard.clear_away(self.pid, self._runtime_folder)
+
+
+def check_ports(host: str, ports: dict[str, int]) -> None:
+    """ports: by service, "http" and so on. Raises PortInUseError for the first that is taken."""
+    seen: dict[int, str] = {}
+    for service, port in ports.items():
+        option = f"--{service}-port"
+        if not 0 < port < 65536:
+            raise ServerStartError(f"{option} must be between 1 and 65535, got {port}")
+        if port in seen:
+            raise PortInUseError(f"--{seen[port]}-port and {option} are both {port}")
+        seen[port] = service
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            raise PortInUseError(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                f"choose another with {option}"
+            ) from error
+
+
+def describe_status(status: int) -> str:
+    """An exit status in words: "exit status 1", "killed by SIGKILL"."""
+    number = status - 128 if status > 128 else -status
+    if number > 0:
+        try:
+            return f"killed by {signal.Signals(number).name}"
+        except ValueError:
+            pass
+    return f"exit status {status}"
+
+
+def _ask_to_stop(process: "subprocess.Popen[str]") -> None:
+    """Write to the guard's pipe, not only close it: a forked process may hold it as well."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write("stop\n")
+        process.stdin.close()
+    except (BrokenPipeError, ValueError):
+        pass  # the guard has ended, or was asked before
+    process.stdout.close()
+
+
+def _reachable(host: str) -> str:
+    """The address to call a server at that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)

@@ -1,0 +1,18 @@
+"""Errors of the embedded server.
+
+ServerError
+ +- ServerStartError      it cannot start, or it ended before its models were ready
+     +- PortInUseError    another process listens on one of its ports
+"""
+
+
+class ServerError(RuntimeError):
+    """Base of every error that the embedded server raises."""
+
+
+class ServerStartError(ServerError):
+    """The server cannot start or did not become ready. The message names the cause and the log."""
+
+
+class PortInUseError(ServerStartError):
+    """A port is taken. The message names the port and the option that changes it."""

@@ -1,0 +1,219 @@
+"""An ONNX model run as its Triton config says: threads, provider, names, types and shapes.
+
+Reads the fields that Triton's native onnxruntime backend reads, so that one config.pbtxt serves
+both: https://github.com/triton-inference-server/onnxruntime_backend#model-config-options
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from serving.request_batching import Arrays, run_requests
+
+DEFAULT_FILE_NAME = "model.onnx"
+
+# Triton's type by ONNX Runtime's.
+TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+}
+
+_EXECUTION_MODES = {
+    0: onnxruntime.ExecutionMode.ORT_SEQUENTIAL,
+    1: onnxruntime.ExecutionMode.ORT_PARALLEL,
+}
+# The native backend's numbers: unset (0) is everything, and 2 is nothing.
+_GRAPH_LEVELS = {
+    0: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    2: onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+
+
+class ModelLoadError(RuntimeError):
+    """The config, the file and this machine do not fit together. The message says where."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What Triton tells an instance of a model about itself."""
+
+    kind: str = "CPU"  # CPU, GPU or MODEL
+    device_id: int = 0
+
+
+class OnnxModel:
+    """One instance of a model: an ONNX Runtime session that answers lists of requests."""
+
+    def __init__(self, config: dict[str, Any], version_folder: Path, instance: Instance) -> None:
+        """config: Triton's model config as JSON. Raises ModelLoadError."""
+        self.name: str = config["name"]
+        self.max_batch_size = int(config.get("max_batch_size", 0))
+        self.input_names = [tensor["name"] for tensor in config["input"]]
+        self.output_names = [tensor["name"] for tensor in config["output"]]
+        path = version_folder / (config.get("default_model_filename") or DEFAULT_FILE_NAME)
+        self.session = open_session(path, session_options(config), execution_providers(instance))
+        check_signature(config, self.session)
+
+    def run(
+        self, requests: Sequence[Arrays], wanted: Sequence[Sequence[str]]
+    ) -> list[Arrays | Exception]:
+        """One result a request: the outputs it wants (names, a request), or what went wrong."""
+        asked = set().union(*wanted)
+        names = [name for name in self.output_names if name in asked]
+
+        def run_once(inputs: Arrays) -> Arrays:
+            return dict(zip(names, self.session.run(names, inputs), strict=True))
+
+        results = run_requests(requests, run_once, self.max_batch_size)
+        return [
+            result if isinstance(result, Exception) else {name: result[name] for name in own}
+            for result, own in zip(results, wanted, strict=True)
+        ]
+
+
+def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
+    """Threads, execution mode and graph level of the config; 0 threads is one a core.
+
+    Raises ModelLoadError for a value that is not one of the allowed numbers.
+    """
+    parameters = config.get("parameters", {})
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _read_count(parameters, "intra_op_thread_count")
+    options.inter_op_num_threads = _read_count(parameters, "inter_op_thread_count")
+    mode = _read_count(parameters, "execution_mode")
+    if mode not in _EXECUTION_MODES:
+        raise ModelLoadError(f"parameter execution_mode must be 0 or 1, got {mode}")
+    options.execution_mode = _EXECUTION_MODES[mode]
+    graph = config.get("optimization", {}).get("graph") or {}
+    level = int(graph.get("level", 0))
+    if level not in _GRAPH_LEVELS:
+        raise ModelLoadError(f"optimization graph level must be -1, 1 or 2, got {level}")
+    options.graph_optimization_level = _GRAPH_LEVELS[level]
+    return options
+
+
+def execution_providers(
+    instance: Instance, available: Sequence[str] | None = None
+) -> list[str | tuple[str, dict[str, Any]]]:
+    """The providers for an instance, first choice first.
+
+    Raises ModelLoadError if it is to run on a GPU and ONNX Runtime cannot.
+    """
+    if instance.kind.removeprefix("KIND_") != "GPU":
+        return ["CPUExecutionProvider"]
+    if available is None:
+        available = onnxruntime.get_available_providers()
+    if "CUDAExecutionProvider" not in available:
+        raise ModelLoadError(
+            "the instance group says KIND_GPU, but the installed ONNX Runtime has no CUDA "
+            f"provider (only {', '.join(available)}): install onnxruntime-gpu, or use a config "
+            "with KIND_CPU"
+        )
+    return [("CUDAExecutionProvider", {"device_id": instance.device_id}), "CPUExecutionProvider"]
+
+
+def open_session(
+    path: Path,
+    options: onnxruntime.SessionOptions,
+    providers: list[str | tuple[str, dict[str, Any]]],
+) -> onnxruntime.InferenceSession:
+    """Raises ModelLoadError: no such file, not an ONNX model, or a provider that did not start."""
+    if not path.is_file():
+        raise ModelLoadError(f"there is no model file {path}")
+    first = providers[0] if isinstance(providers[0], str) else providers[0][0]
+    if first == "CUDAExecutionProvider":
+        onnxruntime.preload_dlls()  # CUDA's libraries, where they come from wheels
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:
+        raise ModelLoadError(f"ONNX Runtime cannot load {path}: {error}") from error
+    if first not in session.get_providers():
+        # ONNX Runtime only warns, and would serve from the CPU.
+        raise ModelLoadError(f"{first} did not start for {path}; ONNX Runtime's warning says why")
+    return session
+
+
+def check_signature(config: dict[str, Any], session: onnxruntime.InferenceSession) -> None:
+    """Compare names, types and shapes of the config with the graph's.
+
+    All inputs must be in the config; outputs may be left out. Raises ModelLoadError that lists
+    every difference.
+    """
+    batched = int(config.get("max_batch_size", 0)) > 0
+    inputs = {node.name: node for node in session.get_inputs()}
+    outputs = {node.name: node for node in session.get_outputs()}
+    configured = {tensor["name"] for tensor in config["input"]}
+    differences = [
+        f"input {name} of the graph is not in the config"
+        for name in inputs
+        if name not in configured
+    ]
+    for role, tensors, nodes in (
+        ("input", config["input"], inputs),
+        ("output", config["output"], outputs),
+    ):
+        for tensor in tensors:
+            if tensor["name"] in nodes:
+                differences += _differences(role, tensor, nodes[tensor["name"]], batched)
+            else:
+                differences.append(
+                    f"{role} {tensor['name']} of the config is not in the graph, "
+                    f"which has {', '.join(nodes)}"
+                )
+    if differences:
+        raise ModelLoadError("config and model file differ: " + "; ".join(differences))
+
+
+def _differences(role: str, tensor: dict[str, Any], node: Any, batched: bool) -> list[str]:
+    differences = []
+    found = TYPES.get(node.type, node.type)
+    if found != tensor["data_type"]:
+        differences.append(
+            f"{role} {tensor['name']} is {tensor['data_type']} in the config, {found} in the graph"
+        )
+    dims = [int(length) for length in tensor["dims"]]
+    if batched:
+        dims.insert(0, -1)
+    if not _fits(dims, node.shape):
+        differences.append(
+            f"{role} {tensor['name']} has shape {dims} in the config"
+            f"{' with its batch axis' if batched else ''}, {node.shape} in the graph"
+        )
+    return differences
+
+
+def _fits(dims: list[int], shape: list[int | str | None]) -> bool:
+    """Whether the axes agree; -1 in the config, a name or nothing in the graph is any length."""
+    if len(dims) != len(shape):
+        return False
+    return all(
+        wanted == -1 or not isinstance(length, int) or wanted == length
+        for wanted, length in zip(dims, shape, strict=True)
+    )
+
+
+def _read_count(parameters: dict[str, Any], name: str) -> int:
+    """A parameter's whole number, 0 if it is not set."""
+    text = parameters.get(name, {}).get("string_value", "0")
+    try:
+        count = int(text)
+    except ValueError:
+        count = -1
+    if count < 0:
+        raise ModelLoadError(f"parameter {name} must be a whole number from 0 on, got {text!r}")
+    return count

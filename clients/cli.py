@@ -1,0 +1,89 @@
+"""The command line.
+
+    python -m clients.cli segment photo.jpg --out out
+
+is the same as `peopleseg segment photo.jpg --out out`. Only the module of the chosen subcommand is
+imported, so each works with its own part of the dependencies installed.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from clients.errors import SegmentationError
+from peopleseg import __version__
+
+# Subcommand: its module, with `add_arguments(parser)` and `run(args) -> int`, and one line of help.
+# The module's docstring is what `peopleseg <subcommand> --help` prints.
+COMMANDS = {
+    "serve": ("serving.command", "start the server with the models of this repository"),
+    "segment": ("clients.segment_command", "find the people of pictures and folders"),
+    "evaluate": ("clients.evaluate_command", "measure a running server's accuracy"),
+}
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+DESCRIPTION = "Person instance segmentation: who is in a picture, and where."
+EXAMPLES = """\
+examples:
+  peopleseg serve
+  peopleseg segment photo.jpg holiday/ --out out
+  peopleseg evaluate --images val/ --annotations person_val.json --json results.json
+  peopleseg segment --help
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand. Returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((name for name in arguments if not name.startswith("-")), None)
+    try:
+        module = import_module(COMMANDS[chosen][0]) if chosen in COMMANDS else None
+        parser = _parser(chosen, module)
+        try:
+            args = parser.parse_args(arguments)
+        except SystemExit as stop:  # --help, --version, wrong usage
+            return int(stop.code or EXIT_OK)
+        if module is None:
+            parser.print_help(sys.stderr)
+            return EXIT_USAGE
+        return int(module.run(args))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except ModuleNotFoundError as error:
+        return _failed(f"{chosen} needs {error.name}, which is not installed")
+    except (SegmentationError, OSError) as error:
+        return _failed(str(error))
+
+
+def _parser(chosen: str | None, module: ModuleType | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="peopleseg",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"peopleseg {__version__}")
+    commands = parser.add_subparsers(title="subcommands", metavar="<subcommand>")
+    for name, (_, summary) in COMMANDS.items():
+        subparser = commands.add_parser(
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == chosen and module is not None:
+            subparser.description = module.__doc__
+            module.add_arguments(subparser)
+    return parser
+
+
+def _failed(message: str) -> int:
+    print(f"peopleseg: {message}", file=sys.stderr)
+    return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Measure a running server's accuracy on annotated pictures.
+
+  peopleseg evaluate --images val --annotations person_val.json
+  peopleseg evaluate --images val --annotations person_val.json --json accuracy.json --limit 20
+
+Every picture goes through the server. Printed, and written with --json, are mask_ap, mask_ap50,
+box_ap and box_ap50 (COCO's), roi_miou (masks on the true boxes) and foreground_miou (people against
+background). A picture that fails is named and left out; the exit code is then 1.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from clients.client import SegmentationClient
+from clients.errors import SegmentationError
+from clients.evaluation import METRICS_VERSION, Measured, Segmenter, figures, measure
+from clients.results import write_json
+from clients.url_option import READY_TIMEOUT_S, add_url_option
+from peopleseg.coco import Picture, load_pictures
+
+PRINTED = (
+    "mask_ap",
+    "mask_ap50",
+    "box_ap",
+    "box_ap50",
+    "roi_miou",
+    "foreground_miou",
+    "images",
+    "people",
+    "rois",
+    "seconds",
+)
+DEFAULT_CONCURRENCY = 2  # pictures under way; one is prepared while another is computed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg evaluate`."""
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
+    )
+    add_url_option(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="take the first N pictures")
+    parser.add_argument(
+        "--concurrency",
+        type=_positive,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help="pictures under way at a time (%(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report. Returns 1 when any picture failed or the annotations cannot be read."""
+    try:
+        pictures = load_pictures(args.annotations, args.images)[: args.limit]
+    except ValueError as error:  # no JSON, or not COCO's
+        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+        return 1
+    with SegmentationClient(args.url) as client:
+        client.wait_until_ready(READY_TIMEOUT_S)
+        report = evaluate(client, pictures, concurrency=args.concurrency)
+    report |= {"annotations": str(args.annotations), "url": args.url}
+    print(table(report))
+    if args.json:
+        write_json(args.json, report)
+    return 1 if report["failed"] else 0
+
+
+def evaluate(
+    segmenter: Segmenter, pictures: Sequence[Picture], *, concurrency: int
+) -> dict[str, Any]:
+    """The figures of evaluation.py, the seconds, and `failed`: a list of file and reason."""
+    start = time.perf_counter()
+    measured: dict[int, Measured] = {}
+    failed: dict[int, dict[str, str]] = {}
+    for number, outcome in _measure_all(segmenter, pictures, concurrency):
+        if isinstance(outcome, Measured):
+            measured[number] = outcome
+        else:
+            path = str(pictures[number].path)
+            failed[number] = {"file": path, "reason": str(outcome)}
+            tqdm.write(f"peopleseg: {path}: {outcome}", file=sys.stderr)
+    seconds = time.perf_counter() - start
+    return {
+        **figures([measured[number] for number in sorted(measured)]),
+        "seconds": round(seconds, 3),
+        "failed": [failed[number] for number in sorted(failed)],
+        "metrics_version": METRICS_VERSION,
+        "pycocotools": version("pycocotools"),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """The figures for a terminal, one a line."""
+    lines = [f"{name:16} {_shown(report[name])}" for name in PRINTED]
+    failed = len(report["failed"])
+    if failed:
+        total = failed + report["images"]
+        lines.append(f"{'failed':16} {failed} of {total} images, left out of the figures above")
+    return "\n".join(lines)
+
+
+def _measure_all(
+    segmenter: Segmenter, pictures: Sequence[Picture], concurrency: int
+) -> Iterator[tuple[int, Measured | Exception]]:
+    """Each picture's number with its measures or its failure, in the order they are ready."""
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        numbers: dict[Future[Measured], int] = {
+            pool.submit(measure, segmenter, picture): number
+            for number, picture in enumerate(pictures)
+        }
+        try:
+            # disable=None: no bar where nobody watches, in a log or a pipe
+            for future in tqdm(
+                as_completed(numbers), total=len(numbers), unit="picture", disable=None
+            ):
+                try:
+                    yield numbers[future], future.result()
+                except (SegmentationError, OSError, ValueError) as error:
+                    yield numbers[future], error
+        finally:  # on Ctrl-C, do not finish the others first
+            pool.shutdown(cancel_futures=True)
+
+
+def _shown(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number

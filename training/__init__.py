@@ -1,0 +1,1 @@
+"""Train the networks. Nothing else imports this package."""

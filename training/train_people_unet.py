@@ -1,0 +1,131 @@
+"""Train the people UNet from scratch: which pixels are people.
+
+    python -m training.train_people_unet --images DIR --annotations COCO.json --checkpoint unet.pt
+
+Run the same command again to continue after an interruption.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.geometry import INPUT_SIZE
+from peopleseg.networks.people_unet import PeopleUNet
+from training.augment import View, jitter_colour, letterbox_view, random_view, read_rgb
+from training.loop import DEVICE, argument_parser, mixed_precision, train
+
+IGNORE = 255  # label of crowds and of what lies outside the picture
+
+Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # image (S, S, 3), labels (S, S)
+
+
+def view_sample(picture: Picture, view: View) -> Sample:
+    """Image and labels of a view: 1 where there are people, 0 where not, or IGNORE."""
+    labels = np.zeros((picture.height, picture.width), dtype=np.uint8)
+    for annotation in picture.annotations:
+        labels[annotation.mask(*labels.shape) > 0] = IGNORE if annotation.crowd else 1
+    return view.image(read_rgb(picture.path)), view.mask(labels, outside=IGNORE)
+
+
+def batches(
+    pictures: list[Picture], size: int, batch_size: int, epoch: int
+) -> Iterator[list[Sample]]:
+    """One epoch of shuffled, augmented batches; the same ones for the same epoch."""
+    random = np.random.default_rng(epoch)
+    order = random.permutation(len(pictures))
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        samples = []
+        for index in order[start : start + batch_size]:
+            view = random_view(pictures[index], size, (0.6, 1.8), random)
+            image_rgb, labels = view_sample(pictures[index], view)
+            samples.append((jitter_colour(image_rgb, random), labels))
+        yield samples
+
+
+def to_tensors(samples: list[Sample]) -> tuple[Tensor, Tensor]:
+    """Images [B, 3, S, S] in [0, 1] and labels [B, S, S]."""
+    images, labels = (
+        torch.from_numpy(np.stack(arrays)).to(DEVICE) for arrays in zip(*samples, strict=True)
+    )
+    return images.permute(0, 3, 1, 2).float() / 255, labels
+
+
+def bce_dice(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy plus Dice over the batch; logits and labels [B, S, S]."""
+    known = labels != IGNORE
+    logits, target = logits[known], (labels[known] == 1).float()
+    probability = logits.sigmoid()
+    dice = 1 - (2 * (probability * target).sum() + 1) / (probability.sum() + target.sum() + 1)
+    return F.binary_cross_entropy_with_logits(logits, target) + dice
+
+
+@torch.no_grad()
+def foreground_miou(network: nn.Module, pictures: list[Picture]) -> float:
+    """Mean over the pictures of the mean IoU of background and people (absent: 1)."""
+    scores = []
+    for picture in pictures:
+        images, labels = to_tensors([view_sample(picture, letterbox_view(picture, INPUT_SIZE))])
+        person = network(images)[:, 0] > 0
+        known = labels != IGNORE
+        ious = []
+        for found, true in ((person, labels == 1), (~person, labels == 0)):
+            union = ((found | true) & known).sum()
+            ious.append(float((found & true & known).sum() / union) if union else 1.0)
+        scores.append(np.mean(ious))
+    return float(np.mean(scores))
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--variant", default="b0", help="b0, b1, b3 or b7 (default b0)")
+    parser.add_argument("--shrink", type=int, default=2, help="the network works at 640 / SHRINK")
+    parser.add_argument(
+        "--size", type=int, help="side of the canvas, pixels (default 640 / SHRINK)"
+    )
+    parser.add_argument("--validation-images", type=Path)
+    parser.add_argument("--validation-annotations", type=Path)
+    args = parser.parse_args()
+
+    torch.manual_seed(0)
+    pictures = load_pictures(args.annotations, args.images)
+    dims = {"variant": args.variant, "shrink": args.shrink}
+    network = PeopleUNet(**dims)
+    if args.start_from:
+        network.load_state_dict(torch.load(args.start_from, weights_only=True)["model"])
+    network = network.to(DEVICE, memory_format=torch.channels_last)
+    size = args.size or INPUT_SIZE // args.shrink
+
+    def loss(samples: list[Sample]) -> Tensor:
+        images, labels = to_tensors(samples)
+        with mixed_precision(args.bfloat16):
+            logits = network.at_working_size(images)[:, 0]
+        return bce_dice(logits.float(), labels)
+
+    validate = None
+    if args.validation_annotations:
+        held_out = load_pictures(args.validation_annotations, args.validation_images)
+
+        def validate(average: nn.Module) -> dict[str, float]:
+            return {"foreground_miou": foreground_miou(average, held_out)}
+
+    train(
+        network,
+        lambda epoch: batches(pictures, size, args.batch_size, epoch),
+        loss,
+        steps_per_epoch=len(pictures) // args.batch_size,
+        epochs=args.epochs,
+        max_learning_rate=args.learning_rate,
+        checkpoint=args.checkpoint,
+        dims=dims,
+        validate=validate,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""What tests of several folders use."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    """The same numbers in every run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def people_data() -> Path:
+    """Folder with train/, val/ and their person_*.json; skips where there is none."""
+    folder = Path(os.environ.get("PEOPLESEG_DATA", ROOT.parent / "shared" / "data" / "people"))
+    if not (folder / "person_val.json").exists():
+        pytest.skip(f"no photos at {folder}; PEOPLESEG_DATA names another folder")
+    return folder

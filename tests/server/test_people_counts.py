@@ -1,0 +1,89 @@
+"""0, 1, the most, and one more than the most people and boxes."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from peopleseg.contract import ANCHORS, MASK_SIZE_HW, MAX_PEOPLE, NO_PERSON_SCORE
+from peopleseg.geometry import INPUT_SIZE, Letterbox
+from serving.embedded import EmbeddedServer
+from tests.data.encoded import encoded_picture
+from tests.server.calls import Arrays, Refused, image_array, over_grpc, over_http
+
+pytestmark = pytest.mark.server
+
+Call = Callable[[str, Arrays], Arrays]
+PICTURE = encoded_picture(seed=3, people=1)
+BLANK = cv2.imencode(".png", np.full((240, 320, 3), 114, dtype=np.uint8))[1].tobytes()
+
+
+@pytest.fixture(params=["grpc", "http"])
+def call(server: EmbeddedServer, request: pytest.FixtureRequest) -> Call:
+    if request.param == "grpc":
+        return lambda model, inputs: over_grpc(server.grpc_url, model, inputs)
+    return lambda model, inputs: over_http(server.http_url, model, inputs)
+
+
+def grid_boxes(count: int) -> np.ndarray:
+    """Different boxes of 24 x 30 pixels, row by row."""
+    column, row = np.arange(count) % 10, np.arange(count) // 10
+    corners = np.stack((column * 25, row * 32), axis=1)
+    return np.concatenate((corners, corners + (24, 30)), axis=1).astype(np.float32)
+
+
+def planted(count: int) -> Arrays:
+    """What `select_people` reads, with `count` separate people, the later the surer."""
+    predictions = np.zeros((1, 5, ANCHORS), dtype=np.float32)
+    index = np.arange(count)
+    predictions[0, 0, :count] = 30 + 60 * (index % 10)
+    predictions[0, 1, :count] = 30 + 60 * (index // 10)
+    predictions[0, 2:4, :count] = 40
+    predictions[0, 4, :count] = 0.5 + index / 1000
+    letterbox = Letterbox.fit(INPUT_SIZE, INPUT_SIZE).to_array()
+    return {"predictions": predictions, "letterbox": letterbox[np.newaxis]}
+
+
+def assert_lengths(answer: Arrays, count: int) -> None:
+    assert answer["boxes"].shape == (count, 4)
+    assert answer["scores"].shape == (count,)
+    assert answer["masks"].shape == (count, *MASK_SIZE_HW)
+    assert answer["rles"].shape == (count,)
+
+
+def test_nobody_in_the_picture_is_four_empty_tensors(call: Call) -> None:
+    assert_lengths(call("person_segmentation", {"image": image_array(BLANK)}), 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_PEOPLE])
+def test_each_box_gets_one_mask_in_its_place(call: Call, count: int) -> None:
+    boxes = grid_boxes(count)
+    answer = call("person_segmentation_from_boxes", {"image": image_array(PICTURE), "boxes": boxes})
+    assert_lengths(answer, count)
+    np.testing.assert_allclose(answer["boxes"], boxes, atol=0.01)
+    np.testing.assert_array_equal(answer["scores"], np.ones(count))
+
+
+def test_one_box_too_many_is_refused_with_the_limit(call: Call) -> None:
+    inputs = {"image": image_array(PICTURE), "boxes": grid_boxes(MAX_PEOPLE + 1)}
+    with pytest.raises(Refused) as refused:
+        call("person_segmentation_from_boxes", inputs)
+    assert refused.value.status in ("StatusCode.INVALID_ARGUMENT", "400")
+    assert f"boxes_to_rois: boxes has {MAX_PEOPLE + 1} rows" in refused.value.message
+    assert str(MAX_PEOPLE) in refused.value.message
+
+
+@pytest.mark.parametrize("count", [1, MAX_PEOPLE, MAX_PEOPLE + 1])
+def test_the_best_people_are_kept_up_to_the_limit(call: Call, count: int) -> None:
+    found = call("select_people", planted(count))
+    kept = min(count, MAX_PEOPLE)
+    assert found["rois"].shape == (kept, 5)
+    best = 0.5 + np.arange(count)[::-1][:kept] / 1000
+    np.testing.assert_allclose(found["scores"], best, atol=1e-6)
+
+
+def test_nobody_is_one_dummy_roi_between_the_steps(call: Call) -> None:
+    found = call("select_people", planted(0))
+    assert found["rois"].shape == (1, 5)
+    assert found["scores"].tolist() == [NO_PERSON_SCORE]

@@ -1,0 +1,126 @@
+"""The server's answer is that of the same steps in one process, whatever it is batched with."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from peopleseg.answer import People
+from peopleseg.geometry import Letterbox
+from peopleseg.images import prepare
+from peopleseg.masks import decode_rle
+from peopleseg.people import select_people
+from peopleseg.pipeline import Pipeline
+from serving.embedded import EmbeddedServer
+from serving.triton_wheel import PROJECT_ROOT
+from tests.data.encoded import some_pictures
+from tests.server.calls import Arrays, image_array, over_grpc
+
+pytestmark = pytest.mark.server
+
+PICTURES = some_pictures(6)
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> Pipeline:
+    return Pipeline(PROJECT_ROOT / "model_repository")
+
+
+@pytest.fixture(scope="module")
+def alone(server: EmbeddedServer) -> list[Arrays]:
+    """Each picture's answer when nothing else is asked."""
+    return [segment(server, picture) for picture in PICTURES]
+
+
+def segment(server: EmbeddedServer, picture: bytes) -> Arrays:
+    return over_grpc(server.grpc_url, "person_segmentation", {"image": image_array(picture)})
+
+
+def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
+    union = np.logical_or(a, b).sum()
+    return float(np.logical_and(a, b).sum() / union) if union else 1.0
+
+
+def assert_same(answer: Arrays, people: People) -> None:
+    assert len(answer["boxes"]) == len(people.boxes)
+    np.testing.assert_allclose(answer["boxes"], people.boxes, atol=0.5)
+    np.testing.assert_allclose(answer["scores"], people.scores, atol=1e-3)
+    for sent, rle in zip(answer["rles"], people.rles, strict=True):
+        assert mask_iou(decode_rle(sent), decode_rle(rle)) >= 0.99
+
+
+def test_the_server_answers_what_the_steps_in_one_process_answer(
+    alone: list[Arrays], pipeline: Pipeline
+) -> None:
+    assert any(len(answer["boxes"]) for answer in alone)
+    for picture, answer in zip(PICTURES, alone, strict=True):
+        assert_same(answer, pipeline.segment(picture))
+
+
+def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
+    server: EmbeddedServer, pipeline: Pipeline
+) -> None:
+    def served(model: str, **inputs: np.ndarray) -> Arrays:
+        return over_grpc(server.grpc_url, model, inputs)
+
+    for picture in PICTURES[:3]:
+        pixels, letterbox = prepare(picture)
+        predictions = pipeline.yolov9(pixels=pixels)["predictions"][0]
+        rois = select_people(predictions, letterbox).rois
+        here = pipeline.aligner.align(
+            pixels,
+            pipeline.people_unet(pixels=pixels)["person_logit"],
+            pipeline.yolov9(pixels=pixels)["features"],
+            rois,
+        )
+        prepared = served("preprocess", image=image_array(picture)[:, None])
+        np.testing.assert_array_equal(prepared["pixels"], pixels)
+        aligned = served(
+            "roi_align",
+            pixels=prepared["pixels"],
+            person_logit=served("people_unet", pixels=pixels)["person_logit"],
+            features=served("yolov9", pixels=pixels)["features"],
+            rois=rois,
+        )
+        logits = served("hierarchical_head", **aligned)["mask_logits"]
+        expected = pipeline.hierarchical_head(**here._asdict())["mask_logits"]
+        np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
+def test_masks_over_the_caller_s_boxes_equal_those_in_one_process(
+    server: EmbeddedServer, pipeline: Pipeline
+) -> None:
+    for picture in PICTURES[:2]:
+        _, letterbox = prepare(picture)
+        boxes = some_boxes(letterbox)
+        inputs = {"image": image_array(picture), "boxes": boxes}
+        answer = over_grpc(server.grpc_url, "person_segmentation_from_boxes", inputs)
+        assert_same(answer, pipeline.segment_from_boxes(picture, boxes))
+
+
+def test_the_foreground_equals_that_in_one_process(
+    server: EmbeddedServer, pipeline: Pipeline
+) -> None:
+    for picture in PICTURES[:2]:
+        inputs = {"image": image_array(picture)}
+        answer = over_grpc(server.grpc_url, "people_foreground", inputs)["foreground"]
+        gap = np.abs(answer.astype(int) - pipeline.foreground(picture))
+        assert gap.max() <= 1
+
+
+def test_an_answer_does_not_depend_on_what_it_was_batched_with(
+    server: EmbeddedServer, alone: list[Arrays]
+) -> None:
+    with ThreadPoolExecutor(len(PICTURES)) as pool:
+        together = list(pool.map(lambda picture: segment(server, picture), PICTURES * 2))
+    for answer, expected in zip(together, alone * 2, strict=True):
+        np.testing.assert_allclose(answer["boxes"], expected["boxes"], atol=0.5)
+        np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-3)
+        for sent, rle in zip(answer["rles"], expected["rles"], strict=True):
+            assert mask_iou(decode_rle(sent), decode_rle(rle)) >= 0.99
+
+
+def some_boxes(letterbox: Letterbox) -> np.ndarray:
+    """Four boxes of different shapes inside the picture."""
+    corners = np.array([[0, 0, 1, 1], [0.1, 0.2, 0.5, 0.9], [0.4, 0.4, 0.6, 0.5], [0.7, 0, 1, 1]])
+    return (corners * ([letterbox.width, letterbox.height] * 2)).astype(np.float32)

@@ -1,0 +1,109 @@
+"""The command line around the subcommands."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from clients import ServerUnavailable
+from clients.cli import COMMANDS, main
+from peopleseg import __version__
+
+
+class Command(ModuleType):
+    """A subcommand in place of `segment` that ends as it is told to."""
+
+    outcome: int | BaseException = 0
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--number", type=int)
+
+    def run(self, args: argparse.Namespace) -> int:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    fake = Command("fake_command", "What the fake does.")
+    monkeypatch.setitem(sys.modules, "fake_command", fake)
+    monkeypatch.setitem(COMMANDS, "segment", ("fake_command", "a fake"))
+    yield fake
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "words"),
+    [
+        (0, 0, ""),
+        (1, 1, ""),
+        (ServerUnavailable("nobody there"), 1, "peopleseg: nobody there"),
+        (FileNotFoundError("no file x"), 1, "peopleseg: no file x"),
+        (ModuleNotFoundError("No module", name="torch"), 1, "segment needs torch"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_exit_codes(
+    command: Command,
+    capsys: pytest.CaptureFixture[str],
+    outcome: int | BaseException,
+    code: int,
+    words: str,
+) -> None:
+    command.outcome = outcome
+    assert main(["segment", "--number", "3"]) == code
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nothing"], ["--bogus"], ["segment", "--bogus"], ["segment", "--number=x"]]
+)
+def test_wrong_usage_is_2_and_says_how(
+    command: Command, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "usage: peopleseg" in capsys.readouterr().err
+
+
+def test_help_names_every_subcommand_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed and summary in printed for name, (_, summary) in COMMANDS.items())
+    assert "examples:" in printed
+
+
+@pytest.mark.parametrize("name", ["segment", "evaluate"])
+def test_help_of_a_subcommand_has_its_examples(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main([name, "--help"]) == 0
+    assert f"  peopleseg {name} " in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"peopleseg {__version__}"
+
+
+def test_a_subcommand_imports_no_other(root: Path) -> None:
+    code = (
+        "import sys; from clients.cli import main; main(['segment', '--help']);"
+        "others = {'clients.evaluate_command', 'serving', 'torch'} & set(sys.modules);"
+        "assert not others, others"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
+
+
+def test_it_runs_as_a_module(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "clients.cli", "--version"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("peopleseg ")

@@ -1,0 +1,230 @@
+"""Accuracy figures, with answers whose figures are known."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike, NDArray
+
+from clients import Person
+from clients.cli import main
+from clients.evaluate_command import evaluate, table
+from clients.evaluation import foreground_iou
+from peopleseg.coco import Annotation, Picture, load_pictures
+from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE
+from peopleseg.masks import encode_rle, grid_mask
+from tests.data.fake_triton import FakeTriton, one_person
+from tests.data.people_pictures import write_data_set
+
+KEYS = {
+    *("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou"),
+    *("images", "people", "rois", "seconds", "failed"),
+}
+
+
+class Perfect:
+    """Knows the truth of every picture by its bytes."""
+
+    def __init__(self, pictures: list[Picture]) -> None:
+        self.pictures = {p.path.read_bytes(): p for p in pictures if p.path.is_file()}
+        self.largest_request = 0
+
+    def segment(self, image: bytes) -> list[Person]:
+        picture = self.pictures[image]
+        return [self.person(picture, person, 0.9) for person in picture.people]
+
+    def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
+        picture = self.pictures[image]
+        boxes = np.asarray(boxes_xyxy)
+        self.largest_request = max(self.largest_request, len(boxes))
+        by_box = {tuple(np.array(p.box_xyxy, np.float32).tolist()): p for p in picture.people}
+        return [self.person(picture, by_box[tuple(box)], 1.0) for box in boxes.tolist()]
+
+    def foreground(self, image: bytes) -> NDArray[np.uint8]:
+        picture = self.pictures[image]
+        union = np.zeros((picture.height, picture.width), dtype=np.uint8)
+        for person in picture.people:
+            union |= person.mask(picture.height, picture.width)
+        return union * 255
+
+    def person(self, picture: Picture, person: Annotation, score: float) -> Person:
+        mask = person.mask(picture.height, picture.width)
+        grid = grid_mask(mask, np.array(person.box_xyxy), MASK_SIZE_HW)
+        return Person(person.box_xyxy, score, grid.astype(np.uint8) * 255, encode_rle(mask))
+
+
+class Blind(Perfect):
+    """Never sees anybody."""
+
+    def segment(self, image: bytes) -> list[Person]:
+        return []
+
+    def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
+        found = super().segment_from_boxes(image, boxes_xyxy)
+        return [replace(person, mask=np.zeros_like(person.mask)) for person in found]
+
+    def foreground(self, image: bytes) -> NDArray[np.uint8]:
+        return np.zeros_like(super().foreground(image))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_data_set(tmp_path_factory.mktemp("data"), count=5)
+
+
+@pytest.fixture
+def pictures(data: tuple[Path, Path]) -> list[Picture]:
+    return load_pictures(data[1], data[0])
+
+
+def test_perfect_answers_score_one(pictures: list[Picture]) -> None:
+    report = evaluate(Perfect(pictures), pictures, concurrency=2)
+    assert report.keys() >= KEYS
+    for name in ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou"):
+        assert report[name] == pytest.approx(1.0), name
+    assert report["images"] == 5
+    assert report["people"] == sum(len(picture.people) for picture in pictures) > 5
+    assert report["failed"] == []
+
+
+def test_seeing_nobody_scores_nothing(pictures: list[Picture]) -> None:
+    report = evaluate(Blind(pictures), pictures, concurrency=2)
+    for name in ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou"):
+        assert report[name] == 0.0, name
+    assert 0.2 < report["foreground_miou"] < 0.7  # the background is right all the same
+
+
+def test_a_figure_without_anything_to_measure_is_none(pictures: list[Picture]) -> None:
+    report = evaluate(Perfect(pictures), pictures[:1], concurrency=1)  # nobody is in the first
+    assert report["mask_ap"] is None and report["roi_miou"] is None
+    assert report["foreground_miou"] == 1.0
+    assert evaluate(Perfect(pictures), [], concurrency=1)["foreground_miou"] is None
+    assert "mask_ap          -" in table(report)
+
+
+def test_failed_pictures_are_left_out_and_counted(
+    pictures: list[Picture], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = replace(pictures[1], path=tmp_path / "gone.png")
+    other_size = replace(pictures[2], width=pictures[2].width + 1)
+    report = evaluate(Perfect(pictures), [*pictures, missing, other_size], concurrency=2)
+    assert report["images"] == 5 and report["mask_ap"] == pytest.approx(1.0)
+    assert [Path(failure["file"]).name for failure in report["failed"]] == ["gone.png", "002.png"]
+    assert "No such file" in report["failed"][0]["reason"]
+    assert "annotations say" in report["failed"][1]["reason"]
+    assert "gone.png" in capsys.readouterr().err
+    assert "2 of 7 images" in table(report)
+
+
+def crowded(picture: Picture, crowd: NDArray[np.uint8]) -> Picture:
+    """The same picture with one more annotation, a crowd."""
+    rows, columns = np.flatnonzero(crowd.any(axis=1)), np.flatnonzero(crowd.any(axis=0))
+    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    annotation = Annotation(tuple(float(side) for side in box), encode_rle(crowd), True)  # type: ignore[arg-type]
+    return replace(picture, annotations=[*picture.annotations, annotation])
+
+
+def test_a_crowd_counts_neither_for_nor_against(pictures: list[Picture]) -> None:
+    picture = next(p for p in pictures if p.people)
+    crowd = np.zeros((picture.height, picture.width), dtype=np.uint8)
+    crowd[:40] = 1
+    crowd &= 1 - np.minimum(Perfect([picture]).foreground(picture.path.read_bytes()), 1)
+    with_crowd = crowded(picture, crowd)
+    answer = Perfect([picture]).foreground(picture.path.read_bytes())
+    assert foreground_iou(answer | crowd * 255, picture) < 1
+    assert foreground_iou(answer | crowd * 255, with_crowd) == 1
+    report = evaluate(Perfect([with_crowd]), [with_crowd], concurrency=1)
+    assert report["people"] == report["rois"] == len(picture.people)
+    assert report["mask_ap"] == pytest.approx(1.0)
+
+
+def test_small_boxes_are_no_rois_and_many_are_split(pictures: list[Picture]) -> None:
+    picture = pictures[0]
+    square = np.zeros((picture.height, picture.width), dtype=np.uint8)
+    square[20:60, 20:60] = 1
+    rle = encode_rle(square)
+    boxes = [(x * 1.0, 10.0, x + 30.0, 70.0) for x in range(MAX_PEOPLE + 6)]
+    small = (20.0, 20.0, 35.9, 90.0)
+    annotations = [Annotation(box, rle, False) for box in (*boxes, small)]
+    many = replace(picture, annotations=annotations)
+    perfect = Perfect([many])
+    report = evaluate(perfect, [many], concurrency=1)
+    assert report["people"] == MAX_PEOPLE + 7 and report["rois"] == MAX_PEOPLE + 6
+    assert report["roi_miou"] == 1.0
+    assert perfect.largest_request == MAX_PEOPLE
+
+
+def test_roi_miou_is_the_iou_on_the_grid(pictures: list[Picture]) -> None:
+    class WholeBox(Perfect):
+        def person(self, picture: Picture, person: Annotation, score: float) -> Person:
+            full = np.full(MASK_SIZE_HW, 255, dtype=np.uint8)
+            return replace(super().person(picture, person, score), mask=full)
+
+    expected = [
+        grid_mask(p.mask(picture.height, picture.width), np.array(p.box_xyxy), MASK_SIZE_HW).mean()
+        for picture in pictures
+        for p in picture.people
+        if min(np.subtract(p.box_xyxy[2:], p.box_xyxy[:2])) >= 16
+    ]
+    report = evaluate(WholeBox(pictures), pictures, concurrency=2)
+    assert report["roi_miou"] == pytest.approx(np.mean(expected))
+
+
+def test_a_lower_score_for_a_wrong_person_costs_little(pictures: list[Picture]) -> None:
+    class Eager(Perfect):
+        def segment(self, image: bytes) -> list[Person]:
+            found = super().segment(image)
+            return [*found, *(replace(p, box_xyxy=(0, 0, 9, 9), score=0.1) for p in found)]
+
+    assert evaluate(Eager(pictures), pictures, concurrency=2)["box_ap50"] == pytest.approx(1.0)
+
+
+def run(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(["evaluate", *(str(argument) for argument in arguments)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_the_command_prints_and_writes_the_figures(
+    data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "accuracy.json"
+    with FakeTriton(one_person) as fake:
+        options = ["--images", data[0], "--annotations", data[1], "--url", fake.grpc_url]
+        code, out, _ = run([*options, "--json", file, "--limit", 3], capsys)
+        assert code == 0
+        report = json.loads(file.read_text())
+        assert report.keys() >= KEYS and report["images"] == 3 and report["failed"] == []
+        assert 0 < report["roi_miou"] < 1
+        assert f"{report['roi_miou']:.4f}" in out and "foreground_miou" in out
+
+        code, out, err = run([*options[:1], tmp_path, *options[2:]], capsys)
+    assert code == 1
+    assert "000.png" in err and "No such file" in err
+    assert "5 of 5 images" in out
+
+
+@pytest.mark.parametrize("content", ["no json", "{}", "[]"])
+def test_annotations_that_are_none_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    file = tmp_path / "people.json"
+    file.write_text(content)
+    code, _, err = run(["--images", tmp_path, "--annotations", file], capsys)
+    assert code == 1 and str(file) in err
+
+
+def test_missing_annotations_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(["--images", tmp_path, "--annotations", tmp_path / "none.json"], capsys)
+    assert code == 1 and "none.json" in err
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x"])
+def test_a_limit_is_a_positive_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: str
+) -> None:
+    code, _, err = run(["--images", tmp_path, "--annotations", "x", "--limit", limit], capsys)
+    assert code == 2 and "--limit" in err

@@ -1,0 +1,217 @@
+"""The parts of the embedded server that need no server."""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serving import guard
+from serving.command import add_arguments, default_log_file, exposure_warning, run
+from serving.embedded import EmbeddedServer, check_ports, describe_status
+from serving.errors import PortInUseError, ServerStartError
+from serving.triton_log import describe, last_errors
+from serving.triton_wheel import (
+    STUB,
+    check_numpy,
+    find_libpython,
+    find_stub,
+    lay_out_python,
+    server_environment,
+)
+
+
+def make_server(folder: Path, **options: object) -> EmbeddedServer:
+    return EmbeddedServer(
+        model_repository=folder,
+        log_file=folder / "triton.log",
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_a_taken_port_is_named_with_its_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=rf"{port} .*--metrics-port"):
+            check_ports("127.0.0.1", {"metrics": port})
+    check_ports("127.0.0.1", {"metrics": port})
+
+
+def test_two_services_cannot_share_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(PortInUseError, match="--http-port and --grpc-port"):
+        check_ports("127.0.0.1", {"http": port, "grpc": port})
+
+
+def test_a_port_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ServerStartError, match="--http-port.*70000"):
+        check_ports("127.0.0.1", {"http": 70000})
+
+
+def test_urls_are_those_a_client_on_this_machine_can_call(tmp_path: Path) -> None:
+    server = make_server(tmp_path, host="0.0.0.0", http_port=1, grpc_port=2, metrics_port=3)
+    assert server.http_url == "http://127.0.0.1:1"
+    assert server.grpc_url == "127.0.0.1:2"
+    assert server.metrics_url == "http://127.0.0.1:3/metrics"
+    assert make_server(tmp_path, host="::1", grpc_port=2).grpc_url == "[::1]:2"
+
+
+def test_a_missing_model_repository_is_named_before_anything_starts(tmp_path: Path) -> None:
+    server = make_server(tmp_path / "nowhere")
+    with pytest.raises(ServerStartError, match="nowhere.*--model-repository"):
+        server.start()
+    assert server.poll() is None
+    server.stop()
+
+
+def test_numpy_2_is_refused() -> None:
+    check_numpy("1.26.4")
+    with pytest.raises(ServerStartError, match="2.2.6"):
+        check_numpy("2.2.6")
+
+
+def test_a_python_without_a_stub_is_told_which_have_one(tmp_path: Path) -> None:
+    for version in ("3.9", "3.11"):
+        stub = tmp_path / "python_backend_stubs" / version / STUB
+        stub.parent.mkdir(parents=True)
+        stub.touch()
+    assert find_stub(tmp_path, "3.11").parent.name == "3.11"
+    with pytest.raises(ServerStartError, match=r"Python 3\.14, only for 3\.9, 3\.11"):
+        find_stub(tmp_path, "3.14")
+
+
+def test_a_python_without_its_shared_library_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "libpython9.9.so.1.0").touch()
+    assert find_libpython("9.9", [tmp_path / "empty", tmp_path]) == tmp_path
+    with pytest.raises(ServerStartError, match=r"libpython9\.8"):
+        find_libpython("9.8", [tmp_path])
+
+
+def test_the_stubs_python_sees_the_project_and_writes_no_bytecode(tmp_path: Path) -> None:
+    programs = lay_out_python(tmp_path / "python")
+    question = "import sys, numpy, peopleseg, serving; print(sys.dont_write_bytecode)"
+    answer = subprocess.run(
+        [programs / "python3", "-c", question],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == "True"
+
+
+def test_the_environment_keeps_what_the_user_set(tmp_path: Path) -> None:
+    environment = server_environment({"PATH": "/bin", "OMP_NUM_THREADS": "4"}, tmp_path)
+    assert environment["PATH"] == f"{tmp_path}{os.pathsep}/bin"
+    assert environment["OMP_NUM_THREADS"] == "4"
+    assert environment["OPENBLAS_NUM_THREADS"] == "1"
+
+
+LOG = """\
+I1121 10:23:08.735568 1 model_lifecycle.cc:472] "loading: echo:1"
+E1121 10:23:08.734357 1 server.cc:241] "CudaDriverHelper has not been initialized."
+E1121 10:23:08.890383 1 model_lifecycle.cc:642] "failed to load 'echo' version 1: no weights"
+| echo  | 1       | UNAVAILABLE: Internal: no weights |
+error: creating server: Internal - failed to load all models
+I1121 10:23:09.649409 1 model_lifecycle.cc:624] "successfully unloaded 'tiny' version 1"
+"""
+
+
+def test_the_errors_of_a_log_leave_out_what_is_said_without_a_gpu(tmp_path: Path) -> None:
+    log = tmp_path / "triton.log"
+    log.write_text(LOG)
+    errors = last_errors(log)
+    assert [line.split(" ")[0] for line in errors] == ["E1121", "|", "error:"]
+    assert str(log) in describe(log)
+
+
+def test_a_log_without_errors_gives_its_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "triton.log"
+    log.write_text("one\n\ntwo\n")
+    assert last_errors(log, max_lines=1) == ["two"]
+    assert last_errors(tmp_path / "missing.log") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(1, "exit status 1"), (137, "killed by SIGKILL"), (-11, "SIGSEGV")]
+)
+def test_statuses_in_words(status: int, words: str) -> None:
+    assert words in describe_status(status)
+
+
+def test_the_guard_finds_the_processes_of_a_group() -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, start_new_session=True)
+    try:
+        assert guard.processes_of_group(sleeper.pid) == [sleeper.pid]
+    finally:
+        sleeper.communicate()
+    assert guard.processes_of_group(sleeper.pid) == []
+
+
+def run_guard(folder: Path, code: str, request: str | None) -> tuple[int, str]:
+    """Run a Python program under the guard; its status, and what it and the guard logged."""
+    command = [sys.executable, "-IS", guard.__file__, str(folder), sys.executable, "-c", code]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        int(process.stdout.readline())
+        said = process.stderr.readline()  # the program runs
+        if request is not None:
+            process.stdin.write(request)
+            process.stdin.close()
+        return process.wait(30), said
+
+
+def test_the_guard_passes_the_status_on_and_removes_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "runtime"
+    folder.mkdir()
+    assert run_guard(folder, "print('here', flush=True); exit(7)", None) == (7, "here\n")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("request_text", ["stop\n", ""], ids=["asked", "parent gone"])
+def test_the_guard_ends_the_program_on_request(tmp_path: Path, request_text: str) -> None:
+    code = "print('here', flush=True)\nimport signal; signal.pause()"
+    status, _ = run_guard(tmp_path / "runtime", code, request_text)
+    assert status == 128 + signal.SIGTERM
+
+
+def test_the_log_of_each_port_is_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert default_log_file(8000) == tmp_path / "peopleseg" / "triton-8000.log"
+
+
+def test_opening_the_server_to_others_warns() -> None:
+    assert exposure_warning("127.0.0.1", []) is None
+    assert exposure_warning("localhost", []) is None
+    assert "0.0.0.0" in (exposure_warning("0.0.0.0", []) or "")
+    restricted = ["--grpc-restricted-protocol=model-repository:admin-key=s"]
+    restricted.append("--http-restricted-api=model-repository:admin-key=s")
+    assert exposure_warning("0.0.0.0", restricted) is None
+
+
+def test_serve_reports_a_missing_repository_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    repository = tmp_path / "nowhere"
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert run(parser.parse_args(["--model-repository", str(repository)])) == 1
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    said = capsys.readouterr()
+    assert str(repository) in said.err and said.out == ""

@@ -58,6 +58,18 @@ def test_every_step_keeps_all_versions_and_names_its_instances(name: str) -> Non
     assert len(found.instance_group) > 0
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_cuda_config_differs_in_its_instances_and_threads_alone(name: str) -> None:
+    cpu, cuda = config(name), parse(REPOSITORY / name / "configs" / "cuda.pbtxt")
+    group = model_config_pb2.ModelInstanceGroup
+    assert [instance.kind for instance in cpu.instance_group] == [group.KIND_CPU]
+    assert [instance.kind for instance in cuda.instance_group] == [group.KIND_GPU]
+    for found in (cpu, cuda):
+        del found.instance_group[:]
+        found.parameters.clear()
+    assert cpu == cuda
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_overload_is_shed_by_time_in_the_queue_and_never_by_its_length(name: str) -> None:
     found = config(name)

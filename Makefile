@@ -7,7 +7,8 @@ HOST ?= 127.0.0.1
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
-DATA ?= ../shared/data/people
+DATA ?= data/people
+JSON ?= $(OUT)/accuracy.json
 TESTS ?= tests
 
 BIN := $(VENV)/bin
@@ -24,6 +25,7 @@ help: ## list the commands and their variables
 	@echo '  OUT=$(OUT)   folder for the results of demo'
 	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate'
+	@echo '  JSON=$(JSON)   file for the figures of evaluate'
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
 	@echo '  VENV=$(VENV)   folder of the virtual environment'
 	@echo '  PYTHON=$(PYTHON)   Python 3.10 to 3.12 to make it with; none: the first suitable one'
@@ -39,7 +41,8 @@ serve: $(VENV)/.serve ## keep the server up until Ctrl-C
 
 .PHONY: evaluate
 evaluate: $(VENV)/.serve ## measure the accuracy on DATA through a server
-	@$(BIN)/python -m clients.demo evaluate --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
+	@$(BIN)/python -m clients.demo evaluate --images "$(DATA)/val" \
+		--annotations "$(DATA)/person_val.json" --json "$(JSON)"
 
 .PHONY: test
 test: $(VENV)/.test ## run all tests but the slow ones

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S)
         report = evaluate(client, pictures, concurrency=args.concurrency)
-    report |= {"annotations": str(args.annotations), "url": args.url}
+    report["annotations"] = args.annotations.name
     print(table(report))
     if args.json:
         write_json(args.json, report)

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data.people_pictures import real_photos
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_report_header() -> str:
+    photos = real_photos()
+    where = photos[0] if photos else "none (PEOPLESEG_DATA names a folder); made-up ones instead"
+    return f"real photos: {where}"
 
 
 @pytest.fixture(scope="session")

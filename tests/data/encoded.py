@@ -1,6 +1,8 @@
 """Encoded pictures, as clients send them."""
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from peopleseg.coco import load_pictures
 from tests.data.people_pictures import people_picture, real_photos
@@ -8,15 +10,28 @@ from tests.data.people_pictures import people_picture, real_photos
 
 def encoded_picture(seed: int, people: int) -> bytes:
     """A made-up picture of 320 x 240 pixels with at most so many people, as JPEG."""
-    image_rgb = people_picture(seed, count=people).image_rgb
+    return encoded(people_picture(seed, count=people).image_rgb)
+
+
+def encoded(image_rgb: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) as JPEG."""
     return cv2.imencode(".jpg", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
+def astronaut() -> bytes:
+    """A photo of one person, as JPEG."""
+    import skimage.data
+
+    return encoded(skimage.data.astronaut())
+
+
 def some_pictures(count: int) -> list[bytes]:
-    """Real photos with up to three people where they are at hand, else made-up ones."""
+    """The astronaut, then photos of up to three people where they are at hand, else made-up ones."""
     photos = real_photos()
     if photos is None:
-        return [encoded_picture(seed, people=3) for seed in range(count)]
-    images, annotations = photos
-    pictures = [p for p in load_pictures(annotations, images) if 1 <= len(p.people) <= 3]
-    return [picture.path.read_bytes() for picture in pictures[:count]]
+        others = [encoded_picture(seed, people=3) for seed in range(1, count)]
+    else:
+        images, annotations = photos
+        pictures = [p for p in load_pictures(annotations, images) if 1 <= len(p.people) <= 3]
+        others = [picture.path.read_bytes() for picture in pictures[: count - 1]]
+    return [astronaut(), *others]

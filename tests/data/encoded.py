@@ -26,7 +26,7 @@ def astronaut() -> bytes:
 
 
 def some_pictures(count: int) -> list[bytes]:
-    """The astronaut, then photos of up to three people where they are at hand, else made-up ones."""
+    """The astronaut, then photos of one to three people where at hand, else made-up ones."""
     photos = real_photos()
     if photos is None:
         others = [encoded_picture(seed, people=3) for seed in range(1, count)]

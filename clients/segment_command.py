@@ -26,6 +26,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.images import decode_image
 
 RESULTS = "results.json"
+DEFAULT_MIN_SCORE = 0.15  # the server answers with less certain people too
 
 
 class Job(NamedTuple):
@@ -43,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("out"), metavar="DIR", help="written to (%(default)s)"
     )
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        default=DEFAULT_MIN_SCORE,
+        metavar="SCORE",
+        help="leave out people below it, 0 to 1 (%(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         with SegmentationClient(args.url) as client:
             client.wait_until_ready(READY_TIMEOUT_S)
             try:
-                failed += _segment_all(client, jobs, results)
+                failed += _segment_all(client, jobs, results, args.min_score)
             finally:  # also what was found before Ctrl-C
                 write_json(args.out / RESULTS, results)
     if failed:
@@ -78,13 +86,15 @@ def _jobs(paths: Iterable[Path], out: Path) -> tuple[list[Job], list[tuple[Path,
     return [Job(*job) for job in jobs], failures
 
 
-def _segment_all(client: SegmentationClient, jobs: list[Job], results: list[dict[str, Any]]) -> int:
+def _segment_all(
+    client: SegmentationClient, jobs: list[Job], results: list[dict[str, Any]], min_score: float
+) -> int:
     """Adds to `results` as it goes. Returns how many pictures failed."""
     failed = 0
     # disable=None: no bar where nobody watches, in a log or a pipe
     for job in tqdm(jobs, unit="picture", disable=None if len(jobs) > 1 else True):
         try:
-            found = _segment(client, job)
+            found = _segment(client, job, min_score)
         except (SegmentationError, InvalidInput, OSError) as error:
             failed += 1
             _report_failure(job.picture, str(error))
@@ -95,9 +105,9 @@ def _segment_all(client: SegmentationClient, jobs: list[Job], results: list[dict
     return failed
 
 
-def _segment(client: SegmentationClient, job: Job) -> list[dict[str, Any]]:
+def _segment(client: SegmentationClient, job: Job, min_score: float) -> list[dict[str, Any]]:
     data = job.picture.read_bytes()
-    people = client.segment(data)
+    people = [person for person in client.segment(data) if person.score >= min_score]
     # Decoded as the server does it, so that masks and picture are turned alike.
     write_png(job.overlay, draw_people(decode_image(data), people))
     found = coco_results(people, job.image_id)

@@ -10,8 +10,8 @@ from peopleseg.contract import MAX_PEOPLE, NO_PERSON_SCORE
 from peopleseg.errors import InvalidInput
 from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
 
-MIN_SCORE = 0.1  # of a person, [0, 1]
-MAX_IOU = 0.6  # of two people's boxes; above it the one with the lower score is dropped
+MIN_SCORE = 0.05  # of a person, [0, 1]
+MAX_IOU = 0.5  # of two people's boxes; above it the one with the lower score is dropped
 LARGEST_COORDINATE_PX = 1e6  # of a caller's box; float32 overflows in RoIAlign near its own limit
 SMALLEST_SIDE_PX = 1.0  # of a box within the image or the square
 

@@ -20,6 +20,8 @@ from peopleseg.networks.people_unet import PeopleUNet
 from training.augment import View, jitter_colour, letterbox_view, random_view, read_rgb
 from training.loop import DEVICE, argument_parser, mixed_precision, train
 
+SCALES = (0.8, 1.8)  # of a view, against the letterbox
+DICE_SMOOTH = 100.0  # pixels: a picture without people may have about so many by mistake
 IGNORE = 255  # label of crowds and of what lies outside the picture
 
 Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # image (S, S, 3), labels (S, S)
@@ -42,7 +44,7 @@ def batches(
     for start in range(0, len(order) - batch_size + 1, batch_size):
         samples = []
         for index in order[start : start + batch_size]:
-            view = random_view(pictures[index], size, (0.6, 1.8), random)
+            view = random_view(pictures[index], size, SCALES, random)
             image_rgb, labels = view_sample(pictures[index], view)
             samples.append((jitter_colour(image_rgb, random), labels))
         yield samples
@@ -57,12 +59,14 @@ def to_tensors(samples: list[Sample]) -> tuple[Tensor, Tensor]:
 
 
 def bce_dice(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy plus Dice over the batch; logits and labels [B, S, S]."""
-    known = labels != IGNORE
-    logits, target = logits[known], (labels[known] == 1).float()
-    probability = logits.sigmoid()
-    dice = 1 - (2 * (probability * target).sum() + 1) / (probability.sum() + target.sum() + 1)
-    return F.binary_cross_entropy_with_logits(logits, target) + dice
+    """Cross-entropy plus Dice, each picture's the same weight; logits and labels [B, S, S]."""
+    known, target = (labels != IGNORE).float(), (labels == 1).float()
+    entropy = F.binary_cross_entropy_with_logits(logits, target, weight=known, reduction="sum")
+    probability = logits.sigmoid() * known
+    overlap = (probability * target).sum(dim=(1, 2))
+    total = probability.sum(dim=(1, 2)) + target.sum(dim=(1, 2))
+    dice = 1 - (2 * overlap + DICE_SMOOTH) / (total + DICE_SMOOTH)
+    return entropy / known.sum() + dice.mean()
 
 
 @torch.no_grad()

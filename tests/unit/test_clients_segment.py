@@ -85,6 +85,15 @@ def test_the_overlay_is_turned_as_the_camera_was_held(
     assert drawn.shape == (90, 40, 3)
 
 
+def test_people_below_the_least_score_are_left_out(url: str, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    certain = ["segment", str(photos / "a.png"), "--url", url, "--out", str(out), "--min-score"]
+    assert main([*certain, "0.999"]) == 0
+    assert read(out / "results.json") == []
+    assert main([*certain, "0"]) == 0
+    assert len(read(out / "results.json")) == 1
+
+
 def test_a_second_run_does_not_take_its_own_overlays(
     url: str, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from tritonclient.grpc import model_config_pb2
 
 from peopleseg.contract import ENSEMBLES, MAX_PEOPLE, MODELS, STEPS, Model, Tensor
 from peopleseg.manifest import Manifest
+from peopleseg.people import MAX_IOU, MIN_SCORE
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 NETWORKS = ("yolov9", "people_unet", "hierarchical_head")
@@ -78,6 +79,12 @@ def test_overload_is_shed_by_time_in_the_queue_and_never_by_its_length(name: str
     if found.max_batch_size > 0:
         assert policy.default_timeout_microseconds > 0
         assert policy.timeout_action == policy.REJECT
+
+
+def test_people_are_selected_as_in_one_process() -> None:
+    parameters = config("select_people").parameters
+    assert float(parameters["min_score"].string_value) == MIN_SCORE
+    assert float(parameters["max_iou"].string_value) == MAX_IOU
 
 
 def test_the_head_takes_as_many_people_as_the_contract_allows() -> None:

@@ -1,0 +1,40 @@
+"""The README says what the files say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text()
+
+
+def test_every_figure_of_the_results_is_that_of_its_file(readme: str, root: Path) -> None:
+    measured = json.loads((root / "benchmarks" / "results" / "accuracy.json").read_text())
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|$", readme, re.MULTILINE)
+    assert {name for name, _ in rows} >= {"mask_ap50", "box_ap50", "roi_miou", "foreground_miou"}
+    for name, printed in rows:
+        assert printed == f"{measured[name]:.3f}", name
+    assert measured["failed"] == []
+
+
+def test_every_make_command_is_a_target(readme: str, root: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z]+)", readme, re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_every_linked_file_exists(readme: str, root: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", readme)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []
+
+
+def test_every_module_that_is_run_exists(readme: str, root: Path) -> None:
+    modules = re.findall(r"python -m ([\w.]+)", readme)
+    assert modules
+    for module in modules:
+        assert (root / (module.replace(".", "/") + ".py")).is_file(), module

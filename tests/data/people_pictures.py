@@ -125,9 +125,9 @@ def _figure(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.ui
         return round(x + across * tall), round(top + down * tall)
 
     def limb(start: tuple[int, int], end: tuple[int, int]) -> None:
-        cv2.line(figure, start, end, 1, max(2, round(tall * 0.06)))
+        cv2.line(figure, start, end, (1,), max(2, round(tall * 0.06)))
 
-    cv2.circle(figure, at(0, 0.08), max(2, round(tall * 0.08)), 1, cv2.FILLED)
+    cv2.circle(figure, at(0, 0.08), max(2, round(tall * 0.08)), (1,), cv2.FILLED)
     cv2.rectangle(figure, at(-0.11, 0.17), at(0.11, 0.55), 1, cv2.FILLED)
     for side in (-1, 1):
         limb(at(side * 0.1, 0.2), at(side * rng.uniform(0.15, 0.3), rng.uniform(0.35, 0.55)))

@@ -43,8 +43,9 @@ class SegmentationClient:
     def segment_from_boxes(self, image: wire.Image, boxes_xyxy: ArrayLike) -> list[Person]:
         """One person a box of your own, in their order, without looking for others.
 
-        boxes_xyxy: (K, 4) numbers x1, y1, x2, y2 in image pixels, K at most 64. The answer's boxes
-        are cut to the image. Raises RequestRejected for a box that is empty or outside of it.
+        boxes_xyxy: (K, 4) numbers x1, y1, x2, y2 in image pixels, K at most 64. A box may reach
+        over the image's edge: it comes back as it was sent, and its mask lies over all of it.
+        Raises RequestRejected for a box that is empty or wholly outside.
         """
         return wire.people_of(self._infer(wire.segment_from_boxes_request(image, boxes_xyxy)))
 

@@ -21,8 +21,8 @@ from types import FrameType
 from clients import cli
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerError
+from serving.triton_wheel import MODEL_REPOSITORY
 
-MODEL_REPOSITORY = Path(__file__).resolve().parents[1] / "model_repository"
 READY_TIMEOUT_S = 300.0
 # In scikit-image's wheel, free of copyright: the astronaut Eileen Collins in colour, a man with a
 # camera in grey, and a cup of coffee, with nobody.

@@ -23,7 +23,6 @@ from conversion.exportable import Exportable, load_exportable
 from conversion.onnx_export import OPSET, export_onnx, halve_weights
 from conversion.parity import (
     TOLERANCE_LOGITS,
-    Arrays,
     ParityError,
     differences,
     picture_batches,
@@ -31,7 +30,7 @@ from conversion.parity import (
     torch_runner,
 )
 from peopleseg.manifest import Manifest, sha256
-from peopleseg.pipeline import OnnxModel
+from peopleseg.pipeline import Arrays, OnnxModel
 
 REPOSITORY = Path(__file__).parents[1] / "model_repository"
 ARTIFACT = "model.onnx"

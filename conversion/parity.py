@@ -1,21 +1,19 @@
 """Compare an artifact in ONNX Runtime with the network in torch, on real pictures."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from peopleseg.contract import Model
 from peopleseg.images import prepare
 from peopleseg.people import select_people
-from peopleseg.pipeline import OnnxModel
+from peopleseg.pipeline import Arrays, OnnxModel
 from peopleseg.roi_align import RoiAligner
 
-Arrays = dict[str, NDArray[Any]]
 TOLERANCE_LOGITS = 1e-3  # largest difference of an FP32 graph from torch
 
 
@@ -23,13 +21,12 @@ class ParityError(Exception):
     """An exported graph does not compute what the network in torch computes."""
 
 
-def picture_batches(pictures: list[Path], sizes: tuple[int, ...] = (1, 3)) -> Iterator[Arrays]:
-    """The pictures as `pixels`, in batches of alternating size."""
-    remaining = list(pictures)
-    for turn in range(len(pictures)):
-        batch, remaining = remaining[: sizes[turn % 2]], remaining[sizes[turn % 2] :]
-        if not batch:
-            return
+def picture_batches(pictures: list[Path]) -> Iterator[Arrays]:
+    """The pictures as `pixels`, in batches of one and of three by turns."""
+    remaining, sizes = pictures, itertools.cycle((1, 3))
+    while remaining:
+        size = next(sizes)
+        batch, remaining = remaining[:size], remaining[size:]
         yield {"pixels": np.concatenate([prepare(path.read_bytes())[0] for path in batch])}
 
 

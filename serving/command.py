@@ -15,7 +15,7 @@ from peopleseg.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError
-from serving.triton_wheel import PROJECT_ROOT
+from serving.triton_wheel import MODEL_REPOSITORY
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-repository",
         type=Path,
-        default=PROJECT_ROOT / "model_repository",
+        default=MODEL_REPOSITORY,
         help="(%(default)s)",
     )
     parser.add_argument(

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from peopleseg.coco import Picture, load_pictures
+
 Batch = Any
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -33,8 +35,51 @@ def argument_parser(
     parser.add_argument(
         "--learning-rate", type=float, default=2e-3, help="the highest of the cycle"
     )
+    parser.add_argument("--validation-images", type=Path, help="measured after every epoch")
+    parser.add_argument("--validation-annotations", type=Path, help="their COCO file")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the processor has it")
     return parser
+
+
+def begin(network: nn.Module, start_from: Path | None) -> Any:
+    """The network on its device, with the weights of a checkpoint of the same dims if one is named.
+
+    Any is the network's own type: torch's `to` keeps it, its types do not.
+    """
+    if start_from:
+        network.load_state_dict(torch.load(start_from, weights_only=True)["model"])
+    return network.to(DEVICE, memory_format=torch.channels_last)
+
+
+def train_as_asked(
+    args: argparse.Namespace,
+    network: nn.Module,
+    batches: Callable[[int], Iterator[Batch]],
+    loss: Callable[[Batch], Tensor],
+    *,
+    pictures: list[Picture],
+    dims: dict[str, Any],
+    validate: Callable[[nn.Module, list[Picture]], dict[str, float]],
+) -> None:
+    """`train` by the arguments of `argument_parser`; validate(average, pictures held out)."""
+    measure = None
+    if args.validation_annotations:
+        held_out = load_pictures(args.validation_annotations, args.validation_images)
+
+        def measure(average: nn.Module) -> dict[str, float]:
+            return validate(average, held_out)
+
+    train(
+        network,
+        batches,
+        loss,
+        steps_per_epoch=len(pictures) // args.batch_size,
+        epochs=args.epochs,
+        max_learning_rate=args.learning_rate,
+        checkpoint=args.checkpoint,
+        dims=dims,
+        validate=measure,
+    )
 
 
 def mixed_precision(enabled: bool) -> torch.autocast:

@@ -6,9 +6,8 @@ Starts on small canvases, where a step costs a quarter, and ends at the size tha
 Run the same command again to continue after an interruption.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from peopleseg.networks.yolov9_blocks import Detect
 from peopleseg.people import select_people
 from training.augment import View, jitter_colour, random_view, read_rgb
 from training.detection_loss import detection_losses
-from training.loop import DEVICE, argument_parser, mixed_precision, train
+from training.loop import DEVICE, argument_parser, begin, mixed_precision, train_as_asked
 
 SMALLEST_SIDE_PX = 4  # a visible box smaller than this is no target
 SMALLEST_VISIBLE = 0.3  # nor one of which less than this part is in view
@@ -118,22 +117,17 @@ def box_ap(network: nn.Module, pictures: list[Picture]) -> dict[str, float]:
     return {"box_ap": ap or 0.0, "box_ap50": ap50 or 0.0}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--variant", default="t", help="t, s, m, c or e (default t)")
     parser.add_argument("--size", type=int, default=320, help="side of the canvas, pixels")
     parser.add_argument("--no-mosaic", action="store_true", help="single pictures only")
-    parser.add_argument("--validation-images", type=Path)
-    parser.add_argument("--validation-annotations", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
 
     torch.manual_seed(0)
     pictures = load_pictures(args.annotations, args.images)
     dims = {"variant": args.variant, "classes": 1}
-    network = YOLOv9(**dims)
-    if args.start_from:
-        network.load_state_dict(torch.load(args.start_from, weights_only=True)["model"])
-    network = network.to(DEVICE, memory_format=torch.channels_last)
+    network = begin(YOLOv9(**dims), args.start_from)
     detect = network.layers[-1]
     assert isinstance(detect, Detect)
 
@@ -143,23 +137,14 @@ def main() -> None:
             maps = network(images).predictions
         return detection_losses(detect, maps, boxes).total
 
-    validate = None
-    if args.validation_annotations:
-        held_out = load_pictures(args.validation_annotations, args.validation_images)
-
-        def validate(average: nn.Module) -> dict[str, float]:
-            return box_ap(average, held_out)
-
-    train(
+    train_as_asked(
+        args,
         network,
         lambda epoch: batches(pictures, args.size, args.batch_size, not args.no_mosaic, epoch),
         loss,
-        steps_per_epoch=len(pictures) // args.batch_size,
-        epochs=args.epochs,
-        max_learning_rate=args.learning_rate,
-        checkpoint=args.checkpoint,
+        pictures=pictures,
         dims=dims,
-        validate=validate,
+        validate=box_ap,
     )
 
 

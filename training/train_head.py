@@ -7,7 +7,7 @@ Several data sets: repeat --images and --annotations in the same order. Run the 
 to continue after an interruption.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
 from training.augment import View, jitter_colour, letterbox_view, random_view, read_rgb
-from training.loop import DEVICE, argument_parser, mixed_precision, train
+from training.loop import DEVICE, argument_parser, begin, mixed_precision, train_as_asked
 
 SMALLEST_SIDE_PX = 16.0  # of a box in the picture, as in the published training (models.md A8)
 SMALLEST_SEEN_PX = 8.0  # of a box in a view, network pixels
@@ -193,7 +193,7 @@ def load_frozen(detector: Path, people_unet: Path) -> Frozen:
     return Frozen(*networks)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argument_parser(__doc__, several_data_sets=True)
     parser.add_argument("--detector", type=Path, required=True, help="its checkpoint")
     parser.add_argument("--people-unet", type=Path, required=True, help="its checkpoint")
@@ -206,9 +206,7 @@ def main() -> None:
     parser.add_argument(
         "--coarse", action="store_true", help="rois of half the size: 4 times faster"
     )
-    parser.add_argument("--validation-images", type=Path)
-    parser.add_argument("--validation-annotations", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
 
     torch.manual_seed(0)
     pictures = [
@@ -219,10 +217,7 @@ def main() -> None:
     ]
     frozen = load_frozen(args.detector, args.people_unet)
     dims = {"variant": args.variant, "feature_channels": frozen.detector.feature_channels}
-    network = PersonMaskHead(**dims)
-    if args.start_from:
-        network.load_state_dict(torch.load(args.start_from, weights_only=True)["model"])
-    network = network.to(DEVICE, memory_format=torch.channels_last)
+    network = begin(PersonMaskHead(**dims), args.start_from)
     shrink = 2 if args.coarse else 1
     roi_size_hw = (ROI_SIZE_HW[0] // shrink, ROI_SIZE_HW[1] // shrink)
     label_size_hw = (2 * roi_size_hw[0], 2 * roi_size_hw[1])
@@ -233,22 +228,16 @@ def main() -> None:
             output = network(*inputs)
         return head_loss(output, labels)
 
-    validate = None
-    if args.validation_annotations:
-        held_out = load_pictures(args.validation_annotations, args.validation_images)
+    def validate(average: nn.Module, held_out: list[Picture]) -> dict[str, float]:
+        with mixed_precision(args.bfloat16):
+            return {"roi_miou": roi_miou(average, frozen, held_out)}
 
-        def validate(average: nn.Module) -> dict[str, float]:
-            with mixed_precision(args.bfloat16):
-                return {"roi_miou": roi_miou(average, frozen, held_out)}
-
-    train(
+    train_as_asked(
+        args,
         network,
         lambda epoch: batches(pictures, args.batch_size, args.most_people, label_size_hw, epoch),
         loss,
-        steps_per_epoch=len(pictures) // args.batch_size,
-        epochs=args.epochs,
-        max_learning_rate=args.learning_rate,
-        checkpoint=args.checkpoint,
+        pictures=pictures,
         dims=dims,
         validate=validate,
     )

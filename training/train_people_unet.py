@@ -5,8 +5,7 @@
 Run the same command again to continue after an interruption.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from peopleseg.coco import Picture, load_pictures
 from peopleseg.geometry import INPUT_SIZE
 from peopleseg.networks.people_unet import PeopleUNet
 from training.augment import View, jitter_colour, letterbox_view, random_view, read_rgb
-from training.loop import DEVICE, argument_parser, mixed_precision, train
+from training.loop import DEVICE, argument_parser, begin, mixed_precision, train_as_asked
 
 SCALES = (0.8, 1.8)  # of a view, against the letterbox
 DICE_SMOOTH = 100.0  # pixels: a picture without people may have about so many by mistake
@@ -85,24 +84,19 @@ def foreground_miou(network: nn.Module, pictures: list[Picture]) -> float:
     return float(np.mean(scores))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--variant", default="b0", help="b0, b1, b3 or b7 (default b0)")
     parser.add_argument("--shrink", type=int, default=2, help="the network works at 640 / SHRINK")
     parser.add_argument(
         "--size", type=int, help="side of the canvas, pixels (default 640 / SHRINK)"
     )
-    parser.add_argument("--validation-images", type=Path)
-    parser.add_argument("--validation-annotations", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
 
     torch.manual_seed(0)
     pictures = load_pictures(args.annotations, args.images)
     dims = {"variant": args.variant, "shrink": args.shrink}
-    network = PeopleUNet(**dims)
-    if args.start_from:
-        network.load_state_dict(torch.load(args.start_from, weights_only=True)["model"])
-    network = network.to(DEVICE, memory_format=torch.channels_last)
+    network = begin(PeopleUNet(**dims), args.start_from)
     size = args.size or INPUT_SIZE // args.shrink
 
     def loss(samples: list[Sample]) -> Tensor:
@@ -111,23 +105,14 @@ def main() -> None:
             logits = network.at_working_size(images)[:, 0]
         return bce_dice(logits.float(), labels)
 
-    validate = None
-    if args.validation_annotations:
-        held_out = load_pictures(args.validation_annotations, args.validation_images)
-
-        def validate(average: nn.Module) -> dict[str, float]:
-            return {"foreground_miou": foreground_miou(average, held_out)}
-
-    train(
+    train_as_asked(
+        args,
         network,
         lambda epoch: batches(pictures, size, args.batch_size, epoch),
         loss,
-        steps_per_epoch=len(pictures) // args.batch_size,
-        epochs=args.epochs,
-        max_learning_rate=args.learning_rate,
-        checkpoint=args.checkpoint,
+        pictures=pictures,
         dims=dims,
-        validate=validate,
+        validate=lambda average, held_out: {"foreground_miou": foreground_miou(average, held_out)},
     )
 
 

@@ -1,14 +1,13 @@
 """One real Triton with the project's model repository for all server tests, and free ports."""
 
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from clients import demo
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import PROJECT_ROOT
+from serving.triton_wheel import MODEL_REPOSITORY
 
 READY_TIMEOUT_S = 300.0  # a dozen steps on a small, busy machine
 
@@ -16,9 +15,9 @@ READY_TIMEOUT_S = 300.0  # a dozen steps on a small, busy machine
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """The running server: grpc_url, http_url, metrics_url, log_file, pid (of Triton)."""
-    http_port, grpc_port, metrics_port = find_free_ports(3)
+    http_port, grpc_port, metrics_port = demo.free_ports(3)
     with EmbeddedServer(
-        model_repository=PROJECT_ROOT / "model_repository",
+        model_repository=MODEL_REPOSITORY,
         log_file=tmp_path_factory.mktemp("server") / "triton.log",
         http_port=http_port,
         grpc_port=grpc_port,
@@ -31,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 @pytest.fixture
 def free_ports() -> Callable[[int], list[int]]:
     """Gives that many different ports of 127.0.0.1 that nobody listens on."""
-    return find_free_ports
+    return demo.free_ports
 
 
 @pytest.fixture
@@ -42,14 +41,6 @@ def tiny_repository(tmp_path: Path) -> Path:
     (repository / "echo" / "1" / "model.py").write_text(ECHO_MODEL)
     write_model(repository, "tiny", TINY_CONFIG)
     return repository
-
-
-def find_free_ports(count: int) -> list[int]:
-    with ExitStack() as sockets:
-        probes = [sockets.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def write_model(repository: Path, name: str, config: str) -> None:

@@ -12,7 +12,7 @@ from peopleseg.masks import decode_rle
 from peopleseg.people import select_people
 from peopleseg.pipeline import Pipeline
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import PROJECT_ROOT
+from serving.triton_wheel import MODEL_REPOSITORY
 from tests.data.encoded import some_pictures
 from tests.server.calls import Arrays, image_array, over_grpc
 
@@ -23,7 +23,7 @@ PICTURES = some_pictures(6)
 
 @pytest.fixture(scope="module")
 def pipeline() -> Pipeline:
-    return Pipeline(PROJECT_ROOT / "model_repository")
+    return Pipeline(MODEL_REPOSITORY)
 
 
 @pytest.fixture(scope="module")

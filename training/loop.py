@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from peopleseg.coco import Picture, load_pictures
 
 Batch = Any
+Sample = Any  # of one picture, as its script makes it
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -54,14 +56,22 @@ def begin(network: nn.Module, start_from: Path | None) -> Any:
 def train_as_asked(
     args: argparse.Namespace,
     network: nn.Module,
-    batches: Callable[[int], Iterator[Batch]],
-    loss: Callable[[Batch], Tensor],
+    augment: Callable[[Picture, np.random.Generator], Sample],
+    loss: Callable[[list[Sample]], Tensor],
     *,
     pictures: list[Picture],
     dims: dict[str, Any],
     validate: Callable[[nn.Module, list[Picture]], dict[str, float]],
+    usable: Callable[[list[Sample]], bool] = bool,
 ) -> None:
-    """`train` by the arguments of `argument_parser`; validate(average, pictures held out)."""
+    """`train` by the arguments of `argument_parser`, on batches of augmented pictures.
+
+    A batch that is not `usable` is left out. validate(average, pictures held out) gives figures.
+    """
+
+    def batches(epoch: int) -> Iterator[list[Sample]]:
+        return filter(usable, augmented_batches(pictures, augment, args.batch_size, epoch))
+
     measure = None
     if args.validation_annotations:
         held_out = load_pictures(args.validation_annotations, args.validation_images)
@@ -80,6 +90,19 @@ def train_as_asked(
         dims=dims,
         validate=measure,
     )
+
+
+def augmented_batches(
+    pictures: list[Picture],
+    augment: Callable[[Picture, np.random.Generator], Sample],
+    batch_size: int,
+    epoch: int,
+) -> Iterator[list[Sample]]:
+    """One epoch of shuffled, augmented batches; the same ones for the same epoch."""
+    random = np.random.default_rng(epoch)
+    order = random.permutation(len(pictures))
+    for start in range(0, len(order) - batch_size + 1, batch_size):
+        yield [augment(pictures[index], random) for index in order[start : start + batch_size]]
 
 
 def mixed_precision(enabled: bool) -> torch.autocast:

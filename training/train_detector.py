@@ -6,7 +6,7 @@ Starts on small canvases, where a step costs a quarter, and ends at the size tha
 Run the same command again to continue after an interruption.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from training.loop import DEVICE, argument_parser, begin, mixed_precision, train
 SMALLEST_SIDE_PX = 4  # a visible box smaller than this is no target
 SMALLEST_VISIBLE = 0.3  # nor one of which less than this part is in view
 MOSAIC_PROBABILITY = 0.5
+SCALES = (0.6, 1.8)  # of a single view, against the letterbox
 VALIDATION_SCORE = 0.01  # boxes below it do not enter the AP
 
 
@@ -65,24 +66,17 @@ def mosaic(pictures: list[Picture], size: int, random: np.random.Generator) -> S
     return Sample(canvas, np.concatenate(boxes))
 
 
-def batches(
-    pictures: list[Picture], size: int, batch_size: int, mosaics: bool, epoch: int
-) -> Iterator[list[Sample]]:
-    """One epoch of shuffled, augmented batches; the same ones for the same epoch."""
-    random = np.random.default_rng(epoch)
-    order = random.permutation(len(pictures))
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        samples = []
-        for index in order[start : start + batch_size]:
-            if mosaics and random.random() < MOSAIC_PROBABILITY:
-                others = random.choice(len(pictures), 3)
-                four = [pictures[index], *(pictures[other] for other in others)]
-                sample = mosaic(four, size, random)
-            else:
-                view = random_view(pictures[index], size, (0.6, 1.8), random)
-                sample = view_sample(pictures[index], view, (size, size))
-            samples.append(Sample(jitter_colour(sample.image_rgb, random), sample.boxes_xyxy))
-        yield samples
+def augmented(
+    picture: Picture, others: list[Picture], size: int, random: np.random.Generator
+) -> Sample:
+    """A random view of a picture; where there are others, often in a mosaic with three of them."""
+    if others and random.random() < MOSAIC_PROBABILITY:
+        chosen = random.choice(len(others), 3)
+        sample = mosaic([picture, *(others[index] for index in chosen)], size, random)
+    else:
+        view = random_view(picture, size, SCALES, random)
+        sample = view_sample(picture, view, (size, size))
+    return Sample(jitter_colour(sample.image_rgb, random), sample.boxes_xyxy)
 
 
 def to_tensors(samples: list[Sample]) -> tuple[Tensor, list[Tensor]]:
@@ -130,6 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     network = begin(YOLOv9(**dims), args.start_from)
     detect = network.layers[-1]
     assert isinstance(detect, Detect)
+    others = [] if args.no_mosaic else pictures
 
     def loss(samples: list[Sample]) -> Tensor:
         images, boxes = to_tensors(samples)
@@ -140,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     train_as_asked(
         args,
         network,
-        lambda epoch: batches(pictures, args.size, args.batch_size, not args.no_mosaic, epoch),
+        lambda picture, random: augmented(picture, others, args.size, random),
         loss,
         pictures=pictures,
         dims=dims,

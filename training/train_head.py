@@ -7,7 +7,7 @@ Several data sets: repeat --images and --annotations in the same order. Run the 
 to continue after an interruption.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ from training.loop import DEVICE, argument_parser, begin, mixed_precision, train
 SMALLEST_SIDE_PX = 16.0  # of a box in the picture, as in the published training (models.md A8)
 SMALLEST_SEEN_PX = 8.0  # of a box in a view, network pixels
 SMALLEST_VISIBLE = 0.3  # part of a box that a view must show
+SCALES = (0.7, 1.4)  # of a view, against the letterbox
 BOX_JITTER = 0.08  # standard deviation of an edge, in parts of the side
 BACKGROUND, TARGET, NON_TARGET = 0, 1, 2
 
@@ -98,22 +99,18 @@ def in_view(box: NDArray[np.float32], whole: NDArray[np.float32]) -> bool:
     return bool(seen.min() >= SMALLEST_SEEN_PX and seen.prod() > SMALLEST_VISIBLE * sides.prod())
 
 
-def batches(
-    pictures: list[Picture], batch_size: int, most_people: int, size_hw: tuple[int, int], epoch: int
-) -> Iterator[list[Sample]]:
-    """One epoch of shuffled, augmented batches; the same ones for the same epoch."""
-    random = np.random.default_rng(epoch)
-    order = random.permutation(len(pictures))
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        samples = []
-        for index in order[start : start + batch_size]:
-            view = random_view(pictures[index], INPUT_SIZE, (0.7, 1.4), random)
-            sample = view_sample(
-                pictures[index], view, size_hw, most_people=most_people, random=random
-            )
-            samples.append(sample._replace(image_rgb=jitter_colour(sample.image_rgb, random)))
-        if any(len(sample.boxes_xyxy) for sample in samples):
-            yield samples
+def augmented(
+    picture: Picture, most_people: int, size_hw: tuple[int, int], random: np.random.Generator
+) -> Sample:
+    """A random view of a picture with some of its people."""
+    view = random_view(picture, INPUT_SIZE, SCALES, random)
+    sample = view_sample(picture, view, size_hw, most_people=most_people, random=random)
+    return sample._replace(image_rgb=jitter_colour(sample.image_rgb, random))
+
+
+def somebody_in(samples: list[Sample]) -> bool:
+    """Whether a batch has a roi at all: views can leave everybody outside."""
+    return any(len(sample.boxes_xyxy) for sample in samples)
 
 
 class RoiBatch(NamedTuple):
@@ -235,11 +232,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     train_as_asked(
         args,
         network,
-        lambda epoch: batches(pictures, args.batch_size, args.most_people, label_size_hw, epoch),
+        lambda picture, random: augmented(picture, args.most_people, label_size_hw, random),
         loss,
         pictures=pictures,
         dims=dims,
         validate=validate,
+        usable=somebody_in,
     )
 
 

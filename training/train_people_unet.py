@@ -5,7 +5,7 @@
 Run the same command again to continue after an interruption.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -34,19 +34,10 @@ def view_sample(picture: Picture, view: View) -> Sample:
     return view.image(read_rgb(picture.path)), view.mask(labels, outside=IGNORE)
 
 
-def batches(
-    pictures: list[Picture], size: int, batch_size: int, epoch: int
-) -> Iterator[list[Sample]]:
-    """One epoch of shuffled, augmented batches; the same ones for the same epoch."""
-    random = np.random.default_rng(epoch)
-    order = random.permutation(len(pictures))
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        samples = []
-        for index in order[start : start + batch_size]:
-            view = random_view(pictures[index], size, SCALES, random)
-            image_rgb, labels = view_sample(pictures[index], view)
-            samples.append((jitter_colour(image_rgb, random), labels))
-        yield samples
+def augmented(picture: Picture, size: int, random: np.random.Generator) -> Sample:
+    """A random view of a picture."""
+    image_rgb, labels = view_sample(picture, random_view(picture, size, SCALES, random))
+    return jitter_colour(image_rgb, random), labels
 
 
 def to_tensors(samples: list[Sample]) -> tuple[Tensor, Tensor]:
@@ -108,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     train_as_asked(
         args,
         network,
-        lambda epoch: batches(pictures, size, args.batch_size, epoch),
+        lambda picture, random: augmented(picture, size, random),
         loss,
         pictures=pictures,
         dims=dims,

@@ -1,154 +1,96 @@
-"""YOLOv9 t, s, m, c and e as deploy models (GELAN), with the stride-8 FPN concat as features.
+"""YOLOv9 t, s, m, c and e (Wang et al. 2024, arXiv:2402.13616), with features for mask heads.
 
-Layer lists and widths: Wang et al. 2024 (arXiv:2402.13616). `layers` is indexed as in the published
-models, so their checkpoint keys `model.<layer>.<...>` map one to one.
+`layers` is numbered as in the published deploy models (`gelan-<variant>`), so that their checkpoint
+keys `model.<layer>.<...>` map one to one, with and without the auxiliary branch.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.yolov9_blocks import (
-    ELAN,
-    SPPELAN,
-    AConv,
-    ADown,
-    CBFuse,
-    CBLinear,
-    Conv,
-    Detect,
-    RepBottleneck,
-    RepConv,
-)
+from peopleseg.networks.yolov9_auxiliary import auxiliary_branch
+from peopleseg.networks.yolov9_blocks import Detect, RepBottleneck, RepConv
+from peopleseg.networks.yolov9_layers import VARIANTS, deploy_layers
 
 
 class YOLOv9Output(NamedTuple):
     features: Tensor  # [B, C, H / 8, W / 8], the FPN concat at stride 8
     predictions: Tensor | list[Tensor]  # see `Detect`
-
-
-class Layer(NamedTuple):
-    """One layer and the earlier layers it reads; -1 is the image."""
-
-    sources: int | Sequence[int]
-    module: nn.Module
-
-
-class Concat(nn.Module):
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        return torch.cat(list(inputs), dim=1)
-
-
-@dataclass(frozen=True)
-class GelanWidths:
-    """Channels of a plain GELAN (t, s, m, c); `(out, split, stage)` for every ELAN block."""
-
-    stem: tuple[int, int]
-    first: tuple[int, int, int]  # layer 2
-    first_is_plain: bool  # layer 2 without CSP stacks (ELAN1)
-    backbone: tuple[tuple[int, int, int], ...]  # layers 4, 6, 8
-    downs: tuple[int, int, int]  # layers 3, 5, 7
-    pyramid: tuple[int, int]  # layer 9: out, hidden
-    top_down: tuple[tuple[int, int, int], ...]  # layers 12, 15
-    bottom_up_downs: tuple[int, int]  # layers 16, 19
-    bottom_up: tuple[tuple[int, int, int], ...]  # layers 18, 21
-    csp_depth: int
-    down: type[AConv] | type[ADown]
-
-
-GELAN_WIDTHS = {
-    "t": GelanWidths(
-        stem=(16, 32),
-        first=(32, 32, 16),
-        first_is_plain=True,
-        backbone=((64, 64, 32), (96, 96, 48), (128, 128, 64)),
-        downs=(64, 96, 128),
-        pyramid=(128, 64),
-        top_down=((96, 96, 48), (64, 64, 32)),
-        bottom_up_downs=(48, 64),
-        bottom_up=((96, 96, 48), (128, 128, 64)),
-        csp_depth=3,
-        down=AConv,
-    ),
-    "s": GelanWidths(
-        stem=(32, 64),
-        first=(64, 64, 32),
-        first_is_plain=True,
-        backbone=((128, 128, 64), (192, 192, 96), (256, 256, 128)),
-        downs=(128, 192, 256),
-        pyramid=(256, 128),
-        top_down=((192, 192, 96), (128, 128, 64)),
-        bottom_up_downs=(96, 128),
-        bottom_up=((192, 192, 96), (256, 256, 128)),
-        csp_depth=3,
-        down=AConv,
-    ),
-    "m": GelanWidths(
-        stem=(32, 64),
-        first=(128, 128, 64),
-        first_is_plain=False,
-        backbone=((240, 240, 120), (360, 360, 180), (480, 480, 240)),
-        downs=(240, 360, 480),
-        pyramid=(480, 240),
-        top_down=((360, 360, 180), (240, 240, 120)),
-        bottom_up_downs=(180, 240),
-        bottom_up=((360, 360, 180), (480, 480, 240)),
-        csp_depth=1,
-        down=AConv,
-    ),
-    "c": GelanWidths(
-        stem=(64, 128),
-        first=(256, 128, 64),
-        first_is_plain=False,
-        backbone=((512, 256, 128), (512, 512, 256), (512, 512, 256)),
-        downs=(256, 512, 512),
-        pyramid=(512, 256),
-        top_down=((512, 512, 256), (256, 256, 128)),
-        bottom_up_downs=(256, 512),
-        bottom_up=((512, 512, 256), (512, 512, 256)),
-        csp_depth=1,
-        down=ADown,
-    ),
-}
-
-VARIANTS = (*GELAN_WIDTHS, "e")
+    auxiliary: list[Tensor] | None = None  # raw maps of the auxiliary branch, in training only
 
 
 class YOLOv9(nn.Module):
-    """A YOLOv9 deploy model.
+    """A YOLOv9 model.
 
     Input [B, 3, H, W] RGB in [0, 1], H and W multiples of 32. Output: `YOLOv9Output`. At 640 x 640
     the predictions have 80^2 + 40^2 + 20^2 = 8400 anchors.
+
+    auxiliary: have the branch that only training runs, under `auxiliary.<layer>`.
+    class_width: least channels of the class branches; None for as many as published.
     """
 
-    def __init__(self, variant: str, classes: int = 1) -> None:
+    def __init__(
+        self,
+        variant: str,
+        classes: int = 1,
+        *,
+        auxiliary: bool = False,
+        class_width: int | None = None,
+    ) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"YOLOv9 variant {variant!r} is not one of {', '.join(VARIANTS)}")
         self.variant = variant
         self.classes = classes
-        if variant == "e":
-            layers, self.feature_layer, detect_sources = _gelan_e()
-        else:
-            layers, self.feature_layer, detect_sources = _gelan(GELAN_WIDTHS[variant])
-        self.sources = [layer.sources for layer in layers] + [detect_sources]
-        channels = _channels(variant)
-        self.feature_channels = channels.features
-        self.layers = nn.ModuleList(
-            [layer.module for layer in layers] + [Detect(classes, channels.levels)]
-        )
+        self.class_width = class_width
+        branch, self.feature_layer, self.feature_channels = deploy_layers(variant)
+        self.sources = [layer.sources for layer in branch.layers] + [branch.detect_sources]
+        self.layers = nn.ModuleList([layer.module for layer in branch.layers])
+        self.layers.append(Detect(classes, branch.detect_channels, class_width))
+        self.auxiliary_sources: list[int | Sequence[int]] = []
+        self.auxiliary = nn.ModuleList()
+        if auxiliary:
+            branch = auxiliary_branch(variant, first=len(self.layers))
+            self.auxiliary_sources += [layer.sources for layer in branch.layers]
+            self.auxiliary_sources.append(branch.detect_sources)
+            self.auxiliary.extend([layer.module for layer in branch.layers])
+            self.auxiliary.append(Detect(classes, branch.detect_channels, class_width))
+
+    @property
+    def detect(self) -> Detect:
+        """The main detection head, the last of `layers`."""
+        detect = self.layers[-1]
+        assert isinstance(detect, Detect)
+        return detect
+
+    @property
+    def dims(self) -> dict[str, Any]:
+        """The arguments that build this network."""
+        return {
+            "variant": self.variant,
+            "classes": self.classes,
+            "auxiliary": len(self.auxiliary) > 0,
+            "class_width": self.class_width,
+        }
 
     def forward(self, images: Tensor) -> YOLOv9Output:
-        outputs: list[Tensor] = []
-        for sources, layer in zip(self.sources, self.layers, strict=True):
-            if isinstance(sources, int):
-                outputs.append(layer(images if sources < 0 else outputs[sources]))
-            else:
-                outputs.append(layer([outputs[source] for source in sources]))
-        return YOLOv9Output(features=outputs[self.feature_layer], predictions=outputs[-1])
+        outputs: list[Any] = []
+        _run(zip(self.sources, self.layers, strict=True), images, outputs)
+        features, predictions = outputs[self.feature_layer], outputs[-1]
+        if not (self.training and len(self.auxiliary)):
+            return YOLOv9Output(features, predictions)
+        _run(zip(self.auxiliary_sources, self.auxiliary, strict=True), images, outputs)
+        return YOLOv9Output(features, predictions, auxiliary=outputs[-1])
+
+    def without_auxiliary(self) -> "YOLOv9":
+        """A copy that has no auxiliary branch, the deploy model."""
+        deploy = copy.deepcopy(self)
+        deploy.auxiliary = nn.ModuleList()
+        deploy.auxiliary_sources = []
+        return deploy
 
     @torch.no_grad()
     def fuse(self) -> "YOLOv9":
@@ -159,102 +101,12 @@ class YOLOv9(nn.Module):
         return self
 
 
-class _Channels(NamedTuple):
-    features: int
-    levels: tuple[int, int, int]
-
-
-def _channels(variant: str) -> _Channels:
-    if variant == "e":
-        return _Channels(1024, (256, 512, 512))
-    widths = GELAN_WIDTHS[variant]
-    p3, p4, p5 = widths.top_down[1][0], widths.bottom_up[0][0], widths.bottom_up[1][0]
-    return _Channels(widths.top_down[0][0] + widths.backbone[0][0], (p3, p4, p5))
-
-
-def _gelan(widths: GelanWidths) -> tuple[list[Layer], int, list[int]]:
-    """Layers 0-21 of yolov9-t/s/m/c; the features are layer 14."""
-    w, depth = widths, widths.csp_depth
-    p3, p4, p5 = (block[0] for block in w.backbone)
-    n4, n3 = (block[0] for block in w.top_down)
-    out4, _ = (block[0] for block in w.bottom_up)
-    down4, down5 = w.bottom_up_downs
-    layers = [
-        Layer(-1, Conv(3, w.stem[0], 3, 2)),
-        Layer(0, Conv(w.stem[0], w.stem[1], 3, 2)),
-        Layer(1, ELAN(w.stem[1], *w.first, None if w.first_is_plain else depth)),
-        Layer(2, w.down(w.first[0], w.downs[0])),
-        Layer(3, ELAN(w.downs[0], *w.backbone[0], depth)),
-        Layer(4, w.down(p3, w.downs[1])),
-        Layer(5, ELAN(w.downs[1], *w.backbone[1], depth)),
-        Layer(6, w.down(p4, w.downs[2])),
-        Layer(7, ELAN(w.downs[2], *w.backbone[2], depth)),
-        Layer(8, SPPELAN(p5, *w.pyramid)),
-        Layer(9, nn.Upsample(scale_factor=2)),
-        Layer((10, 6), Concat()),
-        Layer(11, ELAN(w.pyramid[0] + p4, *w.top_down[0], depth)),
-        Layer(12, nn.Upsample(scale_factor=2)),
-        Layer((13, 4), Concat()),
-        Layer(14, ELAN(n4 + p3, *w.top_down[1], depth)),
-        Layer(15, w.down(n3, down4)),
-        Layer((16, 12), Concat()),
-        Layer(17, ELAN(down4 + n4, *w.bottom_up[0], depth)),
-        Layer(18, w.down(out4, down5)),
-        Layer((19, 9), Concat()),
-        Layer(20, ELAN(down5 + w.pyramid[0], *w.bottom_up[1], depth)),
-    ]
-    return layers, 14, [15, 18, 21]
-
-
-def _gelan_e() -> tuple[list[Layer], int, list[int]]:
-    """Layers 0-41 of yolov9-e, two backbones joined by CBFuse; the features are layer 34."""
-    stage: dict[str, Callable[[int], ELAN]] = {
-        "p2": lambda channels: ELAN(channels, 256, 128, 64, 2),
-        "p3": lambda channels: ELAN(channels, 512, 256, 128, 2),
-        "p45": lambda channels: ELAN(channels, 1024, 512, 256, 2),
-    }
-    layers = [
-        Layer(-1, nn.Identity()),
-        Layer(0, Conv(3, 64, 3, 2)),
-        Layer(1, Conv(64, 128, 3, 2)),
-        Layer(2, stage["p2"](128)),
-        Layer(3, ADown(256, 256)),
-        Layer(4, stage["p3"](256)),
-        Layer(5, ADown(512, 512)),
-        Layer(6, stage["p45"](512)),
-        Layer(7, ADown(1024, 1024)),
-        Layer(8, stage["p45"](1024)),
-        Layer(1, CBLinear(64, (64,))),
-        Layer(3, CBLinear(256, (64, 128))),
-        Layer(5, CBLinear(512, (64, 128, 256))),
-        Layer(7, CBLinear(1024, (64, 128, 256, 512))),
-        Layer(9, CBLinear(1024, (64, 128, 256, 512, 1024))),
-        Layer(0, Conv(3, 64, 3, 2)),
-        Layer((10, 11, 12, 13, 14, 15), CBFuse(0)),
-        Layer(16, Conv(64, 128, 3, 2)),
-        Layer((11, 12, 13, 14, 17), CBFuse(1)),
-        Layer(18, stage["p2"](128)),
-        Layer(19, ADown(256, 256)),
-        Layer((12, 13, 14, 20), CBFuse(2)),
-        Layer(21, stage["p3"](256)),
-        Layer(22, ADown(512, 512)),
-        Layer((13, 14, 23), CBFuse(3)),
-        Layer(24, stage["p45"](512)),
-        Layer(25, ADown(1024, 1024)),
-        Layer((14, 26), CBFuse(4)),
-        Layer(27, stage["p45"](1024)),
-        Layer(28, SPPELAN(1024, 512, 256)),
-        Layer(29, nn.Upsample(scale_factor=2)),
-        Layer((30, 25), Concat()),
-        Layer(31, ELAN(1536, 512, 512, 256, 2)),
-        Layer(32, nn.Upsample(scale_factor=2)),
-        Layer((33, 22), Concat()),
-        Layer(34, ELAN(1024, 256, 256, 128, 2)),
-        Layer(35, ADown(256, 256)),
-        Layer((36, 32), Concat()),
-        Layer(37, ELAN(768, 512, 512, 256, 2)),
-        Layer(38, ADown(512, 512)),
-        Layer((39, 29), Concat()),
-        Layer(40, ELAN(1024, 512, 1024, 512, 2)),
-    ]
-    return layers, 34, [35, 38, 41]
+def _run(
+    layers: Iterable[tuple[int | Sequence[int], nn.Module]], images: Tensor, outputs: list[Any]
+) -> None:
+    """Append the output of each layer to `outputs`, which the later ones read."""
+    for sources, layer in layers:
+        if isinstance(sources, int):
+            outputs.append(layer(images if sources < 0 else outputs[sources]))
+        else:
+            outputs.append(layer([outputs[source] for source in sources]))

@@ -197,12 +197,15 @@ class Detect(nn.Module):
     reg_max = 16  # bins of each side's distance distribution
     strides = (8, 16, 32)
 
-    def __init__(self, classes: int, in_channels: Sequence[int]) -> None:
+    def __init__(
+        self, classes: int, in_channels: Sequence[int], class_width: int | None = None
+    ) -> None:
+        """`class_width` is the least channels of the class branch, None for the published ones."""
         super().__init__()
         self.classes = classes
         first = in_channels[0]
         box_width = -(-max(first // 4, 4 * self.reg_max, 16) // 4) * 4
-        class_width = class_branch_width(first, classes)
+        self.class_width = class_branch_width(first, classes, class_width)
         self.cv2 = nn.ModuleList(
             nn.Sequential(
                 Conv(channels, box_width, 3),
@@ -213,9 +216,9 @@ class Detect(nn.Module):
         )
         self.cv3 = nn.ModuleList(
             nn.Sequential(
-                Conv(channels, class_width, 3),
-                Conv(class_width, class_width, 3),
-                nn.Conv2d(class_width, classes, 1),
+                Conv(channels, self.class_width, 3),
+                Conv(self.class_width, self.class_width, 3),
+                nn.Conv2d(self.class_width, classes, 1),
             )
             for channels in in_channels
         )
@@ -257,13 +260,13 @@ class Detect(nn.Module):
         return (bins * self.dfl_positions.view(1, 1, -1, 1)).sum(dim=2)
 
 
-def class_branch_width(first_channels: int, classes: int) -> int:
-    """Channels of the class branch, as in the published checkpoints.
+def class_branch_width(first_channels: int, classes: int, at_least: int | None = None) -> int:
+    """Channels of the class branch: those of the first level, or `at_least` if that is more.
 
     The paper's 2.0 M parameters for YOLOv9-t need min(classes, 100) here; the published code, and
-    so every count tested here, has min(2 * classes, 128).
+    so every count tested here, has min(2 * classes, 128); None stands for that.
     """
-    return max(first_channels, min(classes * 2, 128))
+    return max(first_channels, min(classes * 2, 128) if at_least is None else at_least)
 
 
 def anchor_points(maps: Sequence[Tensor], strides: Sequence[int]) -> tuple[Tensor, Tensor]:

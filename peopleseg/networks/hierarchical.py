@@ -5,12 +5,15 @@ MIT): for every roi, logits of background, target and non-target (other people) 
 size. Module names follow the published checkpoints, so that their weights import by name.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from peopleseg.contract import ROI_SIZE_HW
 
 RGB_CHANNELS = 256  # of the extractor, the combiner and the head
 UNET_CHANNELS = 2  # the person logit x and its negation, as two class logits
@@ -48,25 +51,50 @@ class PersonMaskHead(nn.Module):
     """RGB extractor, combiner and hierarchical head: what is served as `hierarchical_head`.
 
     `feature_channels` > 0 gives the fused form, which also reads roi-aligned YOLOv9 features of
-    that many channels (any size: they are resized to the roi).
+    that many channels (any size: they are resized to the roi). Without `reads_person_logit` it does
+    without the people UNet, to compare with. `roi_size_hw` is what it is trained and served at; the
+    layers take any.
     """
 
-    def __init__(self, variant: str = "b0", feature_channels: int = 0) -> None:
+    def __init__(
+        self,
+        variant: str = "b0",
+        feature_channels: int = 0,
+        reads_person_logit: bool = True,
+        roi_size_hw: Sequence[int] = ROI_SIZE_HW,
+    ) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"head variant {variant!r} is not one of {', '.join(VARIANTS)}")
         dims = VARIANTS[variant]
         self.variant = variant
         self.feature_channels = feature_channels
+        self.reads_person_logit = reads_person_logit
+        self.roi_size_hw = (roi_size_hw[0], roi_size_hw[1])
         self.rgb_feature_extractor = rgb_feature_extractor()
-        combined = RGB_CHANNELS + UNET_CHANNELS + feature_channels
+        combined = RGB_CHANNELS + UNET_CHANNELS * reads_person_logit + feature_channels
         self.feature_combiner = nn.Conv2d(combined, RGB_CHANNELS, 1)
         self.segmentation_head = SegmentationHead(dims.base_channels, dims.depth)
+
+    @property
+    def dims(self) -> dict[str, Any]:
+        """The arguments that build this network."""
+        return {
+            "variant": self.variant,
+            "feature_channels": self.feature_channels,
+            "reads_person_logit": self.reads_person_logit,
+            "roi_size_hw": list(self.roi_size_hw),
+        }
+
+    @property
+    def mask_size_hw(self) -> tuple[int, int]:
+        """Cells of a mask: twice the roi's."""
+        return 2 * self.roi_size_hw[0], 2 * self.roi_size_hw[1]
 
     def forward(
         self,
         roi_rgb: Tensor,
-        roi_logit: Tensor,
+        roi_logit: Tensor | None = None,
         roi_features: Tensor | None = None,
         *,
         refine: bool = False,
@@ -75,7 +103,9 @@ class PersonMaskHead(nn.Module):
 
         `refine` also runs the contour and distance branches, which only losses read.
         """
-        parts = [self.rgb_feature_extractor(roi_rgb), roi_logit, -roi_logit]
+        parts = [self.rgb_feature_extractor(roi_rgb)]
+        if roi_logit is not None:
+            parts += [roi_logit, -roi_logit]
         if roi_features is not None:
             size_hw = roi_rgb.shape[2:]
             parts.append(

@@ -4,6 +4,8 @@ A `segmentation_models_pytorch` UNet (Ronneberger et al. 2015) on an EfficientNe
 Le 2019), as in the people-segmentation checkpoints of ternaus and PINTO0309.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,6 +46,11 @@ class PeopleUNet(nn.Module):
         self.variant = variant
         self.shrink = shrink
         self.normalise = Normalise()
+
+    @property
+    def dims(self) -> dict[str, Any]:
+        """The arguments that build this network."""
+        return {"variant": self.variant, "shrink": self.shrink}
 
     def forward(self, images: Tensor) -> Tensor:
         if self.shrink == 1:

@@ -1,0 +1,67 @@
+"""The networks of one pipeline in one module: images and rois to masks, as served, in torch."""
+
+import torch
+from torch import Tensor, nn
+
+from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW
+from peopleseg.networks.hierarchical import HeadOutput, PersonMaskHead
+from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.roi_align import roi_align
+from peopleseg.networks.yolov9 import YOLOv9
+
+
+class PersonSegmenter(nn.Module):
+    """A mask head with the frozen networks whose outputs it reads.
+
+    people_unet: needed by a head with UNet channels. detector: needed by the fused head, for its
+    features. Both stay in evaluation mode and get no gradients.
+    """
+
+    def __init__(
+        self,
+        head: PersonMaskHead,
+        people_unet: PeopleUNet | None = None,
+        detector: YOLOv9 | None = None,
+    ) -> None:
+        super().__init__()
+        for name, companion, needed in (
+            ("people UNet", people_unet, head.reads_person_logit),
+            ("detector", detector, bool(head.feature_channels)),
+        ):
+            if needed and companion is None:
+                raise ValueError(f"this mask head reads the outputs of a {name}; give one")
+        self.head = head
+        self.people_unet = people_unet if head.reads_person_logit else None
+        self.detector = detector if head.feature_channels else None
+        for companion in (self.people_unet, self.detector):
+            if companion is not None:
+                companion.eval().requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "PersonSegmenter":
+        """Training mode for the head alone."""
+        self.training = mode
+        self.head.train(mode)
+        return self
+
+    def forward(self, images: Tensor, rois: Tensor, *, refine: bool = False) -> HeadOutput:
+        """Masks of all rois.
+
+        images: [B, 3, 640, 640] RGB in [0, 1]. rois: [N, 5], batch index and xyxy in network
+        pixels; N may be 0 in evaluation mode. `refine` also runs the head's training-only branches.
+        """
+        with torch.no_grad():
+            inputs = self.head_inputs(images, rois)
+        return self.head(*inputs, refine=refine)  # type: ignore[no-any-return]
+
+    def head_inputs(
+        self, images: Tensor, rois: Tensor
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """roi_rgb, roi_logit and roi_features, None where the head does not read them."""
+        roi_rgb = roi_align(images, rois, self.head.roi_size_hw)
+        roi_logit = roi_features = None
+        if self.people_unet is not None:
+            roi_logit = roi_align(self.people_unet(images).float(), rois, self.head.roi_size_hw)
+        if self.detector is not None:
+            features = self.detector(images).features.float()
+            roi_features = roi_align(features, rois, ROI_FEATURE_SIZE_HW, 1 / FEATURE_STRIDE)
+        return roi_rgb, roi_logit, roi_features

@@ -1,0 +1,59 @@
+"""Cross-entropy whose pixels count unequally, and class weights that follow the batches.
+
+Balancing by inverse frequency, its limits and its moving average: the loss of
+PINTO0309/human-instance-segmentation (MIT).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LOWEST, HIGHEST = 0.5, 3.0  # of a class weight
+KEPT = 0.9  # of the old weights, each batch
+
+
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, pixel_weights: Tensor) -> Tensor:
+    """Weighted mean of the pixels' cross-entropy, a scalar; 0 where no pixel has any weight.
+
+    logits: [N, C, H, W]; labels: [N, H, W] int64 below C; pixel_weights: [N, H, W], not negative.
+    """
+    entropy = F.cross_entropy(logits.float(), labels, reduction="none")
+    return (entropy * pixel_weights).sum() / pixel_weights.sum().clamp(min=1e-6)
+
+
+def roi_class_weights(weights: Sequence[float]) -> Tensor:
+    """[3] float32, of background, target and non-target; ValueError if there are not three."""
+    if len(weights) != 3:
+        raise ValueError(
+            f"class weights {list(weights)} are {len(weights)} numbers; give three, of background, "
+            "target and non-target"
+        )
+    return torch.tensor(list(weights), dtype=torch.float32)
+
+
+class BalancedWeights(nn.Module):
+    """Class weights inverse to the classes' pixels, as a moving average over training batches.
+
+    The average is a buffer: it is in the checkpoint, and under DDP each step starts from that of
+    rank 0. It begins at 1. In evaluation mode it stays as it is.
+    """
+
+    weights: Tensor
+
+    def __init__(self, gains: Sequence[float]) -> None:
+        """gains: one factor a class, on top of the balance."""
+        super().__init__()
+        self.gains = tuple(gains)
+        self.register_buffer("weights", torch.ones(len(self.gains)))
+
+    @torch.no_grad()
+    def forward(self, labels: Tensor) -> Tensor:
+        """labels: integers of any shape, one a pixel that counts. Weights [C] in [0.5, 3]."""
+        if self.training and labels.numel():
+            counts = torch.stack([(labels == label).sum() for label in range(len(self.gains))])
+            balance = labels.numel() / (len(self.gains) * counts)  # infinite for an absent class
+            balance = balance * balance.new_tensor(self.gains)
+            self.weights.lerp_(balance.clamp(LOWEST, HIGHEST), 1 - KEPT)
+        return self.weights.clone()  # the next batch changes the buffer in place

@@ -1,0 +1,36 @@
+"""The loss of the roi head on YOLOv9 features: weighted cross-entropy plus Dice of the target.
+
+As in PINTO0309/human-instance-segmentation (MIT).
+"""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from training.data.samples import TARGET
+from training.losses.class_weights import roi_class_weights, weighted_cross_entropy
+from training.losses.dice import dice_loss
+
+# Of COCO train2017's people: ln(1 / (share + 0.001)) of the pixels of background, target and
+# non-target, the last times 1.2, scaled to a sum of 3.
+SEPARATION_AWARE_WEIGHTS = (0.537671, 0.750127, 1.712202)
+
+
+class FeatureHeadLoss(nn.Module):
+    """Cross-entropy with class weights plus Dice of the target."""
+
+    class_weights: Tensor
+
+    def __init__(self, class_weights: Sequence[float] = SEPARATION_AWARE_WEIGHTS) -> None:
+        """class_weights: of background, target, non-target; ValueError if not three."""
+        super().__init__()
+        self.register_buffer("class_weights", roi_class_weights(class_weights), persistent=False)
+
+    def forward(self, mask_logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Terms "mask" and "dice" and their sum "loss"; scalars, 0 for N = 0.
+
+        mask_logits: [N, 3, 56, 56]; labels: [N, 56, 56] int64 of 0, 1, 2.
+        """
+        mask = weighted_cross_entropy(mask_logits, labels, self.class_weights[labels])
+        dice = dice_loss(mask_logits.float().softmax(dim=1)[:, TARGET], labels == TARGET)
+        return {"mask": mask, "dice": dice, "loss": mask + dice}

@@ -1,0 +1,38 @@
+"""The people UNet's loss: which pixels are people, where the label says so at all.
+
+Cross-entropy plus Dice, as in ternaus/people_segmentation (MIT), with every picture of equal weight
+in the Dice.
+"""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.data.samples import IGNORED, PERSON
+from training.losses.dice import dice_loss
+
+DICE_SMOOTH = 100.0  # pixels: a picture without people may have about so many by mistake
+
+
+def foreground_loss(logits: Tensor, labels: Tensor, positive_weight: float = 1.0) -> Tensor:
+    """Cross-entropy plus Dice, a scalar; logits, labels: see `known_cross_entropy`."""
+    entropy = known_cross_entropy(logits, labels, positive_weight)
+    return entropy + known_dice(logits, labels, DICE_SMOOTH)
+
+
+def known_cross_entropy(logits: Tensor, labels: Tensor, positive_weight: float = 1.0) -> Tensor:
+    """Mean binary cross-entropy of the pixels that are not IGNORED; 0 if all are.
+
+    logits: [B, S, S] of person; labels: [B, S, S] of 0, PERSON and IGNORED, any integer type.
+    positive_weight: of a person's pixel against one of the background.
+    """
+    known, person = (labels != IGNORED).float(), (labels == PERSON).float()
+    weight = known * (1 + (positive_weight - 1) * person)
+    logits = logits.float()
+    entropy = F.binary_cross_entropy_with_logits(logits, person, weight=weight, reduction="sum")
+    return entropy / known.sum().clamp(min=1)
+
+
+def known_dice(logits: Tensor, labels: Tensor, smooth: float) -> Tensor:
+    """Dice loss of the pixels that are not IGNORED; see `known_cross_entropy`."""
+    probability = logits.float().sigmoid() * (labels != IGNORED)
+    return dice_loss(probability, labels == PERSON, smooth)

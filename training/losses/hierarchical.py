@@ -1,0 +1,128 @@
+"""The loss of the hierarchical mask head: both branches, the final masks and the refinement.
+
+Terms and weights of PINTO0309/human-instance-segmentation (MIT), RGB Hierarchical UNet V2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from peopleseg.networks.hierarchical import HeadOutput
+from training.data.samples import BACKGROUND, NON_TARGET, TARGET
+from training.losses.class_weights import BalancedWeights, roi_class_weights, weighted_cross_entropy
+from training.losses.dice import dice_loss
+from training.losses.distance_aware import distance_aware_cross_entropy
+from training.losses.refinement import boundary_loss, contour_loss, contour_weight, distance_loss
+
+PERSON_GAIN = 1.2  # of people over background, on top of the balance
+
+
+class HierarchicalLoss(nn.Module):
+    """Weighted sum of the terms; see `forward`.
+
+    The masks' own terms are `mask` and `dice`; all others are auxiliary.
+    """
+
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        *,
+        mask: float = 1.0,
+        dice: float = 1.0,
+        person: float = 1.5,
+        target: float = 1.5,
+        consistency: float = 0.3,
+        boundary: float = 0.1,
+        contour: float = 0.1,
+        distance: float = 0.1,
+        auxiliary_weight: float = 1.0,
+        distance_aware: bool = False,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        """mask ... distance: weights of the terms. auxiliary_weight: factor on the auxiliary ones.
+
+        distance_aware: in `mask`, pixels near boundaries count more. class_weights: in `mask`, of
+        background, target and non-target. Raises ValueError if there are not three.
+        """
+        super().__init__()
+        auxiliary = {
+            "person": person,
+            "target": target,
+            "consistency": consistency,
+            "boundary": boundary,
+            "contour": contour,
+            "distance": distance,
+        }
+        self.term_weights = {"mask": mask, "dice": dice}
+        self.term_weights |= {name: auxiliary_weight * weight for name, weight in auxiliary.items()}
+        self.distance_aware = distance_aware
+        self.person_weights = BalancedWeights(gains=(1.0, PERSON_GAIN))
+        self.target_weights = BalancedWeights(gains=(1.0, 1.0))
+        weights = roi_class_weights(class_weights or (1.0, 1.0, 1.0))
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def forward(self, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
+        """labels: [N, 2h, 2w] int64 of background 0, target 1, non-target 2; N may be 0.
+
+        The weighted terms by name, and their sum as "loss"; scalars:
+
+        - mask: cross-entropy of the three classes; dice: of the target.
+        - person: cross-entropy of background and person, target: of target and non-target over
+          people's pixels; both with balanced class weights.
+        - consistency: squared difference of the person branch's and the masks' person probability.
+        - boundary: cross-entropy with weight on boundaries.
+        - contour, distance: of the refinement branches, when they were asked for.
+        """
+        terms = self._terms(output, labels) if len(labels) else self._terms_of_nothing(output)
+        weights = dict(self.term_weights)
+        weights["contour"] = contour_weight(weights["contour"], *labels.shape[1:])
+        weighted = {name: weights[name] * term for name, term in terms.items()}
+        return {**weighted, "loss": torch.stack(list(weighted.values())).sum()}
+
+    def _terms(self, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
+        probability = output.mask_logits.float().softmax(dim=1)
+        terms = {
+            "mask": self._mask(output.mask_logits, labels),
+            "dice": dice_loss(probability[:, TARGET], labels == TARGET),
+            "person": self._person(output.person_logits, labels),
+            "target": self._target(output.target_logits, labels),
+            "consistency": F.mse_loss(
+                output.person_logits.float().softmax(dim=1)[:, 1],
+                probability[:, TARGET] + probability[:, NON_TARGET],
+            ),
+            "boundary": boundary_loss(output.mask_logits, labels),
+        }
+        if output.contour_logits is not None:
+            terms["contour"] = contour_loss(output.contour_logits, labels)
+        if output.distance is not None:
+            terms["distance"] = distance_loss(output.distance, labels)
+        return terms
+
+    def _terms_of_nothing(self, output: HeadOutput) -> dict[str, Tensor]:
+        """Zeros that depend on every output: under DDP each parameter needs its gradient."""
+        zero = torch.stack([part.float().sum() for part in output if part is not None]).sum()
+        names = set(self.term_weights)
+        if output.contour_logits is None:
+            names.remove("contour")
+        if output.distance is None:
+            names.remove("distance")
+        return dict.fromkeys(sorted(names), zero)
+
+    def _mask(self, mask_logits: Tensor, labels: Tensor) -> Tensor:
+        if self.distance_aware:
+            return distance_aware_cross_entropy(mask_logits, labels, self.class_weights)
+        return weighted_cross_entropy(mask_logits, labels, self.class_weights[labels])
+
+    def _person(self, person_logits: Tensor, labels: Tensor) -> Tensor:
+        is_person = (labels != BACKGROUND).long()
+        weights = self.person_weights(is_person)
+        return weighted_cross_entropy(person_logits, is_person, weights[is_person])
+
+    def _target(self, target_logits: Tensor, labels: Tensor) -> Tensor:
+        is_person = labels != BACKGROUND
+        which = (labels == NON_TARGET).long()
+        weights = self.target_weights(which[is_person])
+        return weighted_cross_entropy(target_logits, which, weights[which] * is_person)

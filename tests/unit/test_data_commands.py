@@ -1,0 +1,124 @@
+"""`peopleseg data-stats`, `data-subset` and `data-generate`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clients.cli import main
+from peopleseg.coco import load_pictures
+from peopleseg.images import decode_image
+from training.data.statistics import read_class_weights
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """A generated data set."""
+    folder = tmp_path / "people"
+    assert main(["data-generate", "--out", str(folder), "--images", "6", "--seed", "3"]) == 0
+    return folder
+
+
+def test_a_generated_data_set_has_both_parts_and_different_pictures(tmp_path, capsys):
+    made = tmp_path / "people"
+    assert main(["data-generate", "--out", str(made), "--images", "6", "--seed", "3"]) == 0
+    printed = capsys.readouterr().out
+    counts = {}
+    first = {}
+    for name in ("train", "val"):
+        pictures = load_pictures(made / f"person_{name}.json", made / name)
+        counts[name] = len(pictures)
+        images = [decode_image(picture.path.read_bytes()) for picture in pictures]
+        assert all(i.shape == (p.height, p.width, 3) for i, p in zip(images, pictures, strict=True))
+        assert not pictures[0].people and any(picture.people for picture in pictures)
+        first[name] = images[1]
+        assert f"person_{name}.json" in printed
+    assert counts == {"train": 6, "val": 4}
+    assert (first["train"] != first["val"]).any()
+
+
+def test_the_seed_makes_the_same_data_set_again(made, tmp_path):
+    again, other = tmp_path / "again", tmp_path / "other"
+    assert main(["data-generate", "--out", str(again), "--images", "6", "--seed", "3"]) == 0
+    assert main(["data-generate", "--out", str(other), "--images", "6", "--seed", "4"]) == 0
+    names = sorted(p.relative_to(made) for p in made.rglob("*") if p.is_file())
+    assert len(names) == 12
+    assert all((made / n).read_bytes() == (again / n).read_bytes() for n in names)
+    assert any((made / n).read_bytes() != (other / n).read_bytes() for n in names)
+
+
+def test_statistics_are_printed_and_written_without_broken_pictures(made, tmp_path, capsys):
+    (made / "train" / "002.png").unlink()
+    stats = tmp_path / "out" / "stats.json"
+    arguments = ["data-stats", "--annotations", str(made / "person_train.json")]
+    assert main([*arguments, "--images", str(made / "train"), "--json", str(stats)]) == 0
+    printed = capsys.readouterr()
+    assert "left out 1 picture:" in printed.err and "002.png: is missing" in printed.err
+    figures = json.loads(stats.read_text())
+    assert figures["images"] == 5
+    assert f"people {figures['people']}" in " ".join(printed.out.split())
+    assert read_class_weights(stats) == tuple(figures["class_weights"]["separation_aware"])
+    assert main([*arguments, "--roi-padding", "0.5", "--json", str(stats)]) == 0
+    unchecked = json.loads(stats.read_text())
+    assert unchecked["images"] == 6
+    ratios = [f["rois"]["pixel_ratios"]["background"] for f in (figures, unchecked)]
+    assert ratios[1] > ratios[0]
+
+
+def test_a_subset_is_written_and_counted(made, tmp_path, capsys):
+    out = tmp_path / "small.json"
+    source = made / "person_train.json"
+    arguments = ["data-subset", "--annotations", str(source), "--out", str(out)]
+    assert main([*arguments, "--images-count", "3", "--only-people", "--no-crowds"]) == 0
+    pictures = load_pictures(out, made / "train")
+    people = sum(len(picture.people) for picture in pictures)
+    assert len(pictures) == 3 and all(picture.people for picture in pictures)
+    assert f"{out}: 3 images, {people} annotations" in capsys.readouterr().out
+    first = out.read_bytes()
+    assert main([*arguments, "--images-count", "3", "--only-people", "--no-crowds"]) == 0
+    assert out.read_bytes() == first
+
+
+@pytest.mark.parametrize("text", ["no json", "{}", '{"images": [], "annotations": []}'])
+@pytest.mark.parametrize("command", ["data-stats", "data-subset"])
+def test_what_cannot_be_used_is_named_and_nothing_written(tmp_path, capsys, command, text):
+    annotations, out = tmp_path / "bad.json", tmp_path / "out.json"
+    annotations.write_text(text)
+    option = ["--json", str(out)] if command == "data-stats" else ["--out", str(out)]
+    if command == "data-subset":
+        option += ["--images-count", "1"]
+    assert main([command, "--annotations", str(annotations), *option]) == 1
+    assert "bad.json" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_missing_file_is_an_error_with_its_name(tmp_path, capsys):
+    for command, option in (("data-stats", "--json"), ("data-subset", "--out")):
+        missing = str(tmp_path / "none.json")
+        assert main([command, "--annotations", missing, option, str(tmp_path / "o.json")]) == 1
+        assert "none.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["data-stats", "data-subset", "data-generate"])
+def test_the_help_has_examples(capsys, name):
+    assert main([name, "--help"]) == 0
+    assert f"  peopleseg {name} " in capsys.readouterr().out
+
+
+def test_the_commands_work_without_torch(root):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from clients.cli import main\n"
+        "for name in ('data-stats', 'data-subset', 'data-generate'):\n"
+        "    assert main([name, '--help']) == 0"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
+
+
+def test_the_numbers_of_pictures_must_be_positive(tmp_path, capsys):
+    assert main(["data-generate", "--out", str(tmp_path), "--images", "0"]) == 2
+    assert "0 is not a positive number" in capsys.readouterr().err
+    assert np.size(list(tmp_path.iterdir())) == 0

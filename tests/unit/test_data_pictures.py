@@ -1,0 +1,143 @@
+"""Which pictures can be used, and how their pixels are read."""
+
+import json
+import pickle
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.data.people_pictures import write_data_set, write_picture
+from training.data.pictures import (
+    BrokenPicture,
+    Skipped,
+    read_rgb,
+    report_skipped,
+    usable_pictures,
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, Path]:
+    """Images folder and annotations of 6 pictures."""
+    return write_data_set(tmp_path, count=6)
+
+
+def edit_annotations(annotations: Path, edit) -> None:
+    data = json.loads(annotations.read_text())
+    edit(data)
+    annotations.write_text(json.dumps(data))
+
+
+def test_a_whole_data_set_is_used(data):
+    pictures, skipped = usable_pictures(data[1], data[0])
+    assert len(pictures) == 6 and skipped == []
+
+
+def test_missing_broken_and_wrongly_annotated_pictures_are_left_out_and_named(data):
+    images, annotations = data
+    (images / "001.png").unlink()
+    (images / "002.png").write_bytes(b"no picture")
+    write_picture(images / "003.png", np.zeros((240, 321, 3), dtype=np.uint8))
+
+    def break_segmentation(data):
+        data["annotations"].append(
+            {"image_id": 5, "category_id": 1, "bbox": [0, 0, 9, 9], "segmentation": [[1, 2]]}
+        )
+
+    edit_annotations(annotations, break_segmentation)
+    pictures, skipped = usable_pictures(annotations, images)
+    assert [p.path.name for p in pictures] == ["000.png", "005.png"]
+    reasons = {s.path.name: s.reason for s in skipped}
+    assert reasons["001.png"] == "is missing"
+    assert "is not a picture" in reasons["002.png"]
+    assert reasons["003.png"] == "is 321 x 240 pixels, its annotations are for 320 x 240"
+    assert reasons["004.png"] == "has a malformed segmentation: [[1, 2]]"
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [[], None, "text", [[1, 2, 3, 4, 5]], {"counts": "x", "size": [1, 1]}, {"size": [240, 320]}],
+)
+def test_what_is_no_segmentation_is_noticed(data, segmentation):
+    def replace(data):
+        data["annotations"][0]["segmentation"] = segmentation
+
+    edit_annotations(data[1], replace)
+    pictures, skipped = usable_pictures(data[1], data[0])
+    assert len(pictures) == 5 and "malformed segmentation" in skipped[0].reason
+
+
+def test_a_crowds_uncompressed_rle_and_polygons_are_segmentations(data):
+    def replace(data):
+        data["annotations"][0]["segmentation"] = {"counts": [240 * 320], "size": [240, 320]}
+        data["annotations"][1]["segmentation"] = [[1, 2, 3, 4, 5, 6]]
+
+    edit_annotations(data[1], replace)
+    assert usable_pictures(data[1], data[0])[1] == []
+
+
+def test_what_is_no_coco_file_is_named(data):
+    data[1].write_text('{"images": 3}')
+    with pytest.raises(ValueError, match=r"people\.json is not a COCO annotation file"):
+        usable_pictures(data[1], data[0])
+
+
+def test_the_report_counts_all_and_names_ten(capsys):
+    report_skipped([])
+    assert capsys.readouterr().err == ""
+    report_skipped([Skipped(Path(f"{i}.jpg"), "is missing") for i in range(13)])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "left out 13 pictures:"
+    assert lines[1] == "  0.jpg: is missing"
+    assert len(lines) == 12 and lines[-1] == "  and 3 more"
+
+
+def test_pictures_are_read_as_rgb_without_the_exif_turn(tmp_path):
+    image = np.zeros((20, 30, 3), dtype=np.uint8)
+    image[..., 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(image).save(tmp_path / "red.jpg", quality=95, exif=exif)
+    read = read_rgb(tmp_path / "red.jpg")
+    assert read.shape == (20, 30, 3) and read.dtype == np.uint8
+    assert read[..., 0].min() > 240 and read[..., 2].max() < 15
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
+def test_a_file_that_is_cut_off_is_noticed(tmp_path, random, suffix):
+    path = tmp_path / f"picture{suffix}"
+    write_picture(path, random.integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    assert read_rgb(path).shape == (40, 50, 3)
+    whole = path.read_bytes()
+    for part in (0.0, 0.3, 0.6, 0.95):
+        path.write_bytes(whole[: int(part * len(whole))])
+        with pytest.raises(BrokenPicture, match=f"picture{suffix}"):
+            read_rgb(path)
+
+
+def test_a_cut_off_jpeg_is_noticed_behind_the_thumbnail_of_its_header(tmp_path, random):
+    pixels = random.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
+    thumbnail = b"\xff\xe1" + (len(jpeg) + 2).to_bytes(2, "big") + jpeg  # within an APP1 segment
+    whole = jpeg[:2] + thumbnail + jpeg[2:]
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(whole)
+    assert read_rgb(path).shape == (40, 50, 3)
+    path.write_bytes(whole[:-100])
+    with pytest.raises(BrokenPicture, match="cut off"):
+        read_rgb(path)
+
+
+def test_what_cannot_be_read_or_decoded_is_named(tmp_path):
+    with pytest.raises(BrokenPicture, match=r"none\.jpg cannot be read \(No such file"):
+        read_rgb(tmp_path / "none.jpg")
+    (tmp_path / "text.jpg").write_bytes(b"no picture")
+    with pytest.raises(BrokenPicture, match=r"text\.jpg does not decode"):
+        read_rgb(tmp_path / "text.jpg")
+
+
+def test_a_broken_picture_comes_out_of_a_worker_process_as_it_is():
+    assert str(pickle.loads(pickle.dumps(BrokenPicture("a.jpg is cut off")))) == "a.jpg is cut off"

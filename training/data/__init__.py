@@ -1,0 +1,1 @@
+"""Pictures of people in COCO format, as training reads them."""

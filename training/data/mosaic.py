@@ -1,0 +1,116 @@
+"""Several pictures in one: mosaic and simple copy-paste."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from peopleseg.geometry import PAD_VALUE
+from training.data.samples import SMALLEST_SEEN_PX, cut, well_seen
+from training.data.scene import OUTSIDE, Scene, make_scene
+from training.data.views import random_part, whole_number
+
+CENTRE = (0.25, 0.75)  # where the four pictures meet, in parts of the side
+SCALES = (0.5, 1.5)  # of each picture, against the whole of it in the square
+
+
+def mosaic(scenes: Sequence[Scene], size: int, scales: tuple[float, float] = SCALES) -> Scene:
+    """Random parts of four scenes around a random centre (Bochkovskiy et al. 2020, YOLOv4).
+
+    Boxes are cut to their part; people of whom too little is left are dropped. Masks are kept where
+    all four have them. Raises ValueError for another number of scenes.
+    """
+    if len(scenes) != 4:
+        raise ValueError(f"a mosaic is of 4 scenes, not of {len(scenes)}")
+    low, high = (round(part * size) for part in CENTRE)
+    y, x = whole_number(low, high), whole_number(low, high)
+    corners = [(0, 0), (0, x), (y, 0), (y, x)]
+    rooms_hw = [(y, x), (y, size - x), (size - y, x), (size - y, size - x)]
+    tiles = []
+    for scene, (top, left), room_hw in zip(scenes, corners, rooms_hw, strict=True):
+        part = _only_seen(random_part(scene, scales, size, room_hw))
+        # A part smaller than its room lies at the centre, where it meets the others.
+        top += (room_hw[0] - part.size_hw[0]) * (top == 0)
+        left += (room_hw[1] - part.size_hw[1]) * (left == 0)
+        tiles.append((part, top, left))
+    return _joined(tiles, size)
+
+
+def copy_paste(scene: Scene, other: Scene) -> Scene:
+    """Some of the people of `other` in front of `scene` (Ghiasi et al. 2021, arXiv:2012.07177).
+
+    Each is pasted with probability 0.5, at the place it has; so both are views of one size, with
+    masks. Who is hidden altogether is dropped; who is hidden in part gets the box of what is left.
+    Raises ValueError for scenes of different sizes or without masks.
+    """
+    if scene.size_hw != other.size_hw:
+        raise ValueError(
+            f"scenes of {scene.size_hw} and {other.size_hw} pixels; make views of one size first"
+        )
+    masks, ignored = scene.mask_arrays()
+    chosen = torch.rand(len(other.boxes)) < 0.5
+    pasted = other.mask_arrays()[0][chosen.numpy()]
+    front = pasted.any(axis=0)
+    behind = masks & ~front
+    left = torch.from_numpy(behind.any(axis=(1, 2)))
+    boxes = _boxes_behind(scene.boxes, masks, behind)[left]
+    return make_scene(
+        np.where(front[..., None], other.image_rgb(), scene.image_rgb()),
+        torch.cat((boxes, other.boxes.as_subclass(Tensor)[chosen])),
+        torch.cat((scene.short_sides_px[left], other.short_sides_px[chosen])),
+        np.concatenate((behind[left.numpy()], pasted)),
+        np.where(front, np.uint8(0), ignored)[np.newaxis],
+    )
+
+
+def _joined(tiles: Sequence[tuple[Scene, int, int]], size: int) -> Scene:
+    """Scenes at their top and left in a square, apart from each other."""
+    image = np.full((size, size, 3), PAD_VALUE, dtype=np.uint8)
+    masks = np.zeros((sum(len(part.boxes) for part, _, _ in tiles), size, size), dtype=np.uint8)
+    ignored = np.full((1, size, size), OUTSIDE, dtype=np.uint8)
+    boxes, first = [], 0
+    for part, top, left in tiles:
+        rows, columns = (
+            slice(start, start + side)
+            for start, side in zip((top, left), part.size_hw, strict=True)
+        )
+        image[rows, columns] = part.image_rgb()
+        boxes.append(part.boxes.as_subclass(Tensor) + torch.tensor([left, top] * 2))
+        if part.masks is not None and part.ignored is not None:
+            masks[first : first + len(part.boxes), rows, columns] = part.masks.numpy()
+            ignored[:, rows, columns] = part.ignored.numpy()
+        first += len(part.boxes)
+    with_masks = all(part.masks is not None for part, _, _ in tiles)
+    return make_scene(
+        image,
+        torch.cat(boxes),
+        torch.cat([part.short_sides_px for part, _, _ in tiles]),
+        masks if with_masks else None,
+        ignored if with_masks else None,
+    )
+
+
+def _only_seen(part: Scene) -> Scene:
+    """Boxes cut to the part, without the people of whom too little is left."""
+    boxes = part.boxes.as_subclass(Tensor)
+    seen = cut(boxes, part.size_hw)
+    kept = well_seen(boxes, seen, SMALLEST_SEEN_PX)
+    return make_scene(
+        part.image_rgb(),
+        seen[kept],
+        part.short_sides_px[kept],
+        None if part.masks is None else part.masks.numpy()[kept.numpy()],
+        None if part.ignored is None else part.ignored.numpy(),
+    )
+
+
+def _boxes_behind(boxes: Tensor, masks: NDArray[np.uint8], behind: NDArray[np.uint8]) -> Tensor:
+    """(N, 4): who has lost something gets the box of what is left; the others keep theirs."""
+    boxes = boxes.as_subclass(Tensor).clone()
+    for box, before, after in zip(boxes, masks, behind, strict=True):
+        if after.any() and (after != before).any():
+            rows, columns = np.flatnonzero(after.any(axis=1)), np.flatnonzero(after.any(axis=0))
+            box[:] = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+    return boxes

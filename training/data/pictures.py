@@ -1,0 +1,119 @@
+"""Which pictures of a data set can be used, and their pixels."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.images import FORMATS
+
+SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
+MOST_NAMED = 10  # of the pictures left out
+
+_JPEG, _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
+
+
+class BrokenPicture(ValueError):
+    """A picture that does not decode; the message names its path."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A picture that is left out."""
+
+    path: Path
+    reason: str
+
+
+def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], list[Skipped]]:
+    """The pictures of a COCO file that can be trained on, and the others.
+
+    Left out are files that are missing, that are no picture, or whose size is not the annotated
+    one, and pictures with a malformed segmentation. Only headers are read: what a file lacks
+    further in is for `read_rgb` to find. Raises ValueError for annotations not in COCO format.
+    """
+    usable, skipped = [], []
+    pictures = load_pictures(annotations, images)
+    # disable=None: no bar in a log; delay: none either for a folder that is checked in a moment
+    for picture in tqdm(pictures, desc="checking", unit="picture", disable=None, delay=2):
+        reason = _fault(picture)
+        if reason is None:
+            usable.append(picture)
+        else:
+            skipped.append(Skipped(picture.path, reason))
+    return usable, skipped
+
+
+def report_skipped(skipped: Sequence[Skipped]) -> None:
+    """Print how many pictures are left out and the first of them, to stderr."""
+    if not skipped:
+        return
+    lines = [f"left out {len(skipped)} picture{'s' * (len(skipped) > 1)}:"]
+    lines += [f"  {picture.path}: {picture.reason}" for picture in skipped[:MOST_NAMED]]
+    if len(skipped) > MOST_NAMED:
+        lines.append(f"  and {len(skipped) - MOST_NAMED} more")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3), without the EXIF turn, which COCO annotations do not follow either.
+
+    Raises BrokenPicture for a file that cannot be read or decoded, or that is cut off.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BrokenPicture(f"{path} cannot be read ({error.strerror})") from error
+    if not data or _is_cut_off(data):
+        raise BrokenPicture(f"{path} is cut off after {len(data)} bytes; fetch it again")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise BrokenPicture(f"{path} does not decode; remove it from the annotations")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def _fault(picture: Picture) -> str | None:
+    """Why a picture cannot be used."""
+    if not picture.path.is_file():
+        return "is missing"
+    try:
+        with Image.open(picture.path, formats=FORMATS) as image:
+            width, height = image.size
+    except Exception as error:  # Pillow has no common error for broken headers
+        return f"is not a picture ({error})"
+    if (width, height) != (picture.width, picture.height):
+        return (
+            f"is {width} x {height} pixels, its annotations are for "
+            f"{picture.width} x {picture.height}"
+        )
+    for annotation in picture.annotations:
+        if not _is_segmentation(annotation.segmentation, height, width):
+            return f"has a malformed segmentation: {str(annotation.segmentation)[:60]}"
+    return None
+
+
+def _is_segmentation(value: Any, height: int, width: int) -> bool:
+    """Whether a value has the form of COCO polygons or of an RLE of that size."""
+    if isinstance(value, dict):
+        counts = value.get("counts")
+        return isinstance(counts, (str, list)) and value.get("size") == [height, width]
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in value)
+    )
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG lacks its end; OpenCV fills the rest with grey, other formats it refuses."""
+    # An embedded thumbnail's end of image comes before the last start of scan.
+    return data.startswith(_JPEG) and data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN)

@@ -1,0 +1,195 @@
+"""What each network trains on, made from a scene, and batches of it.
+
+A picture that breaks on decode stands in the list of samples as its BrokenPicture; the batch leaves
+it out and names it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from peopleseg.masks import grid_mask
+from training.data.pictures import SMALLEST_SIDE_PX, BrokenPicture
+from training.data.scene import CROWD, OUTSIDE, Scene
+
+BACKGROUND, TARGET, NON_TARGET = 0, 1, 2  # in a roi's label map
+PERSON, IGNORED = 1, 255  # in a whole picture's labels, beside BACKGROUND
+
+SMALLEST_VISIBLE = 0.3  # part of a person's box that a view must show
+SMALLEST_SEEN_PX = 4.0  # side of the seen part, for a detector
+SMALLEST_ROI_PX = 8.0  # and for a roi
+MOST_JITTER = 0.3  # of an edge, in parts of the side: a box never turns inside out
+
+Sample = TypeVar("Sample")
+
+
+class DetectionSample(NamedTuple):
+    image: Tensor  # uint8 (3, S, S) RGB
+    boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
+
+
+class ForegroundSample(NamedTuple):
+    image: Tensor  # uint8 (3, S, S) RGB
+    labels: Tensor  # uint8 (S, S): PERSON, BACKGROUND or IGNORED
+
+
+class RoiSample(NamedTuple):
+    image: Tensor  # uint8 (3, S, S) RGB
+    boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
+    labels: Tensor  # uint8 (n, h, w): BACKGROUND, TARGET or NON_TARGET
+
+
+class DetectionBatch(NamedTuple):
+    images: Tensor  # uint8 (B, 3, S, S) RGB
+    boxes_xyxy: list[Tensor]  # of each image, float32 (n, 4)
+    skipped: list[str]  # a line for each broken picture
+
+
+class ForegroundBatch(NamedTuple):
+    images: Tensor  # uint8 (B, 3, S, S) RGB
+    labels: Tensor  # uint8 (B, S, S)
+    skipped: list[str]
+
+
+class RoiBatch(NamedTuple):
+    images: Tensor  # uint8 (B, 3, S, S) RGB
+    rois: Tensor  # float32 (N, 5) batch index, x1, y1, x2, y2
+    labels: Tensor  # uint8 (N, h, w)
+    skipped: list[str]
+
+
+def detection_sample(scene: Scene) -> DetectionSample:
+    """Everybody whom the scene shows well enough to be found."""
+    boxes = scene.boxes.as_subclass(Tensor)
+    seen = cut(boxes, scene.size_hw)
+    return DetectionSample(_plain(scene.image), seen[well_seen(boxes, seen, SMALLEST_SEEN_PX)])
+
+
+def foreground_sample(scene: Scene) -> ForegroundSample:
+    """People against background; crowds and what lies outside of the picture are ignored."""
+    masks, ignored = scene.mask_arrays()
+    labels = np.where(ignored > 0, IGNORED, BACKGROUND).astype(np.uint8)
+    labels[masks.any(axis=0)] = PERSON
+    return ForegroundSample(_plain(scene.image), torch.from_numpy(labels))
+
+
+def roi_sample(
+    scene: Scene,
+    mask_size_hw: tuple[int, int],
+    most_people: int | None,
+    random: torch.Generator | None = None,
+    *,
+    padding: float = 0.0,
+    box_jitter: float = 0.0,
+) -> RoiSample:
+    """At most `most_people` people with their label maps, read at the centres of the box's cells.
+
+    They are the first ones, as published, or with `random` any. People whose box was under
+    SMALLEST_SIDE_PX in the picture are no targets, but are others to their neighbours, as crowds
+    are. padding: added at each edge, in parts of the side; box_jitter: standard deviation of each
+    edge after that, in parts of the side, drawn from torch's global generator without `random`.
+    """
+    masks, ignored = scene.mask_arrays()
+    anybody = masks.any(axis=0) | (ignored == CROWD)
+    boxes = scene.boxes.as_subclass(Tensor)
+    seen = cut(boxes, scene.size_hw)
+    usable = well_seen(boxes, seen, SMALLEST_ROI_PX) & (scene.short_sides_px >= SMALLEST_SIDE_PX)
+    chosen = usable.nonzero()[:, 0]
+    if random is not None:
+        chosen = chosen[torch.randperm(len(chosen), generator=random)]
+    chosen = chosen[:most_people]
+    rois = _cut_to_content(_widened(seen[chosen], padding, box_jitter, random), ignored)
+    labels = np.zeros((len(chosen), *mask_size_hw), dtype=np.uint8)
+    for label, index, roi in zip(labels, chosen.tolist(), rois.numpy(), strict=True):
+        label[grid_mask(anybody, roi, mask_size_hw)] = NON_TARGET
+        label[grid_mask(masks[index], roi, mask_size_hw)] = TARGET
+    return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels))
+
+
+def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> DetectionBatch:
+    """B = 0 when every picture is broken."""
+    whole, skipped = _split(samples)
+    return DetectionBatch(_stacked_images(whole), [s.boxes_xyxy for s in whole], skipped)
+
+
+def collate_foreground(samples: Sequence[ForegroundSample | BrokenPicture]) -> ForegroundBatch:
+    """B = 0 when every picture is broken."""
+    whole, skipped = _split(samples)
+    labels = [s.labels for s in whole] or [torch.empty((0, 0), dtype=torch.uint8)]
+    return ForegroundBatch(_stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
+
+
+def collate_rois(samples: Sequence[RoiSample | BrokenPicture]) -> RoiBatch:
+    """B = 0 when every picture is broken; N = 0 also when nobody is seen in any."""
+    whole, skipped = _split(samples)
+    rois = [F.pad(s.boxes_xyxy, (1, 0), value=index) for index, s in enumerate(whole)]
+    labels = [s.labels for s in whole] or [torch.empty((0, 0, 0), dtype=torch.uint8)]
+    return RoiBatch(
+        _stacked_images(whole),
+        torch.cat(rois or [torch.empty((0, 5))]),
+        torch.cat(labels),
+        skipped,
+    )
+
+
+def cut(boxes_xyxy: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """(N, 4) boxes cut to an image."""
+    height, width = size_hw
+    return boxes_xyxy.clamp(min=0).minimum(boxes_xyxy.new_tensor([width, height, width, height]))
+
+
+def well_seen(whole_xyxy: Tensor, seen_xyxy: Tensor, smallest_px: float) -> Tensor:
+    """(N,) whether enough is seen of each box, both (N, 4)."""
+    whole, seen = _sides(whole_xyxy), _sides(seen_xyxy)
+    large = seen.amin(dim=1) >= smallest_px
+    return large & (seen.prod(dim=1) >= SMALLEST_VISIBLE * whole.prod(dim=1))
+
+
+def _widened(
+    boxes: Tensor, padding: float, box_jitter: float, random: torch.Generator | None
+) -> Tensor:
+    """Padded and jittered boxes, as a detector might find them; they may reach outside."""
+    boxes = boxes + padding * _sides(boxes).repeat(1, 2) * boxes.new_tensor([-1, -1, 1, 1])
+    if box_jitter == 0:
+        return boxes
+    shift = box_jitter * torch.randn(boxes.shape, generator=random)
+    return boxes + shift.clamp(-MOST_JITTER, MOST_JITTER) * _sides(boxes).repeat(1, 2)
+
+
+def _cut_to_content(boxes: Tensor, ignored: NDArray[np.uint8]) -> Tensor:
+    """Boxes cut to the part of the square that the picture covers, as the server's are."""
+    inside = ignored != OUTSIDE
+    edges = []
+    for axis in (0, 1):
+        filled = np.flatnonzero(inside.any(axis=axis))
+        edges.append((filled[0], filled[-1] + 1) if len(filled) else (0, inside.shape[1 - axis]))
+    (left, right), (top, bottom) = edges
+    low, high = boxes.new_tensor([left, top] * 2), boxes.new_tensor([right, bottom] * 2)
+    return boxes.maximum(low).minimum(high)
+
+
+def _sides(boxes_xyxy: Tensor) -> Tensor:
+    return boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+
+
+def _plain(image: Tensor) -> Tensor:
+    """As an ordinary tensor: torchvision's type would follow it through the network."""
+    return image.as_subclass(Tensor)
+
+
+def _split(samples: Sequence[Sample | BrokenPicture]) -> tuple[list[Sample], list[str]]:
+    whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
+    return whole, [str(sample) for sample in samples if isinstance(sample, BrokenPicture)]
+
+
+def _stacked_images(
+    samples: Sequence[DetectionSample] | Sequence[ForegroundSample] | Sequence[RoiSample],
+) -> Tensor:
+    if not samples:
+        return torch.empty((0, 3, 0, 0), dtype=torch.uint8)
+    return torch.stack([sample.image for sample in samples])

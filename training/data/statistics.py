@@ -1,0 +1,204 @@
+"""What a data set is like: people, overlaps, sizes, pixels of each class, class weights.
+
+Shares are of the pictures with people. A roi is the box of a person, with both sides of at least
+SMALLEST_SIDE_PX, padded and cut to the picture. Crowds are nobody here.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from peopleseg.coco import Picture
+from peopleseg.geometry import INPUT_SIZE, Letterbox
+from training.data.pictures import SMALLEST_SIDE_PX
+
+CLASSES = ("background", "target", "non_target")
+RATIO_OFFSET = 1e-3  # keeps the weight of an absent class finite
+SEPARATION = 1.2  # more weight for other people, whom the target must be told apart from
+ROI_PADDING = 0.1  # at each edge, in parts of the side, as published
+
+Weights = tuple[float, float, float]  # of background, target, non-target; their sum is 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one picture with people adds."""
+
+    people: int
+    pair_ious: NDArray[np.float64]  # (pairs,) of the boxes of every two people
+    roi_sizes_wh: NDArray[np.float64]  # (rois, 2) unpadded, network pixels
+    roi_pixels: NDArray[np.int64]  # (3,) of CLASSES, all rois together
+    person_share: float  # of the picture's pixels
+
+
+def class_weights(ratios: Sequence[float]) -> Weights:
+    """ln(1 / (ratio + 0.001)) of each class, scaled to sum 3.
+
+    ratios: of background, target and non-target pixels, each under 0.999. Raises ValueError.
+    """
+    if len(ratios) != 3 or not all(0 <= ratio < 1 - RATIO_OFFSET for ratio in ratios):
+        raise ValueError(f"pixel ratios {list(ratios)}; expected 3 numbers from 0 to below 0.999")
+    return _to_sum_3([math.log(1 / (ratio + RATIO_OFFSET)) for ratio in ratios])
+
+
+def separation_aware(weights: Weights) -> Weights:
+    """The same with SEPARATION times the weight of other people, scaled to sum 3 again."""
+    background, target, non_target = weights
+    return _to_sum_3([background, target, SEPARATION * non_target])
+
+
+def read_class_weights(
+    path: Path, kind: Literal["plain", "separation_aware"] = "separation_aware"
+) -> Weights:
+    """Those of a file that `peopleseg data-stats --json` wrote.
+
+    Raises OSError, and ValueError when the file is another one.
+    """
+    try:
+        background, target, non_target = json.loads(path.read_text())["class_weights"][kind]
+        return float(background), float(target), float(non_target)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} has no 3 class weights at class_weights.{kind} ({error!r}); "
+            "write it with peopleseg data-stats --json"
+        ) from error
+
+
+def statistics(pictures: Sequence[Picture], roi_padding: float = ROI_PADDING) -> dict[str, Any]:
+    """All figures, ready for JSON. Raises ValueError when nobody is large enough for a roi."""
+    peopled = [picture for picture in pictures if picture.people]
+    measured = [
+        _measured(picture, roi_padding)
+        for picture in tqdm(peopled, desc="measuring", unit="picture", disable=None, delay=2)
+    ]
+    if not any(len(m.roi_sizes_wh) for m in measured):
+        raise ValueError(
+            f"none of the {len(pictures)} pictures has a person of {SMALLEST_SIDE_PX} pixels"
+        )
+    counts = [m.people for m in measured]
+    return {
+        "images": len(pictures),
+        "images_with_people": len(measured),
+        "people": sum(counts),
+        "crowds": sum(a.crowd for picture in pictures for a in picture.annotations),
+        "people_per_image": {
+            "mean": _mean(counts),
+            "max": max(counts),
+            "histogram": {str(n): images for n, images in sorted(Counter(counts).items())},
+        },
+        "multi_person_images": sum(n > 1 for n in counts),
+        "multi_person_share": _mean([n > 1 for n in counts]),
+        "overlaps": _overlaps(measured),
+        "rois": {"padding": roi_padding, **_rois(measured)},
+        "person_pixel_ratio": _mean([m.person_share for m in measured]),
+        "class_weights": _both_weights(measured),
+    }
+
+
+def table(figures: dict[str, Any], prefix: str = "") -> str:
+    """The figures for a terminal, one a line; the histogram up to 10 people."""
+    lines = []
+    for name, value in figures.items():
+        if name == "histogram":
+            shown = [f"{n}:{images}" for n, images in value.items() if int(n) <= 10]
+            lines.append(f"{prefix + name:32} {' '.join(shown)}")
+        elif isinstance(value, dict):
+            lines.append(table(value, f"{prefix}{name}."))
+        else:
+            numbers = value if isinstance(value, list) else [value]
+            lines.append(f"{prefix + name:32} {' '.join(_shown(number) for number in numbers)}")
+    return "\n".join(lines)
+
+
+def _measured(picture: Picture, roi_padding: float) -> Measured:
+    boxes = np.array([person.box_xyxy for person in picture.people], dtype=np.float64)
+    masks = np.stack([person.mask(picture.height, picture.width) for person in picture.people])
+    anybody = masks.any(axis=0)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    large = sides.min(axis=1) >= SMALLEST_SIDE_PX
+    pixels = np.zeros(3, dtype=np.int64)
+    for index in np.flatnonzero(large):
+        inside = _padded(boxes[index], roi_padding, anybody.shape)
+        target, people = np.count_nonzero(masks[index][inside]), np.count_nonzero(anybody[inside])
+        pixels += anybody[inside].size - people, target, people - target
+    scale = Letterbox.fit(picture.width, picture.height, INPUT_SIZE).scale
+    return Measured(
+        people=len(boxes),
+        pair_ious=_pair_ious(boxes),
+        roi_sizes_wh=sides[large] * scale,
+        roi_pixels=pixels,
+        person_share=float(anybody.mean()),
+    )
+
+
+def _padded(
+    box: NDArray[np.float64], padding: float, size_hw: tuple[int, ...]
+) -> tuple[slice, slice]:
+    """Rows and columns of a box (4,) xyxy, padded, rounded outwards and cut to the picture."""
+    around = padding * (box[2:] - box[:2])
+    low = np.maximum(np.floor(box[:2] - around), 0).astype(int)
+    high = np.minimum(np.ceil(box[2:] + around), size_hw[::-1]).astype(int)
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def _pair_ious(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    first, second = np.triu_indices(len(boxes), k=1)
+    a, b = boxes[first], boxes[second]
+    sides = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None)
+    both = sides.prod(axis=1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return both / np.maximum(areas[first] + areas[second] - both, 1e-9)
+
+
+def _overlaps(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Of boxes; the mean is over every two people of a picture, whether they overlap or not."""
+    ious = np.concatenate([m.pair_ious for m in measured])
+    images = [bool((m.pair_ious > 0).any()) for m in measured]
+    return {
+        "images": sum(images),
+        "image_share": _mean(images),
+        "pairs": int((ious > 0).sum()),
+        "mean_box_iou": float(ious.mean()) if len(ious) else 0.0,
+        "max_box_iou": float(ious.max(initial=0)),
+    }
+
+
+def _rois(measured: Sequence[Measured]) -> dict[str, Any]:
+    widths, heights = np.concatenate([m.roi_sizes_wh for m in measured]).T
+    return {
+        "count": len(widths),
+        "width_px": {"mean": _mean(widths), "median": float(np.median(widths))},
+        "height_px": {"mean": _mean(heights), "median": float(np.median(heights))},
+        "pixel_ratios": dict(zip(CLASSES, _pixel_ratios(measured), strict=True)),
+    }
+
+
+def _both_weights(measured: Sequence[Measured]) -> dict[str, list[float]]:
+    plain = class_weights(_pixel_ratios(measured))
+    return {"plain": list(plain), "separation_aware": list(separation_aware(plain))}
+
+
+def _pixel_ratios(measured: Sequence[Measured]) -> list[float]:
+    pixels = np.sum([m.roi_pixels for m in measured], axis=0)
+    return (pixels / pixels.sum()).tolist()
+
+
+def _to_sum_3(weights: Sequence[float]) -> Weights:
+    background, target, non_target = (3 * weight / sum(weights) for weight in weights)
+    return background, target, non_target
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values))
+
+
+def _shown(value: float) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,53 @@
+"""Measure a data set: people, overlaps, sizes, pixels of each class, class weights.
+
+  peopleseg data-stats --annotations person_train.json --images train --json stats.json
+  peopleseg data-stats --annotations person_train.json --json stats.json
+
+With --images, pictures that are missing or broken are named and left out. Training reads its class
+weights from the JSON: class_weights.plain and class_weights.separation_aware, each of background,
+target and other people.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from clients.results import write_json
+from peopleseg.coco import Picture, load_pictures
+from training.data.pictures import report_skipped, usable_pictures
+from training.data.statistics import ROI_PADDING, statistics, table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg data-stats`."""
+    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="check the pictures as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument(
+        "--roi-padding",
+        type=float,
+        default=ROI_PADDING,
+        metavar="PART",
+        help="around boxes, at each edge, in parts of the side (%(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report. Returns 1 when the annotations cannot be used."""
+    try:
+        figures = statistics(_pictures(args.annotations, args.images), args.roi_padding)
+    except ValueError as error:  # no JSON, not COCO's, or nobody in it
+        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+        return 1
+    print(table(figures))
+    if args.json:
+        write_json(args.json, figures)
+    return 0
+
+
+def _pictures(annotations: Path, images: Path | None) -> list[Picture]:
+    if images is None:
+        return load_pictures(annotations, Path())
+    pictures, skipped = usable_pictures(annotations, images)
+    report_skipped(skipped)
+    return pictures

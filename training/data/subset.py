@@ -1,0 +1,54 @@
+"""Smaller COCO files from large ones: a number of pictures, only those with people, no crowds."""
+
+import random
+from typing import Any
+
+from peopleseg.coco import PERSON_CATEGORY_ID
+
+
+def subset(
+    data: dict[str, Any],
+    *,
+    images_count: int | None = None,
+    only_people: bool = False,
+    no_crowds: bool = False,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """A part of a COCO data set; its entries are untouched and in their order.
+
+    images_count: pictures taken at random, the same for the same seed, and those of a smaller
+    number are among those of a larger one. only_people: pictures with a person who is not in a
+    crowd. no_crowds: without the annotations of crowds, as in the published training data.
+
+    Raises ValueError when the data is not in COCO format or has fewer pictures than asked for.
+    """
+    try:
+        images, annotations = data["images"], data["annotations"]
+        if only_people:
+            peopled = {a["image_id"] for a in annotations if _is_person(a)}
+            images = [image for image in images if image["id"] in peopled]
+        chosen = _chosen([image["id"] for image in images], images_count, seed)
+        images = [image for image in images if image["id"] in chosen]
+        annotations = [a for a in annotations if a["image_id"] in chosen]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"not COCO annotations ({error!r}); expected images (id) and annotations "
+            "(image_id, category_id)"
+        ) from error
+    if no_crowds:
+        annotations = [a for a in annotations if not a.get("iscrowd", 0)]
+    return {**data, "images": images, "annotations": annotations}
+
+
+def _chosen(ids: list[int], count: int | None, seed: int) -> set[int]:
+    if count is None:
+        return set(ids)
+    if count > len(ids):
+        raise ValueError(f"{count} pictures asked for, only {len(ids)} fit; ask for fewer")
+    shuffled = list(ids)
+    random.Random(seed).shuffle(shuffled)
+    return set(shuffled[:count])
+
+
+def _is_person(annotation: dict[str, Any]) -> bool:
+    return annotation["category_id"] == PERSON_CATEGORY_ID and not annotation.get("iscrowd", 0)

@@ -1,0 +1,48 @@
+"""Write a smaller COCO file: some of the pictures, only those with people, no crowds.
+
+  peopleseg data-subset --annotations person_train.json --out train_100.json --images-count 100
+  peopleseg data-subset --annotations person_train.json --out people.json --only-people --no-crowds
+
+The pictures stay where they are. The same seed chooses the same pictures, and those of a smaller
+number are among those of a larger one.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from clients.results import write_atomically
+from training.data.subset import subset
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg data-subset`."""
+    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="written")
+    parser.add_argument(
+        "--images-count", type=int, metavar="N", help="pictures to take, such as 100 or 500 (all)"
+    )
+    parser.add_argument(
+        "--only-people", action="store_true", help="leave out pictures without a person"
+    )
+    parser.add_argument("--no-crowds", action="store_true", help="leave out crowds' annotations")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file and say what is in it. Returns 1 when the annotations cannot be used."""
+    try:
+        part = subset(
+            json.loads(args.annotations.read_text()),
+            images_count=args.images_count,
+            only_people=args.only_people,
+            no_crowds=args.no_crowds,
+            seed=args.seed,
+        )
+    except ValueError as error:  # no JSON, not COCO's, or too few pictures
+        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+        return 1
+    write_atomically(args.out, json.dumps(part).encode())
+    print(f"{args.out}: {len(part['images'])} images, {len(part['annotations'])} annotations")
+    return 0

@@ -1,0 +1,147 @@
+"""What part of a scene is seen, and how large: image, masks and boxes together.
+
+Coordinates are continuous: pixel (column i, row j) covers [i, i+1] x [j, j+1].
+"""
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from peopleseg.geometry import PAD_VALUE, Letterbox
+from training.data.scene import OUTSIDE, Scene, make_scene
+
+Resize = Literal["letterbox", "stretch"]  # how a whole picture comes into the square
+
+
+def letterboxed(scene: Scene, size: int) -> Scene:
+    """The whole picture in a square as the server puts it there."""
+    height, width = scene.size_hw
+    box = Letterbox.fit(width, height, size)
+    rows, columns = box.content_slices(size)
+    shown_hw = rows.stop - rows.start, columns.stop - columns.start
+    y, x = _nearest(shown_hw[0], box.scale, height), _nearest(shown_hw[1], box.scale, width)
+    masks, ignored = _sampled(scene.masks, y, x), _sampled(scene.ignored, y, x)
+    inside, size_hw = (rows, columns), (size, size)
+    return make_scene(
+        box.apply(np.ascontiguousarray(scene.image_rgb()), size),
+        box.boxes_to_network(scene.boxes.numpy()),
+        scene.short_sides_px,
+        _within(masks, inside, size_hw, 0),
+        _within(ignored, inside, size_hw, OUTSIDE),
+    )
+
+
+def stretched(scene: Scene, size: int) -> Scene:
+    """The whole picture over the whole of a square."""
+    height, width = scene.size_hw
+    return resized_part(scene, (slice(0, height), slice(0, width)), (size, size))
+
+
+def random_part(
+    scene: Scene,
+    scales: tuple[float, float],
+    size: int,
+    most_hw: tuple[int, int],
+    resize: Resize = "letterbox",
+) -> Scene:
+    """A random part of at most most_hw pixels, at a random scale.
+
+    A scale of 1 shows the picture as large as the whole of it is in a square of `size`.
+    """
+    scale = math.exp(_uniform(math.log(scales[0]), math.log(scales[1])))
+    sides = scene.size_hw
+    longest = max(sides)
+    slices, shown_hw = [], []
+    for side, most in zip(sides, most_hw, strict=True):
+        zoom = scale * size / (longest if resize == "letterbox" else side)
+        shown = min(most, max(1, round(side * zoom)))
+        part = min(side, max(1, round(shown / zoom)))
+        start = whole_number(0, side - part)
+        slices.append(slice(start, start + part))
+        shown_hw.append(shown)
+    return resized_part(scene, (slices[0], slices[1]), (shown_hw[0], shown_hw[1]))
+
+
+def resized_part(scene: Scene, part: tuple[slice, slice], size_hw: tuple[int, int]) -> Scene:
+    """Rows and columns of a scene, resized to size_hw.
+
+    Pixels bilinear, or by area where both sides shrink, as the server does; masks by the nearest.
+    """
+    rows, columns = part
+    source_hw = rows.stop - rows.start, columns.stop - columns.start
+    zoom_y, zoom_x = (shown / side for shown, side in zip(size_hw, source_hw, strict=True))
+    image = scene.image_rgb()[rows, columns]
+    if size_hw != source_hw:
+        interpolation = cv2.INTER_AREA if max(zoom_y, zoom_x) < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(image, size_hw[::-1], interpolation=interpolation)
+    corner = torch.tensor([columns.start, rows.start] * 2, dtype=torch.float32)
+    zoom = torch.tensor([zoom_x, zoom_y] * 2, dtype=torch.float32)
+    boxes = (scene.boxes.as_subclass(Tensor) - corner) * zoom
+    y = rows.start + _nearest(size_hw[0], zoom_y, source_hw[0])
+    x = columns.start + _nearest(size_hw[1], zoom_x, source_hw[1])
+    return make_scene(
+        np.ascontiguousarray(image),
+        boxes,
+        scene.short_sides_px,
+        *(_sampled(masks, y, x) for masks in (scene.masks, scene.ignored)),
+    )
+
+
+def bordered(scene: Scene, top: int, left: int, size_hw: tuple[int, int]) -> Scene:
+    """The scene within a larger one: around it grey, no masks, and OUTSIDE to be ignored."""
+    height, width = scene.size_hw
+    if (height, width) == size_hw:
+        return scene
+    inside = (slice(top, top + height), slice(left, left + width))
+    image = np.full((*size_hw, 3), PAD_VALUE, dtype=np.uint8)
+    image[inside] = scene.image_rgb()
+    shift = torch.tensor([left, top] * 2, dtype=torch.float32)
+    return make_scene(
+        image,
+        scene.boxes.as_subclass(Tensor) + shift,
+        scene.short_sides_px,
+        _within(scene.masks, inside, size_hw, 0),
+        _within(scene.ignored, inside, size_hw, OUTSIDE),
+    )
+
+
+def _nearest(cells: int, zoom: float, limit: int) -> NDArray[np.int64]:
+    """The pixel in which the centre of each of a row of cells lies, zoom = cells a pixel."""
+    centres = (np.arange(cells) + 0.5) / zoom
+    return np.minimum(centres.astype(np.int64), limit - 1)
+
+
+def _sampled(
+    masks: Tensor | None, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> NDArray[np.uint8] | None:
+    if masks is None:
+        return None
+    return masks.numpy().take(rows, axis=1).take(columns, axis=2)
+
+
+def _within(
+    masks: Tensor | NDArray[np.uint8] | None,
+    inside: tuple[slice, slice],
+    size_hw: tuple[int, int],
+    outside: int,
+) -> NDArray[np.uint8] | None:
+    """Masks (N, h, w) at their place in larger ones."""
+    if masks is None:
+        return None
+    larger = np.full((len(masks), *size_hw), outside, dtype=np.uint8)
+    larger[:, inside[0], inside[1]] = masks
+    return larger
+
+
+def _uniform(low: float, high: float) -> float:
+    return low + (high - low) * float(torch.rand(()))
+
+
+def whole_number(low: int, high: int) -> int:
+    """Both ends are among them."""
+    return int(torch.randint(low, high + 1, ()))

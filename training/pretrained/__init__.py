@@ -1,0 +1,1 @@
+"""Start from weights that exist: served artifacts, published checkpoints, timm's encoders."""

@@ -1,0 +1,131 @@
+"""Measure the network of a checkpoint on annotated pictures."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from clients.results import coco_results
+from peopleseg.average_precision import average_precision
+from peopleseg.coco import Picture
+from peopleseg.geometry import INPUT_SIZE, Letterbox
+from training.checkpoint import Loaded
+from training.data.pictures import BrokenPicture
+from training.data.samples import foreground_sample, roi_sample
+from training.data.scene import Scene, read_scene
+from training.data.transforms import letterbox
+from training.validation.metrics import (
+    MASK_AP,
+    MASK_AP50,
+    PEOPLE_SEG_MIOU,
+    VALIDATION_SCORE,
+    BoxAveragePrecision,
+    PeopleSegMiou,
+    mask_metrics,
+)
+from training.validation.prediction import detect, mask_predictor, network_input, segment
+
+Scenes = Iterator[tuple[Picture, Scene]]
+Figures = dict[str, float]
+
+
+def evaluate(
+    loaded: Loaded,
+    pictures: Sequence[Picture],
+    *,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> Figures:
+    """All figures of the network's family, by their names in `metrics`; NaN: nothing to measure.
+
+    A detector's are those of boxes, the people UNet's `people_seg_miou`, a mask head's those of
+    masks on true boxes and, when a detector is among its companions, the AP of masks on the boxes
+    that it finds. Pictures are letterboxed to 640 x 640, as served. A picture that does not decode
+    is named on stderr and left out. Moves the networks to `device`.
+
+    Raises ValueError when a network that a head reads is missing, or no picture decodes.
+    """
+    for network in (loaded.network, *loaded.companions.values()):
+        network.to(device)
+    measure = _MEASURES[loaded.family]
+    with torch.inference_mode():
+        return measure(loaded, pictures, torch.device(device), progress)
+
+
+def _detector_figures(
+    loaded: Loaded, pictures: Sequence[Picture], device: torch.device, progress: bool
+) -> Figures:
+    metric = BoxAveragePrecision(pictures)
+    for picture, scene in _scenes(pictures, progress, with_masks=False):
+        box = Letterbox.fit(picture.width, picture.height)
+        found = detect(loaded.network, network_input(scene, device), box, VALIDATION_SCORE)
+        boxes_xyxy = torch.from_numpy(box.boxes_to_image(found.rois[:, 1:]))
+        metric.update(picture.id, boxes_xyxy, torch.from_numpy(found.scores))
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+def _foreground_figures(
+    loaded: Loaded, pictures: Sequence[Picture], device: torch.device, progress: bool
+) -> Figures:
+    metric = PeopleSegMiou().to(device)
+    for _, scene in _scenes(pictures, progress):
+        labels = foreground_sample(scene).labels[None].to(device)
+        metric.update(loaded.network(network_input(scene, device)), labels)
+    return {PEOPLE_SEG_MIOU: float(metric.compute())}
+
+
+def _mask_figures(
+    loaded: Loaded, pictures: Sequence[Picture], device: torch.device, progress: bool
+) -> Figures:
+    predictor, detector = mask_predictor(loaded), loaded.companions.get("detector")
+    metrics = {name: metric.to(device) for name, metric in mask_metrics().items()}
+    seen: list[Picture] = []
+    results: list[dict[str, Any]] = []
+    for picture, scene in _scenes(pictures, progress):
+        images = network_input(scene, device)
+        sample = roi_sample(scene, predictor.mask_size_hw, None, padding=predictor.padding)
+        rois = F.pad(sample.boxes_xyxy, (1, 0)).to(device)  # all of image 0
+        logits, labels = predictor.mask_logits(images, rois), sample.labels.to(device)
+        for metric in metrics.values():
+            metric.update(logits, labels)
+        if detector is not None:
+            box = Letterbox.fit(picture.width, picture.height)
+            people = segment(predictor, images, detect(detector, images, box), box)
+            results += coco_results(people, picture.id)
+            seen.append(picture)
+    figures = {name: float(metric.compute()) for name, metric in metrics.items()}
+    if detector is not None:
+        ap = average_precision(seen, results, "segm")
+        figures |= {MASK_AP: _number(ap.ap), MASK_AP50: _number(ap.ap50)}
+    return figures
+
+
+_MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device, bool], Figures]] = {
+    "yolov9": _detector_figures,
+    "people_unet": _foreground_figures,
+    "hierarchical_head": _mask_figures,
+    "feature_head": _mask_figures,
+}
+
+
+def _scenes(pictures: Sequence[Picture], progress: bool, *, with_masks: bool = True) -> Scenes:
+    """The pictures that decode, on the canvas."""
+    to_canvas, decoded = letterbox(INPUT_SIZE), 0
+    # disable=None: no bar where nobody watches, in a log or a pipe
+    for picture in tqdm(pictures, unit="picture", leave=False, disable=None if progress else True):
+        try:
+            scene = read_scene(picture, with_masks=with_masks)
+        except BrokenPicture as broken:
+            tqdm.write(f"left out: {broken}", file=sys.stderr)
+            continue
+        decoded += 1
+        yield picture, to_canvas(scene)
+    if not decoded:
+        raise ValueError(f"none of {len(pictures)} pictures can be measured")
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,256 @@
+"""The figures of accuracy, each by its own name and definition; all are better when higher.
+
+They are torchmetrics, so that a training on several processes measures all of its pictures. Where
+there was nothing to measure, a figure is NaN.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from peopleseg.average_precision import average_precision
+from peopleseg.coco import PERSON_CATEGORY_ID, Picture
+from peopleseg.networks.torchvision_ops import declare_missing_ops
+from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, PERSON, TARGET
+
+declare_missing_ops()
+
+from torchmetrics import Metric  # noqa: E402  (it imports torchvision, after declare_missing_ops)
+
+PEOPLE_SEG_MIOU = "people_seg_miou"
+INSTANCE_MIOU = "instance_miou"
+ROI_MIOU = "roi_miou"
+TWO_CLASS_MIOU = "two_class_miou"
+BOUNDARY_IOU = "boundary_iou"
+BOX_AP, BOX_AP50, BOX_RECALL = "box_ap", "box_ap50", "box_recall"
+MASK_AP, MASK_AP50 = "mask_ap", "mask_ap50"
+FIGURES = (
+    *(PEOPLE_SEG_MIOU, INSTANCE_MIOU, ROI_MIOU, TWO_CLASS_MIOU, BOUNDARY_IOU),
+    *(MASK_AP, MASK_AP50, BOX_AP, BOX_AP50, BOX_RECALL),
+)
+
+BOUNDARY_WIDTH = 0.02  # of the mask's diagonal, as in the paper
+VALIDATION_SCORE = 0.01  # boxes below it do not enter the AP
+RECALL_SCORE = 0.05  # a person's, from which on a box counts as found
+RECALL_IOU = 0.5
+
+Rule = Literal["argmax", "probability"]
+
+
+class MeanIou(Metric):
+    """The mean of IoUs that `update` of a subclass adds; both masks empty count 1."""
+
+    full_state_update = False
+    higher_is_better = True
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def add(self, ious: Tensor) -> None:
+        self.total += ious.sum()
+        self.count += ious.numel()
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+class PeopleSegMiou(MeanIou):
+    """Of each picture the mean of the IoUs of people and of background; their mean over pictures.
+
+    The mIoU that PINTO0309's people-segmentation UNets are published with: a person's probability
+    above 0.5 is person, pixels labelled IGNORED do not count, a class that neither has counts 1.
+    """
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """logits [B, 1, S, S]; labels [B, S, S] of PERSON, BACKGROUND, IGNORED."""
+        found, known = logits[:, 0] > 0, labels != IGNORED  # 0 is the logit of 0.5
+        people = _ious(found & known, labels == PERSON)
+        background = _ious(~found & known, labels == BACKGROUND)
+        self.add((people + background) / 2)
+
+
+class InstanceMiou(MeanIou):
+    """Of each roi the IoU of the target; their mean over rois.
+
+    The target is where it is the likeliest class ("argmax"; as PINTO0309's human-instance-
+    segmentation reports, `instance_miou`), or where its probability is above 0.5 ("probability";
+    as served, `roi_miou`).
+    """
+
+    def __init__(self, rule: Rule = "argmax") -> None:
+        super().__init__()
+        self.rule = rule
+
+    def update(self, mask_logits: Tensor, labels: Tensor) -> None:
+        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids."""
+        self.add(_ious(target_mask(mask_logits, self.rule), labels == TARGET))
+
+
+class BoundaryIou(MeanIou):
+    """Of each roi the IoU of the parts of the masks near their own contours; mean over rois.
+
+    Cheng et al. 2021 (arXiv:2103.16562): near is within 2 % of the mask's diagonal, in whole
+    cells, counted by steps in eight directions as the authors' erosion does; outside of the grid
+    nothing is mask. The found mask is the served one, probability above 0.5.
+    """
+
+    def update(self, mask_logits: Tensor, labels: Tensor) -> None:
+        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids."""
+        found = target_mask(mask_logits, "probability")
+        self.add(_ious(boundary(found), boundary(labels == TARGET)))
+
+
+class TwoClassMiou(Metric):
+    """The mean of the IoUs of target and non-target, each over the pixels of all rois together.
+
+    As PINTO0309's head on YOLOv9 features reports it, by the likeliest class; background is left
+    out. So is a class that no roi has or shows.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    intersections: Tensor
+    unions: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        zeros = torch.zeros(2, dtype=torch.int64)
+        self.add_state("intersections", zeros, dist_reduce_fx="sum")
+        self.add_state("unions", zeros.clone(), dist_reduce_fx="sum")
+
+    def update(self, mask_logits: Tensor, labels: Tensor) -> None:
+        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids."""
+        classes = mask_logits.argmax(dim=1)
+        for index, class_id in enumerate((TARGET, NON_TARGET)):
+            found, true = classes == class_id, labels == class_id
+            self.intersections[index] += (found & true).sum()
+            self.unions[index] += (found | true).sum()
+
+    def compute(self) -> Tensor:
+        return (self.intersections / self.unions).nanmean()
+
+
+class BoxAveragePrecision(Metric):
+    """COCO's AP over IoU 0.50:0.95 and at 0.50, and the recall, of person boxes.
+
+    `box_recall` is the part of the people, crowds aside, whose box some box of a score of at least
+    RECALL_SCORE overlaps with an IoU of at least RECALL_IOU.
+
+    pictures: the truth. The figures are of those that `update` was called for; a picture that two
+    processes looked at counts once.
+    """
+
+    full_state_update = False
+    higher_is_better = True
+    image_ids: list[Tensor]
+    counts: list[Tensor]
+    rows: list[Tensor]
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        super().__init__()
+        self.pictures = {picture.id: picture for picture in pictures}
+        self.add_state("image_ids", [], dist_reduce_fx="cat")
+        self.add_state("counts", [], dist_reduce_fx="cat")
+        self.add_state("rows", [], dist_reduce_fx="cat")
+
+    def update(self, image_id: int, boxes_xyxy: Tensor, scores: Tensor) -> None:
+        """One picture's boxes [n, 4], in image pixels, and scores [n]; n may be 0."""
+        rows = torch.cat((boxes_xyxy, scores[:, None]), dim=1).to(self.device, torch.float32)
+        self.image_ids.append(torch.tensor([image_id], device=self.device))
+        self.counts.append(torch.tensor([len(rows)], device=self.device))
+        self.rows.append(rows)
+
+    def compute(self) -> dict[str, Tensor]:
+        image_ids, counts, rows = (
+            torch.cat(state if isinstance(state, list) else [state]).cpu()
+            for state in (self.image_ids, self.counts, self.rows)
+        )
+        parts = np.split(rows.numpy(), counts.cumsum(0)[:-1].tolist())
+        by_picture = dict(zip(image_ids.tolist(), parts, strict=True))
+        pictures = [self.pictures[image_id] for image_id in by_picture]
+        results = [
+            entry for image_id, own in by_picture.items() for entry in _box_results(image_id, own)
+        ]
+        ap, ap50 = average_precision(pictures, results, "bbox")
+        figures = {BOX_AP: ap, BOX_AP50: ap50, BOX_RECALL: _recall(pictures, by_picture)}
+        return {name: _number(value) for name, value in figures.items()}
+
+
+def mask_metrics() -> dict[str, Metric]:
+    """The figures of a mask head on true boxes, by name; all take the same arguments."""
+    return {
+        INSTANCE_MIOU: InstanceMiou("argmax"),
+        ROI_MIOU: InstanceMiou("probability"),
+        TWO_CLASS_MIOU: TwoClassMiou(),
+        BOUNDARY_IOU: BoundaryIou(),
+    }
+
+
+def target_mask(mask_logits: Tensor, rule: Rule) -> Tensor:
+    """Where the target is: logits [N, 3, h, w] to [N, h, w] of bool."""
+    if rule == "argmax":
+        return mask_logits.argmax(dim=1) == TARGET
+    return mask_logits.softmax(dim=1)[:, TARGET] > 0.5
+
+
+def boundary(masks: Tensor) -> Tensor:
+    """The cells of masks [N, h, w] of bool within BOUNDARY_WIDTH of their contour."""
+    height, width = masks.shape[1:]
+    reach = max(1, round(BOUNDARY_WIDTH * float(np.hypot(height, width))))
+    outside = F.pad((~masks).float(), (reach,) * 4, value=1.0)
+    near_outside = F.max_pool2d(outside[:, None], 2 * reach + 1, stride=1)[:, 0] > 0
+    return masks & near_outside
+
+
+def _ious(found: Tensor, true: Tensor) -> Tensor:
+    """[N, h, w] of bool twice to [N] float64; 1 where both are empty."""
+    intersection = (found & true).sum(dim=(1, 2))
+    union = (found | true).sum(dim=(1, 2))
+    return torch.where(union > 0, intersection.double() / union.clamp(min=1), 1.0)
+
+
+def _box_results(image_id: int, rows: NDArray[np.float32]) -> list[dict[str, Any]]:
+    return [
+        {
+            "image_id": image_id,
+            "category_id": PERSON_CATEGORY_ID,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+        }
+        for x1, y1, x2, y2, score in rows.tolist()
+    ]
+
+
+def _recall(
+    pictures: Sequence[Picture], by_picture: dict[int, NDArray[np.float32]]
+) -> float | None:
+    from pycocotools import mask as coco_mask
+
+    people = found = 0
+    for picture in pictures:
+        rows = by_picture[picture.id]
+        true = _xywh(np.array([p.box_xyxy for p in picture.people]))
+        boxes = _xywh(rows[rows[:, 4] >= RECALL_SCORE, :4])
+        people += len(true)
+        if len(true) and len(boxes):
+            ious = coco_mask.iou(boxes, true, [0] * len(true))
+            found += int((ious.max(axis=0) >= RECALL_IOU).sum())
+    return found / people if people else None
+
+
+def _xywh(boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
+    boxes = boxes_xyxy.reshape(-1, 4).astype(np.float64)
+    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
+
+
+def _number(value: float | None) -> Tensor:
+    return torch.tensor(float("nan") if value is None else value, dtype=torch.float64)

@@ -1,0 +1,159 @@
+"""Validation pictures: what is true over what a network finds, for a few pictures side by side."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from clients.drawing import FONT, MASK_OPACITY, draw_people
+from clients.person import Person
+from peopleseg.answer import foreground_of
+from peopleseg.coco import Picture
+from peopleseg.contract import MASK_SIZE_HW
+from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.masks import THRESHOLD, encode_rle, grid_mask
+from peopleseg.people import Rois
+from training.checkpoint import Loaded
+from training.data.pictures import BrokenPicture
+from training.data.scene import Scene, read_scene
+from training.data.transforms import letterbox
+from training.validation.prediction import detect, mask_predictor, network_input, segment
+
+DRAWN_SCORE = 0.15  # boxes below it are not drawn, as by `peopleseg segment`
+COUNTS = (1, 2, 3, 5)  # people of the pictures shown
+ENOUGH_ROOM = 0.1  # part of the picture that everybody's box should take to be seen well
+CELL_PX = 400  # side of the square in which each picture lies
+TITLE_PX = 24  # height of the line above it
+MARGIN_PX = 4
+TINT = (255, 64, 64)  # RGB of people against background
+PAPER, INK = 255, (0, 0, 0)
+
+
+class Drawing(NamedTuple):
+    """A picture with people drawn over it, and what the line above it says."""
+
+    image_rgb: NDArray[np.uint8]
+    title: str
+
+
+def choose_pictures(pictures: Sequence[Picture], counts: Sequence[int] = COUNTS) -> list[Picture]:
+    """A picture for each number of people, the first in which none of them is very small.
+
+    Where no picture is left with that many people, one with about as many; with fewer pictures
+    than counts, all of them. Pictures with crowds are for want of others only.
+    """
+    left, chosen = list(pictures), []
+    for count in counts[: len(pictures)]:
+        best = max(left, key=lambda picture: _suits(picture, count))
+        left.remove(best)
+        chosen.append(best)
+    return chosen
+
+
+@torch.no_grad()
+def validation_sheet(loaded: Loaded, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+    """True people over found people, a column a picture: (H, W, 3) uint8 RGB.
+
+    A detector's are boxes, a mask head's the masks in the true boxes, the people UNet's are people
+    against background. The networks are in evaluation mode and stay on their device. A picture that
+    does not decode is left out.
+    """
+    margin = np.full((2 * (TITLE_PX + CELL_PX), MARGIN_PX, 3), PAPER, dtype=np.uint8)
+    parts = [margin]
+    for picture in pictures:
+        try:
+            scene = read_scene(picture)
+        except BrokenPicture:
+            continue
+        parts += [comparison(*_drawings(loaded, picture, scene)), margin]
+    return np.concatenate(parts, axis=1)
+
+
+def comparison(true: Drawing, found: Drawing) -> NDArray[np.uint8]:
+    """A column of two titled squares, what is true over what is found, CELL_PX wide."""
+    cells = [part for drawing in (true, found) for part in _cell(drawing)]
+    return np.concatenate(cells, axis=0)
+
+
+def _suits(picture: Picture, count: int) -> tuple[int, bool, float]:
+    boxes = np.array([person.box_xyxy for person in picture.people]).reshape(-1, 4)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / (picture.width * picture.height)
+    crowded = len(picture.annotations) > len(boxes)
+    return -abs(len(boxes) - count), not crowded, float(areas.min(initial=ENOUGH_ROOM))
+
+
+def _drawings(loaded: Loaded, picture: Picture, scene: Scene) -> tuple[Drawing, Drawing]:
+    image_rgb = np.ascontiguousarray(scene.image_rgb())
+    box = Letterbox.fit(picture.width, picture.height)
+    device = next(loaded.network.parameters()).device
+    images = network_input(letterbox(INPUT_SIZE)(scene), device)
+    if loaded.family == "people_unet":
+        assert scene.masks is not None  # read_scene draws them
+        true = scene.masks.numpy().any(axis=0)
+        found = foreground_of(loaded.network(images)[0, 0].float().cpu().numpy(), box) > THRESHOLD
+        return _foreground(image_rgb, true, "true"), _foreground(image_rgb, found, "found")
+    truth = _true_people(picture)
+    if loaded.family == "yolov9":
+        truth = [_box_alone(person.box_xyxy, person.score, picture) for person in truth]
+        people = _found_boxes(loaded, images, picture, box)
+    else:
+        boxes = np.array([person.box_xyxy for person in truth], dtype=np.float32).reshape(-1, 4)
+        rois = F.pad(torch.from_numpy(box.boxes_to_network(boxes)), (1, 0)).numpy()
+        given = Rois(rois, np.ones(len(rois), dtype=np.float32))
+        people = segment(mask_predictor(loaded), images, given, box)
+    return _people(image_rgb, truth, "true"), _people(image_rgb, people, "found")
+
+
+def _true_people(picture: Picture) -> list[Person]:
+    """Everybody but the crowds and people whose box holds no pixel."""
+    people = []
+    for annotation in picture.people:
+        box = clip_boxes(np.array([annotation.box_xyxy]), picture.width, picture.height)[0]
+        if (box[2:] - box[:2]).min() < 1:
+            continue
+        mask = annotation.mask(picture.height, picture.width)
+        grid = grid_mask(mask, box, MASK_SIZE_HW).astype(np.uint8) * np.uint8(255)
+        people.append(Person(tuple(box.tolist()), 1.0, grid, encode_rle(mask)))
+    return people
+
+
+def _found_boxes(
+    loaded: Loaded, images: torch.Tensor, picture: Picture, box: Letterbox
+) -> list[Person]:
+    found = detect(loaded.network, images, box, DRAWN_SCORE)
+    boxes = box.boxes_to_image(found.rois[:, 1:]).tolist()
+    return [
+        _box_alone(tuple(one), float(score), picture)
+        for one, score in zip(boxes, found.scores, strict=True)
+    ]
+
+
+def _box_alone(
+    box_xyxy: tuple[float, float, float, float], score: float, picture: Picture
+) -> Person:
+    nothing = np.zeros((picture.height, picture.width), dtype=np.uint8)
+    return Person(box_xyxy, score, np.zeros(MASK_SIZE_HW, dtype=np.uint8), encode_rle(nothing))
+
+
+def _people(image_rgb: NDArray[np.uint8], people: Sequence[Person], what: str) -> Drawing:
+    count = "1 person" if len(people) == 1 else f"{len(people)} people"
+    return Drawing(draw_people(image_rgb, people), f"{what}: {count}")
+
+
+def _foreground(image_rgb: NDArray[np.uint8], mask: NDArray[np.bool_], what: str) -> Drawing:
+    drawn = image_rgb.copy()
+    blended = drawn[mask] * (1 - MASK_OPACITY) + np.array(TINT) * MASK_OPACITY
+    drawn[mask] = np.rint(blended).astype(np.uint8)
+    return Drawing(drawn, f"{what}: people on {mask.mean():.0%}")
+
+
+def _cell(drawing: Drawing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    title = np.full((TITLE_PX, CELL_PX, 3), PAPER, dtype=np.uint8)
+    baseline = (MARGIN_PX, TITLE_PX - 2 * MARGIN_PX)
+    cv2.putText(title, drawing.title, baseline, FONT, 0.5, INK, 1, cv2.LINE_AA)
+    height, width = drawing.image_rgb.shape[:2]
+    return title, Letterbox.fit(width, height, CELL_PX).apply(drawing.image_rgb, CELL_PX)

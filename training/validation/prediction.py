@@ -1,0 +1,92 @@
+"""What the network of a checkpoint finds in a picture, through the steps that are served."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from clients.person import Person
+from peopleseg.answer import people_of
+from peopleseg.contract import FEATURE_STRIDE, MASK_CLASSES
+from peopleseg.geometry import Letterbox
+from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
+from peopleseg.networks.person_segmenter import PersonSegmenter
+from peopleseg.networks.roi_align import roi_align
+from peopleseg.people import MIN_SCORE, Rois, is_person, select_people
+from training.checkpoint import Loaded
+from training.data.scene import Scene
+
+ROIS_AT_ONCE = 16  # a head's memory grows with them
+# Added to a box at each edge, in parts of its side, for the head on detector features, as it was
+# published with (PINTO0309/human-instance-segmentation).
+FEATURE_HEAD_PADDING = 0.1
+
+
+class MaskPredictor(NamedTuple):
+    """A mask head together with the frozen networks that it reads."""
+
+    run: Callable[[Tensor, Tensor], Tensor]  # images and at most ROIS_AT_ONCE rois to logits
+    mask_size_hw: tuple[int, int]
+    padding: float  # of a box at each edge, in parts of its side
+
+    def mask_logits(self, images: Tensor, rois: Tensor) -> Tensor:
+        """images [B, 3, 640, 640] in [0, 1] and rois [N, 5], padded already, to [N, 3, h, w]."""
+        if len(rois) == 0:
+            return images.new_zeros((0, len(MASK_CLASSES), *self.mask_size_hw))
+        return torch.cat([self.run(images, part) for part in rois.split(ROIS_AT_ONCE)]).float()
+
+
+def mask_predictor(loaded: Loaded) -> MaskPredictor:
+    """The mask head of a checkpoint. Raises ValueError when a network that it reads is missing."""
+    head: Any = loaded.network  # of the class that the family says
+    detector: Any = loaded.companions.get("detector")
+    if loaded.family == "hierarchical_head":
+        people_unet: Any = loaded.companions.get("people_unet")
+        segmenter = PersonSegmenter(head, people_unet, detector)
+        return MaskPredictor(
+            lambda images, rois: segmenter(images, rois).mask_logits, head.mask_size_hw, 0.0
+        )
+    if detector is None:
+        raise ValueError(f"a {loaded.family} reads a detector's features; give one with --detector")
+
+    def run(images: Tensor, rois: Tensor) -> Tensor:
+        size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
+        return head(roi_align(detector(images).features, rois, size_hw, 1 / FEATURE_STRIDE))
+
+    return MaskPredictor(run, (MASK_SIZE, MASK_SIZE), FEATURE_HEAD_PADDING)
+
+
+def network_input(scene: Scene, device: torch.device) -> Tensor:
+    """A letterboxed scene's image as [1, 3, 640, 640] in [0, 1]."""
+    return scene.image.as_subclass(Tensor)[None].to(device).float() / 255
+
+
+def detect(
+    detector: nn.Module, images: Tensor, letterbox: Letterbox, min_score: float = MIN_SCORE
+) -> Rois:
+    """The people that a detector finds in one picture, images [1, 3, 640, 640]; may be nobody."""
+    predictions = detector(images).predictions[0].float().cpu().numpy()
+    found = select_people(predictions, letterbox, min_score=min_score)
+    people = is_person(found.scores)
+    return Rois(found.rois[people], found.scores[people])
+
+
+def segment(
+    predictor: MaskPredictor, images: Tensor, found: Rois, letterbox: Letterbox
+) -> list[Person]:
+    """The people in the boxes of one picture, in image pixels."""
+    rois = found.rois.copy()
+    sides = np.tile(rois[:, 3:] - rois[:, 1:3], 2)
+    padded = rois[:, 1:] + predictor.padding * sides * (-1, -1, 1, 1)
+    rois[:, 1:] = letterbox.clip_to_content(padded)
+    logits = predictor.mask_logits(images, torch.from_numpy(rois).to(images.device))
+    people = people_of(logits.cpu().numpy(), rois, found.scores, letterbox)
+    boxes = letterbox.boxes_to_image(found.rois[:, 1:]).tolist()
+    return [
+        Person(tuple(box), float(score), mask, rle)
+        for box, score, mask, rle in zip(
+            boxes, people.scores, people.masks, people.rles, strict=True
+        )
+    ]

@@ -21,6 +21,15 @@ COMMANDS = {
     "serve": ("serving.command", "start the server with the models of this repository"),
     "segment": ("clients.segment_command", "find the people of pictures and folders"),
     "evaluate": ("clients.evaluate_command", "measure a running server's accuracy"),
+    "train": ("training.cli", "train a network from a YAML file"),
+    "data-stats": ("training.data.stats_command", "measure a data set, and its class weights"),
+    "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
+    "data-generate": ("training.data.generate_command", "make up a data set for first tries"),
+    "validate": ("training.validation.command", "measure checkpoints and compare them"),
+    "import-weights": (
+        "training.pretrained.import_command",
+        "make a checkpoint of another project's published weights",
+    ),
 }
 
 EXIT_OK = 0

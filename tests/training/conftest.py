@@ -1,0 +1,30 @@
+"""Made-up pictures and random companions to train on and beside, once a session."""
+
+from pathlib import Path
+
+import pytest
+
+from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.yolov9 import YOLOv9
+from tests.data.people_pictures import write_data_set
+from tests.training.runs import Data
+from training.checkpoint import save_network
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """Six pictures, the first without people, and two networks that know nothing."""
+    folder = tmp_path_factory.mktemp("made-up")
+    images, annotations = write_data_set(folder, count=6)
+    people_unet, detector = folder / "unet.ckpt", folder / "detector.ckpt"
+    unet = PeopleUNet("b0", shrink=4)
+    save_network(people_unet, "people_unet", unet, dims=unet.dims)
+    yolo = YOLOv9("t")
+    save_network(detector, "yolov9", yolo, dims=yolo.dims)
+    return Data(images, annotations, people_unet, detector)
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Folder of a run."""
+    return tmp_path / "run"

@@ -1,0 +1,101 @@
+"""Every YAML trains a few steps on made-up pictures and leaves a checkpoint that loads."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.runs import CONFIGS, Data, train
+from training.checkpoint import load_network
+
+VARIANTS = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+RECIPES = sorted(path.stem for path in (CONFIGS / "recipes").glob("*.yaml"))
+
+
+def small(variant: str, data: Data) -> list[str]:
+    """What makes a variant's own settings quick."""
+    if variant.startswith("yolov9"):
+        return ["--data.size=64", "--data.mixing.last_epochs_without=0"]
+    if variant.startswith("people_unet"):
+        taught = variant.endswith("distilled")
+        teacher = [f"--model.teacher={data.people_unet}", "--model.encoder_weights=null"]
+        return ["--data.size=64", "--model.shrink=4", *(teacher if taught else [])]
+    if variant == "feature_head":
+        return [f"--model.detector={data.detector}", "--data.roi.most_people=1"]
+    fused = [f"--model.detector={data.detector}"] if variant.endswith("fused") else []
+    return [
+        f"--model.people_unet={data.people_unet}",
+        *fused,
+        "--model.roi_size_hw=[16, 12]",
+        "--data.roi.mask_size_hw=[32, 24]",
+        "--data.roi.most_people=1",
+    ]
+
+
+def fit(variant: str, data: Data, out: Path, *more: str, recipe: str | None = None) -> int:
+    recipes = [f"--config={CONFIGS / 'recipes' / recipe}.yaml"] if recipe else []
+    return train(
+        "fit",
+        f"--config={CONFIGS / variant}.yaml",
+        *recipes,
+        *data.arguments(),
+        *small(variant, data),
+        "--trainer.max_epochs=1",
+        "--trainer.limit_train_batches=2",
+        f"--out={out}",
+        *more,
+    )
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_trains(variant: str, data: Data, out: Path) -> None:
+    assert fit(variant, data, out) == 0
+    best = load_network(out / "best.ckpt")
+    assert best.epoch == 0
+    assert best.metrics
+    assert all(0 <= value <= 1 for value in best.metrics.values())
+    assert (out / "config.yaml").is_file()
+    assert list(out.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe != "multi_gpu"])
+def test_each_recipe_goes_with_a_variant(recipe: str, data: Data, out: Path) -> None:
+    assert fit("people_unet_b0", data, out, recipe=recipe) == 0
+    assert load_network(out / "last.ckpt").family == "people_unet"
+
+
+def test_fine_tuning_starts_from_the_weights_given(data: Data, out: Path) -> None:
+    start = f"--model.start_from={data.people_unet}"
+    still = "--model.optimizer.learning_rate=0"
+    assert fit("people_unet_b0", data, out, start, still, recipe="fine_tune") == 0
+    begun, ended = (load_network(path).network for path in (data.people_unet, out / "last.ckpt"))
+    for name, weight in begun.named_parameters():
+        assert ended.get_parameter(name).equal(weight), name
+
+
+def test_the_encoder_is_unfrozen_stage_by_stage(data: Data, out: Path) -> None:
+    start = [f"--model.start_from={data.people_unet}", "--model.backbone.train=progressive"]
+    assert fit("people_unet_b0", data, out, *start, "--model.backbone.first_epoch=1") == 0
+    begun, ended = (load_network(path).network for path in (data.people_unet, out / "last.ckpt"))
+    changed = {
+        name
+        for name, weight in begun.state_dict().items()
+        if not ended.state_dict()[name].equal(weight)
+    }
+    assert not [name for name in changed if name.startswith("unet.encoder.") and "head" not in name]
+    assert [name for name in changed if name.startswith("unet.decoder.")]
+
+
+def test_a_head_says_which_checkpoint_it_needs(
+    data: Data, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = f"--config={CONFIGS / 'hierarchical_fused.yaml'}"
+    assert train("fit", config, *data.arguments(), f"--out={out}") == 1
+    assert "give --model.people_unet CHECKPOINT" in capfd.readouterr().err
+
+
+def test_another_familys_checkpoint_is_refused(
+    data: Data, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = f"--model.start_from={data.detector}"
+    assert fit("people_unet_b0", data, out, wrong) == 1
+    assert "holds a yolov9, not a people_unet" in capfd.readouterr().err

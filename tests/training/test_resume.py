@@ -1,0 +1,75 @@
+"""A training that was interrupted ends with the weights of one that was not, bit for bit."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+from lightning.pytorch.callbacks import Callback
+
+from tests.training.runs import Data, differing, train, unet_arguments
+from training.checkpoint import read_checkpoint
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    assert train(*unet_arguments(data, out, EPOCHS)) == 0
+    return out / "last.ckpt"
+
+
+class SendSignal(Callback):
+    """Ctrl-C in the middle of an epoch's second step."""
+
+    def on_before_backward(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.global_step == EPOCHS + 1:  # three steps an epoch: the second of epoch 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_resumed_after_an_epoch(data: Data, out: Path, uninterrupted: Path) -> None:
+    fixed = f"--model.schedule.epochs={EPOCHS}"
+    assert train(*unet_arguments(data, out, 1), fixed) == 0
+    assert read_checkpoint(out / "last.ckpt")["epoch"] == 0
+    assert train(*unet_arguments(data, out, EPOCHS), "--ckpt_path=last") == 0
+    assert differing(out / "last.ckpt", uninterrupted) == []
+
+
+def test_resumed_within_an_epoch_after_ctrl_c(
+    data: Data, out: Path, uninterrupted: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    interrupt = f"--trainer.callbacks+={SendSignal.__module__}.{SendSignal.__name__}"
+    before = signal.getsignal(signal.SIGINT)
+    assert train(*unet_arguments(data, out, EPOCHS), interrupt) == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "--ckpt_path" in capfd.readouterr().err
+    assert read_checkpoint(out / "last.ckpt")["global_step"] == EPOCHS + 2
+    assert train(*unet_arguments(data, out, EPOCHS), "--ckpt_path=last") == 0
+    assert differing(out / "last.ckpt", uninterrupted) == []
+
+
+def test_further_epochs_go_on_along_the_same_schedule(
+    data: Data, out: Path, uninterrupted: Path
+) -> None:
+    fixed = f"--model.schedule.epochs={EPOCHS}"
+    assert train(*unet_arguments(data, out, 1), fixed) == 0
+    further = ["--ckpt_path=last", f"--further_epochs={EPOCHS - 1}"]
+    assert train(*unet_arguments(data, out, 1), fixed, *further) == 0
+    assert differing(out / "last.ckpt", uninterrupted) == []
+
+
+def test_another_seed_gives_other_weights(data: Data, out: Path, uninterrupted: Path) -> None:
+    assert train(*unet_arguments(data, out, EPOCHS), "--seed_everything=1") == 0
+    assert differing(out / "last.ckpt", uninterrupted)
+
+
+def test_a_folder_with_a_training_is_not_overwritten(
+    data: Data, uninterrupted: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written = uninterrupted.stat().st_mtime_ns
+    assert train(*unet_arguments(data, uninterrupted.parent, EPOCHS)) == 1
+    assert "holds a training already" in capfd.readouterr().err
+    assert uninterrupted.stat().st_mtime_ns == written

@@ -1,0 +1,35 @@
+"""Show in TensorBoard what the network finds in a few validation pictures, below what is true."""
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from training.checkpoint import Loaded
+from training.tasks.base import Task
+from training.validation.pictures import choose_pictures, validation_sheet
+
+
+class ValidationPictures(Callback):
+    """Pictures of 1, 2, 3 and 5 people after every validation, with the averaged weights.
+
+    It has to stand before the callback that averages, which takes its weights back at the same
+    place.
+    """
+
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        logger = trainer.logger
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        if not isinstance(logger, TensorBoardLogger) or not isinstance(pl_module, Task):
+            return
+        pictures = choose_pictures(pl_module.data().val_pictures)
+        sheet = validation_sheet(loaded(pl_module), pictures)
+        logger.experiment.add_image("validation", sheet, trainer.global_step, dataformats="HWC")
+
+
+def loaded(task: Task) -> Loaded:
+    """A task's networks as if its checkpoint had been read."""
+    companions = {name: module for name, (module, _) in task.companions().items()}
+    return Loaded(task.family, task.network.dims, task.network, task.figures, companions)

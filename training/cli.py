@@ -1,0 +1,164 @@
+"""Train a network from a YAML file; every key can be given on the command line.
+
+  peopleseg train fit --config training/configs/yolov9_t.yaml --data.root data/people
+  peopleseg train fit --config training/configs/people_unet_b0.yaml --trainer.max_epochs 30 \\
+      --model.optimizer.learning_rate 2e-4 --out runs/unet
+  peopleseg train fit --config training/configs/yolov9_t.yaml --ckpt_path last
+  peopleseg train fit --config training/configs/yolov9_t.yaml --ckpt_path last --further_epochs 10
+  peopleseg train fit --help
+
+Into --out go best.ckpt (by the validation's figure), last.ckpt, config.yaml and what TensorBoard
+shows (tensorboard --logdir runs). Ctrl-C ends after the current step and leaves last.ckpt, from
+which `--ckpt_path last` goes on as if nothing had happened.
+"""
+
+import argparse
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from peopleseg.networks.torchvision_ops import declare_missing_ops
+
+declare_missing_ops()
+
+import lightning  # noqa: E402  (it imports torchvision, after declare_missing_ops)
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # noqa: E402
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
+from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
+
+from training.callbacks.stop_on_signal import StopOnSignal, Stopped  # noqa: E402
+from training.callbacks.throughput import Throughput  # noqa: E402
+from training.callbacks.validation_pictures import ValidationPictures  # noqa: E402
+from training.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
+from training.data.module import DataError, PeopleData  # noqa: E402
+from training.pretrained.timm_encoder import WeightsUnavailable  # noqa: E402
+from training.tasks.base import Task  # noqa: E402
+
+LAST = "last.ckpt"
+MENDABLE = (CheckpointError, DataError, FloatingPointError, WeightsUnavailable)
+EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
+
+
+class TrainCLI(LightningCLI):
+    """Lightning's command line with an output folder, checkpoints by figure and safe resumes."""
+
+    model: Task
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Only `fit`: `peopleseg validate` measures checkpoints."""
+        return {"fit": LightningCLI.subcommands()["fit"]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, default=None, help="folder of the run")
+        parser.add_argument(
+            "--further_epochs", type=int, help="with --ckpt_path: so many after those it has"
+        )
+        parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """The trainer with the callbacks that every run has."""
+        out = self.out()
+        configured = self._get(self.config_init, "trainer").get("callbacks") or []
+        callbacks = [
+            ValidationPictures(),
+            *configured,
+            LearningRateMonitor("step"),
+            Throughput(),
+            ModelCheckpoint(
+                dirpath=out,
+                filename="best",
+                monitor=self.model.monitor,
+                mode="max",
+                save_last=True,
+                enable_version_counter=False,
+            ),
+            StopOnSignal(out / LAST),
+        ]
+        self.save_config_kwargs["overwrite"] = True
+        return super().instantiate_trainer(
+            callbacks=callbacks,
+            logger=TensorBoardLogger(out, name="", version=""),
+            use_distributed_sampler=False,  # EpochSampler shares the pictures itself
+            **kwargs,
+        )
+
+    def out(self) -> Path:
+        config = self.config["fit"]
+        if config.out is not None:
+            return Path(config.out)
+        names = [Path(str(path)).stem for path in config.get("config") or ()]
+        return Path("runs") / ("-".join(names) or type(self.model).__name__)
+
+    def before_fit(self) -> None:
+        config, last = self.config_init["fit"], self.out() / LAST
+        if config.ckpt_path is None and last.exists():
+            raise CheckpointError(
+                f"{self.out()} holds a training already; go on with it by --ckpt_path last, or "
+                "name another folder with --out"
+            )
+        if config.ckpt_path == "last":
+            config.ckpt_path = str(last)
+        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise CheckpointError(f"{config.ckpt_path} is not there; leave out --ckpt_path")
+        if config.further_epochs:
+            if config.ckpt_path is None:
+                raise CheckpointError("--further_epochs needs --ckpt_path, for example last")
+            done = read_checkpoint(Path(config.ckpt_path))["epoch"] + 1
+            self.trainer.fit_loop.max_epochs = done + config.further_epochs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="fit ...",
+        help="`fit --help` lists every key",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 trained, 1 failed, 2 wrong usage, 130 stopped (a checkpoint is left)."""
+    _quieten()
+    try:
+        TrainCLI(
+            Task,
+            PeopleData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            args=args.arguments or ["--help"],
+        )
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return EXIT_STOPPED
+    except Exception as error:
+        known = _known_cause(error)
+        if known is None:
+            raise
+        print(f"peopleseg train: {known}", file=sys.stderr)
+        return 1
+    except SystemExit as stop:  # --help, wrong usage
+        return int(stop.code or 0)
+    return 0
+
+
+def _known_cause(error: BaseException | None) -> BaseException | None:
+    """What a user can mend; jsonargparse wraps what a constructor raises."""
+    while error is not None and not isinstance(error, MENDABLE):
+        error = error.__cause__
+    return error
+
+
+def _quieten() -> None:
+    """Leave out what is no news to anybody here."""
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
+    warnings.filterwarnings("ignore", message="Found .* eval mode at the start")  # the frozen ones
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # Lightning with torch 2.13
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: "Tip:" not in record.getMessage()
+    )

@@ -1,0 +1,37 @@
+"""Pictures as training samples, each the same for the same seed, epoch and picture."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from peopleseg.coco import Picture
+from training.data.pictures import BrokenPicture
+from training.data.sampler import Draw
+
+MakeSample = Callable[[Picture, int], Any]  # of a picture and an epoch
+
+
+class PeopleDataset(Dataset[Any]):
+    """Samples of `make(picture, epoch)`, which draws from torch's global generator.
+
+    A picture that does not decode becomes its `BrokenPicture`, which the collate functions leave
+    out and name.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], make: MakeSample, *, seed: int = 0) -> None:
+        self.pictures, self.make, self.seed = pictures, make, seed
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, draw: Draw | int) -> Any:
+        """A whole number is a draw of epoch 0."""
+        epoch, index = draw if isinstance(draw, Draw) else (0, draw)
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(hash((self.seed, epoch, index)))
+            try:
+                return self.make(self.pictures[index], epoch)
+            except BrokenPicture as broken:
+                return broken

@@ -1,0 +1,100 @@
+"""Pictures for the detector: mosaics, copy-paste, and the whole picture for validation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from peopleseg.coco import Picture
+from peopleseg.geometry import INPUT_SIZE
+from peopleseg.networks.torchvision_ops import declare_missing_ops
+from training.data.colour import heavy_colour, light_colour
+from training.data.module import PeopleData
+from training.data.mosaic import copy_paste, mosaic
+from training.data.pictures import BrokenPicture
+from training.data.samples import (
+    DetectionBatch,
+    DetectionSample,
+    collate_detection,
+    detection_sample,
+)
+from training.data.scene import Scene, read_scene
+from training.data.transforms import letterbox
+
+declare_missing_ops()
+
+from torchvision.transforms import v2  # noqa: E402  (after declare_missing_ops)
+
+COLOURS = {"none": v2.Identity, "light": light_colour, "heavy": heavy_colour}
+
+
+class DetectionValidationBatch(NamedTuple):
+    images: Tensor  # uint8 (B, 3, 640, 640) RGB
+    picture_ids: list[int]  # of each image
+    skipped: list[str]
+
+
+@dataclass(frozen=True)
+class MixingSettings:
+    """How often other pictures are mixed into one."""
+
+    mosaic: float = 1.0
+    copy_paste: float = 0.0
+    last_epochs_without: int = 15  # of the training: whole pictures only
+
+
+class DetectionData(PeopleData):
+    """Training canvases of `size` pixels; validation is at the size that is served."""
+
+    def __init__(
+        self,
+        *args: Any,
+        size: int = INPUT_SIZE,
+        mixing: MixingSettings = MixingSettings(),  # noqa: B008  (frozen)
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.size, self.mixing = size, mixing
+        self.augment = self.augmented_view(size)
+        self.finish_mosaic = v2.Compose(
+            [v2.RandomHorizontalFlip(0.5), COLOURS[self.augmentation.strength]()]
+        )
+
+    def training_sample(self, picture: Picture, epoch: int) -> DetectionSample:
+        max_epochs = self.trainer.max_epochs if self.trainer else None
+        mixed = max_epochs is None or epoch < max_epochs - self.mixing.last_epochs_without
+        if mixed and torch.rand(()) < self.mixing.mosaic:
+            scenes = [self._scene(p) for p in (picture, *self._others(3))]
+            return detection_sample(self.finish_mosaic(mosaic(scenes, self.size)))
+        scene = self.augment(self._scene(picture))
+        if mixed and torch.rand(()) < self.mixing.copy_paste:
+            scene = copy_paste(scene, self.augment(self._scene(*self._others(1))))
+        return detection_sample(scene)
+
+    def validation_sample(
+        self, picture: Picture, epoch: int
+    ) -> tuple[Picture, DetectionSample | BrokenPicture]:
+        try:
+            scene = letterbox(INPUT_SIZE)(read_scene(picture, with_masks=False))
+        except BrokenPicture as broken:
+            return picture, broken
+        return picture, detection_sample(scene)
+
+    collate = staticmethod(collate_detection)
+
+    @staticmethod
+    def collate_validation(
+        samples: Sequence[tuple[Picture, DetectionSample | BrokenPicture]],
+    ) -> DetectionValidationBatch:
+        batch: DetectionBatch = collate_detection([sample for _, sample in samples])
+        whole = [picture.id for picture, s in samples if not isinstance(s, BrokenPicture)]
+        return DetectionValidationBatch(batch.images, whole, batch.skipped)
+
+    def _scene(self, picture: Picture) -> Scene:
+        return read_scene(picture, with_masks=self.mixing.copy_paste > 0)
+
+    def _others(self, count: int) -> list[Picture]:
+        chosen = torch.randint(len(self.train_pictures), (count,))
+        return [self.train_pictures[index] for index in chosen]

@@ -1,0 +1,182 @@
+"""What the tasks train on: annotated pictures, loaded, augmented and batched."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+from torch.utils.data import DataLoader
+
+from peopleseg.coco import Picture
+from training.data.dataset import PeopleDataset
+from training.data.pictures import report_skipped, usable_pictures
+from training.data.sampler import EpochSampler
+from training.data.transforms import Transform, letterbox, stretch, training_transforms
+
+
+@dataclass(frozen=True)
+class AnnotatedFolder:
+    """Pictures and their people in COCO format."""
+
+    images: Path
+    annotations: Path
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    batch_size: int = 8  # pictures, of each process
+    workers: int = 2  # processes that load and augment, of each training process
+    validation_batch_size: int = 8
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    strength: Literal["none", "light", "heavy"] = "light"
+    smallest_scale: float = 0.7  # of a view, against the whole picture in the canvas
+    largest_scale: float = 1.5
+
+
+class DataError(Exception):
+    """The data to train or validate on cannot be used."""
+
+
+class PeopleData(lightning.LightningDataModule):
+    """Training and validation pictures of one task.
+
+    root: folder with train/, val/, person_train.json and person_val.json; `train` and `val` name
+    other places. extra: more data sets to train on. limit: only the first so many training
+    pictures. The same seed gives the same pictures in the same order, also after a resume.
+    """
+
+    def __init__(
+        self,
+        root: Path = Path("data/people"),
+        train: AnnotatedFolder | None = None,
+        val: AnnotatedFolder | None = None,
+        extra: Sequence[AnnotatedFolder] = (),
+        limit: int | None = None,
+        loader: LoaderSettings = LoaderSettings(),  # noqa: B008  (frozen)
+        augmentation: AugmentationSettings = AugmentationSettings(),  # noqa: B008
+        resize: Literal["letterbox", "stretch"] = "letterbox",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        root = Path(root)
+        self.train_folder = train or AnnotatedFolder(root / "train", root / "person_train.json")
+        self.val_folder = val or AnnotatedFolder(root / "val", root / "person_val.json")
+        self.extra, self.limit = extra, limit
+        self.loader, self.augmentation, self.resize = loader, augmentation, resize
+        self.seed = seed
+        self.resume_at = (0, 0)  # epoch, batches of it that are done
+        self.train_pictures: list[Picture] = []
+        self.val_pictures: list[Picture] = []
+
+    @abstractmethod
+    def training_sample(self, picture: Picture, epoch: int) -> Any:
+        """An augmented sample, by torch's global generator."""
+
+    @abstractmethod
+    def validation_sample(self, picture: Picture, epoch: int) -> Any:
+        """The whole picture on the canvas."""
+
+    @staticmethod
+    @abstractmethod
+    def collate(samples: list[Any]) -> Any:
+        """Training samples, or what broke in place of one, to a batch."""
+
+    @staticmethod
+    @abstractmethod
+    def collate_validation(samples: list[Any]) -> Any:
+        """The same for validation samples."""
+
+    def usable(self, picture: Picture) -> bool:
+        """Whether a picture is of use for training."""
+        return True
+
+    def setup(self, stage: str) -> None:
+        if not self.train_pictures and stage == "fit":
+            folders = (self.train_folder, *self.extra)
+            pictures = [picture for folder in folders for picture in self._pictures(folder)]
+            self.train_pictures = [p for p in pictures if self.usable(p)][: self.limit]
+            if not self.train_pictures:
+                raise DataError(f"{self.train_folder.annotations} has no picture to train on")
+        if not self.val_pictures:
+            self.val_pictures = self._pictures(self.val_folder)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        trainer = self.trainer
+        dataset = PeopleDataset(self.train_pictures, self.training_sample, seed=self.seed)
+        sampler = EpochSampler(
+            len(dataset),
+            seed=self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            processes=trainer.world_size if trainer else 1,
+        )
+        epoch, batches = self.resume_at
+        sampler.start_at(epoch, batches * self.loader.batch_size)
+        return ResumableLoader(
+            dataset,
+            batch_size=self.loader.batch_size,
+            sampler=sampler,
+            drop_last=len(sampler) >= self.loader.batch_size,
+            num_workers=self.loader.workers,
+            persistent_workers=self.loader.workers > 0,
+            collate_fn=self.collate,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        trainer = self.trainer
+        dataset = PeopleDataset(self.val_pictures, self.validation_sample)
+        return DataLoader(
+            dataset,
+            batch_size=self.loader.validation_batch_size,
+            sampler=EpochSampler(
+                len(dataset),
+                shuffle=False,
+                rank=trainer.global_rank if trainer else 0,
+                processes=trainer.world_size if trainer else 1,
+            ),
+            num_workers=self.loader.workers,
+            collate_fn=self.collate_validation,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in the data the training is, so that a resumed one goes on just there."""
+        assert self.trainer is not None
+        batches = int(self.trainer.num_training_batches)
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        done = progress.processed
+        return {"epoch": done // batches, "batch": done % batches, "batches": batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.resume_at = (state_dict["epoch"], state_dict["batch"])
+
+    def view(self, size: int) -> Transform:
+        """The whole picture on a square canvas, as in validation and serving."""
+        return letterbox(size) if self.resize == "letterbox" else stretch(size)
+
+    def augmented_view(self, size: int) -> Transform:
+        settings = self.augmentation
+        scales = (settings.smallest_scale, settings.largest_scale)
+        return training_transforms(settings.strength, size, scales, self.resize)
+
+    def _pictures(self, folder: AnnotatedFolder) -> list[Picture]:
+        try:
+            pictures, skipped = usable_pictures(Path(folder.annotations), Path(folder.images))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
+        report_skipped(skipped)
+        return pictures
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A loader whose place in the data is `PeopleData`'s state, so that a training can go on
+    within an epoch; the trainer asks for these two methods."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass

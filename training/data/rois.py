@@ -1,0 +1,57 @@
+"""Pictures for the mask heads: people's boxes with label maps."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from peopleseg.coco import Picture
+from peopleseg.contract import MASK_SIZE_HW
+from peopleseg.geometry import INPUT_SIZE
+from training.data.module import PeopleData
+from training.data.samples import RoiSample, collate_rois, roi_sample
+from training.data.scene import read_scene
+
+
+@dataclass(frozen=True)
+class RoiSettings:
+    mask_size_hw: tuple[int, int] = MASK_SIZE_HW  # cells of a label map over its box
+    most_people: int = 10  # of one picture in a training step, chosen anew every epoch
+    padding: float = 0.0  # around a box, in parts of its sides
+    box_jitter: float = 0.0  # standard deviation of an edge in training, in parts of the side
+
+
+class RoiData(PeopleData):
+    """Canvases of 640 pixels with people's boxes; only pictures with people are trained on."""
+
+    def __init__(
+        self,
+        *args: Any,
+        roi: RoiSettings = RoiSettings(),  # noqa: B008  (frozen)
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.roi = roi
+        self.augment = self.augmented_view(INPUT_SIZE)
+        self.whole = self.view(INPUT_SIZE)
+
+    def usable(self, picture: Picture) -> bool:
+        return bool(picture.people)
+
+    def training_sample(self, picture: Picture, epoch: int) -> RoiSample:
+        random = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+        return roi_sample(
+            self.augment(read_scene(picture)),
+            self.roi.mask_size_hw,
+            self.roi.most_people,
+            random,
+            padding=self.roi.padding,
+            box_jitter=self.roi.box_jitter,
+        )
+
+    def validation_sample(self, picture: Picture, epoch: int) -> RoiSample:
+        scene = self.whole(read_scene(picture))
+        return roi_sample(scene, self.roi.mask_size_hw, None, padding=self.roi.padding)
+
+    collate = staticmethod(collate_rois)
+    collate_validation = staticmethod(collate_rois)

@@ -1,0 +1,184 @@
+"""What every training task shares: optimiser, schedule, backbone, checkpoint entry, seeds."""
+
+import hashlib
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from training.checkpoint import NETWORK, CheckpointError, describe, load_network
+from training.data.module import PeopleData
+from training.optimisation import (
+    BackboneSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+    build_optimizer,
+    build_schedule,
+    parameter_groups,
+)
+
+
+class Task(lightning.LightningModule):
+    """A network with its loss and its validation figures.
+
+    A task sets `family`, `monitor` and `network`, and defines `loss_terms`, `validation_step` and
+    `metrics`.
+    """
+
+    family: str
+    network: Any  # a module with `dims`, the arguments that build it
+    monitor: str  # the figure that the best checkpoint has the highest of
+    only_in_training: tuple[str, ...] = ()  # prefixes of weights that another checkpoint may lack
+
+    def __init__(
+        self,
+        optimizer: OptimizerSettings,
+        schedule: ScheduleSettings,
+        backbone: BackboneSettings,
+    ) -> None:
+        super().__init__()
+        self.optimizer_settings = optimizer
+        self.schedule_settings = schedule
+        self.backbone_settings = backbone
+        self.figures: dict[str, float] = {}  # of the last validation
+        self.broken_pictures: set[str] = set()  # found while training, each named once
+
+    def loss_terms(self, batch: Any) -> dict[str, Tensor]:
+        """Every term of the loss, weighted, and their sum as "loss"."""
+        raise NotImplementedError
+
+    def backbone_stages(self) -> Sequence[nn.Module]:
+        """The pretrained part, shallow to deep; empty where a task has none."""
+        return ()
+
+    def companions(self) -> Mapping[str, tuple[nn.Module, Mapping[str, Any]]]:
+        """Frozen networks saved beside this one, with the arguments that build them."""
+        return {}
+
+    def start_from(self, checkpoint: Path | None) -> None:
+        """Take the weights of a checkpoint of the same network."""
+        if checkpoint is None:
+            return
+        loaded = load_network(Path(checkpoint))
+        if loaded.family != self.family:
+            raise CheckpointError(f"{checkpoint} holds a {loaded.family}, not a {self.family}")
+        try:
+            misfits = self.network.load_state_dict(loaded.network.state_dict(), strict=False)
+        except RuntimeError as error:  # weights of other shapes
+            raise CheckpointError(
+                f"{checkpoint} has dims {loaded.dims}, not {self.network.dims}"
+            ) from error
+        wrong = [
+            key
+            for key in (*misfits.missing_keys, *misfits.unexpected_keys)
+            if not key.startswith(self.only_in_training)
+        ]
+        if wrong:
+            raise CheckpointError(
+                f"{checkpoint} has dims {loaded.dims}, not {self.network.dims}; keys that do not "
+                f"fit: {', '.join(wrong)}"
+            )
+
+    def training_step(self, batch: Any, batch_index: int) -> Tensor | None:
+        if self.is_empty(batch):
+            return None
+        terms = self.loss_terms(batch)
+        if not torch.isfinite(terms["loss"]):
+            raise FloatingPointError(
+                f"the loss is {terms['loss'].item()} in epoch {self.current_epoch}, batch "
+                f"{batch_index}; lower the learning rate or train in FP32 (--trainer.precision 32)"
+            )
+        size = len(batch.images)
+        self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, batch_size=size)
+        self.log("loss", terms["loss"].detach(), prog_bar=True, logger=False, batch_size=size)
+        return terms["loss"]
+
+    def is_empty(self, batch: Any) -> bool:
+        """Whether a batch has nothing to learn from (every picture of it was broken, say)."""
+        return len(batch.images) == 0
+
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        for line in set(batch.skipped) - self.broken_pictures:
+            print(f"left out: {line}", file=sys.stderr)
+        self.broken_pictures.update(batch.skipped)
+        # Dropout draws the same after a resume as it would have without the interruption.
+        seed = os.environ.get("PL_GLOBAL_SEED", "0")  # set by Lightning's seed_everything
+        place = (seed, self.trainer.current_epoch, batch_index, self.global_rank)
+        torch.manual_seed(int(hashlib.sha256(repr(place).encode()).hexdigest()[:15], 16))
+
+    def on_train_epoch_start(self) -> None:
+        first_epochs = self.backbone_settings.first_epochs(len(self.backbone_stages()))
+        for stage, first_epoch in zip(self.backbone_stages(), first_epochs, strict=True):
+            frozen = self.backbone_settings.train == "frozen"
+            stage.train(not frozen and self.current_epoch >= first_epoch)
+
+    def on_train_end(self) -> None:
+        if self.broken_pictures:
+            count = len(self.broken_pictures)
+            print(f"trained without {count} broken picture{'s' * (count > 1)}", file=sys.stderr)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        """The validation's metrics; `validation_step` updates them."""
+        raise NotImplementedError
+
+    def on_validation_epoch_end(self) -> None:
+        figures: dict[str, float] = {}
+        for name, metric in self.metrics().items():
+            value = metric.compute()
+            values = value if isinstance(value, dict) else {name: value}
+            figures |= {key: float(v) for key, v in values.items()}
+            metric.reset()
+        if self.trainer.sanity_checking:  # a few pictures: no figures
+            return
+        self.figures = figures
+        self.log_dict(figures, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        if self.backbone_settings.train == "frozen":
+            for stage in self.backbone_stages():
+                stage.requires_grad_(False)
+        optimizer = build_optimizer(
+            self.optimizer_settings,
+            parameter_groups(
+                self.network,
+                self.backbone_stages(),
+                self.optimizer_settings,
+                self.backbone_settings,
+            ),
+        )
+        max_epochs = self.trainer.max_epochs or -1
+        if max_epochs < 1:
+            raise ValueError(f"trainer.max_epochs is {max_epochs}; name a number of epochs")
+        steps = math.ceil(self.trainer.estimated_stepping_batches / max_epochs)
+        schedule = build_schedule(
+            self.schedule_settings, optimizer, steps_per_epoch=steps, max_epochs=max_epochs
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def data(self) -> PeopleData:
+        """What is trained and validated on; once attached to a trainer."""
+        return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
+
+    def to_tensor(self, values: Any) -> Tensor:
+        return torch.as_tensor(values, device=self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.figures = dict(checkpoint["metrics"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        companions = {name: dims for name, (_, dims) in self.companions().items()}
+        checkpoint["network"] = describe(self.family, self.network.dims, companions)
+        checkpoint["metrics"] = dict(self.figures)
+
+
+assert NETWORK == "network"  # the attribute's name is the prefix of the checkpoint's keys

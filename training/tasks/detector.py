@@ -1,0 +1,79 @@
+"""Train the person detector (YOLOv9)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from peopleseg.geometry import Letterbox
+from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.yolov9_blocks import Detect
+from peopleseg.people import select_people
+from training.data.detection import DetectionValidationBatch
+from training.data.samples import DetectionBatch
+from training.losses.detection import detection_losses, dual_losses
+from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
+from training.tasks.base import Task
+from training.validation.metrics import VALIDATION_SCORE, BoxAveragePrecision
+
+
+class PersonDetection(Task):
+    """YOLOv9 for people, with or without its auxiliary branch (arXiv:2402.13616).
+
+    start_from: a checkpoint of the same variant whose weights to begin with.
+    """
+
+    family = "yolov9"
+    monitor = "box_ap50"
+    only_in_training = ("auxiliary.",)
+    network: YOLOv9
+
+    def __init__(
+        self,
+        variant: Literal["t", "s", "m", "c", "e"] = "t",
+        auxiliary: bool = True,
+        start_from: Path | None = None,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
+        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
+        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+    ) -> None:
+        super().__init__(optimizer, schedule, backbone)
+        self.network = YOLOv9(variant, auxiliary=auxiliary)
+        self.start_from(start_from)
+        self.average_precision: BoxAveragePrecision | None = None
+
+    def setup(self, stage: str) -> None:
+        pictures = self.data().val_pictures
+        self.pictures = {picture.id: picture for picture in pictures}
+        self.average_precision = BoxAveragePrecision(pictures)
+
+    def loss_terms(self, batch: DetectionBatch) -> dict[str, Tensor]:
+        output = self.network(batch.images.float() / 255)
+        main = detection_losses(self.network.detect, output.predictions, batch.boxes_xyxy)
+        auxiliary = None
+        if output.auxiliary is not None:
+            detect = self.network.auxiliary[-1]
+            assert isinstance(detect, Detect)
+            auxiliary = detection_losses(detect, output.auxiliary, batch.boxes_xyxy)
+        losses = dual_losses(main, auxiliary)
+        return {**losses._asdict(), "loss": losses.total}
+
+    def validation_step(self, batch: DetectionValidationBatch, batch_index: int) -> None:
+        assert self.average_precision is not None
+        if not len(batch.images):
+            return
+        predictions = self.network(batch.images.float() / 255).predictions.float().cpu().numpy()
+        for picture_id, found in zip(batch.picture_ids, predictions, strict=True):
+            picture = self.pictures[picture_id]
+            letterbox = Letterbox.fit(picture.width, picture.height)
+            people = select_people(found, letterbox, min_score=VALIDATION_SCORE)
+            boxes = letterbox.boxes_to_image(people.rois[:, 1:])
+            self.average_precision.update(
+                picture_id, *(self.to_tensor(values) for values in (boxes, people.scores))
+            )
+
+    def metrics(self) -> Mapping[str, Metric]:
+        assert self.average_precision is not None
+        return {"box_ap": self.average_precision}

@@ -1,0 +1,99 @@
+"""Train the hierarchical mask head beside a frozen people UNet and a frozen detector."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.person_segmenter import PersonSegmenter
+from training.checkpoint import CheckpointError, load_companion
+from training.data.samples import RoiBatch
+from training.losses.hierarchical import HierarchicalLoss
+from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
+from training.tasks.base import Task
+from training.validation.metrics import ROI_MIOU, mask_metrics
+
+
+class PersonMasks(Task):
+    """The hierarchical head: for every box the masks of its person and of the others.
+
+    As published it reads RGB and the people UNet's logit (`reads_person_logit`); the fused form
+    also reads the detector's features (`reads_features`). people_unet, detector: checkpoints of
+    those networks. start_from: a checkpoint of the same head.
+    """
+
+    family = "hierarchical_head"
+    monitor = ROI_MIOU
+    only_in_training = ("segmentation_head.contour_branch.", "segmentation_head.distance_decoder.")
+    network: PersonMaskHead
+
+    def __init__(
+        self,
+        variant: Literal["b0", "b1", "b1_enhanced", "b7", "b7_enhanced"] = "b0",
+        reads_person_logit: bool = True,
+        reads_features: bool = False,
+        people_unet: Path | None = None,
+        detector: Path | None = None,
+        roi_size_hw: tuple[int, int] = (64, 48),
+        start_from: Path | None = None,
+        loss: HierarchicalLoss | None = None,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
+        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
+        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+    ) -> None:
+        super().__init__(optimizer, schedule, backbone)
+        _require(reads_person_logit, people_unet, "people_unet", "the people UNet's logit")
+        _require(reads_features, detector, "detector", "a detector's features")
+        self.people_unet = load_companion(people_unet, "people_unet")
+        self.detector = load_companion(detector, "yolov9")
+        self.network = PersonMaskHead(
+            variant,
+            feature_channels=self.detector.feature_channels if reads_features else 0,
+            reads_person_logit=reads_person_logit,
+            roi_size_hw=roi_size_hw,
+        )
+        self.start_from(start_from)
+        self.loss = loss or HierarchicalLoss()
+        # In a list: its modules are registered above, under the names that a checkpoint has.
+        self._segmenter = [PersonSegmenter(self.network, self.people_unet, self.detector)]
+        self.mious = nn.ModuleDict(mask_metrics())
+
+    def train(self, mode: bool = True) -> "PersonMasks":
+        """Training mode, but not for the frozen networks."""
+        super().train(mode)
+        for companion in (self.people_unet, self.detector):
+            if companion is not None:
+                companion.eval()
+        return self
+
+    def companions(self) -> Mapping[str, tuple[nn.Module, Mapping[str, Any]]]:
+        named = {"people_unet": self.people_unet, "detector": self.detector}
+        return {name: (m, m.dims) for name, m in named.items() if m is not None}
+
+    def is_empty(self, batch: RoiBatch) -> bool:
+        return len(batch.rois) == 0
+
+    def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
+        output = self._segmenter[0](batch.images.float() / 255, batch.rois, refine=True)
+        terms: dict[str, Tensor] = self.loss(output, batch.labels.long())
+        return terms
+
+    def validation_step(self, batch: RoiBatch, batch_index: int) -> None:
+        if self.is_empty(batch):
+            return
+        output = self._segmenter[0](batch.images.float() / 255, batch.rois)
+        for metric in self.metrics().values():
+            metric.update(output.mask_logits, batch.labels)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        return dict(self.mious.items())  # type: ignore[arg-type]
+
+
+def _require(reads: bool, checkpoint: Path | None, name: str, what: str) -> None:
+    if reads != (checkpoint is not None):
+        verb = "give" if reads else "leave out"
+        reading = "reads" if reads else "does not read"
+        raise CheckpointError(f"this head {reading} {what}: {verb} --model.{name} CHECKPOINT")

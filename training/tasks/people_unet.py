@@ -1,0 +1,108 @@
+"""Train the people UNet, alone or taught by a larger one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from peopleseg.networks.people_unet import PeopleUNet
+from training.checkpoint import load_companion
+from training.data.samples import ForegroundBatch
+from training.losses.distillation import DistillationSchedule, distillation_loss
+from training.losses.foreground import foreground_loss
+from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
+from training.pretrained.timm_encoder import load_imagenet_encoder
+from training.tasks.base import Task
+from training.validation.metrics import PEOPLE_SEG_MIOU, PeopleSegMiou
+
+TEACHER_MIOU = f"teacher_{PEOPLE_SEG_MIOU}"
+
+
+class PeopleForeground(Task):
+    """The UNet that tells people from background.
+
+    shrink: it works on 640 / shrink pixels. start_from: a checkpoint of the same variant.
+    encoder_weights: "imagenet" downloads timm's. teacher: the checkpoint of a trained (larger) UNet
+    to learn from beside the labels (arXiv:1503.02531).
+    """
+
+    family = "people_unet"
+    monitor = PEOPLE_SEG_MIOU
+    network: PeopleUNet
+
+    def __init__(
+        self,
+        variant: Literal["b0", "b1", "b3", "b7"] = "b0",
+        shrink: int = 1,
+        start_from: Path | None = None,
+        encoder_weights: Literal["imagenet"] | None = None,
+        positive_weight: float = 1.0,
+        teacher: Path | None = None,
+        distillation: DistillationSchedule = DistillationSchedule(),  # noqa: B008  (frozen)
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
+        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
+        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+    ) -> None:
+        super().__init__(optimizer, schedule, backbone)
+        self.network = PeopleUNet(variant, shrink)
+        if encoder_weights is not None and start_from is None:
+            load_imagenet_encoder(self.network.unet, variant)
+        self.start_from(start_from)
+        self.positive_weight = positive_weight
+        self.distillation = distillation
+        # In a list, so that it is no part of what is trained, averaged and saved.
+        self._teacher = [] if teacher is None else [load_companion(teacher, self.family)]
+        self.miou, self.teacher_miou = PeopleSegMiou(), PeopleSegMiou()
+
+    def backbone_stages(self) -> Sequence[nn.Module]:
+        encoder = self.network.unet.encoder
+        return (nn.ModuleList([encoder.conv_stem, encoder.bn1]), *encoder.blocks)
+
+    def loss_terms(self, batch: ForegroundBatch) -> dict[str, Tensor]:
+        images = batch.images.float() / 255
+        logits = self.network.at_working_size(images)[:, 0]
+        if not self._teacher:
+            return {"loss": foreground_loss(logits, batch.labels, self.positive_weight)}
+        with torch.no_grad():
+            teacher_logits = self._teacher[0].to(images.device).at_working_size(images)[:, 0]
+        return distillation_loss(
+            logits,
+            teacher_logits,
+            batch.labels,
+            temperature=self.distillation.temperature(
+                self.current_epoch / (self.trainer.max_epochs or 1)
+            ),
+            alpha=self.distillation.alpha(self._ratio_to_teacher()),
+        )
+
+    def validation_step(self, batch: ForegroundBatch, batch_index: int) -> None:
+        images = batch.images.float() / 255
+        if not len(images):
+            return
+        self.miou.update(self.network(images), batch.labels)
+        if self._measures_teacher():
+            self.teacher_miou.update(self._teacher[0].to(images.device)(images), batch.labels)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        if self._measures_teacher():
+            return {PEOPLE_SEG_MIOU: self.miou, TEACHER_MIOU: self.teacher_miou}
+        return {PEOPLE_SEG_MIOU: self.miou}
+
+    def on_validation_epoch_end(self) -> None:
+        before = self.figures
+        super().on_validation_epoch_end()
+        if TEACHER_MIOU in before:
+            self.figures[TEACHER_MIOU] = before[TEACHER_MIOU]
+
+    def _measures_teacher(self) -> bool:
+        """Once: it does not change."""
+        return bool(self._teacher) and TEACHER_MIOU not in self.figures
+
+    def _ratio_to_teacher(self) -> float:
+        """Of the last validation's figures; 1 before the first one."""
+        if TEACHER_MIOU not in self.figures:
+            return 1.0
+        return self.figures[PEOPLE_SEG_MIOU] / self.figures[TEACHER_MIOU]

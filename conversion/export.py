@@ -1,8 +1,8 @@
 """Export a checkpoint as the next version of its model in the repository.
 
-    python -m conversion.export yolov9 detector.pt --pictures DIR
-    python -m conversion.export people_unet unet.pt --pictures DIR
-    python -m conversion.export hierarchical_head head.pt --pictures DIR
+    python -m conversion.export yolov9 detector.ckpt --pictures DIR
+    python -m conversion.export people_unet unet.ckpt --pictures DIR
+    python -m conversion.export hierarchical_head head.ckpt --pictures DIR
 
 Nothing is written unless the exported graph computes what torch computes on the pictures.
 """
@@ -31,6 +31,7 @@ from conversion.parity import (
 )
 from peopleseg.manifest import Manifest, sha256
 from peopleseg.pipeline import Arrays, OnnxModel
+from training.checkpoint import CheckpointError
 
 REPOSITORY = Path(__file__).parents[1] / "model_repository"
 ARTIFACT = "model.onnx"
@@ -112,7 +113,6 @@ def _manifest(
     accuracy_data: str,
     data_licence: str,
 ) -> Manifest:
-    accuracy = {k: v for k, v in exportable.report.items() if k not in ("loss", "seconds")}
     return Manifest(
         model=exportable.model.name,
         artifact=artifact.name,
@@ -127,7 +127,7 @@ def _manifest(
         commit=_commit(),
         tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
         parity=parity,
-        accuracy=accuracy,
+        accuracy=exportable.accuracy,
         accuracy_data=accuracy_data,
         data_licence=data_licence,
     )
@@ -167,7 +167,7 @@ def main() -> int:
             accuracy_data=args.accuracy_data,
             data_licence=args.data_licence,
         )
-    except ParityError as error:
+    except (CheckpointError, ParityError) as error:
         print(error, file=sys.stderr)
         return 1
     manifest = Manifest.read(version)

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from peopleseg.contract import STEPS, Model
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
+from training.checkpoint import CheckpointError, load_network
 
 
 class ExportableYOLOv9(nn.Module):
@@ -21,8 +21,8 @@ class ExportableYOLOv9(nn.Module):
         self.network = network.eval().fuse()
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        features, predictions = self.network(pixels.float() / 255)
-        return features.half(), predictions
+        output = self.network(pixels.float() / 255)
+        return output.features.half(), output.predictions
 
 
 class ExportablePeopleUNet(nn.Module):
@@ -48,10 +48,10 @@ class ExportableHead(nn.Module):
         return output.mask_logits  # type: ignore[no-any-return]
 
 
-_FAMILIES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
-    "yolov9": (YOLOv9, ExportableYOLOv9),
-    "people_unet": (PeopleUNet, ExportablePeopleUNet),
-    "hierarchical_head": (PersonMaskHead, ExportableHead),
+_WRAPPERS: dict[str, type[nn.Module]] = {
+    "yolov9": ExportableYOLOv9,
+    "people_unet": ExportablePeopleUNet,
+    "hierarchical_head": ExportableHead,
 }
 
 
@@ -62,15 +62,18 @@ class Exportable:
     model: Model
     module: nn.Module
     dims: dict[str, Any]
-    report: dict[str, float]  # what training measured last
+    accuracy: dict[str, float]  # what training measured last
 
 
 def load_exportable(name: str, checkpoint: Path) -> Exportable:
-    """The network of a checkpoint, as the model `name`. Raises ValueError for an unknown model."""
-    if name not in _FAMILIES:
-        raise ValueError(f"model {name!r} is not one of {', '.join(_FAMILIES)}")
-    build, wrap = _FAMILIES[name]
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    network = build(**state["dims"])
-    network.load_state_dict(state["model"])
-    return Exportable(STEPS[name], wrap(network).eval(), state["dims"], state["report"])
+    """The network of a checkpoint, as the model `name`.
+
+    Raises ValueError for an unknown model, CheckpointError for a file that does not hold that one.
+    """
+    if name not in _WRAPPERS:
+        raise ValueError(f"model {name!r} is not one of {', '.join(_WRAPPERS)}")
+    loaded = load_network(checkpoint)
+    if loaded.family != name:
+        raise CheckpointError(f"{checkpoint} holds a {loaded.family}, not a {name}")
+    module = _WRAPPERS[name](loaded.network).eval()
+    return Exportable(STEPS[name], module, loaded.dims, loaded.metrics)

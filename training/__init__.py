@@ -1,1 +1,1 @@
-"""Train the networks. Nothing else imports this package."""
+"""Train the networks, and measure their checkpoints."""

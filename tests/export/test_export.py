@@ -19,6 +19,7 @@ from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.encoded import some_pictures
+from training.checkpoint import CheckpointError, save_network
 
 NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "yolov9": (YOLOv9, {"variant": "t", "classes": 1}),
@@ -58,9 +59,8 @@ def checkpoint(folder: Path, name: str) -> Path:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-    path = folder / f"{name}.pt"
-    report = {"loss": 1.0, "seconds": 2.0, "some_miou": 0.5}
-    torch.save({"dims": dims, "model": network.state_dict(), "report": report}, path)
+    path = folder / f"{name}.ckpt"
+    save_network(path, name, network, dims=dims, metrics={"some_miou": 0.5})
     return path
 
 
@@ -115,6 +115,11 @@ def test_an_artifact_that_was_changed_is_noticed(repository: Path) -> None:
     artifact.write_bytes(artifact.read_bytes()[:-1])
     with pytest.raises(ArtifactError, match="sha256"):
         Manifest.read(folder).verify(folder)
+
+
+def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds a people_unet, not a yolov9"):
+        exporting.export("yolov9", checkpoint(tmp_path, "people_unet"), [])
 
 
 def test_an_unknown_model_is_refused_by_name(tmp_path: Path) -> None:

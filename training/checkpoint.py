@@ -43,7 +43,7 @@ class Loaded:
     network: nn.Module
     metrics: dict[str, float]  # of the last validation before it was written
     companions: dict[str, nn.Module] = field(default_factory=dict)
-    epoch: int | None = None  # trained epochs
+    epoch: int | None = None  # trained epochs, the last one perhaps in part
 
 
 def describe(
@@ -104,7 +104,8 @@ def load_network(path: Path) -> Loaded:
             "come in through `peopleseg import-weights`"
         ) from error
     metrics = {name: float(value) for name, value in checkpoint.get("metrics", {}).items()}
-    return Loaded(family, dims, network, metrics, companions, checkpoint.get("epoch"))
+    epoch = checkpoint["epoch"] + 1 if "epoch" in checkpoint else None
+    return Loaded(family, dims, network, metrics, companions, epoch)
 
 
 def load_companion(path: Path | None, family: str) -> Any:

@@ -1,0 +1,124 @@
+"""Train the mask head in several ways for the same time each, and measure what each is worth.
+
+  python -m benchmarks.training_table --data data/people --people-unet unet.ckpt \\
+      --detector detector.ckpt --minutes 20 --json benchmarks/results/training_table.json
+
+Every run starts from random weights, trains for the same wall-clock time at a constant learning
+rate with averaged weights, and is measured on the validation pictures. Runs that the JSON holds
+already, for the same time and pictures, are not repeated; a run that was interrupted begins anew.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from clients.results import write_json
+from training.checkpoint import load_network
+from training.data.pictures import usable_pictures
+from training.validation.evaluation import evaluate
+
+CONFIG = Path(__file__).parents[1] / "training" / "configs" / "hierarchical_fused.yaml"
+NEEDS_UNET, NEEDS_DETECTOR = "people_unet", "detector"
+
+# What is compared: its name, how it differs from `fused`, and the frozen networks that it reads.
+RUNS: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
+    "fused": ("RGB, UNet logit and YOLOv9 features", (), (NEEDS_UNET, NEEDS_DETECTOR)),
+    "rgb_and_unet": (
+        "without the YOLOv9 features, as published",
+        ("--model.reads_features=false",),
+        (NEEDS_UNET,),
+    ),
+    "without_unet": (
+        "without the UNet logit",
+        ("--model.reads_person_logit=false",),
+        (NEEDS_DETECTOR,),
+    ),
+    "heavy": (
+        "heavy augmentation",
+        ("--data.augmentation.strength=heavy",),
+        (NEEDS_UNET, NEEDS_DETECTOR),
+    ),
+    "distance_aware": (
+        "distance-aware cross-entropy",
+        (
+            "--model.loss=training.losses.hierarchical.HierarchicalLoss",
+            "--model.loss.distance_aware=true",
+        ),
+        (NEEDS_UNET, NEEDS_DETECTOR),
+    ),
+}
+TIMED = (
+    "--model.schedule.name=constant",
+    "--model.schedule.warmup_epochs=0.2",
+    "--trainer.max_epochs=1000",
+    "--trainer.check_val_every_n_epoch=1000",
+    "--trainer.num_sanity_val_steps=0",
+    "--trainer.callbacks+=training.callbacks.save_at_end.SaveAtEnd",
+)
+SHOWN = ("roi_miou", "instance_miou", "boundary_iou", "epochs")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    results = json.loads(args.json.read_text()) if args.json.is_file() else {"runs": {}}
+    asked = {"minutes": args.minutes, "arguments": list(args.arguments)}
+    for name in args.only or RUNS:
+        done = results["runs"].get(name)
+        if done and all(done[key] == value for key, value in asked.items()):
+            continue
+        figures = run(name, args)
+        results["runs"][name] = {"what": RUNS[name][0], **asked, **figures}
+        write_json(args.json, results)
+    print(table(results))
+    return 0
+
+
+def run(name: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Train one way in a process of its own, and measure. Raises CalledProcessError if it fails."""
+    _, overrides, needs = RUNS[name]
+    out = args.out / name
+    shutil.rmtree(out, ignore_errors=True)
+    companions = [f"--model.{need}={getattr(args, need)}" for need in needs]
+    command = [sys.executable, "-m", "clients.cli", "train", "fit", f"--config={CONFIG}"]
+    command += [f"--data.root={args.data}", f"--out={out}", *companions, *overrides, *TIMED]
+    minutes, seconds = divmod(round(60 * args.minutes), 60)
+    hours, minutes = divmod(minutes, 60)
+    command += [f"--trainer.max_time=00:{hours:02}:{minutes:02}:{seconds:02}", *args.arguments]
+    subprocess.run(command, check=True)
+    loaded = load_network(out / "end.ckpt")
+    pictures, _ = usable_pictures(args.data / "person_val.json", args.data / "val")
+    figures = evaluate(loaded, pictures)
+    return {**figures, "epochs": loaded.epoch, "pictures": len(pictures)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder as `--data.root` takes it")
+    parser.add_argument("--people-unet", type=Path, required=True, help="its checkpoint")
+    parser.add_argument("--detector", type=Path, required=True, help="its checkpoint")
+    parser.add_argument("--minutes", type=float, default=20.0, help="of training, for each run")
+    parser.add_argument("--only", nargs="+", choices=RUNS, help="some of the runs")
+    parser.add_argument("--out", type=Path, default=Path("runs/training_table"))
+    parser.add_argument("--json", type=Path, required=True, help="results, added to if it is there")
+    parser.add_argument("arguments", nargs="*", help="after --: more for every `peopleseg train`")
+    return parser
+
+
+def table(results: dict[str, Any]) -> str:
+    """The runs as a Markdown table."""
+    lines = ["| run | differs | " + " | ".join(SHOWN) + " |", "|---" * (2 + len(SHOWN)) + "|"]
+    for name, row in results["runs"].items():
+        shown = [f"{row[k]:.3f}" if isinstance(row[k], float) else str(row[k]) for k in SHOWN]
+        lines.append(f"| `{name}` | {row['what']} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""`peopleseg import-served`: the default models become checkpoints that compute the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from clients.cli import main
+from peopleseg.images import prepare
+from peopleseg.pipeline import OnnxModel
+from tests.data.encoded import some_pictures
+from training.checkpoint import load_network
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for index, picture in enumerate(some_pictures(4)):
+        (folder / f"{index}.jpg").write_bytes(picture)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def checkpoints(images: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All three default networks as checkpoints."""
+    out = tmp_path_factory.mktemp("checkpoints")
+    companions: list[str] = []
+    for name in ("people_unet", "yolov9", "hierarchical_head"):
+        command = ["import-served", str(root / "model_repository" / name / "1")]
+        if name == "hierarchical_head":
+            companions = [f"--people-unet={out / 'people_unet'}", f"--detector={out / 'yolov9'}"]
+        assert main([*command, f"--images={images}", f"--out={out / name}", *companions]) == 0
+    return out
+
+
+@pytest.mark.parametrize(("name", "output"), [("people_unet", 0), ("yolov9", 1)])
+def test_a_network_computes_what_is_served(
+    name: str, output: int, checkpoints: Path, images: Path, root: Path
+) -> None:
+    pixels, _ = prepare((images / "0.jpg").read_bytes())
+    served = OnnxModel(root / "model_repository" / name / "1" / "model.onnx", threads=2)
+    expected = list(served(pixels=pixels).values())[output]
+    with torch.no_grad():
+        found = load_network(checkpoints / name).network(torch.from_numpy(pixels).float() / 255)
+    found = found if isinstance(found, torch.Tensor) else found[output]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=5e-3)
+
+
+def test_a_head_comes_with_what_it_reads(checkpoints: Path) -> None:
+    loaded = load_network(checkpoints / "hierarchical_head")
+    assert set(loaded.companions) == {"people_unet", "detector"}
+    assert loaded.metrics["roi_miou"] > 0.5
+
+
+def test_a_head_alone_is_refused(
+    images: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = str(root / "model_repository" / "hierarchical_head" / "1")
+    out = tmp_path / "head.ckpt"
+    assert main(["import-served", head, f"--images={images}", f"--out={out}"]) == 1
+    assert "needs --people-unet and --detector" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_without_pictures_is_named(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version = str(root / "model_repository" / "yolov9" / "1")
+    assert main(["import-served", version, f"--images={tmp_path}", "--out=x"]) == 1
+    assert f"no picture (*.jpg, *.jpeg, *.png) in {tmp_path}" in capsys.readouterr().err

@@ -87,6 +87,18 @@ def test_the_encoder_is_unfrozen_stage_by_stage(data: Data, out: Path) -> None:
     assert [name for name in changed if name.startswith("unet.decoder.")]
 
 
+def test_a_detectors_backbone_stays_as_it_was_when_frozen(data: Data, out: Path) -> None:
+    frozen = [f"--model.start_from={data.detector}", "--model.backbone.train=frozen"]
+    assert fit("yolov9_t", data, out, *frozen) == 0
+    begun, ended = (load_network(path).network for path in (data.detector, out / "last.ckpt"))
+    changed = {
+        int(name.split(".")[1])  # the layer
+        for name, weight in begun.state_dict().items()
+        if not ended.state_dict()[name].equal(weight)
+    }
+    assert changed and min(changed) == 9  # SPPELAN
+
+
 def test_tensorboard_shows_losses_figures_and_pictures(data: Data, out: Path) -> None:
     assert fit("yolov9_t", data, out) == 0
     events = EventAccumulator(str(out), size_guidance={"images": 0})

@@ -1,15 +1,16 @@
 """Train the person detector (YOLOv9)."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 
 from peopleseg.geometry import Letterbox
 from peopleseg.networks.yolov9 import YOLOv9
-from peopleseg.networks.yolov9_blocks import Detect
+from peopleseg.networks.yolov9_blocks import SPPELAN, Detect
 from peopleseg.people import select_people
 from training.data.detection import DetectionValidationBatch
 from training.data.samples import DetectionBatch
@@ -43,6 +44,12 @@ class PersonDetection(Task):
         self.network = YOLOv9(variant, auxiliary=auxiliary)
         self.start_from(start_from)
         self.average_precision: BoxAveragePrecision | None = None
+
+    def backbone_stages(self) -> Sequence[nn.Module]:
+        """The layers before the feature pyramid."""
+        return tuple(
+            itertools.takewhile(lambda layer: not isinstance(layer, SPPELAN), self.network.layers)
+        )
 
     def setup(self, stage: str) -> None:
         pictures = self.data().val_pictures

@@ -1,0 +1,98 @@
+"""Train some steps of each configuration: how fast it is and where the time goes.
+
+  python -m benchmarks.training_throughput --configs training/configs/yolov9_t.yaml \\
+      --data data/people --workers 2 --json benchmarks/results/training_throughput.json
+
+"waiting for pictures" is the share of the steps' time in which the network had none to work on.
+`loader_alone` is how many pictures a second the same workers make when nothing else runs: far above
+`pictures_per_second`, and the loader is not what limits the training. After `--` more arguments for
+`peopleseg train fit`, for example the checkpoints that a mask head reads.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from clients.results import write_json
+
+PREFIX = "time/"  # of the scalars that training.callbacks.throughput logs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    results = json.loads(args.json.read_text()) if args.json.is_file() else {}
+    for config in args.configs:
+        row = {"workers": args.workers, "steps": args.steps, **measure(config, args)}
+        results[config.stem] = row
+        write_json(args.json, results)
+        print(f"{config.stem}: " + ", ".join(f"{key} {value:.3g}" for key, value in row.items()))
+    return 0
+
+
+def measure(config: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Rates in pictures a second and shares of the steps' time."""
+    out = Path(tempfile.mkdtemp(prefix="throughput-"))
+    fit = [
+        "fit",
+        f"--config={config}",
+        f"--data.root={args.data}",
+        f"--data.loader.workers={args.workers}",
+        f"--trainer.limit_train_batches={args.steps}",
+        "--trainer.max_epochs=1",
+        "--trainer.limit_val_batches=0",
+        "--trainer.enable_progress_bar=false",
+        "--trainer.enable_model_summary=false",
+        f"--out={out}",
+        *args.arguments,
+    ]
+    try:
+        subprocess.run([sys.executable, "-m", "clients.cli", "train", *fit], check=True)
+        return {**_logged(out), "loader_alone": loader_alone(fit, args.steps)}
+    finally:
+        shutil.rmtree(out)
+
+
+def loader_alone(fit: Sequence[str], steps: int) -> float:
+    """Pictures a second of the configuration's own loader, its start left out."""
+    from training.cli import build  # brings torch, which --help does without
+
+    _, data = build(fit)
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    next(batches)
+    start, pictures = time.perf_counter(), 0
+    for _, batch in zip(range(steps), batches, strict=False):
+        pictures += len(batch.images)
+    return pictures / (time.perf_counter() - start)
+
+
+def _logged(out: Path) -> dict[str, float]:
+    events = EventAccumulator(str(out))
+    events.Reload()
+    names = [name for name in events.Tags()["scalars"] if name.startswith(PREFIX)]
+    return {name.removeprefix(PREFIX): events.Scalars(name)[-1].value for name in names}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--configs", type=Path, nargs="+", required=True, help="YAML files")
+    parser.add_argument("--data", type=Path, required=True, help="folder as `--data.root` takes it")
+    parser.add_argument("--workers", type=int, default=2, help="of the loader (default 2)")
+    parser.add_argument("--steps", type=int, default=20, help="to train (default 20)")
+    parser.add_argument("--json", type=Path, required=True, help="results, added to if it is there")
+    parser.add_argument("arguments", nargs="*", help="after --: more for `peopleseg train fit`")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

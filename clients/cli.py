@@ -25,10 +25,18 @@ COMMANDS = {
     "data-stats": ("training.data.stats_command", "measure a data set, and its class weights"),
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
     "data-generate": ("training.data.generate_command", "make up a data set for first tries"),
+    "precompute-features": (
+        "training.features_command",
+        "compute what the head on features reads",
+    ),
     "validate": ("training.validation.command", "measure checkpoints and compare them"),
+    "import-served": (
+        "training.pretrained.served_command",
+        "make a checkpoint of a served model",
+    ),
     "import-weights": (
         "training.pretrained.import_command",
-        "make a checkpoint of another project's published weights",
+        "make a checkpoint of published weights",
     ),
 }
 

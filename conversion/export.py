@@ -19,6 +19,7 @@ from typing import Any
 
 import onnx
 
+from clients.pictures import find_pictures
 from conversion.exportable import Exportable, load_exportable
 from conversion.onnx_export import OPSET, export_onnx, halve_weights
 from conversion.parity import (
@@ -150,15 +151,14 @@ def main() -> int:
     )
     parser.add_argument("model", help="yolov9, people_unet or hierarchical_head")
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument(
-        "--pictures", type=Path, required=True, help="folder of JPEGs to compare on"
-    )
+    parser.add_argument("--pictures", type=Path, required=True, help="folder to compare on")
     parser.add_argument("--accuracy-data", default="", help="what the checkpoint was validated on")
     parser.add_argument("--data-licence", default="", help="of the training data")
     args = parser.parse_args()
-    pictures = sorted(args.pictures.glob("*.jpg"))[:PICTURES]
-    if not pictures:
-        parser.error(f"no *.jpg in {args.pictures}")
+    try:
+        pictures = find_pictures(args.pictures, leave_out=REPOSITORY)[:PICTURES]
+    except FileNotFoundError as error:
+        parser.error(f"--pictures {args.pictures}: {error}")
     try:
         version = export(
             args.model,

@@ -16,6 +16,7 @@ import argparse
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,21 @@ from training.callbacks.stop_on_signal import StopOnSignal, Stopped  # noqa: E40
 from training.callbacks.throughput import Throughput  # noqa: E402
 from training.callbacks.validation_pictures import ValidationPictures  # noqa: E402
 from training.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
+from training.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.data.module import DataError, PeopleData  # noqa: E402
 from training.pretrained.timm_encoder import WeightsUnavailable  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
 
 LAST = "last.ckpt"
 MENDABLE = (CheckpointError, DataError, FloatingPointError, WeightsUnavailable)
+_SETTINGS: dict[str, Any] = {
+    "model_class": Task,
+    "datamodule_class": PeopleData,
+    "subclass_mode_model": True,
+    "subclass_mode_data": True,
+    "seed_everything_default": 0,
+    "auto_configure_optimizers": False,
+}
 EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
 
 
@@ -57,6 +67,9 @@ class TrainCLI(LightningCLI):
             "--further_epochs", type=int, help="with --ckpt_path: so many after those it has"
         )
         parser.link_arguments("seed_everything", "data.init_args.seed")
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would look for hyperparameters in the checkpoint; ours have none."""
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """The trainer with the callbacks that every run has."""
@@ -81,6 +94,7 @@ class TrainCLI(LightningCLI):
         return super().instantiate_trainer(
             callbacks=callbacks,
             logger=TensorBoardLogger(out, name="", version=""),
+            plugins=[WholeCheckpoints()],
             use_distributed_sampler=False,  # EpochSampler shares the pictures itself
             **kwargs,
         )
@@ -99,6 +113,7 @@ class TrainCLI(LightningCLI):
                 f"{self.out()} holds a training already; go on with it by --ckpt_path last, or "
                 "name another folder with --out"
             )
+        config.weights_only = True  # a checkpoint cannot run code
         if config.ckpt_path == "last":
             config.ckpt_path = str(last)
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
@@ -119,19 +134,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def build(arguments: Sequence[str]) -> tuple[Task, PeopleData]:
+    """What `peopleseg train` of these arguments would train, and on what."""
+    _quieten()
+    cli = _BuildOnly(args=list(arguments), **_SETTINGS)
+    return cli.model, cli.datamodule
+
+
+class _BuildOnly(TrainCLI):
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing."""
+
+
 def run(args: argparse.Namespace) -> int:
     """Exit code 0 trained, 1 failed, 2 wrong usage, 130 stopped (a checkpoint is left)."""
     _quieten()
     try:
-        TrainCLI(
-            Task,
-            PeopleData,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            args=args.arguments or ["--help"],
-        )
+        TrainCLI(args=args.arguments or ["--help"], **_SETTINGS)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return EXIT_STOPPED
@@ -158,7 +177,11 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     warnings.filterwarnings("ignore", message="Found .* eval mode at the start")  # the frozen ones
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # Lightning with torch 2.13
+    # of a batch of broken pictures, which are named
+    warnings.filterwarnings("ignore", message="`training_step` returned `None`")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: "Tip:" not in record.getMessage()
-    )
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)
+
+
+def _is_no_tip(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()

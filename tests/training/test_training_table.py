@@ -12,7 +12,7 @@ from tests.training.runs import Data
 SMALL = [
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
-    "--trainer.limit_train_batches=1",
+    "--trainer.limit_train_batches=2",
     "--model.roi_size_hw=[16, 12]",
     "--data.roi.mask_size_hw=[32, 24]",
     "--data.loader.batch_size=1",

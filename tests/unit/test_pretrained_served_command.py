@@ -68,4 +68,4 @@ def test_a_folder_without_pictures_is_named(
 ) -> None:
     version = str(root / "model_repository" / "yolov9" / "1")
     assert main(["import-served", version, f"--images={tmp_path}", "--out=x"]) == 1
-    assert f"no picture (*.jpg, *.jpeg, *.png) in {tmp_path}" in capsys.readouterr().err
+    assert f"{tmp_path}: the folder has no pictures" in capsys.readouterr().err

@@ -47,9 +47,20 @@ class StopOnSignal(Checkpoint):
         trainer.save_checkpoint(self.path)
         raise Stopped(f"stopped after a step; --ckpt_path {self.path} goes on from there")
 
+    def on_exception(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        exception: BaseException,
+    ) -> None:
+        self._restore_handlers()
+
     def teardown(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
     ) -> None:
+        self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

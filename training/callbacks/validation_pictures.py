@@ -24,8 +24,11 @@ class ValidationPictures(Callback):
             return
         if not isinstance(logger, TensorBoardLogger) or not isinstance(pl_module, Task):
             return
+        networks = loaded(pl_module)
+        if networks.family == "feature_head" and not networks.companions:
+            return  # trained on features: nothing reads pictures
         pictures = choose_pictures(pl_module.data().val_pictures)
-        sheet = validation_sheet(loaded(pl_module), pictures)
+        sheet = validation_sheet(networks, pictures)
         logger.experiment.add_image("validation", sheet, trainer.global_step, dataformats="HWC")
 
 

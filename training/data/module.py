@@ -166,7 +166,9 @@ class PeopleData(lightning.LightningDataModule):
         try:
             pictures, skipped = usable_pictures(Path(folder.annotations), Path(folder.images))
         except (OSError, ValueError) as error:
-            raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
+            raise DataError(
+                f"{folder.annotations}: {error}; see --data.root, --data.train and --data.val"
+            ) from error
         report_skipped(skipped)
         return pictures
 

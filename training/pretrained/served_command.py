@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from clients.pictures import find_pictures
 from peopleseg.errors import InvalidInput
 from peopleseg.geometry import Letterbox
 from peopleseg.images import prepare
@@ -33,7 +34,6 @@ from training.pretrained.artifact import ArtifactMismatch, load_artifact
 
 BATCH = 4  # pictures
 MOST_ROIS = 4  # of each
-PICTURES = ("*.jpg", "*.jpeg", "*.png")
 Prepared = tuple[NDArray[np.uint8], Letterbox]  # pixels (1, 3, 640, 640), where the picture lies
 
 
@@ -50,10 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Import one version. Returns 1, and writes nothing, when it cannot be read."""
     try:
-        paths = sorted(path for pattern in PICTURES for path in args.images.glob(pattern))
-        if not paths:
-            raise CheckpointError(f"no picture ({', '.join(PICTURES)}) in {args.images}")
-        pictures = [prepare(path.read_bytes()) for path in paths[: args.most]]
+        paths = find_pictures(args.images, leave_out=args.version)[: args.most]
+        pictures = [prepare(path.read_bytes()) for path in paths]
         manifest = Manifest.read(args.version)
         manifest.verify(args.version)
         network = FAMILIES[manifest.model](**manifest.variant)
@@ -66,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
             raise CheckpointError("a head needs --people-unet and --detector, imported before it")
         run_on_pictures = _runner(pictures, companions)
         load_artifact(network, args.version / manifest.artifact, run_on_pictures)
+    except FileNotFoundError as error:
+        print(f"peopleseg: --images {args.images}: {error}", file=sys.stderr)
+        return 1
     except (ArtifactError, ArtifactMismatch, CheckpointError, InvalidInput) as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1

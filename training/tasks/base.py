@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from training.checkpoint import NETWORK, CheckpointError, describe, load_network
-from training.data.module import PeopleData
+from training.data.module import DataError, PeopleData
 from training.optimisation import (
     BackboneSettings,
     OptimizerSettings,
@@ -49,6 +49,7 @@ class Task(lightning.LightningModule):
         self.backbone_settings = backbone
         self.figures: dict[str, float] = {}  # of the last validation
         self.broken_pictures: set[str] = set()  # found while training, each named once
+        self.decoded_any = False  # picture of this training
 
     def loss_terms(self, batch: Any) -> dict[str, Tensor]:
         """Every term of the loss, weighted, and their sum as "loss"."""
@@ -88,7 +89,7 @@ class Task(lightning.LightningModule):
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor | None:
         if self.is_empty(batch):
-            return None
+            return self._no_loss()
         terms = self.loss_terms(batch)
         if not torch.isfinite(terms["loss"]):
             raise FloatingPointError(
@@ -105,13 +106,19 @@ class Task(lightning.LightningModule):
         return len(batch.images) == 0
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
-        for line in set(batch.skipped) - self.broken_pictures:
-            print(f"left out: {line}", file=sys.stderr)
-        self.broken_pictures.update(batch.skipped)
+        self._name_broken(batch)
+        self.decoded_any |= len(batch.images) > 0
         # Dropout draws the same after a resume as it would have without the interruption.
         seed = os.environ.get("PL_GLOBAL_SEED", "0")  # set by Lightning's seed_everything
         place = (seed, self.trainer.current_epoch, batch_index, self.global_rank)
         torch.manual_seed(int(hashlib.sha256(repr(place).encode()).hexdigest()[:15], 16))
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        if self.trainer.is_last_batch and not self.decoded_any:
+            raise DataError("no picture decodes of those to train on; the first are named above")
+
+    def on_validation_batch_start(self, batch: Any, batch_index: int) -> None:
+        self._name_broken(batch)
 
     def on_train_epoch_start(self) -> None:
         first_epochs = self.backbone_settings.first_epochs(len(self.backbone_stages()))
@@ -122,7 +129,7 @@ class Task(lightning.LightningModule):
     def on_train_end(self) -> None:
         if self.broken_pictures:
             count = len(self.broken_pictures)
-            print(f"trained without {count} broken picture{'s' * (count > 1)}", file=sys.stderr)
+            print(f"left out {count} broken picture{'s' * (count > 1)}", file=sys.stderr)
 
     def metrics(self) -> Mapping[str, Metric]:
         """The validation's metrics; `validation_step` updates them."""
@@ -172,7 +179,26 @@ class Task(lightning.LightningModule):
     def to_tensor(self, values: Any) -> Tensor:
         return torch.as_tensor(values, device=self.device)
 
+    def _name_broken(self, batch: Any) -> None:
+        for line in sorted(set(batch.skipped) - self.broken_pictures):
+            print(f"left out: {line}", file=sys.stderr)
+        self.broken_pictures.update(batch.skipped)
+
+    def _no_loss(self) -> Tensor | None:
+        """Of an empty batch: nothing, and no step. Other processes' batches may have people, and
+        wait for this one's gradients: it then gives zeros."""
+        if self.trainer.world_size == 1:
+            return None
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        return torch.stack([0 * p.sum() for p in trained]).sum()
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        described = checkpoint["network"]
+        if (described["family"], described["dims"]) != (self.family, dict(self.network.dims)):
+            raise CheckpointError(
+                f"--ckpt_path holds a {described['family']} of {described['dims']}, this is a "
+                f"{self.family} of {dict(self.network.dims)}; begin another training in a new --out"
+            )
         self.figures = dict(checkpoint["metrics"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,18 +1,23 @@
-"""Train the mask head that reads nothing but a frozen detector's features."""
+"""Train the mask head that reads nothing but a frozen detector's features.
+
+They are computed on the fly from pictures, or were before, by `peopleseg precompute-features`.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.contract import FEATURE_STRIDE
-from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
-from peopleseg.networks.roi_align import roi_align
-from training.checkpoint import load_companion
+from peopleseg.manifest import sha256
+from peopleseg.networks.feature_head import RoiFeatureHead
+from training.checkpoint import CheckpointError, load_companion
+from training.data.features import FeatureBatch, roi_features
+from training.data.module import DataError
+from training.data.precomputed import PrecomputedFeatureData
 from training.data.samples import RoiBatch
+from training.data.statistics import read_class_weights
 from training.losses.feature_head import SEPARATION_AWARE_WEIGHTS, FeatureHeadLoss
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
@@ -22,9 +27,10 @@ from training.validation.metrics import TWO_CLASS_MIOU, mask_metrics
 class PersonMasksFromFeatures(Task):
     """The head on YOLOv9's stride-8 features.
 
-    detector: checkpoint of the trained YOLOv9, of any variant. class_weights: of background,
-    target and non-target, as `peopleseg data-stats` prints them. start_from: a checkpoint of the
-    same head.
+    detector: checkpoint of the trained YOLOv9, of any variant. With pre-computed features it may be
+    left out, and feature_channels says how many theirs are; given all the same, it is saved with
+    the head. class_weights: of background, target and non-target, or the file that `peopleseg
+    data-stats --json` wrote. start_from: a checkpoint of the same head.
     """
 
     family = "feature_head"
@@ -33,8 +39,9 @@ class PersonMasksFromFeatures(Task):
 
     def __init__(
         self,
-        detector: Path,
-        class_weights: Sequence[float] = SEPARATION_AWARE_WEIGHTS,
+        detector: Path | None = None,
+        feature_channels: int = 1024,
+        class_weights: Sequence[float] | Path = SEPARATION_AWARE_WEIGHTS,
         start_from: Path | None = None,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
         schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
@@ -42,36 +49,50 @@ class PersonMasksFromFeatures(Task):
     ) -> None:
         super().__init__(optimizer, schedule, backbone)
         self.detector = load_companion(detector, "yolov9")
-        self.network = RoiFeatureHead(self.detector.feature_channels)
+        self.detector_path = detector
+        if self.detector is not None:
+            feature_channels = self.detector.feature_channels
+        self.network = RoiFeatureHead(feature_channels)
         self.start_from(start_from)
-        self.loss = FeatureHeadLoss(class_weights)
+        self.loss = FeatureHeadLoss(_class_weights(class_weights))
         self.mious = nn.ModuleDict(mask_metrics())
+
+    def setup(self, stage: str) -> None:
+        data = self.data()
+        if isinstance(data, PrecomputedFeatureData):
+            if self.detector_path is not None:
+                data.require(detector_sha256=sha256(Path(self.detector_path)))
+            data.require(channels=self.network.in_channels)
+        elif self.detector is None:
+            raise CheckpointError(
+                "this head reads a detector's features: give --model.detector CHECKPOINT"
+            )
 
     def train(self, mode: bool = True) -> "PersonMasksFromFeatures":
         """Training mode, but not for the frozen detector."""
         super().train(mode)
-        self.detector.eval()
+        if self.detector is not None:
+            self.detector.eval()
         return self
 
     def companions(self) -> Mapping[str, tuple[nn.Module, Mapping[str, Any]]]:
+        if self.detector is None:
+            return {}
         return {"detector": (self.detector, self.detector.dims)}
 
-    def is_empty(self, batch: RoiBatch) -> bool:
+    def is_empty(self, batch: RoiBatch | FeatureBatch) -> bool:
         return len(batch.labels) == 0
 
-    def mask_logits(self, batch: RoiBatch) -> Tensor:
+    def mask_logits(self, batch: RoiBatch | FeatureBatch) -> Tensor:
         """[N, 3, 56, 56]."""
-        with torch.no_grad():
-            features = self.detector(batch.images.float() / 255).features.float()
-            size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
-            roi_features = roi_align(features, batch.rois, size_hw, 1 / FEATURE_STRIDE)
-        return self.network(roi_features)  # type: ignore[no-any-return]
+        if isinstance(batch, FeatureBatch):
+            return self.network(batch.roi_features.float())  # type: ignore[no-any-return]
+        return self.network(roi_features(self.detector, batch.images, batch.rois))  # type: ignore[no-any-return]
 
-    def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = self.loss(self.mask_logits(batch), batch.labels.long())
-        return terms
+    def loss_terms(self, batch: RoiBatch | FeatureBatch) -> dict[str, Tensor]:
+        return self.loss(self.mask_logits(batch), batch.labels.long())  # type: ignore[no-any-return]
 
-    def validation_step(self, batch: RoiBatch, batch_index: int) -> None:
+    def validation_step(self, batch: RoiBatch | FeatureBatch, batch_index: int) -> None:
         if self.is_empty(batch):
             return
         mask_logits = self.mask_logits(batch)
@@ -80,3 +101,12 @@ class PersonMasksFromFeatures(Task):
 
     def metrics(self) -> Mapping[str, Metric]:
         return dict(self.mious.items())  # type: ignore[arg-type]
+
+
+def _class_weights(given: Sequence[float] | Path) -> Sequence[float]:
+    if not isinstance(given, Path):
+        return given
+    try:
+        return read_class_weights(given)
+    except (OSError, ValueError) as error:
+        raise DataError(f"class weights: {error}") from error

@@ -55,6 +55,9 @@ class PersonMasks(Task):
             reads_person_logit=reads_person_logit,
             roi_size_hw=roi_size_hw,
         )
+        # In published checkpoints, but read by nothing: it gets no gradients, which a training on
+        # several processes would wait for.
+        self.network.segmentation_head.distance_decoder.threshold.requires_grad_(False)
         self.start_from(start_from)
         self.loss = loss or HierarchicalLoss()
         # In a list: its modules are registered above, under the names that a checkpoint has.

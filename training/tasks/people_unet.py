@@ -48,6 +48,10 @@ class PeopleForeground(Task):
     ) -> None:
         super().__init__(optimizer, schedule, backbone)
         self.network = PeopleUNet(variant, shrink)
+        # Published checkpoints have these, but the UNet does not read the encoder's last features:
+        # they get no gradients, which a training on several processes would wait for.
+        for unread in (self.network.unet.encoder.conv_head, self.network.unet.encoder.bn2):
+            unread.requires_grad_(False)
         if encoder_weights is not None and start_from is None:
             load_imagenet_encoder(self.network.unet, variant)
         self.start_from(start_from)

@@ -1,0 +1,87 @@
+"""What the training's README tells to type is accepted."""
+
+import argparse
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from clients.cli import COMMANDS
+from tests.training.runs import CONFIGS, train
+
+README = Path(__file__).parents[2] / "training" / "README.md"
+
+
+def commands(program: str) -> list[list[str]]:
+    """The arguments after `program` wherever a block of commands calls it."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    calls = [shlex.split(line, comments=True) for line in lines if line.strip()]
+    start = program.split()
+    return [call[len(start) :] for call in calls if call[: len(start)] == start]
+
+
+TRAININGS = commands("peopleseg train fit")
+OTHERS = [call for call in commands("peopleseg") if call[0] != "train"]
+
+
+@pytest.mark.parametrize("arguments", TRAININGS, ids=" ".join)
+def test_each_training_is_accepted(
+    arguments: list[str], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    given = [re.sub(r"\$\w+", "1", argument) for argument in arguments]
+    assert train("fit", *given, "--print_config") == 0
+
+
+@pytest.mark.parametrize("call", OTHERS, ids=" ".join)
+def test_each_other_command_is_accepted(call: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    import_module(COMMANDS[call[0]][0]).add_arguments(parser)
+    parser.parse_args(call[1:])
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(TRAININGS) >= 10
+    assert {call[0] for call in OTHERS} >= {"serve", "validate", "data-stats"}
+
+
+def test_every_subcommand_that_is_named_exists() -> None:
+    named = set(re.findall(r"peopleseg ([a-z][a-z-]+)", README.read_text()))
+    assert named - set(COMMANDS) == set()
+
+
+def test_every_file_that_is_named_exists(root: Path) -> None:
+    text = README.read_text()
+    named = re.findall(r"(?:training|peopleseg|tests|benchmarks)/[\w/]+\.(?:yaml|py)", text)
+    assert named
+    assert [path for path in named if not (root / path).is_file()] == []
+
+
+def test_every_variant_is_in_the_table() -> None:
+    table = README.read_text().partition("## Variants")[2].partition("\n\nEvery key")[0]
+    named = set(re.findall(r"`(\w+)`", table))
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} - named == set()
+
+
+def test_every_recipe_is_in_the_table() -> None:
+    named = set(re.findall(r"configs/recipes/(\w+)\.yaml", README.read_text()))
+    assert named == {path.stem for path in (CONFIGS / "recipes").glob("*.yaml")}
+
+
+def test_every_module_that_is_run_exists(root: Path) -> None:
+    modules = re.findall(r"python -m ([\w.]+)", README.read_text())
+    assert "conversion.export" in modules
+    assert all((root / f"{module.replace('.', '/')}.py").is_file() for module in modules)
+
+
+def test_every_link_within_the_page_has_its_heading() -> None:
+    text = README.read_text()
+    headings = {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    links = set(re.findall(r"\]\(#([^)]+)\)", text))
+    assert links and links <= headings

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         pictures = [prepare(path.read_bytes()) for path in paths]
         manifest = Manifest.read(args.version)
         manifest.verify(args.version)
-        network = FAMILIES[manifest.model](**manifest.variant)
+        network: Any = FAMILIES[manifest.model](**manifest.variant)
         companions = {
             "people_unet": load_companion(args.people_unet, "people_unet"),
             "detector": load_companion(args.detector, "yolov9"),

@@ -87,14 +87,14 @@ class Task(lightning.LightningModule):
                 f"fit: {', '.join(wrong)}"
             )
 
-    def training_step(self, batch: Any, batch_index: int) -> Tensor | None:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         if self.is_empty(batch):
             return self._no_loss()
         terms = self.loss_terms(batch)
         if not torch.isfinite(terms["loss"]):
             raise FloatingPointError(
                 f"the loss is {terms['loss'].item()} in epoch {self.current_epoch}, batch "
-                f"{batch_index}; lower the learning rate or train in FP32 (--trainer.precision 32)"
+                f"{batch_idx}; lower the learning rate or train in FP32 (--trainer.precision 32)"
             )
         size = len(batch.images)
         self.log_dict({f"train/{k}": v.detach() for k, v in terms.items()}, batch_size=size)
@@ -105,19 +105,21 @@ class Task(lightning.LightningModule):
         """Whether a batch has nothing to learn from (every picture of it was broken, say)."""
         return len(batch.images) == 0
 
-    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self._name_broken(batch)
         self.decoded_any |= len(batch.images) > 0
         # Dropout draws the same after a resume as it would have without the interruption.
         seed = os.environ.get("PL_GLOBAL_SEED", "0")  # set by Lightning's seed_everything
-        place = (seed, self.trainer.current_epoch, batch_index, self.global_rank)
+        place = (seed, self.trainer.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(int(hashlib.sha256(repr(place).encode()).hexdigest()[:15], 16))
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.trainer.is_last_batch and not self.decoded_any:
             raise DataError("no picture decodes of those to train on; the first are named above")
 
-    def on_validation_batch_start(self, batch: Any, batch_index: int) -> None:
+    def on_validation_batch_start(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         self._name_broken(batch)
 
     def on_train_epoch_start(self) -> None:

@@ -67,7 +67,7 @@ class PersonDetection(Task):
         losses = dual_losses(main, auxiliary)
         return {**losses._asdict(), "loss": losses.total}
 
-    def validation_step(self, batch: DetectionValidationBatch, batch_index: int) -> None:
+    def validation_step(self, batch: DetectionValidationBatch, batch_idx: int) -> None:
         assert self.average_precision is not None
         if not len(batch.images):
             return

@@ -92,7 +92,7 @@ class PersonMasksFromFeatures(Task):
     def loss_terms(self, batch: RoiBatch | FeatureBatch) -> dict[str, Tensor]:
         return self.loss(self.mask_logits(batch), batch.labels.long())  # type: ignore[no-any-return]
 
-    def validation_step(self, batch: RoiBatch | FeatureBatch, batch_index: int) -> None:
+    def validation_step(self, batch: RoiBatch | FeatureBatch, batch_idx: int) -> None:
         if self.is_empty(batch):
             return
         mask_logits = self.mask_logits(batch)

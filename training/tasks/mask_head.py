@@ -84,7 +84,7 @@ class PersonMasks(Task):
         terms: dict[str, Tensor] = self.loss(output, batch.labels.long())
         return terms
 
-    def validation_step(self, batch: RoiBatch, batch_index: int) -> None:
+    def validation_step(self, batch: RoiBatch, batch_idx: int) -> None:
         if self.is_empty(batch):
             return
         output = self._segmenter[0](batch.images.float() / 255, batch.rois)

@@ -82,7 +82,7 @@ class PeopleForeground(Task):
             alpha=self.distillation.alpha(self._ratio_to_teacher()),
         )
 
-    def validation_step(self, batch: ForegroundBatch, batch_index: int) -> None:
+    def validation_step(self, batch: ForegroundBatch, batch_idx: int) -> None:
         images = batch.images.float() / 255
         if not len(images):
             return

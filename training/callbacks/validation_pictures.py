@@ -4,7 +4,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from training.checkpoint import Loaded
+from training.checkpoint import FAMILIES, Loaded
 from training.tasks.base import Task
 from training.validation.pictures import choose_pictures, validation_sheet
 
@@ -24,6 +24,8 @@ class ValidationPictures(Callback):
             return
         if not isinstance(logger, TensorBoardLogger) or not isinstance(pl_module, Task):
             return
+        if pl_module.family not in FAMILIES:
+            return  # a network to compare with, which nothing here draws
         networks = loaded(pl_module)
         if networks.family == "feature_head" and not networks.companions:
             return  # trained on features: nothing reads pictures

@@ -1,0 +1,81 @@
+"""Pictures for Mask R-CNN: everybody's box and mask."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from peopleseg.coco import Picture
+from peopleseg.geometry import INPUT_SIZE
+from training.data.detection import DetectionData
+from training.data.module import PeopleData
+from training.data.pictures import BrokenPicture
+from training.data.samples import (
+    SMALLEST_SEEN_PX,
+    DetectionSample,
+    cut,
+    detection_sample,
+    well_seen,
+)
+from training.data.scene import Scene, read_scene
+
+
+class InstanceSample(NamedTuple):
+    image: Tensor  # uint8 (3, S, S) RGB
+    boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
+    masks: Tensor  # uint8 (n, S, S) of 0 and 1
+
+
+class InstanceBatch(NamedTuple):
+    images: Tensor  # uint8 (B, 3, S, S) RGB
+    boxes_xyxy: list[Tensor]  # of each image, float32 (n, 4)
+    masks: list[Tensor]  # of each image, uint8 (n, S, S)
+    skipped: list[str]  # a line for each broken picture
+
+
+class MaskRCNNData(PeopleData):
+    """Canvases of `size` pixels, as the detector's without mosaics; validation is at that size."""
+
+    def __init__(self, *args: Any, size: int = INPUT_SIZE, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.size = size
+        self.augment = self.augmented_view(size)
+        self.whole = self.view(size)
+
+    def training_sample(self, picture: Picture, epoch: int) -> InstanceSample:
+        return instance_sample(self.augment(read_scene(picture)))
+
+    def validation_sample(
+        self, picture: Picture, epoch: int
+    ) -> tuple[Picture, DetectionSample | BrokenPicture]:
+        try:
+            scene = self.whole(read_scene(picture, with_masks=False))
+        except BrokenPicture as broken:
+            return picture, broken
+        return picture, detection_sample(scene)
+
+    @staticmethod
+    def collate(samples: Sequence[InstanceSample | BrokenPicture]) -> InstanceBatch:
+        """B = 0 when every picture is broken."""
+        whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
+        images = [sample.image for sample in whole]
+        return InstanceBatch(
+            torch.stack(images) if images else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
+            [sample.boxes_xyxy for sample in whole],
+            [sample.masks for sample in whole],
+            [str(sample) for sample in samples if isinstance(sample, BrokenPicture)],
+        )
+
+    collate_validation = staticmethod(DetectionData.collate_validation)
+
+
+def instance_sample(scene: Scene) -> InstanceSample:
+    """Everybody whom the scene shows well enough to be found; crowds are background."""
+    masks, _ = scene.mask_arrays()
+    boxes = scene.boxes.as_subclass(Tensor)
+    seen = cut(boxes, scene.size_hw)
+    chosen = well_seen(boxes, seen, SMALLEST_SEEN_PX)
+    return InstanceSample(
+        scene.image.as_subclass(Tensor), seen[chosen], torch.from_numpy(masks)[chosen]
+    )

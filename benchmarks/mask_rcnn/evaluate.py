@@ -1,0 +1,122 @@
+"""Measure a Mask R-CNN checkpoint as `peopleseg evaluate` measures our server.
+
+  python -m benchmarks.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
+      --annotations person_val.json --json mask_rcnn.json
+
+The figures have the definitions of `clients.evaluation`; roi_miou is of masks predicted for the
+true boxes. foreground_miou takes people with a score above 0.5; foreground_miou_best is that of the
+best of ten such limits on these very pictures, foreground_score_best.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from benchmarks.mask_rcnn.network import load_mask_rcnn
+from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
+from clients.evaluate_command import table
+from clients.evaluation import (
+    METRICS_VERSION,
+    Measured,
+    Segmenter,
+    figures,
+    foreground_iou,
+    measure,
+)
+from clients.results import write_json
+from peopleseg.coco import Picture, load_pictures
+from training.checkpoint import CheckpointError
+
+FOREGROUND_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, FOREGROUND_SCORE, 0.6, 0.7, 0.8, 0.9)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and report. Returns 1 when a picture failed or the checkpoint cannot be used."""
+    args = _parser().parse_args(argv)
+    try:
+        network = load_mask_rcnn(args.checkpoint).to(args.device)
+        pictures = load_pictures(args.annotations, args.images)[: args.limit]
+    except (CheckpointError, OSError, ValueError) as error:
+        print(f"mask_rcnn: {error}", file=sys.stderr)
+        return 1
+    report = evaluate(MaskRCNNSegmenter(network), pictures)
+    report |= {"annotations": args.annotations.name, "checkpoint": str(args.checkpoint)}
+    print(table(report))
+    for name in ("foreground_miou_best", "foreground_score_best"):
+        print(f"{name:21} {report[name]}")
+    if args.json:
+        write_json(args.json, report)
+    return 1 if report["failed"] else 0
+
+
+def evaluate(segmenter: Segmenter, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """The figures, the seconds, and `failed`: a list of file and reason."""
+    start = time.perf_counter()
+    measured, failed = [], []
+    # disable=None: no bar where nobody watches, in a log or a pipe
+    for picture in tqdm(pictures, unit="picture", disable=None):
+        try:
+            measured.append(measure(segmenter, picture))
+        except (OSError, ValueError) as error:
+            failed.append({"file": str(picture.path), "reason": str(error)})
+            tqdm.write(f"mask_rcnn: {picture.path}: {error}", file=sys.stderr)
+    return {
+        **figures(measured),
+        **best_foreground(measured),
+        "seconds": round(time.perf_counter() - start, 3),
+        "failed": failed,
+        "metrics_version": METRICS_VERSION,
+        "pycocotools": version("pycocotools"),
+    }
+
+
+def best_foreground(measured: Sequence[Measured]) -> dict[str, float | None]:
+    """The highest foreground_miou over FOREGROUND_SCORES, and the score that gives it."""
+    if not measured:
+        return {"foreground_miou_best": None, "foreground_score_best": None}
+    mious = {
+        score: float(np.mean([_foreground_iou(one, score) for one in measured]))
+        for score in FOREGROUND_SCORES
+    }
+    best = max(mious, key=lambda score: mious[score])
+    return {"foreground_miou_best": mious[best], "foreground_score_best": best}
+
+
+def _foreground_iou(measured: Measured, score: float) -> float:
+    rles = [one["segmentation"] for one in measured.found if one["score"] > score]
+    picture = measured.picture
+    return foreground_iou(union_of(rles, (picture.height, picture.width)), picture)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mask_rcnn.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument("--limit", type=int, metavar="N", help="take the first N pictures")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="(%(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

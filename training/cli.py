@@ -34,7 +34,8 @@ from training.callbacks.throughput import Throughput  # noqa: E402
 from training.callbacks.validation_pictures import ValidationPictures  # noqa: E402
 from training.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from training.checkpoint_io import WholeCheckpoints  # noqa: E402
-from training.data.module import DataError, PeopleData  # noqa: E402
+from training.data.module import PeopleData  # noqa: E402
+from training.data.pictures import DataError  # noqa: E402
 from training.pretrained.timm_encoder import WeightsUnavailable  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
 

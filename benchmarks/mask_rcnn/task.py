@@ -9,7 +9,7 @@ from benchmarks.mask_rcnn.data import InstanceBatch, MaskRCNNData
 from benchmarks.mask_rcnn.network import FAMILY, MaskRCNNNetwork
 from peopleseg.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
-from training.data.module import DataError
+from training.data.pictures import DataError
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
 from training.validation.metrics import BoxAveragePrecision

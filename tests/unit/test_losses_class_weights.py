@@ -1,14 +1,18 @@
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from training.data.pictures import DataError
 from training.losses.class_weights import (
     BalancedWeights,
     roi_class_weights,
     weighted_cross_entropy,
 )
+from training.losses.hierarchical import HierarchicalLoss
 
 
 def slow_weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> float:
@@ -90,3 +94,17 @@ def test_other_than_three_roi_weights_are_refused() -> None:
     assert roi_class_weights([0.5, 1, 2]).tolist() == [0.5, 1, 2]
     with pytest.raises(ValueError, match="are 2 numbers; give three"):
         roi_class_weights([1.0, 2.0])
+
+
+def test_roi_weights_are_read_from_the_statistics_of_the_data(tmp_path: Path) -> None:
+    file = tmp_path / "stats.json"
+    file.write_text(json.dumps({"class_weights": {"separation_aware": [0.5, 0.75, 1.75]}}))
+    assert roi_class_weights(file).tolist() == [0.5, 0.75, 1.75]
+    assert HierarchicalLoss(class_weights=file).class_weights.tolist() == [0.5, 0.75, 1.75]
+
+
+def test_a_file_without_statistics_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}")
+    with pytest.raises(DataError, match=r"other\.json has no 3 class weights"):
+        roi_class_weights(file)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from peopleseg.coco import Picture
 from training.data.dataset import PeopleDataset
-from training.data.pictures import report_skipped, usable_pictures
+from training.data.pictures import DataError, report_skipped, usable_pictures
 from training.data.sampler import EpochSampler
 from training.data.transforms import Transform, letterbox, stretch, training_transforms
 
@@ -36,10 +36,6 @@ class AugmentationSettings:
     strength: Literal["none", "light", "heavy"] = "light"
     smallest_scale: float = 0.7  # of a view, against the whole picture in the canvas
     largest_scale: float = 1.5
-
-
-class DataError(Exception):
-    """The data to train or validate on cannot be used."""
 
 
 class PeopleData(lightning.LightningDataModule):

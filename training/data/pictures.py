@@ -21,6 +21,10 @@ MOST_NAMED = 10  # of the pictures left out
 _JPEG, _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 
 
+class DataError(Exception):
+    """The data to train or validate on cannot be used."""
+
+
 class BrokenPicture(ValueError):
     """A picture that does not decode; the message names its path."""
 

@@ -11,8 +11,8 @@ from training.data.features import (
     FeaturesError,
     collate_features,
 )
-from training.data.module import AnnotatedFolder, DataError, LoaderSettings, PeopleData
-from training.data.pictures import Skipped, report_skipped
+from training.data.module import AnnotatedFolder, LoaderSettings, PeopleData
+from training.data.pictures import DataError, Skipped, report_skipped
 
 
 class PrecomputedFeatureData(PeopleData):

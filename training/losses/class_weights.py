@@ -5,10 +5,14 @@ PINTO0309/human-instance-segmentation (MIT).
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from training.data.pictures import DataError
+from training.data.statistics import read_class_weights
 
 LOWEST, HIGHEST = 0.5, 3.0  # of a class weight
 KEPT = 0.9  # of the old weights, each batch
@@ -23,14 +27,27 @@ def weighted_cross_entropy(logits: Tensor, labels: Tensor, pixel_weights: Tensor
     return (entropy * pixel_weights).sum() / pixel_weights.sum().clamp(min=1e-6)
 
 
-def roi_class_weights(weights: Sequence[float]) -> Tensor:
-    """[3] float32, of background, target and non-target; ValueError if there are not three."""
+def roi_class_weights(weights: Sequence[float] | Path) -> Tensor:
+    """[3] float32, of background, target and non-target; ValueError if there are not three.
+
+    A path is that of a file of `peopleseg data-stats --json`, whose separation-aware weights are
+    taken; DataError if it is none.
+    """
+    if isinstance(weights, Path):
+        weights = _read(weights)
     if len(weights) != 3:
         raise ValueError(
             f"class weights {list(weights)} are {len(weights)} numbers; give three, of background, "
             "target and non-target"
         )
     return torch.tensor(list(weights), dtype=torch.float32)
+
+
+def _read(path: Path) -> Sequence[float]:
+    try:
+        return read_class_weights(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"class weights: {error}") from error
 
 
 class BalancedWeights(nn.Module):

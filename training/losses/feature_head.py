@@ -4,6 +4,7 @@ As in PINTO0309/human-instance-segmentation (MIT).
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -21,8 +22,8 @@ class FeatureHeadLoss(nn.Module):
 
     class_weights: Tensor
 
-    def __init__(self, class_weights: Sequence[float] = SEPARATION_AWARE_WEIGHTS) -> None:
-        """class_weights: of background, target, non-target; ValueError if not three."""
+    def __init__(self, class_weights: Sequence[float] | Path = SEPARATION_AWARE_WEIGHTS) -> None:
+        """class_weights: see `roi_class_weights`."""
         super().__init__()
         self.register_buffer("class_weights", roi_class_weights(class_weights), persistent=False)
 

@@ -4,6 +4,7 @@ Terms and weights of PINTO0309/human-instance-segmentation (MIT), RGB Hierarchic
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +41,12 @@ class HierarchicalLoss(nn.Module):
         distance: float = 0.1,
         auxiliary_weight: float = 1.0,
         distance_aware: bool = False,
-        class_weights: Sequence[float] | None = None,
+        class_weights: Sequence[float] | Path | None = None,
     ) -> None:
         """mask ... distance: weights of the terms. auxiliary_weight: factor on the auxiliary ones.
 
-        distance_aware: in `mask`, pixels near boundaries count more. class_weights: in `mask`, of
-        background, target and non-target. Raises ValueError if there are not three.
+        distance_aware: in `mask`, pixels near boundaries count more. class_weights: in `mask`; see
+        `roi_class_weights`.
         """
         super().__init__()
         auxiliary = {

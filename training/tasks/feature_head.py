@@ -14,10 +14,8 @@ from peopleseg.manifest import sha256
 from peopleseg.networks.feature_head import RoiFeatureHead
 from training.checkpoint import CheckpointError, load_companion
 from training.data.features import FeatureBatch, roi_features
-from training.data.module import DataError
 from training.data.precomputed import PrecomputedFeatureData
 from training.data.samples import RoiBatch
-from training.data.statistics import read_class_weights
 from training.losses.feature_head import SEPARATION_AWARE_WEIGHTS, FeatureHeadLoss
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
@@ -54,7 +52,7 @@ class PersonMasksFromFeatures(Task):
             feature_channels = self.detector.feature_channels
         self.network = RoiFeatureHead(feature_channels)
         self.start_from(start_from)
-        self.loss = FeatureHeadLoss(_class_weights(class_weights))
+        self.loss = FeatureHeadLoss(class_weights)
         self.mious = nn.ModuleDict(mask_metrics())
 
     def setup(self, stage: str) -> None:
@@ -101,12 +99,3 @@ class PersonMasksFromFeatures(Task):
 
     def metrics(self) -> Mapping[str, Metric]:
         return dict(self.mious.items())  # type: ignore[arg-type]
-
-
-def _class_weights(given: Sequence[float] | Path) -> Sequence[float]:
-    if not isinstance(given, Path):
-        return given
-    try:
-        return read_class_weights(given)
-    except (OSError, ValueError) as error:
-        raise DataError(f"class weights: {error}") from error

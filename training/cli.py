@@ -48,6 +48,7 @@ _SETTINGS: dict[str, Any] = {
     "subclass_mode_data": True,
     "seed_everything_default": 0,
     "auto_configure_optimizers": False,
+    "load_from_checkpoint_support": False,  # a checkpoint says itself what it holds
 }
 EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
 
@@ -71,6 +72,24 @@ class TrainCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would look for hyperparameters in the checkpoint; ours have none."""
+
+    def before_instantiate_classes(self) -> None:
+        self.mendable: Exception | None = None
+        self.parser.add_instantiator(self._construct, Task, subclasses=True)
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise (self.mendable or error) from None
+
+    def _construct(self, task: type[Task], *args: Any, **kwargs: Any) -> Task:
+        """Keep what a constructor raises: jsonargparse makes a ValueError of pages of it."""
+        try:
+            return task(*args, **kwargs)
+        except MENDABLE as error:
+            self.mendable = error
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """The trainer with the callbacks that every run has."""
@@ -155,22 +174,12 @@ def run(args: argparse.Namespace) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return EXIT_STOPPED
-    except Exception as error:
-        known = _known_cause(error)
-        if known is None:
-            raise
-        print(f"peopleseg train: {known}", file=sys.stderr)
+    except MENDABLE as error:
+        print(f"peopleseg train: {error}", file=sys.stderr)
         return 1
     except SystemExit as stop:  # --help, wrong usage
         return int(stop.code or 0)
     return 0
-
-
-def _known_cause(error: BaseException | None) -> BaseException | None:
-    """What a user can mend; jsonargparse wraps what a constructor raises."""
-    while error is not None and not isinstance(error, MENDABLE):
-        error = error.__cause__
-    return error
 
 
 def _quieten() -> None:

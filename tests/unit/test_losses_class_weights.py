@@ -1,3 +1,5 @@
+"""Class weights: given ones, and those that follow the batches."""
+
 import json
 import math
 from pathlib import Path

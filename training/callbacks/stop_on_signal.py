@@ -28,9 +28,10 @@ class StopOnSignal(Checkpoint):
         self.received: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def on_fit_start(
+    def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
+        # Not earlier: the trainer notes all handlers before, and sets them again at its end.
         self._before = {number: signal.signal(number, self._receive) for number in SIGNALS}
 
     def on_train_batch_end(

@@ -22,6 +22,7 @@ COMMANDS = {
     "segment": ("clients.segment_command", "find the people of pictures and folders"),
     "evaluate": ("clients.evaluate_command", "measure a running server's accuracy"),
     "train": ("training.cli", "train a network from a YAML file"),
+    "train-memory": ("training.memory_command", "measure the memory that trainings need"),
     "data-stats": ("training.data.stats_command", "measure a data set, and its class weights"),
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
     "data-generate": ("training.data.generate_command", "make up a data set for first tries"),

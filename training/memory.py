@@ -1,0 +1,163 @@
+"""What one training step of a variant needs, measured in the process that calls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import yaml
+
+from clients.results import write_json
+from peopleseg.coco import PERSON_CATEGORY_ID
+from peopleseg.networks.hierarchical import VARIANTS
+from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.torchvision_ops import declare_missing_ops
+from peopleseg.networks.yolov9 import YOLOv9
+from training.checkpoint import save_network
+from training.cli import build
+from training.data.generated import write_picture
+from training.data.module import PeopleData
+from training.tasks.base import Task
+
+declare_missing_ops()
+
+import lightning  # noqa: E402  (it imports torchvision, after declare_missing_ops)
+from lightning.pytorch.callbacks import Callback  # noqa: E402
+
+PEOPLE, COLUMNS = 10, 5  # of a made-up picture, side by side in rows
+PICTURE_HW = (480, 640)
+FUSED_DETECTOR, FEATURE_DETECTOR = "t", "e"
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one step of a variant needed."""
+
+    variant: str
+    batch: int  # pictures
+    canvas_px: int
+    rois: int | None
+    trained: int  # parameters
+    frozen: int
+    memory_mib: int  # the most resident memory of the process
+    gpu_mib: int | None  # the most allocated; None on the CPU
+
+
+def need_of(config: Path, folder: Path, device: str) -> Need:
+    """Train the variant of a YAML for one optimiser step; made-up files go to `folder`.
+
+    device: "cpu" or "cuda". For a process of its own: the memory is that of its whole life.
+    """
+    images, annotations = folder / "images", folder / "people.json"
+    arguments = ["fit", f"--config={config}", f"--out={folder}"]
+    for part in ("train", "val"):
+        arguments += [f"--data.{part}.images={images}", f"--data.{part}.annotations={annotations}"]
+    arguments += ["--data.augmentation.strength=none", "--data.loader.workers=0"]
+    arguments += _companions(yaml.safe_load(config.read_text())["model"], folder)
+    task, data = build(arguments)
+    write_crowded_pictures(images, annotations, data.loader.batch_size)
+    step = _step(task, data, device)
+    trained = [p.numel() for p in task.parameters() if p.requires_grad]
+    frozen = [p.numel() for p in task.parameters() if not p.requires_grad]
+    return Need(
+        config.stem,
+        *step.shape,
+        trained=sum(trained),
+        frozen=sum(frozen),
+        memory_mib=_peak_memory_mib(),
+        gpu_mib=torch.cuda.max_memory_allocated() // MIB if device == "cuda" else None,
+    )
+
+
+def write_crowded_pictures(images: Path, annotations: Path, count: int) -> None:
+    """A data set of `count` pictures, one file, of PEOPLE people who do not overlap."""
+    images.mkdir()
+    height, width = PICTURE_HW
+    grain = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    image = cv2.resize(grain, (width, height)).astype(np.uint8)
+    write_picture(images / "crowded.png", image)
+    info = {"file_name": "crowded.png", "width": width, "height": height}
+    people = [
+        {"image_id": image_id, "category_id": PERSON_CATEGORY_ID} | _person(place)
+        for image_id in range(count)
+        for place in range(PEOPLE)
+    ]
+    write_json(
+        annotations,
+        {"images": [{"id": i} | info for i in range(count)], "annotations": people},
+    )
+
+
+def _person(place: int) -> dict[str, Any]:
+    """The box and the mask, an upright rectangle, of one of PEOPLE cells."""
+    height, width = PICTURE_HW[0] / (PEOPLE // COLUMNS), PICTURE_HW[1] / COLUMNS
+    x, y = place % COLUMNS * width + 10, place // COLUMNS * height + 10
+    right, bottom = x + width - 20, y + height - 20
+    box = [x, y, right - x, bottom - y]
+    return {"bbox": box, "segmentation": [[x, y, right, y, right, bottom, x, bottom]]}
+
+
+def _companions(model: Mapping[str, Any], folder: Path) -> list[str]:
+    """Arguments that name random networks, written to `folder`, where a task reads any."""
+    task, settings = model["class_path"].rpartition(".")[2], model.get("init_args", {})
+    if task == "PeopleForeground":
+        return ["--model.encoder_weights=null"]  # nothing is downloaded
+    if task == "PersonMasksFromFeatures":
+        return [_written(folder, "detector", "yolov9", YOLOv9(FEATURE_DETECTOR))]
+    if task != "PersonMasks":
+        return []
+    arguments = []
+    if settings.get("reads_person_logit", True):
+        unet = PeopleUNet(VARIANTS[settings.get("variant", "b0")].people_unet)
+        arguments.append(_written(folder, "people_unet", "people_unet", unet))
+    if settings.get("reads_features", False):
+        arguments.append(_written(folder, "detector", "yolov9", YOLOv9(FUSED_DETECTOR)))
+    return arguments
+
+
+def _written(folder: Path, name: str, family: str, network: PeopleUNet | YOLOv9) -> str:
+    path = folder / f"{name}.ckpt"
+    save_network(path, family, network, dims=network.dims)
+    return f"--model.{name}={path}"
+
+
+class _Shape(Callback):
+    """Looks at the batch: pictures, canvas, rois."""
+
+    shape: tuple[int, int, int | None]
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, *_: Any) -> None:
+        rois = len(batch.rois) if hasattr(batch, "rois") else None
+        self.shape = len(batch.images), batch.images.shape[-1], rois
+
+
+def _step(task: Task, data: PeopleData, device: str) -> _Shape:
+    """One batch, forwards, backwards and into the weights."""
+    step = _Shape()
+    trainer = lightning.Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        max_epochs=1,
+        limit_train_batches=1,
+        limit_val_batches=0,
+        callbacks=[step],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    trainer.fit(task, data)
+    return step
+
+
+def _peak_memory_mib() -> int:
+    """Of this process alone: what getrusage says begins with the memory of the parent."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 // MIB
+    raise RuntimeError("/proc/self/status has no VmHWM; this needs Linux")

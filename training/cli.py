@@ -83,10 +83,10 @@ class TrainCLI(LightningCLI):
         except ValueError as error:
             raise (self.mendable or error) from None
 
-    def _construct(self, task: type[Task], *args: Any, **kwargs: Any) -> Task:
+    def _construct(self, class_type: type[Any], *args: Any, **kwargs: Any) -> Any:
         """Keep what a constructor raises: jsonargparse makes a ValueError of pages of it."""
         try:
-            return task(*args, **kwargs)
+            return class_type(*args, **kwargs)
         except MENDABLE as error:
             self.mendable = error
             raise

@@ -1,0 +1,90 @@
+"""Which picture comes when: every one once an epoch, over all processes, from any place on."""
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from training.data.sampler import Draw, EpochSampler
+
+
+def indices(sampler: EpochSampler) -> list[int]:
+    return [draw.index for draw in sampler]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+def test_the_processes_together_draw_every_picture_once_an_epoch(processes: int) -> None:
+    shares = [EpochSampler(12, seed=5, rank=r, processes=processes) for r in range(processes)]
+    for epoch in range(3):
+        for sampler in shares:
+            sampler.set_epoch(epoch)
+        assert sorted(index for sampler in shares for index in indices(sampler)) == list(range(12))
+
+
+@pytest.mark.parametrize("length", [7, 8, 9, 10])
+def test_every_process_draws_as_many_as_the_others(length: int) -> None:
+    shares = [EpochSampler(length, rank=rank, processes=3) for rank in range(3)]
+    drawn = [indices(sampler) for sampler in shares]
+    assert {len(own) for own in drawn} == {length // 3} == {len(sampler) for sampler in shares}
+    together = [index for own in drawn for index in own]
+    assert len(set(together)) == len(together)
+
+
+def test_what_one_epoch_leaves_out_others_draw() -> None:
+    shares = [EpochSampler(7, rank=rank, processes=2) for rank in range(2)]
+    drawn: set[Draw] = set()
+    for epoch in range(10):
+        for sampler in shares:
+            sampler.set_epoch(epoch)
+            drawn.update(sampler)
+    assert {draw.index for draw in drawn} == set(range(7))
+
+
+def test_the_order_is_of_the_seed_and_the_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochSampler(20, seed=seed)
+        sampler.set_epoch(epoch)
+        return indices(sampler)
+
+    assert order(0, 0) == order(0, 0)
+    assert len({tuple(order(seed, epoch)) for seed, epoch in ((0, 0), (0, 1), (7, 0))}) == 3
+
+
+def test_pictures_keep_their_order_without_shuffling() -> None:
+    assert indices(EpochSampler(5, shuffle=False)) == [0, 1, 2, 3, 4]
+    assert indices(EpochSampler(5, shuffle=False, rank=1, processes=2)) == [1, 3]
+
+
+@pytest.mark.parametrize("skip", [0, 1, 4, 8])
+def test_a_resumed_epoch_is_the_rest_of_the_whole_one(skip: int) -> None:
+    whole, resumed = (EpochSampler(16, seed=3, rank=1, processes=2) for _ in range(2))
+    whole.set_epoch(2)
+    resumed.start_at(2, skip)
+    resumed.set_epoch(2)  # as the trainer does before the epoch
+    assert list(resumed) == list(whole)[skip:]
+    for sampler in (whole, resumed):
+        sampler.set_epoch(3)
+    assert list(resumed) == list(whole)
+    assert len(list(resumed)) == 8
+
+
+def test_a_draw_names_the_epoch_also_through_a_loaders_workers() -> None:
+    sampler = EpochSampler(4)
+    loader: DataLoader[Draw] = DataLoader(
+        Echo(), batch_size=2, sampler=sampler, num_workers=1, collate_fn=list
+    )
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        drawn = [draw for batch in loader for draw in batch]
+        assert drawn == list(sampler)
+        assert {draw.epoch for draw in drawn} == {epoch}
+
+
+def test_more_processes_than_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 pictures cannot be shared by 3 processes"):
+        EpochSampler(2, processes=3)
+
+
+class Echo(Dataset[Draw]):
+    """Returns what it is asked for."""
+
+    def __getitem__(self, draw: Draw) -> Draw:
+        return draw

@@ -114,6 +114,7 @@ def test_the_detector_learns_its_pictures(four: Data, out: Path) -> None:
     assert sum(best) / len(best) > ENOUGH_IOU
 
 
+@pytest.mark.slow
 def test_the_hierarchical_head_learns_its_pictures(four: Data, out: Path) -> None:
     loaded = overfit(
         *("hierarchical_fused", four, out, 55),
@@ -128,7 +129,7 @@ def test_the_hierarchical_head_learns_its_pictures(four: Data, out: Path) -> Non
 @pytest.mark.slow
 def test_the_feature_head_learns_its_pictures(four: Data, out: Path) -> None:
     loaded = overfit(
-        *("feature_head", four, out, 50, "--data.loader.batch_size=1"),
+        *("feature_head", four, out, 80, "--data.loader.batch_size=1"),
         *(f"--model.detector={four.detector}", "--trainer.gradient_clip_val=1"),
         "--model.schedule.warmup_epochs=3",
     )

@@ -8,9 +8,10 @@ from typing import Any
 import lightning
 import pytest
 from lightning.pytorch.callbacks import Callback
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.runs import Data, differing, train, unet_arguments
-from training.checkpoint import read_checkpoint
+from training.checkpoint import load_network, read_checkpoint
 
 EPOCHS = 3
 
@@ -49,6 +50,24 @@ def test_resumed_within_an_epoch_after_ctrl_c(
     assert read_checkpoint(out / "last.ckpt")["global_step"] == EPOCHS + 2
     assert train(*unet_arguments(data, out, EPOCHS), "--ckpt_path=last") == 0
     assert differing(out / "last.ckpt", uninterrupted) == []
+
+
+def test_a_resume_within_an_epoch_keeps_the_frozen_frozen_and_the_clock_right(
+    data: Data, out: Path
+) -> None:
+    frozen = [f"--model.start_from={data.people_unet}", "--model.backbone.train=frozen"]
+    interrupt = f"--trainer.callbacks+={SendSignal.__module__}.{SendSignal.__name__}"
+    assert train(*unet_arguments(data, out, 2), *frozen, interrupt) == 130
+    assert train(*unet_arguments(data, out, 2), *frozen, "--ckpt_path=last") == 0
+    begun, ended = (load_network(path).network for path in (data.people_unet, out / "last.ckpt"))
+    for name, value in begun.state_dict().items():
+        if name.startswith(("unet.encoder.conv_stem", "unet.encoder.bn1", "unet.encoder.blocks")):
+            assert ended.state_dict()[name].equal(value), name
+
+    events = EventAccumulator(str(out))
+    events.Reload()
+    shares = [event.value for event in events.Scalars("time/waiting_for_pictures")]
+    assert max(shares) < 0.9  # the machine's whole uptime would be all of it
 
 
 def test_further_epochs_go_on_along_the_same_schedule(

@@ -23,6 +23,9 @@ class Throughput(Callback):
         self.pictures = 0
         self._last = 0.0
 
+    def on_train_start(self, *_: Any) -> None:
+        self._last = time.perf_counter()  # a resumed training may not start its first epoch
+
     def on_train_epoch_start(self, *_: Any) -> None:
         self.seconds.clear()
         self.pictures = 0

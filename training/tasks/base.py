@@ -123,7 +123,14 @@ class Task(lightning.LightningModule):
     ) -> None:
         self._name_broken(batch)
 
+    def on_train_start(self) -> None:
+        self._freeze_stages()  # a training resumed within an epoch does not start that epoch
+
     def on_train_epoch_start(self) -> None:
+        self._freeze_stages()
+
+    def _freeze_stages(self) -> None:
+        """Norms of stages that do not train yet keep their statistics."""
         first_epochs = self.backbone_settings.first_epochs(len(self.backbone_stages()))
         for stage, first_epoch in zip(self.backbone_stages(), first_epochs, strict=True):
             frozen = self.backbone_settings.train == "frozen"

@@ -28,6 +28,13 @@ def test_every_process_draws_as_many_as_the_others(length: int) -> None:
     assert len(set(together)) == len(together)
 
 
+@pytest.mark.parametrize("length", [1, 7, 8, 9])
+def test_a_validation_leaves_nothing_out(length: int) -> None:
+    shares = [EpochSampler(length, shuffle=False, rank=rank, processes=3) for rank in range(3)]
+    assert sorted(index for sampler in shares for index in indices(sampler)) == list(range(length))
+    assert [len(sampler) for sampler in shares] == [len(indices(sampler)) for sampler in shares]
+
+
 def test_what_one_epoch_leaves_out_others_draw() -> None:
     shares = [EpochSampler(7, rank=rank, processes=2) for rank in range(2)]
     drawn: set[Draw] = set()

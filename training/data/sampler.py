@@ -15,16 +15,17 @@ class Draw(NamedTuple):
 
 
 class EpochSampler(Sampler[Draw]):
-    """A shuffled pass over `length` pictures an epoch, this process's share of it.
+    """A pass over `length` pictures an epoch, this process's share of it.
 
-    Every process gets equally many: the last ones are left out where they do not divide. A training
-    that goes on within an epoch starts `skip` draws into it.
+    Shuffled, for training, every process gets equally many: the last ones are left out where they
+    do not divide. In order, for validation, none is left out: some processes get one more. A
+    training that goes on within an epoch starts `skip` draws into it.
     """
 
     def __init__(
         self, length: int, *, seed: int = 0, shuffle: bool = True, rank: int = 0, processes: int = 1
     ) -> None:
-        if length < processes:
+        if shuffle and length < processes:
             raise ValueError(f"{length} pictures cannot be shared by {processes} processes")
         self.length, self.seed, self.shuffle = length, seed, shuffle
         self.rank, self.processes = rank, processes
@@ -40,7 +41,9 @@ class EpochSampler(Sampler[Draw]):
             self.epoch, self.skip = epoch, 0
 
     def __len__(self) -> int:
-        return self.length // self.processes
+        if self.shuffle:
+            return self.length // self.processes
+        return len(range(self.rank, self.length, self.processes))
 
     def __iter__(self) -> Iterator[Draw]:
         order = list(range(self.length))

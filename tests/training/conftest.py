@@ -1,5 +1,7 @@
 """Made-up pictures and random companions to train on and beside, once a session."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     yolo = YOLOv9("t")
     save_network(detector, "yolov9", yolo, dims=yolo.dims)
     return Data(images, annotations, people_unet, detector)
+
+
+@pytest.fixture(autouse=True)
+def forget_the_run() -> Iterator[None]:
+    """A trainer and what it trained hold each other; the largest variants are gigabytes."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

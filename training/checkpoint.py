@@ -77,9 +77,7 @@ def save_network(
         "network": describe(family, dims, described),
         "metrics": dict(metrics or {}),
     }
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    write_checkpoint(state, path)
 
 
 def load_network(path: Path) -> Loaded:
@@ -119,6 +117,14 @@ def load_companion(path: Path | None, family: str) -> Any:
     if loaded.family != family:
         raise CheckpointError(f"{path} holds a {loaded.family}, not a {family}")
     return loaded.network.requires_grad_(False)
+
+
+def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Beside, then renamed: the file is whole or not there, on whichever disk it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    torch.save(checkpoint, partial)
+    os.replace(partial, path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """How the trainer writes and reads its checkpoints."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from training.checkpoint import CheckpointError, read_checkpoint
+from training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -20,11 +18,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        torch.save(checkpoint, partial)
-        os.replace(partial, path)
+        write_checkpoint(checkpoint, Path(path))
 
     def load_checkpoint(self, path: str | Path, *_: Any, **__: Any) -> dict[str, Any]:
         """On the CPU. Raises CheckpointError for a file that no training here wrote."""

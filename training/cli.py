@@ -75,7 +75,8 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         self.mendable: Exception | None = None
-        self.parser.add_instantiator(self._construct, Task, subclasses=True)
+        # Task is abstract, what is constructed are its subclasses.
+        self.parser.add_instantiator(self._construct, Task, subclasses=True)  # type: ignore[type-abstract]
 
     def instantiate_classes(self) -> None:
         try:

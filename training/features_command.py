@@ -36,7 +36,7 @@ from training.data.pictures import (
 )
 from training.data.samples import RoiSample, roi_sample
 from training.data.scene import read_scene
-from training.data.transforms import letterbox, stretch
+from training.data.transforms import whole_view
 
 MOST_PEOPLE = 10  # of a picture; as published, like the padding and the resize
 PADDING = 0.1
@@ -134,7 +134,7 @@ def _compute(
     detector: YOLOv9, pictures: Sequence[Picture], folder: FeatureFolder, args: argparse.Namespace
 ) -> int:
     """Write every picture's file; returns how many pictures were broken, each named on stderr."""
-    view = stretch(INPUT_SIZE) if args.resize == "stretch" else letterbox(INPUT_SIZE)
+    view = whole_view(INPUT_SIZE, args.resize)
     mask_size_hw = (MASK_SIZE, MASK_SIZE)
 
     def sample_of(picture: Picture, _: int) -> RoiSample:

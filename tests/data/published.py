@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def randomise(module: nn.Module) -> None:
-    """BatchNorm statistics with nothing left at 0 or 1, so that a swap shows."""
+    """BatchNorm statistics with nothing left at 0 or 1, so that a swap or a wrong fold shows."""
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, nn.BatchNorm2d):

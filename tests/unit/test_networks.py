@@ -20,6 +20,7 @@ from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.networks.yolov9_blocks import Conv, RepConv
 from peopleseg.roi_align import RoiAligner
+from tests.data.published import randomise
 
 META = torch.device("meta")
 
@@ -31,18 +32,6 @@ def count(*modules: nn.Module) -> int:
 def on_meta(make: Callable[[], nn.Module]) -> Any:
     with META:
         return make().eval()
-
-
-def randomise(module: nn.Module) -> None:
-    """Weights and BatchNorm statistics with nothing left at 0 or 1, so that a fold can go wrong."""
-    with torch.no_grad():
-        for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                assert layer.running_mean is not None and layer.running_var is not None
-                layer.running_mean.normal_(0, 0.2)
-                layer.running_var.uniform_(0.5, 2)
-                layer.weight.uniform_(0.5, 1.5)
-                layer.bias.normal_(0, 0.2)
 
 
 def assert_close(a: Tensor, b: Tensor, tolerance: float = 1e-4) -> None:

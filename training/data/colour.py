@@ -6,6 +6,7 @@ choices are drawn from torch's global generator.
 """
 
 import math
+from abc import abstractmethod
 
 import cv2
 import numpy as np
@@ -59,8 +60,9 @@ class ImageTransform(v2.Transform):
 
     _transformed_types = (tv_tensors.Image,)
 
+    @abstractmethod
     def changed(self, image_rgb: ImageRGB) -> ImageRGB:
-        raise NotImplementedError
+        """The image after the change."""
 
     def transform(self, inpt: tv_tensors.Image, params: dict) -> tv_tensors.Image:
         image_rgb = np.ascontiguousarray(inpt.numpy().transpose(1, 2, 0))

@@ -13,7 +13,7 @@ from peopleseg.coco import Picture
 from training.data.dataset import PeopleDataset
 from training.data.pictures import DataError, report_skipped, usable_pictures
 from training.data.sampler import EpochSampler
-from training.data.transforms import Transform, letterbox, stretch, training_transforms
+from training.data.transforms import Transform, training_transforms, whole_view
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,8 @@ class PeopleData(lightning.LightningDataModule):
             self.val_pictures = self._pictures(self.val_folder)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        trainer = self.trainer
         dataset = PeopleDataset(self.train_pictures, self.training_sample, seed=self.seed)
-        sampler = EpochSampler(
-            len(dataset),
-            seed=self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            processes=trainer.world_size if trainer else 1,
-        )
+        sampler = self._sampler(len(dataset), shuffle=True)
         epoch, batches = self.resume_at
         sampler.start_at(epoch, batches * self.loader.batch_size)
         return ResumableLoader(
@@ -123,17 +117,11 @@ class PeopleData(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        trainer = self.trainer
         dataset = PeopleDataset(self.val_pictures, self.validation_sample)
         return DataLoader(
             dataset,
             batch_size=self.loader.validation_batch_size,
-            sampler=EpochSampler(
-                len(dataset),
-                shuffle=False,
-                rank=trainer.global_rank if trainer else 0,
-                processes=trainer.world_size if trainer else 1,
-            ),
+            sampler=self._sampler(len(dataset), shuffle=False),
             num_workers=self.loader.workers,
             collate_fn=self.collate_validation,
         )
@@ -144,19 +132,30 @@ class PeopleData(lightning.LightningDataModule):
         batches = int(self.trainer.num_training_batches)
         progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
         done = progress.processed
-        return {"epoch": done // batches, "batch": done % batches, "batches": batches}
+        return {"epoch": done // batches, "batch": done % batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.resume_at = (state_dict["epoch"], state_dict["batch"])
 
     def view(self, size: int) -> Transform:
         """The whole picture on a square canvas, as in validation and serving."""
-        return letterbox(size) if self.resize == "letterbox" else stretch(size)
+        return whole_view(size, self.resize)
 
     def augmented_view(self, size: int) -> Transform:
         settings = self.augmentation
         scales = (settings.smallest_scale, settings.largest_scale)
         return training_transforms(settings.strength, size, scales, self.resize)
+
+    def _sampler(self, length: int, *, shuffle: bool) -> EpochSampler:
+        """Of this process's share of the pictures; without a trainer, of all."""
+        trainer = self.trainer
+        return EpochSampler(
+            length,
+            seed=self.seed,
+            shuffle=shuffle,
+            rank=trainer.global_rank if trainer else 0,
+            processes=trainer.world_size if trainer else 1,
+        )
 
     def _pictures(self, folder: AnnotatedFolder) -> list[Picture]:
         try:

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
+from peopleseg.geometry import Resize
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.data.colour import heavy_colour, light_colour
 from training.data.scene import Scene
-from training.data.views import (
-    Resize,
-    bordered,
-    letterboxed,
-    random_part,
-    stretched,
-    whole_number,
-)
+from training.data.views import bordered, letterboxed, random_part, stretched, whole_number
 
 declare_missing_ops()
 
@@ -39,6 +33,11 @@ def stretch(size: int) -> Transform:
     return partial(stretched, size=size)
 
 
+def whole_view(size: int, resize: Resize) -> Transform:
+    """The view of evaluation."""
+    return letterbox(size) if resize == "letterbox" else stretch(size)
+
+
 def training_transforms(
     strength: Strength,
     size: int,
@@ -57,7 +56,7 @@ def training_transforms(
             f"{get_args(Strength)} and one of {get_args(Resize)}"
         )
     if strength == "none":
-        return letterbox(size) if resize == "letterbox" else stretch(size)
+        return whole_view(size, resize)
     colour = light_colour() if strength == "light" else heavy_colour()
     # Colour after the crop, where pixels are fewest, and before the border, which stays grey.
     return v2.Compose(

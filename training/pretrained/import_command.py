@@ -60,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     except WeightsError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     save_network(
         args.out,
         args.kind,

@@ -5,7 +5,7 @@ mask_ap, mask_ap50, box_ap, box_ap50
     picture, as pycocotools computes it (crowds are ignored by its rules).
 roi_miou
     Of `segment_from_boxes` on the true boxes, crowds and sides under 16 px left out: the mean over
-    the boxes of the IoU of the person's mask and the true one, on the 128 x 96 grid of the box.
+    the boxes of the IoU of the person's mask and the true one, on the mask's grid over the box.
 foreground_miou
     Of `foreground`: per picture the mean of the IoU of people and the IoU of background, at its own
     size, crowds' regions left out, a class absent from answer and truth counting 1; the mean over
@@ -25,7 +25,7 @@ from clients.person import Person
 from clients.results import coco_results
 from peopleseg.average_precision import average_precision
 from peopleseg.coco import Annotation, Picture
-from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE
+from peopleseg.contract import MAX_PEOPLE
 from peopleseg.geometry import clip_boxes
 from peopleseg.masks import THRESHOLD, grid_mask
 
@@ -99,7 +99,8 @@ def roi_ious(segmenter: Segmenter, data: bytes, picture: Picture) -> list[float]
         part = slice(first, first + MAX_PEOPLE)
         answers = segmenter.segment_from_boxes(data, boxes[part])
         for answer, person, box in zip(answers, people[part], boxes[part], strict=True):
-            true = grid_mask(person.mask(picture.height, picture.width), box, MASK_SIZE_HW)
+            height, width = answer.mask.shape
+            true = grid_mask(person.mask(picture.height, picture.width), box, (height, width))
             ious.append(_iou(answer.mask > THRESHOLD, true))
     return ious
 

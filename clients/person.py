@@ -15,7 +15,7 @@ class Person:
 
     box_xyxy: tuple[float, float, float, float]  # image pixels, within the image
     score: float  # [0, 1]; 1 where the caller brought the box
-    mask: NDArray[np.uint8]  # (128, 96) probability x 255 of being this person, over the box
+    mask: NDArray[np.uint8]  # (h, w) probability x 255 of being this person, over the box
     rle: dict[str, Any]  # COCO compressed RLE at the image's size: {"size": [H, W], "counts": str}
 
     @property

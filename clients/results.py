@@ -1,7 +1,6 @@
 """Write results: whole files or none, and people as COCO results."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from clients.person import Person
 from peopleseg.coco import PERSON_CATEGORY_ID
+from peopleseg.files import write_atomically
 
 
 def coco_results(people: Iterable[Person], image_id: int) -> list[dict[str, Any]]:
@@ -37,18 +37,6 @@ def write_png(path: Path, image_rgb: NDArray[np.uint8]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, whole or not at all. Raises OSError."""
     write_atomically(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever finds a part of it, even after a crash. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _xywh(box_xyxy: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

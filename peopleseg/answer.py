@@ -23,7 +23,7 @@ class People(NamedTuple):
 
     boxes: NDArray[np.float32]  # (n, 4) xyxy, pixels of the image sent
     scores: NDArray[np.float32]  # (n,)
-    masks: NDArray[np.uint8]  # (n, 128, 96) target probability x 255 over the box
+    masks: NDArray[np.uint8]  # (n, h, w) target probability x 255 over the box
     rles: list[dict[str, Any]]  # COCO compressed RLE at the image's size
 
 
@@ -33,7 +33,7 @@ def people_of(
     scores: NDArray[np.float32],
     letterbox: Letterbox,
 ) -> People:
-    """mask_logits (N, 3, 128, 96), rois (N, 5) in network pixels, scores (N,)."""
+    """mask_logits (N, 3, h, w), rois (N, 5) in network pixels, scores (N,)."""
     found = is_person(scores)
     boxes = letterbox.boxes_to_image(rois[found, 1:])
     masks = target_probability(mask_logits[found])
@@ -47,8 +47,8 @@ def people_of(
 def foreground_of(person_logit: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.uint8]:
     """(640, 640) logits to (height, width) person probability x 255 in the image sent."""
     content = person_logit[letterbox.content_slices()]
-    columns = _content_positions(letterbox.width, letterbox.scale, content.shape[1])
-    rows = _content_positions(letterbox.height, letterbox.scale, content.shape[0])
+    columns = _content_positions(letterbox.width, letterbox.scale_x, content.shape[1])
+    rows = _content_positions(letterbox.height, letterbox.scale_y, content.shape[0])
     foreground = np.empty((letterbox.height, letterbox.width), dtype=np.uint8)
     for top in range(0, len(rows), _ROWS_AT_ONCE):  # the float maps of a large image stay small
         block = slice(top, top + _ROWS_AT_ONCE)
@@ -57,6 +57,6 @@ def foreground_of(person_logit: NDArray[np.float32], letterbox: Letterbox) -> ND
 
 
 def _content_positions(length: int, scale: float, cells: int) -> NDArray[np.float32]:
-    """Where the centres of the image's pixels lie in the letterboxed content, in its pixels."""
+    """Where the centres of the image's pixels lie in the content of the square, in its pixels."""
     positions = (np.arange(length) + 0.5) * scale - 0.5
     return np.clip(positions, 0, cells - 1).astype(np.float32)

@@ -13,11 +13,14 @@ MAX_IMAGES = 8  # images in one batch of the image models
 MAX_PEOPLE = 64  # people in one answer: the head's largest batch
 MAX_IMAGE_PIXELS = 100_000_000  # larger pictures are refused before they are decoded
 
+# Of the default versions; others may differ, and their manifests say how.
 ROI_SIZE_HW = (64, 48)  # cells of roi_rgb and roi_logit
 ROI_FEATURE_SIZE_HW = (32, 24)  # cells of roi_features; the head resizes them to ROI_SIZE_HW
 MASK_SIZE_HW = (128, 96)  # cells of a mask over its box
-FEATURE_STRIDE = 8  # network pixels per cell of the features
 FEATURE_CHANNELS = 160  # of YOLOv9-t's stride-8 concat
+
+FEATURE_STRIDE = 8  # network pixels per cell of the features
+FEATURE_SIDE = INPUT_SIZE // FEATURE_STRIDE  # cells
 ANCHORS = sum((INPUT_SIZE // stride) ** 2 for stride in (8, 16, 32))  # 8400
 
 MASK_CLASSES = ("background", "target", "non_target")
@@ -29,6 +32,7 @@ class Tensor:
     name: str
     dtype: str  # Triton's name: BYTES, UINT8, FP16, FP32
     shape: tuple[int, ...]  # without the batch axis; -1 where the length varies
+    optional: bool = False  # whether a request may leave this input out
 
 
 @dataclass(frozen=True)
@@ -42,34 +46,34 @@ class Model:
 
 
 IMAGE = Tensor("image", "BYTES", (1,))  # one JPEG, PNG, WebP or BMP file
-PIXELS = Tensor("pixels", "UINT8", (3, INPUT_SIZE, INPUT_SIZE))  # RGB, letterboxed
-LETTERBOX = Tensor("letterbox", "FP32", (5,))  # scale, pad_left, pad_top, width, height
-FEATURES = Tensor(
-    "features",
-    "FP16",
-    (FEATURE_CHANNELS, INPUT_SIZE // FEATURE_STRIDE, INPUT_SIZE // FEATURE_STRIDE),
-)
+PIXELS = Tensor("pixels", "UINT8", (3, INPUT_SIZE, INPUT_SIZE))  # RGB, letterboxed or stretched
+LETTERBOX = Tensor("letterbox", "FP32", (6,))  # see `peopleseg.geometry.Letterbox`
+FEATURES = Tensor("features", "FP16", (-1, FEATURE_SIDE, FEATURE_SIDE))
 PREDICTIONS = Tensor("predictions", "FP32", (5, ANCHORS))  # cx, cy, w, h in network pixels; score
 PERSON_LOGIT = Tensor("person_logit", "FP32", (1, INPUT_SIZE, INPUT_SIZE))  # > 0 is person
 ROIS = Tensor("rois", "FP32", (-1, 5))  # batch index, x1, y1, x2, y2 in network pixels
 SCORES = Tensor("scores", "FP32", (-1,))
-ROI_RGB = Tensor("roi_rgb", "FP32", (3, *ROI_SIZE_HW))  # 0 to 255
-ROI_LOGIT = Tensor("roi_logit", "FP32", (1, *ROI_SIZE_HW))
-ROI_FEATURES = Tensor("roi_features", "FP16", (FEATURE_CHANNELS, *ROI_FEATURE_SIZE_HW))
-MASK_LOGITS = Tensor("mask_logits", "FP32", (len(MASK_CLASSES), *MASK_SIZE_HW))
+ROI_RGB = Tensor("roi_rgb", "FP32", (3, -1, -1))  # 0 to 255
+ROI_LOGIT = Tensor("roi_logit", "FP32", (1, -1, -1))
+ROI_FEATURES = Tensor("roi_features", "FP16", (-1, -1, -1))
+MASK_LOGITS = Tensor("mask_logits", "FP32", (len(MASK_CLASSES), -1, -1))
 BOXES = Tensor("boxes", "FP32", (-1, 4))  # xyxy in pixels of the image sent
-MASKS = Tensor("masks", "UINT8", (-1, *MASK_SIZE_HW))  # target probability x 255 over the box
+MASKS = Tensor("masks", "UINT8", (-1, -1, -1))  # (n, h, w): target probability x 255 over the box
 RLES = Tensor("rles", "BYTES", (-1,))  # COCO compressed RLE at the image's size, as JSON
 FOREGROUND = Tensor("foreground", "UINT8", (-1, -1))  # (height, width): person probability x 255
 
 
-def _whole(tensor: Tensor, length: int) -> Tensor:
+def _whole(tensor: Tensor, length: int, optional: bool = False) -> Tensor:
     """The tensor as a model without batching sees it: with its leading axis."""
-    return Tensor(tensor.name, tensor.dtype, (length, *tensor.shape))
+    return Tensor(tensor.name, tensor.dtype, (length, *tensor.shape), optional)
 
 
 def _one(tensor: Tensor) -> Tensor:
     return _whole(tensor, 1)
+
+
+def _at_most_one(tensor: Tensor) -> Tensor:
+    return _whole(tensor, 1, optional=True)
 
 
 def _many(tensor: Tensor) -> Tensor:
@@ -88,10 +92,12 @@ STEPS = {
         Model("boxes_to_rois", (BOXES, _one(LETTERBOX)), (ROIS, SCORES)),
         Model(
             "roi_align",
-            (_one(PIXELS), _one(PERSON_LOGIT), _one(FEATURES), ROIS),
+            (_one(PIXELS), _at_most_one(PERSON_LOGIT), _at_most_one(FEATURES), ROIS),
             (_many(ROI_RGB), _many(ROI_LOGIT), _many(ROI_FEATURES)),
         ),
+        Model("roi_align_features", (_one(FEATURES), ROIS), (_many(ROI_FEATURES),)),
         Model("hierarchical_head", (ROI_RGB, ROI_LOGIT, ROI_FEATURES), (MASK_LOGITS,), MAX_PEOPLE),
+        Model("feature_head", (ROI_FEATURES,), (MASK_LOGITS,), MAX_PEOPLE),
         Model("postprocess", (_many(MASK_LOGITS), ROIS, SCORES, _one(LETTERBOX)), _ANSWER),
         Model("postprocess_foreground", (_one(PERSON_LOGIT), _one(LETTERBOX)), (FOREGROUND,)),
     )
@@ -102,6 +108,7 @@ ENSEMBLES = {
     for model in (
         Model("person_segmentation", (IMAGE,), _ANSWER),
         Model("person_segmentation_from_boxes", (IMAGE, BOXES), _ANSWER),
+        Model("person_segmentation_features", (IMAGE,), _ANSWER),
         Model("people_foreground", (IMAGE,), (FOREGROUND,)),
     )
 }

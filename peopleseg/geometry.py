@@ -1,14 +1,17 @@
 """The one geometry of the project: letterbox and its inverse, for training, serving and clients.
 
 Coordinates are continuous: pixel (column i, row j) covers [i, i+1] x [j, j+1], so an image of width
-W spans x from 0 to W. "Network pixels" are those of the letterboxed square.
+W spans x from 0 to W. "Network pixels" are those of the square that the networks see.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Resize = Literal["letterbox", "stretch"]  # how a whole image comes into the square
 
 INPUT_SIZE = 640  # side of the square that the networks see, network pixels
 PAD_VALUE = 114  # grey of the border, as in YOLO's letterbox
@@ -18,7 +21,8 @@ PAD_VALUE = 114  # grey of the border, as in YOLO's letterbox
 class Letterbox:
     """How an image of width x height lies in the square: network = image * scale + pad."""
 
-    scale: float
+    scale_x: float
+    scale_y: float
     pad_left: int
     pad_top: int
     width: int
@@ -27,32 +31,37 @@ class Letterbox:
     @classmethod
     def fit(cls, width: int, height: int, size: int = INPUT_SIZE) -> "Letterbox":
         """The largest centred placement of an image, in pixels, in a square of `size` a side."""
-        # float32, because that is how the scale travels between the steps.
-        scale = float(np.float32(size / max(width, height)))
-        resized_width, resized_height = _resized_wh(width, height, scale)
+        scale = _as_it_travels(size / max(width, height))
         return cls(
-            scale=scale,
-            pad_left=(size - resized_width) // 2,
-            pad_top=(size - resized_height) // 2,
+            scale_x=scale,
+            scale_y=scale,
+            pad_left=(size - _resized(width, scale)) // 2,
+            pad_top=(size - _resized(height, scale)) // 2,
             width=width,
             height=height,
         )
 
     @classmethod
+    def stretch(cls, width: int, height: int, size: int = INPUT_SIZE) -> "Letterbox":
+        """The image over the whole of the square, whatever its proportions."""
+        scale_x, scale_y = _as_it_travels(size / width), _as_it_travels(size / height)
+        return cls(scale_x, scale_y, pad_left=0, pad_top=0, width=width, height=height)
+
+    @classmethod
     def from_array(cls, values: NDArray[np.floating]) -> "Letterbox":
-        """From the `letterbox` tensor: 5 floats scale, pad_left, pad_top, width, height."""
-        scale, pad_left, pad_top, width, height = np.asarray(values).reshape(5).tolist()
-        return cls(scale, int(pad_left), int(pad_top), int(width), int(height))
+        """From the `letterbox` tensor: 6 floats, the fields in their order."""
+        scale_x, scale_y, *pixels = np.asarray(values).reshape(6).tolist()
+        return cls(scale_x, scale_y, *(int(value) for value in pixels))
 
     def to_array(self) -> NDArray[np.float32]:
-        """The `letterbox` tensor, (5,) float32."""
-        values = (self.scale, self.pad_left, self.pad_top, self.width, self.height)
-        return np.array(values, dtype=np.float32)
+        """The `letterbox` tensor, (6,) float32."""
+        scales, pads = (self.scale_x, self.scale_y), (self.pad_left, self.pad_top)
+        return np.array((*scales, *pads, self.width, self.height), dtype=np.float32)
 
     def apply(self, image_rgb: NDArray[np.uint8], size: int = INPUT_SIZE) -> NDArray[np.uint8]:
         """Resize and pad an image (height, width, 3) to (size, size, 3)."""
         square = np.full((size, size, 3), PAD_VALUE, dtype=np.uint8)
-        resized = resize(image_rgb, self.scale)
+        resized = resize(image_rgb, self.scale_x, self.scale_y)
         height, width = resized.shape[:2]
         square[self.pad_top : self.pad_top + height, self.pad_left : self.pad_left + width] = (
             resized
@@ -61,11 +70,11 @@ class Letterbox:
 
     def boxes_to_network(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, 4) xyxy in image pixels to network pixels."""
-        return (boxes_xyxy * self.scale + self._pads()).astype(np.float32)
+        return (boxes_xyxy * self._scales() + self._pads()).astype(np.float32)
 
     def boxes_to_image(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, 4) xyxy in network pixels to image pixels, not clipped to the image."""
-        return ((boxes_xyxy - self._pads()) / self.scale).astype(np.float32)
+        return ((boxes_xyxy - self._pads()) / self._scales()).astype(np.float32)
 
     def clip_to_content(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, 4) xyxy in network pixels, cut to the part of the square that the image covers."""
@@ -76,9 +85,13 @@ class Letterbox:
 
     def content_slices(self, size: int = INPUT_SIZE) -> tuple[slice, slice]:
         """Rows and columns of the square that the image covers."""
-        width, height = _resized_wh(self.width, self.height, self.scale)
+        width = _resized(self.width, self.scale_x)
+        height = _resized(self.height, self.scale_y)
         rows = slice(self.pad_top, min(self.pad_top + height, size))
         return rows, slice(self.pad_left, min(self.pad_left + width, size))
+
+    def _scales(self) -> NDArray[np.float32]:
+        return np.array([self.scale_x, self.scale_y] * 2, dtype=np.float32)
 
     def _pads(self) -> NDArray[np.float32]:
         return np.array([self.pad_left, self.pad_top] * 2, dtype=np.float32)
@@ -90,24 +103,29 @@ def clip_boxes(boxes_xyxy: NDArray[np.floating], width: int, height: int) -> NDA
     return np.clip(boxes_xyxy, 0, limits).astype(np.float32)
 
 
-def resize(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Scale an image (height, width[, 3]) by exactly `scale` in both directions.
+def resize(image: NDArray[np.uint8], scale_x: float, scale_y: float) -> NDArray[np.uint8]:
+    """Scale an image (height, width[, 3]) by exactly these scales.
 
-    The size is rounded to whole pixels (at least 1) but the sampling is not stretched to fit it, so
-    that one scale describes both axes also in a very narrow image.
+    Bilinear, or by area where both sides shrink. The size is rounded to whole pixels (at least 1)
+    but the sampling is not stretched to fit it, so that one scale describes both axes of a
+    letterboxed image, also of a very narrow one.
     """
-    height, width = image.shape[:2]
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    if scale == 1:
+    if scale_x == scale_y == 1:
         return image
-    if min(width, height) * scale < 0.5:  # rounds to nothing: keep one row or column
-        size_wh = _resized_wh(width, height, scale)
+    height, width = image.shape[:2]
+    interpolation = cv2.INTER_AREA if max(scale_x, scale_y) < 1 else cv2.INTER_LINEAR
+    if min(width * scale_x, height * scale_y) < 0.5:  # rounds to nothing: keep one row or column
+        size_wh = _resized(width, scale_x), _resized(height, scale_y)
         return cv2.resize(image, size_wh, interpolation=interpolation)  # type: ignore[return-value]
     return cv2.resize(  # type: ignore[return-value]
-        image, None, fx=scale, fy=scale, interpolation=interpolation
+        image, None, fx=scale_x, fy=scale_y, interpolation=interpolation
     )
 
 
-def _resized_wh(width: int, height: int, scale: float) -> tuple[int, int]:
-    # Half to even, like OpenCV's own rounding of the size.
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def _resized(side: int, scale: float) -> int:
+    return max(1, round(side * scale))  # half to even, like OpenCV's own rounding of the size
+
+
+def _as_it_travels(scale: float) -> float:
+    """Rounded to float32, because that is how it goes from step to step."""
+    return float(np.float32(scale))

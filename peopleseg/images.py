@@ -1,6 +1,7 @@
 """Decode the pictures that people send and prepare them for the networks."""
 
 import io
+import threading
 
 import cv2
 import numpy as np
@@ -9,9 +10,11 @@ from PIL import Image, UnidentifiedImageError
 
 from peopleseg.contract import MAX_IMAGE_PIXELS
 from peopleseg.errors import InvalidInput
-from peopleseg.geometry import Letterbox
+from peopleseg.geometry import Letterbox, Resize
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+_PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
+_pillow_limit = threading.Lock()  # Pillow's limit is one for all threads
 _SEND = "send one JPEG, PNG, WebP or BMP file"
 
 
@@ -39,29 +42,36 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def prepare(image: bytes) -> tuple[NDArray[np.uint8], Letterbox]:
-    """An encoded picture to pixels (1, 3, 640, 640) and where it lies in them."""
+def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint8], Letterbox]:
+    """An encoded picture to pixels (1, 3, 640, 640) and where it lies in them.
+
+    resize: "stretch" fills the square, for networks trained that way, such as the published ones of
+    PINTO0309/human-instance-segmentation. Raises InvalidInput, and ValueError for another `resize`.
+    """
+    if resize not in _PLACEMENTS:
+        raise ValueError(f"resize is {resize!r}; expected one of {', '.join(_PLACEMENTS)}")
     image_rgb = decode_image(image)
-    letterbox = Letterbox.fit(width=image_rgb.shape[1], height=image_rgb.shape[0])
+    letterbox = _PLACEMENTS[resize](width=image_rgb.shape[1], height=image_rgb.shape[0])
     return letterbox.apply(image_rgb).transpose(2, 0, 1)[np.newaxis], letterbox
 
 
 def _header(data: bytes) -> tuple[str, tuple[int, int]]:
     """Format and (width, height), without decoding."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            # MPO: a JPEG with further pictures behind it, as phones write them.
-            return "JPEG" if image.format == "MPO" else str(image.format), image.size
-    except UnidentifiedImageError:
-        raise InvalidInput(
-            f"image of {len(data)} bytes, starting with {data[:8]!r}, is not a picture; {_SEND}"
-        ) from None
-    except Exception as error:  # a header that is broken further in: Pillow has no common error
-        raise InvalidInput(f"image has a broken header ({error}); {_SEND}") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _pillow_limit:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                # MPO: a JPEG with further pictures behind it, as phones write them.
+                return "JPEG" if image.format == "MPO" else str(image.format), image.size
+        except UnidentifiedImageError:
+            raise InvalidInput(
+                f"image of {len(data)} bytes, starting with {data[:8]!r}, is not a picture; {_SEND}"
+            ) from None
+        except Exception as error:  # broken further in: Pillow has no common error
+            raise InvalidInput(f"image has a broken header ({error}); {_SEND}") from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_whole(data: bytes, name: str) -> bool:

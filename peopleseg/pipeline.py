@@ -1,8 +1,11 @@
 """The steps of the ensembles composed in one process, without a server.
 
-What the server's answers are compared with, and what calls the same graphs most directly.
+What the server's answers are compared with, what a release is measured with before it is served,
+and what calls the same graphs most directly.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from peopleseg.answer import People, foreground_of, people_of
+from peopleseg.ensembles import HEAD, serving_versions
 from peopleseg.geometry import Letterbox
 from peopleseg.images import prepare
+from peopleseg.manifest import Manifest, StepManifest, reads_of
 from peopleseg.people import Rois, boxes_to_rois, select_people
-from peopleseg.roi_align import RoiAligner
+from peopleseg.roi_align import FeatureAligner, RoiAligner
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,49 +42,117 @@ class OnnxModel:
 
 
 class Pipeline:
-    """The networks of a model repository and the steps between them.
+    """The networks of a model repository and the steps between them, each loaded when needed.
 
-    versions: the version of each network's folder, 1 where not named.
+    versions: of the steps; one that is not named has the version that the ensembles pin. Raises
+    ValueError for a step that is neither named nor pinned, ArtifactError for a version that is not
+    whole.
     """
 
     def __init__(
-        self, model_repository: Path, *, threads: int = 2, versions: dict[str, int] | None = None
+        self,
+        model_repository: Path,
+        *,
+        threads: int = 2,
+        versions: Mapping[str, int] | None = None,
     ) -> None:
-        def load(name: str) -> OnnxModel:
-            version = (versions or {}).get(name, 1)
-            return OnnxModel(model_repository / name / str(version) / "model.onnx", threads=threads)
-
-        self.yolov9 = load("yolov9")
-        self.people_unet = load("people_unet")
-        self.hierarchical_head = load("hierarchical_head")
-        self.aligner = RoiAligner(threads)
+        self._repository = model_repository
+        self._threads = threads
+        self._settings: dict[str, dict[str, Any]] = {}
+        self.versions = serving_versions(model_repository) | dict(versions or {})
 
     def segment(self, image: bytes) -> People:
         """Every person of an encoded picture, as `person_segmentation` answers."""
-        pixels, letterbox = prepare(image)
+        pixels, letterbox = self.prepare(image)
         detected = self.yolov9(pixels=pixels)
-        found = select_people(detected["predictions"][0], letterbox)
+        found = self.select_people(detected["predictions"][0], letterbox)
         return self._people(pixels, detected["features"], found, letterbox)
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
         """One mask a box, as `person_segmentation_from_boxes` answers."""
-        pixels, letterbox = prepare(image)
-        features = self.yolov9(pixels=pixels)["features"]
+        pixels, letterbox = self.prepare(image)
+        features = self.yolov9(pixels=pixels)["features"] if "roi_features" in self.reads else None
         return self._people(pixels, features, boxes_to_rois(boxes_xyxy, letterbox), letterbox)
+
+    def segment_by_features(self, image: bytes) -> People:
+        """Every person of an encoded picture, as `person_segmentation_features` answers."""
+        pixels, letterbox = self.prepare(image)
+        detected = self.yolov9(pixels=pixels)
+        found = self.select_people(detected["predictions"][0], letterbox)
+        roi_features = self.feature_aligner.align(detected["features"], found.rois)
+        mask_logits = self.feature_head(roi_features=roi_features)["mask_logits"]
+        return people_of(mask_logits, found.rois, found.scores, letterbox)
 
     def foreground(self, image: bytes) -> NDArray[np.uint8]:
         """(height, width) person probability x 255, as `people_foreground` answers."""
-        pixels, letterbox = prepare(image)
+        pixels, letterbox = self.prepare(image)
         return foreground_of(self.people_unet(pixels=pixels)["person_logit"][0, 0], letterbox)
+
+    def prepare(self, image: bytes) -> tuple[NDArray[np.uint8], Letterbox]:
+        """As the step preprocess does."""
+        return prepare(image, **self._settings_of("preprocess"))
+
+    def select_people(self, predictions: NDArray[np.float32], letterbox: Letterbox) -> Rois:
+        """As the step of that name does, of one image: predictions (5, anchors)."""
+        return select_people(predictions, letterbox, **self._settings_of("select_people"))
+
+    @cached_property
+    def yolov9(self) -> OnnxModel:
+        return self._network("yolov9")
+
+    @cached_property
+    def people_unet(self) -> OnnxModel:
+        return self._network("people_unet")
+
+    @cached_property
+    def hierarchical_head(self) -> OnnxModel:
+        return self._network(HEAD)
+
+    @cached_property
+    def feature_head(self) -> OnnxModel:
+        return self._network("feature_head")
+
+    @cached_property
+    def aligner(self) -> RoiAligner:
+        return RoiAligner(**self._settings_of("roi_align") | {"threads": self._threads})
+
+    @cached_property
+    def feature_aligner(self) -> FeatureAligner:
+        return FeatureAligner(
+            **self._settings_of("roi_align_features") | {"threads": self._threads}
+        )
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        """The inputs that the hierarchical head computes with."""
+        return reads_of(self._folder(HEAD))
 
     def _people(
         self,
         pixels: NDArray[np.uint8],
-        features: NDArray[np.float16],
+        features: NDArray[np.float16] | None,
         found: Rois,
         letterbox: Letterbox,
     ) -> People:
-        person_logit = self.people_unet(pixels=pixels)["person_logit"]
-        aligned = self.aligner.align(pixels, person_logit, features, found.rois)
+        person_logit = None
+        if "roi_logit" in self.reads:
+            person_logit = self.people_unet(pixels=pixels)["person_logit"]
+        aligned = self.aligner.align(pixels, person_logit, features, found.rois, self.reads)
         mask_logits = self.hierarchical_head(**aligned._asdict())["mask_logits"]
         return people_of(mask_logits, found.rois, found.scores, letterbox)
+
+    def _network(self, name: str) -> OnnxModel:
+        folder = self._folder(name)
+        return OnnxModel(folder / Manifest.read(folder).artifact, threads=self._threads)
+
+    def _settings_of(self, name: str) -> dict[str, Any]:
+        if name not in self._settings:
+            self._settings[name] = StepManifest.read(self._folder(name)).settings
+        return self._settings[name]
+
+    def _folder(self, name: str) -> Path:
+        if name not in self.versions:
+            raise ValueError(
+                f"no version of {name}: no ensemble of {self._repository} pins one; name it"
+            )
+        return self._repository / name / str(self.versions[name])

@@ -4,8 +4,9 @@ A step's `model.py` names the step and computes; this class reads the request by
 contract, answers it, and turns a failure into the error of that one request.
 """
 
-import json
 import traceback
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,41 +15,52 @@ from numpy.typing import NDArray
 
 from peopleseg.contract import STEPS
 from peopleseg.errors import InvalidInput
+from peopleseg.manifest import StepManifest
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class PythonStep:
-    """Base of the `TritonPythonModel` of each step: set `name`, define `compute`."""
+    """Base of the `TritonPythonModel` of each step: set `name`, define `compute`.
+
+    A step with settings defines `load` too. The settings are in the manifest of each version and
+    not in config.pbtxt, which all versions share.
+    """
 
     name: str
 
     def initialize(self, args: dict[str, str]) -> None:
-        config = json.loads(args["model_config"])
         self.contract = STEPS[self.name]
-        parameters = config.get("parameters", {})
-        self.load({key: value["string_value"] for key, value in parameters.items()})
+        version_folder = Path(args["model_repository"], args["model_version"])
+        self.load(**StepManifest.read(version_folder).settings)
 
-    def load(self, parameters: dict[str, str]) -> None:
-        """Prepare the step once; `parameters` are those of its config.pbtxt."""
+    def load(self) -> None:
+        """Prepare the step once; the settings of its version come as arguments."""
 
-    def compute(self, **inputs: NDArray[Any]) -> Arrays:
-        """Input tensors by name to output tensors by name. InvalidInput for a bad request."""
+    def compute(self, **inputs: Any) -> Arrays:
+        """Input tensors by name to output tensors by name. InvalidInput for a bad request.
+
+        An optional input that the request leaves out is None.
+        """
         raise NotImplementedError
+
+    def compute_wanted(self, wanted: Collection[str], **inputs: Any) -> Arrays:
+        """The outputs of these names, and others where they cost nothing."""
+        return self.compute(**inputs)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request: Any) -> Any:
+        wanted = set(request.requested_output_names())
         try:
-            outputs = self.compute(**self._inputs(request))
+            outputs = self.compute_wanted(wanted, **self._inputs(request))
         except InvalidInput as error:
             return self._error(str(error), pb_utils.TritonError.INVALID_ARG)
         except Exception as error:  # the server's fault, but it must not cost the other requests
             pb_utils.Logger.log_error(f"{self.name}: {traceback.format_exc()}")
             cause = f"unexpected {type(error).__name__}: {error}; the server's log has the details"
             return self._error(cause, pb_utils.TritonError.INTERNAL)
-        wanted = set(request.requested_output_names())
         return pb_utils.InferenceResponse(
             [
                 pb_utils.Tensor(tensor.name, np.ascontiguousarray(outputs[tensor.name]))
@@ -57,10 +69,13 @@ class PythonStep:
             ]
         )
 
-    def _inputs(self, request: Any) -> Arrays:
-        return {
-            tensor.name: pb_utils.get_input_tensor_by_name(request, tensor.name).as_numpy()
+    def _inputs(self, request: Any) -> dict[str, NDArray[Any] | None]:
+        sent = {
+            tensor.name: pb_utils.get_input_tensor_by_name(request, tensor.name)
             for tensor in self.contract.inputs
+        }
+        return {
+            name: None if tensor is None else tensor.as_numpy() for name, tensor in sent.items()
         }
 
     def _error(self, cause: str, code: int) -> Any:

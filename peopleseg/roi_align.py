@@ -1,22 +1,15 @@
-"""RoIAlign for serving: ONNX's operator run by ONNX Runtime, so that no torch is needed.
+"""What a mask head reads of each roi, cut out of the pixels and the networks' maps of its image."""
 
-The standard RoIAlign (He et al. 2017, arXiv:1703.06870) with half-pixel corners and 2 x 2 samples a
-bin. `peopleseg.networks.roi_align` is the same in torch, for training.
-"""
-
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
+from peopleseg.roi_sampling import Sampler, Sampling, make_sampler
 
-SAMPLES = 2  # per bin and axis
-_OPSET = 16  # the first whose RoiAlign has half_pixel
-_IR_VERSION = 8
+FEATURE_HEAD_SIZE_HW = (28, 28)  # cells that the head on features alone reads of a roi
 
 
 class AlignedRois(NamedTuple):
@@ -28,67 +21,74 @@ class AlignedRois(NamedTuple):
 
 
 class RoiAligner:
-    """Cuts rois out of the pixels, the person logit and the features of a batch of images."""
+    """Cuts rois out of the pixels, the person logit and the features of a batch of images.
 
-    def __init__(self, threads: int = 1) -> None:
-        self._image = _session(ROI_SIZE_HW, 1.0, threads)
-        self._features = _session(ROI_FEATURE_SIZE_HW, 1 / FEATURE_STRIDE, threads)
+    Its arguments are the settings of the step roi_align: how to sample, cells of roi_rgb and
+    roi_logit, cells of roi_features, threads of ONNX Runtime.
+    """
+
+    def __init__(
+        self,
+        sampling: Sampling = "half_pixel",
+        roi_size_hw: Sequence[int] = ROI_SIZE_HW,
+        feature_size_hw: Sequence[int] = ROI_FEATURE_SIZE_HW,
+        threads: int = 1,
+    ) -> None:
+        self._image = make_sampler(sampling, roi_size_hw, 1, threads)
+        self._features = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads)
 
     def align(
         self,
         pixels: NDArray[np.uint8],
-        person_logit: NDArray[np.float32],
-        features: NDArray[np.float16],
+        person_logit: NDArray[np.float32] | None,
+        features: NDArray[np.float16] | None,
         rois: NDArray[np.float32],
+        wanted: Collection[str] = AlignedRois._fields,
     ) -> AlignedRois:
-        """Rois (N, 5) of batch index and xyxy in network pixels; N >= 1."""
+        """Rois (N, 5) of batch index and xyxy in network pixels; N >= 1.
+
+        Zeros (N, 1, 1, 1) stand for what is not wanted and for what has no map to be cut from.
+        """
+
+        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None) -> NDArray[np.float32]:
+            if maps is None or name not in wanted:
+                return np.zeros((len(rois), 1, 1, 1), dtype=np.float32)
+            return sample(maps, rois)
+
         return AlignedRois(
-            roi_rgb=_run(self._image, pixels, rois),
-            roi_logit=_run(self._image, person_logit, rois),
-            roi_features=_run(self._features, features, rois).astype(np.float16),
+            roi_rgb=cut("roi_rgb", self._image, pixels),
+            roi_logit=cut("roi_logit", self._image, person_logit),
+            roi_features=cut("roi_features", self._features, features).astype(np.float16),
         )
 
 
-def _run(
-    session: onnxruntime.InferenceSession, maps: NDArray[np.generic], rois: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    feeds = {
-        "maps": maps.astype(np.float32),
-        "boxes": np.ascontiguousarray(rois[:, 1:]),
-        "batch_indices": rois[:, 0].astype(np.int64),
-    }
-    return session.run(None, feeds)[0]  # type: ignore[no-any-return]
+class FeatureAligner:
+    """Cuts rois out of the features alone.
+
+    Its arguments are the settings of the step roi_align_features. padding: by how much of its sides
+    a roi is widened at each edge before it is sampled, 0.1 for the published head; the head's graph
+    cuts its masks back to the roi. A widened roi is not cut to the image, as it was in the
+    original: what lies outside of the image is sampled as `sampling` says.
+    """
+
+    def __init__(
+        self,
+        sampling: Sampling = "half_pixel",
+        feature_size_hw: Sequence[int] = FEATURE_HEAD_SIZE_HW,
+        padding: float = 0.1,
+        threads: int = 1,
+    ) -> None:
+        self._padding = padding
+        self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads)
+
+    def align(
+        self, features: NDArray[np.float16], rois: NDArray[np.float32]
+    ) -> NDArray[np.float16]:
+        """roi_features (N, C, h, w) of rois (N, 5), batch index and xyxy in network pixels."""
+        return self._sample(features, widened(rois, self._padding)).astype(np.float16)
 
 
-def _session(
-    size_hw: Sequence[int], spatial_scale: float, threads: int
-) -> onnxruntime.InferenceSession:
-    node = helper.make_node(
-        "RoiAlign",
-        ["maps", "boxes", "batch_indices"],
-        ["aligned"],
-        output_height=size_hw[0],
-        output_width=size_hw[1],
-        sampling_ratio=SAMPLES,
-        spatial_scale=spatial_scale,
-        coordinate_transformation_mode="half_pixel",
-    )
-    graph = helper.make_graph(
-        [node],
-        "roi_align",
-        [
-            helper.make_tensor_value_info("maps", TensorProto.FLOAT, ["B", "C", "H", "W"]),
-            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", 4]),
-            helper.make_tensor_value_info("batch_indices", TensorProto.INT64, ["N"]),
-        ],
-        [helper.make_tensor_value_info("aligned", TensorProto.FLOAT, ["N", "C", *size_hw])],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION
-    )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+def widened(rois: NDArray[np.float32], padding: float) -> NDArray[np.float32]:
+    """Rois (N, 5) with `padding` of their sides added at each edge."""
+    margins = padding * np.tile(rois[:, 3:] - rois[:, 1:3], 2) * (-1, -1, 1, 1)
+    return np.concatenate((rois[:, :1], rois[:, 1:] + margins), axis=1).astype(np.float32)

@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--load-model",
         metavar="MODEL",
         action="append",
-        help=f"load this model and its steps; may be repeated ({', '.join(ENSEMBLES)})",
+        help="load this model and its steps; may be repeated (those that the repository has of "
+        f"{', '.join(ENSEMBLES)})",
     )
     parser.add_argument(
         "--log-file",
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         http_port=args.http_port,
         grpc_port=args.grpc_port,
         metrics_port=args.metrics_port,
-        models=args.load_model or tuple(ENSEMBLES),
+        models=args.load_model,
         extra_arguments=extra,
     )
     warning = exposure_warning(args.host, extra)

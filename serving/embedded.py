@@ -22,7 +22,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from peopleseg.contract import ENSEMBLES
+from peopleseg.ensembles import served
 from serving import guard, triton_log
 from serving.errors import PortInUseError, ServerStartError
 from serving.triton_wheel import (
@@ -56,15 +56,18 @@ class EmbeddedServer:
         http_port: int = 8000,
         grpc_port: int = 8001,
         metrics_port: int = 8002,
-        models: Sequence[str] = tuple(ENSEMBLES),
+        models: Sequence[str] | None = None,
         extra_arguments: Sequence[str] = (),
     ) -> None:
-        """models: loaded at the start, with their steps. extra_arguments: Triton's own flags."""
+        """models: loaded at the start, with their steps; None for the ensembles that there are.
+
+        extra_arguments: Triton's own flags.
+        """
         self.model_repository = model_repository.resolve()
         self.log_file = log_file.resolve()
         self.host = host
         self.ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
-        self.models = tuple(models)
+        self.models = served(self.model_repository) if models is None else tuple(models)
         self.extra_arguments = tuple(extra_arguments)
         self.pid: int | None = None  # Triton's own, while it runs
         self._guard: subprocess.Popen[str] | None = None
@@ -93,8 +96,8 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start the server's process; it answers once `wait_until_ready` returns.
 
-        Raises ServerStartError: no wheel, no stub for this Python, numpy 2, no model repository, or
-        a port in use (PortInUseError).
+        Raises ServerStartError: no wheel, no stub for this Python, numpy 2, no model repository or
+        nothing in it to load, or a port in use (PortInUseError).
         """
         if self._guard is not None:
             raise ServerStartError("this server is already started")
@@ -102,6 +105,11 @@ class EmbeddedServer:
             raise ServerStartError(
                 f"no model repository at {self.model_repository}; "
                 "choose one with --model-repository"
+            )
+        if not self.models:
+            raise ServerStartError(
+                f"{self.model_repository} has no ensemble of peopleseg; "
+                "choose another with --model-repository, or name a model with --load-model"
             )
         check_ports(self.host, self.ports)
         check_numpy(importlib.metadata.version("numpy"))

@@ -5,7 +5,8 @@ import torch
 
 from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
 from peopleseg.networks.roi_align import roi_align
-from peopleseg.roi_align import SAMPLES, RoiAligner
+from peopleseg.roi_align import RoiAligner
+from peopleseg.roi_sampling import SAMPLES
 
 SIDE = 64  # network pixels, to keep the test small
 ROIS = np.array(

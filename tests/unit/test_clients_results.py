@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from clients import Person
-from clients.results import coco_results, write_atomically, write_json, write_png
+from clients.results import coco_results, write_json, write_png
+from peopleseg.files import write_atomically
 from peopleseg.images import decode_image
 from peopleseg.masks import encode_rle
 from tests.data.people_pictures import people_picture
@@ -50,7 +51,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     if broken == "replace":
         monkeypatch.setattr(os, "replace", fail)
     else:
-        monkeypatch.setattr(Path, "write_bytes", fail)
+        monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk is full"):
         write_atomically(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]

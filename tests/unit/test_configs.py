@@ -1,18 +1,31 @@
 """The model repository's configs against the tensor contract and each other, without a server."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from peopleseg.contract import ENSEMBLES, MAX_PEOPLE, MODELS, STEPS, Model, Tensor
-from peopleseg.manifest import Manifest
-from peopleseg.people import MAX_IOU, MIN_SCORE
+from peopleseg.contract import MAX_PEOPLE, MODELS, STEPS, Model, Tensor
+from peopleseg.ensembles import pinned, served
+from peopleseg.images import prepare
+from peopleseg.manifest import Manifest, StepManifest
+from peopleseg.people import select_people
+from peopleseg.roi_align import FeatureAligner, RoiAligner
+from peopleseg.triton_config import parse_config
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
-NETWORKS = ("yolov9", "people_unet", "hierarchical_head")
+NETWORKS = ("yolov9", "people_unet", "hierarchical_head", "feature_head")
+PYTHON_STEPS = tuple(name for name in STEPS if name not in NETWORKS)
+# What the settings of each step are arguments of.
+USES: dict[str, Callable[..., Any]] = {
+    "preprocess": prepare,
+    "select_people": select_people,
+    "roi_align": RoiAligner,
+    "roi_align_features": FeatureAligner,
+}
 CONFIG_FILES = sorted(REPOSITORY.glob("*/config.pbtxt")) + sorted(
     REPOSITORY.glob("*/configs/*.pbtxt")
 )
@@ -20,7 +33,7 @@ CONFIG_FILES = sorted(REPOSITORY.glob("*/config.pbtxt")) + sorted(
 
 def parse(path: Path) -> Any:
     # Unknown fields are an error of text_format.
-    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
+    return parse_config(path.read_text())
 
 
 def config(name: str) -> Any:
@@ -31,13 +44,19 @@ def tensors_of(entries: Any) -> tuple[Tensor, ...]:
     dtype_name = model_config_pb2.DataType.Name
     dtypes = [dtype_name(entry.data_type).removeprefix("TYPE_") for entry in entries]
     return tuple(
-        Tensor(entry.name, "BYTES" if dtype == "STRING" else dtype, tuple(entry.dims))
+        Tensor(
+            entry.name,
+            "BYTES" if dtype == "STRING" else dtype,
+            tuple(entry.dims),
+            getattr(entry, "optional", False),  # outputs have no such field
+        )
         for entry, dtype in zip(entries, dtypes, strict=True)
     )
 
 
 def test_the_repository_holds_the_models_of_the_contract_and_no_others() -> None:
-    assert {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")} == set(MODELS)
+    found = {path.parent.name for path in REPOSITORY.glob("*/config.pbtxt")}
+    assert found <= set(MODELS) and set(STEPS) <= found
 
 
 @pytest.mark.parametrize("path", CONFIG_FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -52,14 +71,16 @@ def test_config_says_what_the_contract_says(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_every_step_keeps_all_versions_and_names_its_instances(name: str) -> None:
+def test_every_step_names_its_versions_and_instances(name: str) -> None:
     found = config(name)
-    assert found.version_policy.WhichOneof("policy_choice") == "all"
+    assert found.version_policy.WhichOneof("policy_choice") == "specific"
     assert found.backend == ("onnxruntime" if name in NETWORKS else "python")
     assert len(found.instance_group) > 0
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if (REPOSITORY / name / "configs" / "cuda.pbtxt").exists()]
+)
 def test_the_cuda_config_differs_in_its_instances_and_threads_alone(name: str) -> None:
     cpu, cuda = config(name), parse(REPOSITORY / name / "configs" / "cuda.pbtxt")
     group = model_config_pb2.ModelInstanceGroup
@@ -81,61 +102,49 @@ def test_overload_is_shed_by_time_in_the_queue_and_never_by_its_length(name: str
         assert policy.timeout_action == policy.REJECT
 
 
-def test_people_are_selected_as_in_one_process() -> None:
-    parameters = config("select_people").parameters
-    assert float(parameters["min_score"].string_value) == MIN_SCORE
-    assert float(parameters["max_iou"].string_value) == MAX_IOU
+@pytest.mark.parametrize("name", PYTHON_STEPS)
+def test_the_first_settings_of_a_step_are_the_defaults_of_what_they_are_for(name: str) -> None:
+    settings = StepManifest.read(REPOSITORY / name / "1").settings
+    if name not in USES:
+        assert settings == {}
+        return
+    arguments = inspect.signature(USES[name]).parameters
+    defaults = {key: arguments[key].default for key in settings}
+    assert settings == {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
 
 
-def test_the_head_takes_as_many_people_as_the_contract_allows() -> None:
-    assert config("hierarchical_head").max_batch_size == MAX_PEOPLE
+def test_the_heads_take_as_many_people_as_the_contract_allows() -> None:
+    for name in ("hierarchical_head", "feature_head"):
+        assert config(name).max_batch_size == MAX_PEOPLE
 
 
-@pytest.mark.parametrize("name", ENSEMBLES)
-def test_ensemble_steps_are_pinned_to_versions_that_exist(name: str) -> None:
-    for step in config(name).ensemble_scheduling.step:
-        assert step.model_name in STEPS
-        folder = REPOSITORY / step.model_name / str(step.model_version)
+@pytest.mark.parametrize("name", served(REPOSITORY))
+def test_ensemble_steps_are_pinned_to_versions_that_exist_and_are_loaded(name: str) -> None:
+    for step, version in pinned(config(name)).items():
+        folder = REPOSITORY / step / str(version)
         assert any((folder / file).is_file() for file in ("model.onnx", "model.py")), folder
+        assert version in config(step).version_policy.specific.versions
 
 
-@pytest.mark.parametrize("name", ENSEMBLES)
+@pytest.mark.parametrize("name", served(REPOSITORY))
 def test_ensemble_version_folder_survives_git(name: str) -> None:
-    assert (REPOSITORY / name / "1" / ".gitkeep").is_file()
-
-
-@pytest.mark.parametrize("name", ENSEMBLES)
-def test_ensemble_wires_every_tensor_to_one_of_the_same_type_and_shape(name: str) -> None:
-    ensemble = MODELS[name]
-    known = {tensor.name: tensor for tensor in ensemble.inputs}
-    for step in config(name).ensemble_scheduling.step:
-        model = STEPS[step.model_name]
-        assert set(step.input_map) == {tensor.name for tensor in model.inputs}
-        for tensor in model.outputs:
-            if tensor.name in step.output_map:
-                known[step.output_map[tensor.name]] = tensor
-    for step in config(name).ensemble_scheduling.step:
-        model = STEPS[step.model_name]
-        for tensor in model.inputs:
-            source = known[step.input_map[tensor.name]]
-            assert source.dtype == tensor.dtype
-            assert fits(source.shape, tensor.shape), (source, tensor)
-    for tensor in ensemble.outputs:
-        assert fits(known[tensor.name].shape, tensor.shape)
-
-
-def fits(source: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Equal shapes, but for a leading axis that a batching model leaves out."""
-    longer, shorter = sorted((source, target), key=len, reverse=True)
-    return longer == shorter or longer[1:] == shorter
+    assert list((REPOSITORY / name / "1").iterdir())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_artifact_is_the_one_of_its_manifest(name: str) -> None:
-    folders = [path.parent for path in (REPOSITORY / name).glob("*/model.onnx")]
+    for path in (REPOSITORY / name).glob("*/model.onnx"):
+        manifest = Manifest.read(path.parent)
+        manifest.verify(path.parent)
+        assert manifest.model == name
+
+
+@pytest.mark.parametrize("name", PYTHON_STEPS)
+def test_every_step_is_the_one_of_its_manifest(name: str) -> None:
+    folders = [path.parent for path in (REPOSITORY / name).glob("*/model.py")]
     assert folders
     for folder in folders:
-        manifest = Manifest.read(folder)
+        manifest = StepManifest.read(folder)
         manifest.verify(folder)
         assert manifest.model == name
 

@@ -109,7 +109,7 @@ def test_the_letterbox_is_the_servers(size_wh):
     ignored = np.full((SIZE, SIZE), OUTSIDE, dtype=np.uint8)
     for i in range(rows.start, rows.stop):
         for j in range(columns.start, columns.stop):  # where the centre of the pixel comes from
-            x, y = (j + 0.5 - box.pad_left) / box.scale, (i + 0.5 - box.pad_top) / box.scale
+            x, y = (j + 0.5 - box.pad_left) / box.scale_x, (i + 0.5 - box.pad_top) / box.scale_y
             x, y = min(int(x), size_wh[0] - 1), min(int(y), size_wh[1] - 1)
             masks[:, i, j], ignored[i, j] = whole[:, y, x], 0
     np.testing.assert_array_equal(seen.mask_arrays()[0], masks)
@@ -121,6 +121,8 @@ def test_stretched_the_picture_fills_the_square(size_wh):
     scene = scene_of(3, size_wh)
     seen = stretch(SIZE)(scene)
     assert seen.image.shape == (3, SIZE, SIZE) and not seen.mask_arrays()[1].any()
+    served = Letterbox.stretch(size_wh[0], size_wh[1], SIZE).apply(scene.image_rgb(), SIZE)
+    np.testing.assert_array_equal(seen.image_rgb(), served)
     zoom = torch.tensor([SIZE / size_wh[0], SIZE / size_wh[1]] * 2)
     torch.testing.assert_close(seen.boxes.as_subclass(torch.Tensor), scene.boxes * zoom)
 

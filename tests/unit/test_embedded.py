@@ -69,6 +69,18 @@ def test_a_missing_model_repository_is_named_before_anything_starts(tmp_path: Pa
     server.stop()
 
 
+def test_the_ensembles_of_the_repository_are_served(tmp_path: Path) -> None:
+    (tmp_path / "people_foreground").mkdir()
+    (tmp_path / "people_foreground" / "config.pbtxt").touch()
+    assert make_server(tmp_path).models == ("people_foreground",)
+    assert make_server(tmp_path, models=["tiny"]).models == ("tiny",)
+
+
+def test_a_repository_with_nothing_to_serve_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ServerStartError, match=f"{tmp_path} has no ensemble.*--load-model"):
+        make_server(tmp_path).start()
+
+
 def test_numpy_2_is_refused() -> None:
     check_numpy("1.26.4")
     with pytest.raises(ServerStartError, match="2.2.6"):

@@ -1,6 +1,8 @@
 import io
 import struct
+import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import cv2
@@ -10,7 +12,8 @@ from PIL import Image
 
 from peopleseg.contract import MAX_IMAGE_PIXELS
 from peopleseg.errors import InvalidInput
-from peopleseg.images import decode_image
+from peopleseg.geometry import PAD_VALUE, Letterbox
+from peopleseg.images import decode_image, prepare
 
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 FORMATS: dict[str, dict[str, Any]] = {**LOSSLESS, "JPEG": {"quality": 95, "subsampling": 0}}
@@ -212,7 +215,27 @@ def test_one_pixel_row_over_the_limit_is_refused_and_the_limit_itself_is_not():
         decode_image(png_header(10_000, 10_000))
 
 
-def test_pillows_own_limit_is_left_as_it_was():
-    before = Image.MAX_IMAGE_PIXELS
-    decode_image(encode(Image.fromarray(picture()), "PNG"))
+def test_pillows_own_limit_is_left_as_it_was_by_many_threads():
+    before, interval = Image.MAX_IMAGE_PIXELS, sys.getswitchinterval()
+    data = encode(Image.fromarray(picture()), "PNG")
+    sys.setswitchinterval(1e-6)  # threads meet within a header
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(decode_image, [data] * 1000))
+    finally:
+        sys.setswitchinterval(interval)
     assert before is not None and before == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_picture_is_letterboxed_or_stretched_as_asked():
+    data = encode(Image.fromarray(np.full((24, 40, 3), 250, dtype=np.uint8)), "PNG")
+    boxed, letterbox = prepare(data)
+    assert letterbox == Letterbox.fit(40, 24) and (boxed[0, :, 0] == PAD_VALUE).all()
+    stretched, placement = prepare(data, "stretch")
+    assert placement == Letterbox.stretch(40, 24) and (stretched == 250).all()
+    assert boxed.shape == stretched.shape == (1, 3, 640, 640)
+
+
+def test_another_way_of_resizing_is_named():
+    with pytest.raises(ValueError, match="'crop'; expected one of letterbox, stretch"):
+        prepare(b"", "crop")  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from conversion.exportable import ExportablePeopleUNet, ExportableYOLOv9
-from conversion.onnx_export import export_onnx, halve_weights
+from conversion.export.exportable import Exportable, of_detector, of_people_unet
+from conversion.export.onnx_export import export_onnx, halve_weights
 from peopleseg import contract
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
@@ -32,9 +32,9 @@ MODELS = {
         "people_unet", (PIXELS,), (contract.Tensor("person_logit", "FP32", (1, SIDE, SIDE)),)
     ),
 }
-MAKE: dict[str, tuple[Callable[[], Any], type[nn.Module]]] = {
-    "yolov9": (lambda: YOLOv9("t"), ExportableYOLOv9),
-    "people_unet": (lambda: PeopleUNet("b0"), ExportablePeopleUNet),
+MAKE: dict[str, tuple[Callable[[], Any], Callable[[Any], Exportable]]] = {
+    "yolov9": (lambda: YOLOv9("t"), of_detector),
+    "people_unet": (lambda: PeopleUNet("b0"), of_people_unet),
 }
 
 
@@ -50,12 +50,11 @@ def exported(
 ) -> tuple[str, nn.Module, Path]:
     """Name, network, and the folder with `full.onnx` and `halved.onnx` of it."""
     torch.manual_seed(0)
-    make, exportable = MAKE[request.param]
+    make, of_network = MAKE[request.param]
     network = make().eval()
     randomise(network)
     folder = tmp_path_factory.mktemp(request.param)
-    # Exporting fuses the network in place.
-    export_onnx(exportable(copy.deepcopy(network)), MODELS[request.param], folder / "full.onnx")
+    export_onnx(of_network(network).module, MODELS[request.param], folder / "full.onnx")
     halve_weights(folder / "full.onnx", folder / "halved.onnx")
     return request.param, network, folder
 
@@ -106,7 +105,7 @@ def test_training_starts_from_the_pictures_own_statistics(
 @pytest.fixture(scope="module")
 def detector_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("detector") / "t.onnx"
-    export_onnx(ExportableYOLOv9(YOLOv9("t")), MODELS["yolov9"], path)
+    export_onnx(of_detector(YOLOv9("t")).module, MODELS["yolov9"], path)
     return path
 
 

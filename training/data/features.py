@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from clients.results import write_atomically, write_json
+from clients.results import write_json
 from peopleseg.coco import Picture
 from peopleseg.contract import FEATURE_STRIDE
+from peopleseg.files import write_atomically
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9

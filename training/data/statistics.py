@@ -129,7 +129,7 @@ def _measured(picture: Picture, roi_padding: float) -> Measured:
         inside = _padded(boxes[index], roi_padding, anybody.shape)
         target, people = np.count_nonzero(masks[index][inside]), np.count_nonzero(anybody[inside])
         pixels += anybody[inside].size - people, target, people - target
-    scale = Letterbox.fit(picture.width, picture.height, INPUT_SIZE).scale
+    scale = Letterbox.fit(picture.width, picture.height, INPUT_SIZE).scale_x
     return Measured(
         people=len(boxes),
         pair_ious=_pair_ious(boxes),

@@ -4,7 +4,6 @@ Coordinates are continuous: pixel (column i, row j) covers [i, i+1] x [j, j+1].
 """
 
 import math
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,34 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.geometry import PAD_VALUE, Letterbox
+from peopleseg.geometry import PAD_VALUE, Letterbox, Resize
 from training.data.scene import OUTSIDE, Scene, make_scene
-
-Resize = Literal["letterbox", "stretch"]  # how a whole picture comes into the square
 
 
 def letterboxed(scene: Scene, size: int) -> Scene:
     """The whole picture in a square as the server puts it there."""
     height, width = scene.size_hw
-    box = Letterbox.fit(width, height, size)
-    rows, columns = box.content_slices(size)
-    shown_hw = rows.stop - rows.start, columns.stop - columns.start
-    y, x = _nearest(shown_hw[0], box.scale, height), _nearest(shown_hw[1], box.scale, width)
-    masks, ignored = _sampled(scene.masks, y, x), _sampled(scene.ignored, y, x)
-    inside, size_hw = (rows, columns), (size, size)
-    return make_scene(
-        box.apply(np.ascontiguousarray(scene.image_rgb()), size),
-        box.boxes_to_network(scene.boxes.numpy()),
-        scene.short_sides_px,
-        _within(masks, inside, size_hw, 0),
-        _within(ignored, inside, size_hw, OUTSIDE),
-    )
+    return _placed(scene, Letterbox.fit(width, height, size), size)
 
 
 def stretched(scene: Scene, size: int) -> Scene:
-    """The whole picture over the whole of a square."""
+    """The whole picture over the whole of a square, as the server's other setting puts it there."""
     height, width = scene.size_hw
-    return resized_part(scene, (slice(0, height), slice(0, width)), (size, size))
+    return _placed(scene, Letterbox.stretch(width, height, size), size)
 
 
 def random_part(
@@ -107,6 +92,22 @@ def bordered(scene: Scene, top: int, left: int, size_hw: tuple[int, int]) -> Sce
         scene.short_sides_px,
         _within(scene.masks, inside, size_hw, 0),
         _within(scene.ignored, inside, size_hw, OUTSIDE),
+    )
+
+
+def _placed(scene: Scene, box: Letterbox, size: int) -> Scene:
+    height, width = scene.size_hw
+    rows, columns = box.content_slices(size)
+    shown_hw = rows.stop - rows.start, columns.stop - columns.start
+    y, x = _nearest(shown_hw[0], box.scale_y, height), _nearest(shown_hw[1], box.scale_x, width)
+    masks, ignored = _sampled(scene.masks, y, x), _sampled(scene.ignored, y, x)
+    inside, size_hw = (rows, columns), (size, size)
+    return make_scene(
+        box.apply(np.ascontiguousarray(scene.image_rgb()), size),
+        box.boxes_to_network(scene.boxes.numpy()),
+        scene.short_sides_px,
+        _within(masks, inside, size_hw, 0),
+        _within(ignored, inside, size_hw, OUTSIDE),
     )
 
 

@@ -56,7 +56,7 @@ def _stored_layers(artifact: Path) -> list[tuple[str, str, list[Tensor]]]:
     """Module path, operator and tensors of every layer with weights, in the graph's order."""
     graph = onnx.load(artifact).graph
     stored = {tensor.name: tensor for tensor in graph.initializer}
-    # Weights stored as FP16 pass a Cast (see conversion.onnx_export.halve_weights), and of equal
+    # Weights stored as FP16 pass a Cast (see conversion.export.onnx_export), and of equal
     # weights the exporter stores one, and passes it on through an Identity.
     for node in graph.node:
         if node.op_type in ("Cast", "Identity") and node.input[0] in stored:

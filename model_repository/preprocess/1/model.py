@@ -1,7 +1,8 @@
-"""Decode the picture and letterbox it."""
+"""Decode the picture and bring it into the square."""
 
 import numpy as np
 
+from peopleseg.geometry import Resize
 from peopleseg.images import prepare
 from peopleseg.python_step import Arrays, PythonStep
 
@@ -9,8 +10,11 @@ from peopleseg.python_step import Arrays, PythonStep
 class TritonPythonModel(PythonStep):
     name = "preprocess"
 
+    def load(self, resize: Resize) -> None:
+        self.resize = resize
+
     def compute(self, image: np.ndarray) -> Arrays:
-        prepared = [prepare(data) for data in image.reshape(-1)]
+        prepared = [prepare(data, self.resize) for data in image.reshape(-1)]
         pixels, letterboxes = zip(*prepared, strict=True)
         return {
             "pixels": np.concatenate(pixels),

@@ -1,6 +1,7 @@
 """Cut the rois out of the pixels, the person logit and the features."""
 
-import numpy as np
+from collections.abc import Collection
+from typing import Any
 
 from peopleseg.python_step import Arrays, PythonStep
 from peopleseg.roi_align import RoiAligner
@@ -9,8 +10,8 @@ from peopleseg.roi_align import RoiAligner
 class TritonPythonModel(PythonStep):
     name = "roi_align"
 
-    def load(self, parameters: dict[str, str]) -> None:
-        self.aligner = RoiAligner(threads=int(parameters["intra_op_thread_count"]))
+    def load(self, **settings: Any) -> None:
+        self.aligner = RoiAligner(**settings)
 
-    def compute(self, **inputs: np.ndarray) -> Arrays:
-        return self.aligner.align(**inputs)._asdict()
+    def compute_wanted(self, wanted: Collection[str], **inputs: Any) -> Arrays:
+        return self.aligner.align(**inputs, wanted=wanted)._asdict()

@@ -10,9 +10,9 @@ from peopleseg.python_step import Arrays, PythonStep
 class TritonPythonModel(PythonStep):
     name = "select_people"
 
-    def load(self, parameters: dict[str, str]) -> None:
-        self.min_score = float(parameters["min_score"])
-        self.max_iou = float(parameters["max_iou"])
+    def load(self, min_score: float, max_iou: float) -> None:
+        self.min_score = min_score
+        self.max_iou = max_iou
 
     def compute(self, predictions: np.ndarray, letterbox: np.ndarray) -> Arrays:
         found = select_people(

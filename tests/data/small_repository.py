@@ -1,0 +1,282 @@
+"""A model repository with the project's configs and Python steps, and networks of a few nodes.
+
+They see one person, red in the middle of a square picture: the detector finds a box there whatever
+it is shown, the people UNet and the mask heads go by the red. So figures are right as far as the
+steps between are, and a network can be made worse on purpose.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from peopleseg.contract import ANCHORS, FEATURE_SIDE, STEPS, Tensor
+from peopleseg.manifest import Manifest, sha256
+
+SOURCE = Path(__file__).parents[2] / "model_repository"
+CHANNELS = 4  # of the features
+PADDING = 0.1  # by which roi_align_features widens boxes
+BOX_CXCYWH = (320.0, 320.0, 200.0, 400.0)  # of the person, in network pixels
+SCORE = 0.9
+_DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": TensorProto.FLOAT}
+
+
+def write_small_repository(repository: Path) -> Path:
+    """Version 1 of every step but those of the head on features; nothing is linked to SOURCE."""
+    shutil.copytree(SOURCE, repository, ignore=shutil.ignore_patterns("*.onnx", ".*", "*.jsonl"))
+    for keep in SOURCE.glob("*/1/.gitkeep"):
+        (repository / keep.relative_to(SOURCE)).touch()
+    write_detector(repository, 1)
+    write_people_unet(repository, 1)
+    write_head(repository, 1)
+    return repository
+
+
+def write_detector(
+    repository: Path, version: int, *, channels: int = CHANNELS, shift_px: float = 0.0
+) -> Path:
+    """shift_px: by how much its box misses the person."""
+    predictions = np.zeros((1, 5, ANCHORS), dtype=np.float32)
+    predictions[0, :, 0] = (BOX_CXCYWH[0] + shift_px, *BOX_CXCYWH[1:], SCORE)
+    nodes = [
+        *_red("pixels"),
+        helper.make_node("AveragePool", ["red"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Conv", ["cells", "scales"], ["scaled"], kernel_shape=[1, 1]),
+        helper.make_node("Cast", ["scaled"], ["features"], to=TensorProto.FLOAT16),
+        helper.make_node("GlobalAveragePool", ["red"], ["mean"]),
+        helper.make_node("Reshape", ["mean", "of_each"], ["mean_of_each"]),
+        helper.make_node("Mul", ["mean_of_each", "nothing"], ["nothing_of_each"]),
+        helper.make_node("Add", ["nothing_of_each", "seen"], ["predictions"]),
+    ]
+    constants = {
+        "scales": np.full((channels, 1, 1, 1), 1 / 255, dtype=np.float32),
+        "of_each": np.array([-1, 1, 1]),
+        "nothing": np.zeros(1, dtype=np.float32),
+        "seen": predictions,
+    }
+    lengths = {"features": (channels, FEATURE_SIDE, FEATURE_SIDE)}
+    return write_version(repository, "yolov9", version, nodes, constants, lengths)
+
+
+def write_people_unet(repository: Path, version: int) -> Path:
+    nodes = [
+        *_red("pixels"),
+        helper.make_node("Sub", ["red", "middle"], ["person_logit"]),
+    ]
+    constants = {"middle": np.array(127.5, dtype=np.float32)}
+    return write_version(repository, "people_unet", version, nodes, constants, {})
+
+
+def write_head(
+    repository: Path,
+    version: int,
+    *,
+    reads: Sequence[str] = ("roi_rgb", "roi_logit", "roi_features"),
+    channels: int = CHANNELS,
+    roi_size_hw: tuple[int, int] = (64, 48),
+    bias: float = 0.0,
+) -> Path:
+    """A mask of twice the roi's cells. bias: -1000 makes the head blind."""
+    height, width = roi_size_hw
+    zeros = []
+    for name in reads[1:]:
+        zeros += [
+            helper.make_node("Cast", [name], [f"{name}_32"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", [f"{name}_32"], [f"{name}_mean"], axes=[1, 2, 3]),
+            helper.make_node("Mul", [f"{name}_mean", "nothing"], [f"{name}_nothing"]),
+        ]
+    terms = ["large", *(f"{name}_nothing" for name in reads[1:])]
+    nodes = [
+        *_red("roi_rgb"),
+        helper.make_node("Resize", ["red", "", "twice"], ["large"], mode="linear"),
+        *zeros,
+        helper.make_node("Sum", terms, ["sum"]),
+        *_mask_logits("sum", bias - 127.5),
+    ]
+    constants = {
+        "twice": np.array([1, 1, 2, 2], dtype=np.float32),
+        "nothing": np.zeros(1, dtype=np.float32),
+    }
+    lengths = {
+        "roi_rgb": (3, height, width),
+        "roi_logit": (1, height, width) if "roi_logit" in reads else (1, 1, 1),
+        "roi_features": (channels, 32, 24) if "roi_features" in reads else (1, 1, 1),
+        "mask_logits": (3, 2 * height, 2 * width),
+    }
+    return write_version(repository, "hierarchical_head", version, nodes, constants, lengths, reads)
+
+
+def write_feature_head(repository: Path, version: int, *, channels: int = CHANNELS) -> Path:
+    nodes = [
+        helper.make_node("Cast", ["roi_features"], ["roi_32"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", ["roi_32", "first"], ["red"], axis=1),
+        helper.make_node("Resize", ["red", "", "twice"], ["large"], mode="linear"),
+        *_mask_logits("large", -0.5),
+    ]
+    constants = {"first": np.array([0]), "twice": np.array([1, 1, 2, 2], dtype=np.float32)}
+    lengths = {"roi_features": (channels, 28, 28), "mask_logits": (3, 56, 56)}
+    folder = write_version(repository, "feature_head", version, nodes, constants, lengths)
+    manifest = replace(Manifest.read(folder), export={"roi_padding": PADDING})
+    manifest.write(folder)
+    return folder
+
+
+def write_version(
+    repository: Path,
+    name: str,
+    version: int,
+    nodes: Sequence[NodeProto],
+    constants: dict[str, NDArray[Any]],
+    lengths: Mapping[str, tuple[int, ...]],
+    reads: Sequence[str] = (),
+) -> Path:
+    """A version folder of a network. lengths: true shapes where the contract leaves them open."""
+    folder = repository / name / str(version)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = STEPS[name]
+    nodes = [part for node in nodes for part in _hidden(node, model.outputs)]
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [_value(tensor) for tensor in model.inputs],
+        [_value(tensor) for tensor in model.outputs],
+        [
+            numpy_helper.from_array(value, key)
+            for key, value in {**constants, **_CONSTANTS}.items()
+            if any(key in node.input for node in nodes)
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    artifact = folder / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), artifact)
+    write_manifest(folder, name, lengths, reads)
+    return folder
+
+
+def write_manifest(
+    folder: Path, name: str, lengths: Mapping[str, tuple[int, ...]], reads: Sequence[str] = ()
+) -> None:
+    """Of the model.onnx in a version folder of a network; reads: none for all of its inputs."""
+    model, artifact = STEPS[name], folder / "model.onnx"
+    roles = {"inputs": model.inputs, "outputs": model.outputs}
+    tensors = {
+        role: {
+            tensor.name: {
+                "dtype": tensor.dtype,
+                "shape": list(lengths.get(tensor.name, tensor.shape)),
+            }
+            for tensor in found
+        }
+        for role, found in roles.items()
+    }
+    Manifest(
+        model=name,
+        artifact=artifact.name,
+        sha256=sha256(artifact),
+        bytes=artifact.stat().st_size,
+        variant={},
+        precision="fp32",
+        weights="fp32",
+        opset=17,
+        ir_version=8,
+        checkpoint_sha256="0" * 64,
+        commit="0" * 40,
+        tools={},
+        parity={},
+        accuracy={},
+        accuracy_data="",
+        data_licence="",
+        tensors=tensors,
+        reads=list(reads or (tensor.name for tensor in model.inputs)),
+    ).write(folder)
+
+
+def write_pictures(folder: Path, count: int = 2) -> tuple[Path, Path]:
+    """The pictures' folder and its COCO annotations: the person that the networks know."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((640, 640), dtype=np.uint8)
+    x, y, width, height = BOX_CXCYWH
+    axes = int(width / 2), int(height / 2)
+    cv2.ellipse(mask, (int(x), int(y)), axes, 0, 0, 360, (1,), cv2.FILLED)
+    image_bgr = np.zeros((640, 640, 3), dtype=np.uint8)
+    image_bgr[mask > 0] = (0, 0, 255)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    box = [x - width / 2, y - height / 2, width, height]
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number}.png"), image_bgr)
+    people = {
+        "images": [
+            {"id": number, "file_name": f"{number}.png", "width": 640, "height": 640}
+            for number in range(count)
+        ],
+        "annotations": [
+            {
+                "id": number + 1,
+                "image_id": number,
+                "category_id": 1,
+                "bbox": box,
+                "segmentation": [contours[0].reshape(-1).tolist()],
+                "iscrowd": 0,
+            }
+            for number in range(count)
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    annotations = folder / "people.json"
+    annotations.write_text(json.dumps(people))
+    return folder, annotations
+
+
+_CONSTANTS = {"red_channel": np.array([0]), "at_least": np.array([0])}
+
+
+def _hidden(node: NodeProto, outputs: Sequence[Tensor]) -> list[NodeProto]:
+    """The node; where it makes an output of open lengths, so that nobody can infer them."""
+    (name,) = node.output
+    if not any(tensor.name == name and -1 in tensor.shape for tensor in outputs):
+        return [node]
+    node.output[:] = [f"{name}_known"]
+    return [
+        node,
+        helper.make_node("Shape", [f"{name}_known"], [f"{name}_shape"]),
+        helper.make_node("Max", [f"{name}_shape", "at_least"], [f"{name}_hidden"]),
+        helper.make_node("Reshape", [f"{name}_known", f"{name}_hidden"], [name]),
+    ]
+
+
+def _red(pixels: str) -> list[NodeProto]:
+    """The red channel as FP32, called `red`."""
+    return [
+        helper.make_node("Gather", [pixels, "red_channel"], ["red_bytes"], axis=1),
+        helper.make_node("Cast", ["red_bytes"], ["red"], to=TensorProto.FLOAT),
+    ]
+
+
+def _mask_logits(evidence: str, bias: float) -> list[NodeProto]:
+    """Target where evidence + bias is above 0, else background."""
+    return [
+        helper.make_node("Constant", [], ["bias"], value_float=bias),
+        helper.make_node("Constant", [], ["never"], value_float=-1e4),
+        helper.make_node("Constant", [], ["none"], value_float=0.0),
+        helper.make_node("Add", [evidence, "bias"], ["target"]),
+        helper.make_node("Neg", ["target"], ["background"]),
+        helper.make_node("Mul", ["target", "none"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "never"], ["others"]),
+        helper.make_node("Concat", ["background", "target", "others"], ["mask_logits"], axis=1),
+    ]
+
+
+def _value(tensor: Tensor) -> ValueInfoProto:
+    shape = [
+        f"{tensor.name}_{axis}" if length == -1 else length
+        for axis, length in enumerate(tensor.shape)
+    ]
+    return helper.make_tensor_value_info(tensor.name, _DTYPES[tensor.dtype], ["batch", *shape])

@@ -1,0 +1,62 @@
+"""The steps in one process have the versions, and with them the settings, that are named."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion.step_version import new_step_version
+from peopleseg.pipeline import Pipeline
+from tests.data.small_repository import write_head, write_pictures, write_small_repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return write_small_repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> bytes:
+    folder, _ = write_pictures(tmp_path / "pictures", count=1)
+    return (folder / "0.png").read_bytes()
+
+
+def test_versions_that_are_not_named_are_those_that_serve(repository: Path, picture: bytes) -> None:
+    write_head(repository, 2, bias=-1000)  # blind
+    assert Pipeline(repository).segment(picture).masks.max() > 200
+    blind = Pipeline(repository, versions={"hierarchical_head": 2})
+    assert blind.versions["yolov9"] == 1
+    assert blind.segment(picture).masks.max() == 0
+
+
+def test_a_step_that_no_ensemble_pins_has_to_be_named(repository: Path, picture: bytes) -> None:
+    with pytest.raises(ValueError, match="no version of feature_head.*name it"):
+        Pipeline(repository, versions={"roi_align_features": 1}).segment_by_features(picture)
+
+
+def test_the_settings_are_those_of_the_steps_version(repository: Path, picture: bytes) -> None:
+    new_step_version(repository, "select_people", {"min_score": 0.95})
+    assert len(Pipeline(repository).segment(picture).boxes) == 1
+    strict = Pipeline(repository, versions={"select_people": 2})
+    assert len(strict.segment(picture).boxes) == 0
+
+
+def test_a_head_of_another_size_gives_masks_of_its_size(repository: Path, picture: bytes) -> None:
+    write_head(repository, 2, roi_size_hw=(80, 60))
+    new_step_version(repository, "roi_align", {"roi_size_hw": [80, 60]})
+    large = Pipeline(repository, versions={"hierarchical_head": 2, "roi_align": 2})
+    assert large.segment(picture).masks.shape == (1, 160, 120)
+    nobody = large.segment_from_boxes(picture, np.zeros((0, 4), dtype=np.float32))
+    assert nobody.masks.shape == (0, 160, 120)
+
+
+def test_a_network_that_the_head_does_not_read_is_not_loaded(
+    repository: Path, picture: bytes
+) -> None:
+    write_head(repository, 2, reads=("roi_rgb",))
+    for unread in ("people_unet", "yolov9"):
+        shutil.rmtree(repository / unread / "1")
+    rgb = Pipeline(repository, versions={"hierarchical_head": 2})
+    boxes = np.array([[200, 100, 440, 540]], dtype=np.float32)
+    assert rgb.segment_from_boxes(picture, boxes).masks.max() > 200

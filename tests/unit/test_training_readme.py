@@ -73,7 +73,7 @@ def test_every_recipe_is_in_the_table() -> None:
 
 def test_every_module_that_is_run_exists(root: Path) -> None:
     modules = re.findall(r"python -m ([\w.]+)", README.read_text())
-    assert "conversion.export" in modules
+    assert modules
     assert all((root / f"{module.replace('.', '/')}.py").is_file() for module in modules)
 
 

@@ -1,0 +1,118 @@
+"""The figure that decides whether a quantised network may be served, and how it is measured."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from tqdm import tqdm
+
+from clients.evaluation import foreground_iou, roi_ious
+from clients.person import Person
+from conversion.export.exportable import Exportable
+from conversion.export.inputs import RoiReader, with_unread
+from conversion.export.runners import Runner
+from peopleseg.answer import foreground_of, people_of
+from peopleseg.coco import Picture
+from peopleseg.images import prepare
+from peopleseg.people import boxes_to_rois, is_person, select_people
+from peopleseg.pipeline import Arrays
+from training.validation.metrics import VALIDATION_SCORE, BoxAveragePrecision
+
+FIGURES = {
+    "yolov9": "box_ap50",
+    "people_unet": "foreground_miou",
+    "hierarchical_head": "roi_miou",
+    "feature_head": "roi_miou",
+}
+
+
+class Accuracy(NamedTuple):
+    """One figure of one network: what it is called, and what measures it, in [0, 1]."""
+
+    figure: str
+    measure: Callable[[Runner], float]
+
+
+def accuracy_of(
+    exportable: Exportable, pictures: Sequence[Picture], reader: RoiReader | None
+) -> Accuracy:
+    """The figure of a network on annotated pictures, as `peopleseg evaluate` defines it.
+
+    reader: for a mask head. What is the same for every artifact is computed at the first call.
+    """
+    figure = FIGURES[exportable.model.name]
+    if figure == "box_ap50":
+        return Accuracy(figure, lambda run: _box_ap50(run, pictures))
+    if figure == "foreground_miou":
+        return Accuracy(figure, lambda run: _foreground_miou(run, pictures))
+    assert reader is not None
+    heads = [_HeadOnPicture(exportable, reader) for _ in pictures]
+    return Accuracy(figure, lambda run: _roi_miou(run, pictures, heads))
+
+
+def _box_ap50(run: Runner, pictures: Sequence[Picture]) -> float:
+    metric = BoxAveragePrecision(pictures)
+    for picture in _progress(pictures):
+        pixels, letterbox = prepare(picture.path.read_bytes())
+        predictions = run({"pixels": pixels})["predictions"][0]
+        found = select_people(predictions, letterbox, min_score=VALIDATION_SCORE)
+        people = is_person(found.scores)
+        boxes_xyxy = letterbox.boxes_to_image(found.rois[people, 1:])
+        metric.update(
+            picture.id, torch.from_numpy(boxes_xyxy), torch.from_numpy(found.scores[people])
+        )
+    return float(metric.compute()["box_ap50"])
+
+
+def _foreground_miou(run: Runner, pictures: Sequence[Picture]) -> float:
+    ious = []
+    for picture in _progress(pictures):
+        pixels, letterbox = prepare(picture.path.read_bytes())
+        logit = run({"pixels": pixels})["person_logit"]
+        ious.append(foreground_iou(foreground_of(logit[0, 0], letterbox), picture))
+    return float(np.mean(ious))
+
+
+def _roi_miou(run: Runner, pictures: Sequence[Picture], heads: Sequence["_HeadOnPicture"]) -> float:
+    ious: list[float] = []
+    for picture, head in zip(_progress(pictures), heads, strict=True):
+        head.run = run
+        segmenter: Any = head  # it is asked for masks of boxes alone
+        ious += roi_ious(segmenter, picture.path.read_bytes(), picture)
+    return float(np.mean(ious))
+
+
+class _HeadOnPicture:
+    """A mask head alone as a segmenter of given boxes; its inputs are computed once."""
+
+    run: Runner
+
+    def __init__(self, exportable: Exportable, reader: RoiReader) -> None:
+        self._exportable, self._reader = exportable, reader
+        self._inputs: dict[bytes, Arrays] = {}  # by the boxes
+
+    def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
+        boxes = np.asarray(boxes_xyxy, dtype=np.float32)
+        if not len(boxes):
+            return []
+        pixels, letterbox = prepare(image)
+        rois = boxes_to_rois(boxes, letterbox)
+        key = boxes.tobytes()
+        if key not in self._inputs:
+            inputs = self._reader.read(pixels, rois.rois)
+            self._inputs[key] = with_unread(inputs, self._exportable)
+        logits = self.run(self._inputs[key])["mask_logits"]
+        people = people_of(logits, rois.rois, rois.scores, letterbox)
+        return [
+            Person(tuple(box), float(score), mask, rle)
+            for box, score, mask, rle in zip(
+                boxes.tolist(), people.scores, people.masks, people.rles, strict=True
+            )
+        ]
+
+
+def _progress(pictures: Sequence[Picture]) -> "tqdm[Picture]":
+    # disable=None: no bar where nobody watches, in a log or a pipe
+    return tqdm(pictures, desc="accuracy", unit="picture", leave=False, disable=None)

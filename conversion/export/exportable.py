@@ -1,0 +1,213 @@
+"""The networks as they are exported: scaling inside, the tensors of the contract outside."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, STEPS, Model
+from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
+from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.person_segmenter import PersonSegmenter
+from peopleseg.networks.roi_align import roi_align
+from peopleseg.networks.yolov9 import YOLOv9
+from training.checkpoint import CheckpointError, Loaded
+
+Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes
+
+NUMPY_DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP16": np.float16, "FP32": np.float32}
+
+# A box is widened by so much of its side at each edge before the head on detector features reads
+# it, as it was published with (PINTO0309/human-instance-segmentation).
+FEATURE_HEAD_PADDING = 0.1
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A network ready for export as one model of the repository."""
+
+    model: Model
+    module: nn.Module  # what is exported: arguments and results are the tensors of `model`
+    reference: nn.Module  # what it is compared with: the same, as it was trained
+    input_shapes: dict[str, Shape]
+    reads: tuple[str, ...]  # the inputs that it computes with
+    dims: dict[str, Any]  # the arguments that build the network
+    settings: dict[str, Any] = field(default_factory=dict)  # of the export, beside the dims
+
+
+class ExportableYOLOv9(nn.Module):
+    """pixels [B, 3, 640, 640] uint8 to features (FP16) and predictions.
+
+    projection: a 1x1 convolution that the features pass before they leave.
+    """
+
+    def __init__(self, network: YOLOv9, projection: nn.Conv2d | None = None) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.projection = nn.Identity() if projection is None else projection
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.network(pixels.float() / 255)
+        return self.projection(output.features).half(), output.predictions
+
+
+class ExportablePeopleUNet(nn.Module):
+    """pixels [B, 3, 640, 640] uint8 to person_logit."""
+
+    def __init__(self, network: PeopleUNet) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.network(pixels.float() / 255)
+
+
+class ExportableHead(nn.Module):
+    """roi_rgb (0 to 255), roi_logit and roi_features (FP16) to mask_logits.
+
+    An input that the head does not read is taken and not used.
+    """
+
+    def __init__(self, network: PersonMaskHead) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, roi_rgb: Tensor, roi_logit: Tensor, roi_features: Tensor) -> Tensor:
+        head = self.network
+        return head(
+            roi_rgb / 255,
+            roi_logit if head.reads_person_logit else None,
+            roi_features.float() if head.feature_channels else None,
+        ).mask_logits
+
+    def roi_inputs(
+        self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """The inputs that it reads of rois [N, 5]; images [B, 3, 640, 640] RGB in [0, 1]."""
+        segmenter = PersonSegmenter(self.network, **companions)
+        rgb, logit, features = segmenter.head_inputs(images, rois)
+        tensors = {"roi_rgb": rgb * 255}
+        if logit is not None:
+            tensors["roi_logit"] = logit
+        if features is not None:
+            tensors["roi_features"] = features.half()
+        return tensors
+
+
+class ExportableFeatureHead(nn.Module):
+    """roi_features (FP16) of a box widened by `padding` of its side at each edge to mask_logits.
+
+    The network's masks lie over the widened box; they are cut back to the box and sampled again,
+    bilinearly, at as many cells. Both are linear along each axis: one small matrix.
+    """
+
+    cut: Tensor
+
+    def __init__(self, network: RoiFeatureHead, padding: float = FEATURE_HEAD_PADDING) -> None:
+        super().__init__()
+        self.network = network.eval()
+        self.register_buffer("cut", middle_samples(2 * ROI_FEATURE_SIZE, padding))
+        self.padding = padding
+
+    def forward(self, roi_features: Tensor) -> Tensor:
+        logits = self.network(roi_features.float())
+        return logits if self.padding == 0 else self.cut @ logits @ self.cut.T
+
+    def roi_inputs(
+        self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """As of `ExportableHead`; the rois are the boxes, widened here."""
+        sides = (rois[:, 3:] - rois[:, 1:3]).repeat(1, 2) * torch.tensor([-1.0, -1.0, 1.0, 1.0])
+        widened = torch.cat((rois[:, :1], rois[:, 1:] + self.padding * sides), dim=1)
+        features = companions["detector"](images).features.float()
+        size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
+        return {"roi_features": roi_align(features, widened, size_hw, 1 / FEATURE_STRIDE).half()}
+
+
+def middle_samples(cells: int, padding: float) -> Tensor:
+    """[cells, cells]: sample the middle 1 / (1 + 2 * padding) of an axis at as many cells."""
+    centres = (torch.arange(cells, dtype=torch.float64) + 0.5) / cells
+    positions = (centres + padding) / (1 + 2 * padding) * cells - 0.5
+    distance = (positions[:, None] - torch.arange(cells, dtype=torch.float64)).abs()
+    weights = (1 - distance).clamp(min=0)
+    return (weights / weights.sum(dim=1, keepdim=True)).float()
+
+
+def of_network(loaded: Loaded, *, roi_padding: float | None = None) -> Exportable:
+    """The network of a checkpoint as it is exported.
+
+    roi_padding: of the boxes that a head on detector features was trained on; None for the
+    published one. Raises CheckpointError for a network that no model of the repository can be.
+    """
+    if loaded.family == "feature_head":
+        padding = FEATURE_HEAD_PADDING if roi_padding is None else roi_padding
+        return of_feature_head(loaded.network, padding)
+    if roi_padding is not None:
+        raise CheckpointError(f"a {loaded.family} reads boxes as they are; leave out --roi-padding")
+    plain = {"yolov9": of_detector, "people_unet": of_people_unet}
+    return plain.get(loaded.family, of_mask_head)(loaded.network)
+
+
+def of_detector(network: Any, projection: nn.Conv2d | None = None) -> Exportable:
+    """A YOLOv9; see `ExportableYOLOv9`. Raises CheckpointError unless it finds people alone."""
+    if network.classes != 1:
+        raise CheckpointError(
+            f"the detector has {network.classes} classes, served is one that finds people alone; "
+            "`peopleseg import-weights yolov9 FILE --keep-class 0` makes one of a published one"
+        )
+    deploy = network.without_auxiliary()
+    return Exportable(
+        STEPS["yolov9"],
+        ExportableYOLOv9(copy.deepcopy(deploy).eval().fuse(), projection).eval(),
+        ExportableYOLOv9(deploy, projection).eval(),
+        {"pixels": STEPS["yolov9"].inputs[0].shape},
+        ("pixels",),
+        network.dims,
+    )
+
+
+def of_people_unet(network: Any) -> Exportable:
+    """A people UNet."""
+    module = ExportablePeopleUNet(network).eval()
+    model = STEPS["people_unet"]
+    shapes = {"pixels": model.inputs[0].shape}
+    return Exportable(model, module, module, shapes, ("pixels",), network.dims)
+
+
+def of_mask_head(network: Any) -> Exportable:
+    """A hierarchical head. Its unread inputs are of any length."""
+    module = ExportableHead(network).eval()
+    reads = ["roi_rgb"]
+    shapes: dict[str, Shape] = {
+        "roi_rgb": (3, *network.roi_size_hw),
+        "roi_logit": (1, -1, -1),
+        "roi_features": (-1, -1, -1),
+    }
+    if network.reads_person_logit:
+        reads.append("roi_logit")
+        shapes["roi_logit"] = (1, *network.roi_size_hw)
+    if network.feature_channels:
+        reads.append("roi_features")
+        shapes["roi_features"] = (network.feature_channels, *ROI_FEATURE_SIZE_HW)
+    model = STEPS["hierarchical_head"]
+    return Exportable(model, module, module, shapes, tuple(reads), network.dims)
+
+
+def of_feature_head(network: Any, padding: float = FEATURE_HEAD_PADDING) -> Exportable:
+    """A head on detector features."""
+    module = ExportableFeatureHead(network, padding).eval()
+    shape = (network.in_channels, ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
+    return Exportable(
+        STEPS["feature_head"],
+        module,
+        module,
+        {"roi_features": shape},
+        ("roi_features",),
+        network.dims,
+        {"roi_padding": padding},
+    )

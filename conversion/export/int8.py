@@ -1,0 +1,182 @@
+"""Quantise a network to INT8, but for the blocks of layers that cost accuracy.
+
+ONNX Runtime's static quantisation: QuantizeLinear and DequantizeLinear around each operator,
+weights by channel, ranges of the activations from real pictures. Which blocks of layers stay in
+float is found by measuring: each block alone is quantised and the outputs compared; then the block
+that hurts most goes back to float until the network's figure of accuracy is close enough to what it
+was.
+"""
+
+import copy
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from conversion.export.accuracy import Accuracy
+from conversion.export.onnx_export import decoding_nodes, save
+from conversion.export.runners import Runner, onnx_runner
+from conversion.export.settings import ExportError
+from peopleseg.pipeline import Arrays
+
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+# In a block with convolutions these pass INT8 on, which halves the time once more.
+OPERATORS = (*CONVOLUTIONS, "Add", "Concat", "MaxPool", "Mul", "Relu", "Resize", "Sigmoid")
+ALLOWED_LOSS = 0.01  # of the figure: 1 point
+FEWEST_BLOCKS = 16  # that the layers are divided into, where there are as many
+COMPARED = 4  # calibration inputs that a block's damage is measured on
+
+
+class AccuracyError(ExportError):
+    """The quantised network is worse than allowed, whatever stays in float."""
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """How a network was quantised, for its manifest."""
+
+    figure: str
+    before: float
+    after: float
+    allowed_loss: float
+    damage: dict[str, float]  # of each block alone: mean difference of the outputs, relative
+    float_blocks: list[str]
+
+
+def quantise(
+    source: Path, target: Path, calibration: Sequence[Arrays], accuracy: Accuracy, *, signed: bool
+) -> Quantised:
+    """Write `source`, an FP32 graph, in INT8.
+
+    calibration: inputs of real pictures. signed: activations from -128 to 127 around 0, as TensorRT
+    wants them; else from 0 to 255, twice as fast on an x86 processor. Raises AccuracyError.
+    """
+    quantiser = Quantiser(source, calibration, signed=signed)
+    exact = onnx_runner(source)
+    damage = _damage_by_block(quantiser, exact, calibration[:COMPARED])
+    before = after = accuracy.measure(exact)
+    worst_first = sorted(damage, key=damage.__getitem__, reverse=True)
+    steps = tqdm(range(len(worst_first)), desc="INT8", unit="trial", leave=False, disable=None)
+    for kept in steps:
+        quantiser.write(target, worst_first[kept:])
+        after = accuracy.measure(onnx_runner(target))
+        if after >= before - ALLOWED_LOSS:
+            in_float = sorted(worst_first[:kept])
+            return Quantised(accuracy.figure, before, after, ALLOWED_LOSS, damage, in_float)
+    raise AccuracyError(
+        f"INT8 takes more than {ALLOWED_LOSS:g} of {accuracy.figure} ({before:.4f}) even with all "
+        f"blocks but one in float ({after:.4f}); calibrate on more pictures like those to be "
+        "served, or export another precision; nothing was written"
+    )
+
+
+class Quantiser:
+    """An FP32 graph with the ranges that its activations take on real inputs."""
+
+    def __init__(self, source: Path, calibration: Sequence[Arrays], *, signed: bool) -> None:
+        self._model = onnx.load(source)
+        self._signed = signed
+        self.blocks = blocks(self._model.graph)
+        self._ranges = _ranges(source, calibration)
+
+    def write(self, target: Path, chosen: Collection[str]) -> None:
+        """The graph with these blocks in INT8."""
+        # Slow to import, and needed here alone.
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+        quantiser = QDQQuantizer(
+            copy.deepcopy(self._model),
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QInt8 if self._signed else QuantType.QUInt8,
+            tensors_range=self._ranges,
+            nodes_to_quantize=[name for block in chosen for name in self.blocks[block]],
+            nodes_to_exclude=[],
+            op_types_to_quantize=list(OPERATORS),
+            extra_options={"ActivationSymmetric": self._signed, "WeightSymmetric": True},
+        )
+        quantiser.quantize_model()
+        quantiser.model.topological_sort()
+        save(quantiser.model.model, target)
+
+
+def blocks(graph: Any) -> dict[str, list[str]]:
+    """The nodes to quantise, by the module that they belong to.
+
+    Modules are those of the coarsest level with at least FEWEST_BLOCKS that have convolutions.
+    """
+    left_out = decoding_nodes(graph)
+    nodes = [n for n in graph.node if n.op_type in OPERATORS and n.name not in left_out]
+    paths = {node.name: node.name.split("/")[1:] for node in nodes}  # as torch's exporter names
+    convolutions = [node.name for node in nodes if node.op_type in CONVOLUTIONS]
+    for depth in range(1, max(map(len, paths.values())) + 1):
+        modules = {name: "/".join(path[:depth]) for name, path in paths.items()}
+        groups: dict[str, list[str]] = {modules[name]: [] for name in convolutions}
+        if len(groups) >= FEWEST_BLOCKS:
+            break
+    for name, module in modules.items():
+        groups.get(module, []).append(name)
+    return groups
+
+
+def _damage_by_block(
+    quantiser: Quantiser, exact: Runner, inputs: Sequence[Arrays]
+) -> dict[str, float]:
+    """Mean difference of the outputs in parts of their magnitude, the largest of all outputs."""
+    expected = [exact(arrays) for arrays in inputs]
+    damage = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "block.onnx"
+        for block in tqdm(quantiser.blocks, desc="damage", unit="block", leave=False, disable=None):
+            quantiser.write(path, [block])
+            run = onnx_runner(path)
+            damage[block] = _difference(expected, [run(arrays) for arrays in inputs])
+    return damage
+
+
+def _difference(expected: Sequence[Arrays], found: Sequence[Arrays]) -> float:
+    shares = []
+    for name in expected[0]:
+        exact = [outputs[name].astype(np.float64) for outputs in expected]
+        gap = [outputs[name] - e for outputs, e in zip(found, exact, strict=True)]
+        shares.append(_mean_abs(gap) / max(_mean_abs(exact), 1e-12))
+    return max(shares)
+
+
+def _mean_abs(values: Sequence[NDArray[Any]]) -> float:
+    return float(np.mean([np.abs(v).mean() for v in values]))
+
+
+def _ranges(source: Path, calibration: Sequence[Arrays]) -> Any:
+    from onnxruntime.quantization.calibrate import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        create_calibrator,
+    )
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.remaining = iter(
+                tqdm(calibration, desc="calibrating", unit="call", leave=False, disable=None)
+            )
+
+        def get_next(self) -> Arrays | None:  # type: ignore[override]
+            return next(self.remaining, None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        calibrator = create_calibrator(
+            source,
+            list(OPERATORS),
+            augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        calibrator.collect_data(Reader())
+        return calibrator.compute_data()

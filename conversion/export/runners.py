@@ -1,0 +1,52 @@
+"""Call a network for arrays by name: in torch, and in ONNX Runtime."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import onnxruntime
+import torch
+from torch import nn
+
+from peopleseg.contract import Model
+from peopleseg.pipeline import Arrays
+
+Runner = Callable[[Arrays], Arrays]
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+_THREADS = 2
+_ERRORS = 3  # the least that ONNX Runtime logs; casts that it adds for FP16 are no news
+
+
+def torch_runner(module: nn.Module, model: Model) -> Runner:
+    """Arguments and results of `module` are the tensors of `model`, in order."""
+
+    @torch.no_grad()
+    def run(inputs: Arrays) -> Arrays:
+        outputs = module(*(torch.from_numpy(inputs[tensor.name]) for tensor in model.inputs))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return {
+            tensor.name: output.numpy()
+            for tensor, output in zip(model.outputs, outputs, strict=True)
+        }
+
+    return run
+
+
+def onnx_runner(path: Path, providers: Sequence[str] = (CPU,)) -> Runner:
+    """An ONNX file, on the processor unless `providers` says otherwise."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS
+    session = onnxruntime.InferenceSession(path, options, providers=list(providers))
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Arrays) -> Arrays:
+        return dict(zip(names, session.run(names, inputs), strict=True))
+
+    return run
+
+
+def has_cuda() -> bool:
+    """Whether the installed ONNX Runtime can compute on a GPU of this machine."""
+    return CUDA in onnxruntime.get_available_providers() and torch.cuda.is_available()

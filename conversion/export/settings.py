@@ -1,0 +1,34 @@
+"""What to make of a checkpoint, and what goes wrong with that."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PRECISIONS = ("fp32", "fp16", "int8")
+ACCELERATORS = ("cpu", "cuda", "tensorrt")
+STORED = ("fp16", "fp32")
+
+
+class ExportError(Exception):
+    """A checkpoint was not exported; the message says why. Nothing was written."""
+
+
+class MissingRequirement(ExportError):
+    """What the export takes is not on this machine; the message says how to get it, or where."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every choice of one export."""
+
+    precision: str = "fp32"  # of the computation; one of PRECISIONS
+    accelerator: str = "cpu"  # one of ACCELERATORS
+    stored: str = "fp16"  # how an FP32 graph stores its large weights; one of STORED
+    roi_padding: float | None = None  # of a head on detector features; None as published
+    move_first_conv: bool = False  # of a head on features, into a version of its detector
+    check_pinned_runtime: bool = True
+    # For INT8: pictures and their annotations in COCO format, and how many of them to measure on.
+    images: Path | None = None
+    annotations: Path | None = None
+    limit: int | None = None
+    accuracy_data: str = ""  # what the checkpoint was measured on
+    data_licence: str = ""  # of the training data

@@ -1,0 +1,248 @@
+"""Whether a set of versions is as accurate as what serves, before any server loads it.
+
+The versions are composed in one process and measured on a reference set, by the figures of
+`peopleseg evaluate`; `features_mask_ap50` is that of `person_segmentation_features`. Without a
+reference set the figures that the manifests bring are compared, where they are of the same data.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tqdm import tqdm
+
+from clients import evaluation
+from clients.person import Person
+from clients.results import coco_results
+from conversion.answers import Answer, agree, reference_answers
+from conversion.check import faults
+from conversion.release.examiner import Judgement
+from peopleseg.answer import People
+from peopleseg.average_precision import average_precision
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.files import write_atomically
+from peopleseg.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
+from peopleseg.pipeline import Pipeline
+
+METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
+MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
+
+Figures = dict[str, Any]
+
+
+class GateError(Exception):
+    """The figures cannot be had. The message says of which picture or version, and why."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Annotated pictures that releases are measured on."""
+
+    images: Path  # folder
+    annotations: Path  # people in COCO format
+    limit: int | None = None  # the first so many
+
+    @cached_property
+    def pictures(self) -> list[Picture]:
+        """Raises GateError when the annotations cannot be read."""
+        try:
+            pictures = load_pictures(self.annotations, self.images)[: self.limit]
+        except (OSError, ValueError) as error:
+            raise GateError(f"the reference set cannot be read: {error}") from error
+        if not pictures:
+            raise GateError(f"{self.annotations} has no pictures; name another reference set")
+        return pictures
+
+    @cached_property
+    def identity(self) -> str:
+        """sha256 of the annotations and of all pictures measured. Raises GateError."""
+        try:
+            parts = [sha256(picture.path) for picture in self.pictures]
+            return _digest([sha256(self.annotations), *parts])
+        except OSError as error:
+            raise GateError(f"the reference set cannot be read: {error}") from error
+
+
+def measure(
+    repository: Path,
+    versions: Mapping[str, int],
+    reference: Reference,
+    *,
+    cache: Path | None = None,
+) -> Figures:
+    """METRICS of these versions, and on how many images and people. Raises GateError.
+
+    cache: folder in which figures are kept, by the versions' files, the reference set and the code
+    that composes and measures; None for the user's cache folder.
+    """
+    file = (cache or _default_cache()) / f"{_key(repository, versions, reference)}.json"
+    if file.is_file():
+        found: Figures = json.loads(file.read_text())
+        return found
+    try:
+        pipeline = Pipeline(repository, versions=versions)
+        figures = _measured(pipeline, reference)
+    except (ArtifactError, OSError, ValueError) as error:
+        raise GateError(f"versions {dict(versions)} cannot be measured: {error}") from error
+    write_atomically(file, json.dumps(figures).encode())
+    return figures
+
+
+def recorded(repository: Path, versions: Mapping[str, int]) -> Figures:
+    """The figures in the manifests of the networks, named by model, figure and data.
+
+    Raises GateError for a version that cannot be read.
+    """
+    figures: Figures = {}
+    for model, version in versions.items():
+        try:
+            manifest = read_manifest(repository / model / str(version))
+        except ArtifactError as error:
+            raise GateError(str(error)) from error
+        if isinstance(manifest, Manifest):
+            for name, value in manifest.accuracy.items():
+                figures[f"{model} {name} ({manifest.accuracy_data or 'data not named'})"] = value
+    return figures
+
+
+def judge(serving: Figures, candidate: Figures, margin: float = MARGIN) -> list[str]:
+    """Why the candidate may not serve: each figure that is worse by more than the margin.
+
+    Every figure is better when higher. One that the serving versions do not have is not compared;
+    one that only the candidate lacks is refused.
+    """
+    refusals = []
+    for name, before in serving.items():
+        if not isinstance(before, float):
+            continue  # a count, or nobody to measure on
+        after = candidate.get(name)
+        if after is None:
+            refusals.append(f"{name} was {before:.4f} and cannot be measured any more")
+        elif not after >= before - margin:  # also for NaN
+            refusals.append(
+                f"{name} falls from {before:.4f} to {after:.4f}, by more than the margin of "
+                f"{margin:g}"
+            )
+    return refusals
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a release has to pass before a server loads it; a `conversion.release` Examiner.
+
+    pictures: encoded, asked of the server and of the versions in one process.
+    """
+
+    repository: Path
+    pictures: Sequence[bytes]
+    reference: Reference | None = None
+    margin: float = MARGIN
+    cache: Path | None = None
+
+    def faults(self, versions: Mapping[str, int]) -> list[str]:
+        """What `peopleseg check` says of the repository with these versions."""
+        return faults(self.repository, versions)
+
+    def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
+        """Measured on the reference set; without one, by what the manifests say."""
+        figures: Figures = {"margin": self.margin}
+        try:
+            figures["measured_on"] = self._measured_on()
+            figures["serving"] = before = self._figures(serving)
+            figures["candidate"] = after = self._figures(candidate)
+        except GateError as error:
+            return Judgement(figures, [str(error)])
+        if self.reference is None:
+            before = {name: value for name, value in before.items() if name in after}
+        return Judgement(figures, judge(before, after, self.margin))
+
+    def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
+        """What an ensemble of these versions has to answer for each picture."""
+        return reference_answers(self.repository, versions, ensemble, self.pictures)
+
+    def difference(self, found: Answer, expected: Answer) -> str | None:
+        """How two answers differ by more than rounding; None if they do not."""
+        return agree(found, expected)
+
+    def _measured_on(self) -> str:
+        if self.reference is None:
+            return "nothing: the figures are those of the manifests"
+        return f"{self.reference.annotations.name}, {len(self.reference.pictures)} pictures"
+
+    def _figures(self, versions: Mapping[str, int]) -> Figures:
+        if self.reference is None:
+            return recorded(self.repository, versions)
+        return measure(self.repository, versions, self.reference, cache=self.cache)
+
+
+class _InProcess:
+    """Answers like a SegmentationClient (clients.evaluation.Segmenter), from a pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def segment(self, image: bytes, /) -> list[Person]:
+        return _persons(self._pipeline.segment(image))
+
+    def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike, /) -> list[Person]:
+        boxes = np.asarray(boxes_xyxy, dtype=np.float32)
+        return _persons(self._pipeline.segment_from_boxes(image, boxes))
+
+    def foreground(self, image: bytes, /) -> NDArray[np.uint8]:
+        return self._pipeline.foreground(image)
+
+
+def _persons(people: People) -> list[Person]:
+    return [
+        Person((x1, y1, x2, y2), score, mask, rle)
+        for (x1, y1, x2, y2), score, mask, rle in zip(
+            people.boxes.tolist(), people.scores.tolist(), people.masks, people.rles, strict=True
+        )
+    ]
+
+
+def _measured(pipeline: Pipeline, reference: Reference) -> Figures:
+    segmenter = _InProcess(pipeline)
+    has_feature_head = "feature_head" in pipeline.versions
+    measured, by_features = [], []
+    for picture in tqdm(reference.pictures, unit="picture", disable=None, leave=False):
+        try:
+            measured.append(evaluation.measure(segmenter, picture))
+            if has_feature_head:
+                people = _persons(pipeline.segment_by_features(picture.path.read_bytes()))
+                by_features += coco_results(people, picture.id)
+        except Exception as error:  # whatever a network does, it is this version's fault
+            raise GateError(f"{picture.path}: {error}") from error
+    found = evaluation.figures(measured)
+    figures = {name: found[name] for name in (*METRICS, "images", "people", "rois")}
+    if has_feature_head:
+        precision = average_precision(reference.pictures, by_features, "segm")
+        figures["features_mask_ap50"] = precision.ap50
+    return figures
+
+
+def _key(repository: Path, versions: Mapping[str, int], reference: Reference) -> str:
+    """Of everything that the figures depend on."""
+    folders = (repository / model / str(versions[model]) for model in sorted(versions))
+    try:
+        manifests = [sha256(folder / FILE_NAME) for folder in folders]
+    except OSError as error:
+        raise GateError(f"a version cannot be read: {error}") from error
+    code = sorted(Path(evaluation.__file__).parents[1].glob("peopleseg/*.py"))
+    source = [sha256(path) for path in (Path(evaluation.__file__), *code)]
+    return _digest([*sorted(versions), *manifests, reference.identity, *source])
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _default_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peopleseg" / "gate"

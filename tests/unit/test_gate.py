@@ -1,0 +1,301 @@
+"""The gate measures versions in one process and refuses what is worse by more than the margin."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conversion import gate
+from conversion.answers import MASK_TOLERANCE, agree, reference_answers
+from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
+from peopleseg.ensembles import serving_versions
+from peopleseg.manifest import Manifest
+from tests.data.small_repository import (
+    SCORE,
+    write_detector,
+    write_feature_head,
+    write_head,
+    write_pictures,
+    write_small_repository,
+)
+
+ENSEMBLES = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Version 1 sees people, head 2 is blind, detector 3 misses them, feature head 1 sees them."""
+    made = write_small_repository(tmp_path_factory.mktemp("gate") / "repository")
+    write_head(made, 2, bias=-1000)
+    write_detector(made, 3, shift_px=90)
+    write_feature_head(made, 1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    return Reference(*write_pictures(tmp_path_factory.mktemp("pictures"), count=2))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def examined(repository: Path, reference: Reference, cache: Path) -> Gate:
+    picture = (reference.images / "0.png").read_bytes()
+    return Gate(repository, [picture], reference, cache=cache)
+
+
+def test_networks_that_know_the_picture_are_right_in_every_figure(
+    repository: Path, reference: Reference, cache: Path
+) -> None:
+    found = measure(repository, serving_versions(repository), reference, cache=cache)
+    assert [found[name] for name in ("images", "people", "rois")] == [2, 2, 2]
+    assert all(found[name] > 0.95 for name in gate.METRICS)
+    assert set(found) == {*gate.METRICS, "images", "people", "rois"}
+
+
+def test_the_head_on_features_has_its_own_figure(
+    repository: Path, reference: Reference, cache: Path
+) -> None:
+    versions = serving_versions(repository) | {"feature_head": 1, "roi_align_features": 1}
+    assert measure(repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "worse"),
+    [
+        ({"hierarchical_head": 2}, {"mask_ap50", "roi_miou"}),
+        ({"yolov9": 3}, {"box_ap50"}),
+    ],
+)
+def test_a_network_that_got_worse_is_refused_by_the_figures_that_show_it(
+    examined: Gate, change: dict[str, int], worse: set[str]
+) -> None:
+    serving = serving_versions(examined.repository)
+    judgement = examined.judge(serving, serving | change)
+    assert {refusal.split()[0] for refusal in judgement.refusals} == worse
+    assert judgement.figures["measured_on"] == "people.json, 2 pictures"
+    assert judgement.figures["candidate"] != judgement.figures["serving"]
+
+
+def test_the_same_versions_pass(examined: Gate) -> None:
+    serving = serving_versions(examined.repository)
+    assert examined.judge(serving, serving).refusals == []
+
+
+def test_figures_are_measured_once_for_the_same_versions_and_pictures(
+    repository: Path, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = serving_versions(repository)
+    first = measure(repository, serving, reference, cache=tmp_path)
+
+    def must_not_run(*_: Any) -> Any:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(gate, "_measured", must_not_run)
+    assert measure(repository, serving, reference, cache=tmp_path) == first
+    fewer = replace(reference, limit=1)
+    for versions, pictures in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
+        with pytest.raises(AssertionError, match="measured again"):
+            measure(repository, versions, pictures, cache=tmp_path)
+
+
+def test_a_version_that_fails_on_a_picture_is_refused_with_its_name(
+    examined: Gate, repository: Path
+) -> None:
+    write_head(repository, 4, roi_size_hw=(80, 60))
+    graph = (repository / "hierarchical_head" / "4" / "model.onnx").read_bytes()
+    (repository / "hierarchical_head" / "4" / "model.onnx").write_bytes(graph[: len(graph) // 2])
+    serving = serving_versions(repository)
+    refusals = examined.judge(serving, serving | {"hierarchical_head": 4}).refusals
+    assert len(refusals) == 1
+    assert "0.png" in refusals[0]
+
+
+def test_a_version_that_is_not_there_is_refused(examined: Gate) -> None:
+    serving = serving_versions(examined.repository)
+    refusals = examined.judge(serving, serving | {"yolov9": 99}).refusals
+    assert len(refusals) == 1 and "yolov9/99" in refusals[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("{", "cannot be read"), ('{"images": []}', "COCO"), (None, "No such file")],
+)
+def test_a_reference_set_that_cannot_be_read_is_named(
+    examined: Gate, tmp_path: Path, content: str | None, said: str
+) -> None:
+    annotations = tmp_path / "people.json"
+    if content is not None:
+        annotations.write_text(content)
+    serving = serving_versions(examined.repository)
+    unreadable = replace(examined, reference=Reference(tmp_path, annotations))
+    refusals = unreadable.judge(serving, serving).refusals
+    assert len(refusals) == 1 and said in refusals[0]
+
+
+def test_a_reference_set_without_pictures_measures_nothing(
+    repository: Path, tmp_path: Path
+) -> None:
+    annotations = tmp_path / "people.json"
+    annotations.write_text('{"images": [], "annotations": []}')
+    with pytest.raises(GateError, match="has no pictures"):
+        measure(repository, {}, Reference(tmp_path, annotations), cache=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "margin", "refused"),
+    [
+        (0.60, 0.60, 0.01, False),
+        (0.60, 0.59, 0.011, False),
+        (0.60, 0.58, 0.01, True),
+        (0.60, 0.58, 0.03, False),
+        (0.60, 0.90, 0.0, False),
+        (0.60, math.nan, 0.01, True),
+        (0.60, None, 0.01, True),
+        (None, 0.10, 0.01, False),
+        (155, 20, 0.01, False),
+    ],
+)
+def test_a_figure_is_refused_when_it_falls_by_more_than_the_margin(
+    before: float | None, after: float | None, margin: float, refused: bool
+) -> None:
+    assert bool(judge({"roi_miou": before}, {"roi_miou": after}, margin)) == refused
+
+
+def test_a_figure_that_is_gone_is_refused() -> None:
+    assert judge({"roi_miou": 0.6}, {}) == ["roi_miou was 0.6000 and cannot be measured any more"]
+
+
+def write_accuracy(repository: Path, version: int, value: float, data: str) -> None:
+    folder = write_head(repository, version)
+    manifest = Manifest.read(folder)
+    replace(manifest, accuracy={"roi_miou": value}, accuracy_data=data).write(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "data", "refused"),
+    [(0.7, "val", False), (0.5, "val", True), (0.5, "another set", False)],
+)
+def test_without_a_reference_set_the_manifests_are_compared_on_the_same_data(
+    tmp_path: Path, value: float, data: str, refused: bool
+) -> None:
+    repository = write_small_repository(tmp_path / "repository")
+    write_accuracy(repository, 1, 0.6, "val")
+    write_accuracy(repository, 2, value, data)
+    serving = serving_versions(repository)
+    candidate = serving | {"hierarchical_head": 2}
+    judgement = Gate(repository, []).judge(serving, candidate)
+    assert bool(judgement.refusals) == refused
+    assert judgement.figures["measured_on"].startswith("nothing")
+    assert judgement.figures["candidate"] == {f"hierarchical_head roi_miou ({data})": value}
+
+
+def test_a_version_without_a_manifest_has_no_figures(repository: Path) -> None:
+    with pytest.raises(GateError, match="manifest.json"):
+        recorded(repository, {"yolov9": 99})
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_the_same_versions_answer_alike_and_others_do_not(examined: Gate, ensemble: str) -> None:
+    serving = serving_versions(examined.repository)
+    expected = examined.answers(serving, ensemble)
+    assert len(expected) == 1
+    assert examined.difference(examined.answers(serving, ensemble)[0], expected[0]) is None
+    changed = {"people_foreground": {}}.get(ensemble, {"hierarchical_head": 2})
+    other = examined.answers(serving | changed, ensemble)[0]
+    difference = examined.difference(other, expected[0])
+    assert bool(difference) == bool(changed)
+
+
+def test_the_features_ensemble_is_answered_as_the_pipeline_does(examined: Gate) -> None:
+    versions = {"feature_head": 1, "roi_align_features": 1}
+    answers = reference_answers(
+        examined.repository, versions, "person_segmentation_features", examined.pictures
+    )
+    assert answers[0]["masks"].shape == (1, 56, 56)
+
+
+def an_answer() -> dict[str, Any]:
+    masks = np.zeros((2, 8, 6), dtype=np.uint8)
+    masks[:, 2:6, 2:4] = 255
+    return {
+        "boxes": np.array([[0, 0, 60, 80], [100, 100, 400, 500]], dtype=np.float32),
+        "scores": np.array([SCORE, 0.5], dtype=np.float32),
+        "masks": masks,
+        "rles": np.array([b"{}", b"{}"], dtype=np.object_),
+    }
+
+
+def people(answer: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
+    return {name: values[chosen] for name, values in answer.items()}
+
+
+def test_an_answer_agrees_with_itself_in_any_order() -> None:
+    assert agree(an_answer(), an_answer()) is None
+    assert agree(people(an_answer(), [1, 0]), an_answer()) is None
+
+
+def test_nobody_agrees_with_nobody_alone() -> None:
+    nobody = people(an_answer(), [])
+    assert agree(nobody, nobody) is None
+    assert "not found" in str(agree(nobody, an_answer()))
+    assert "should not be found" in str(agree(an_answer(), nobody))
+
+
+def test_somebody_at_the_smallest_score_may_come_or_go() -> None:
+    marginal = an_answer()
+    marginal["scores"][1] = 0.06
+    assert agree(people(marginal, [0]), marginal) is None
+    assert agree(marginal, people(marginal, [0])) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda answer: answer["boxes"][0].__iadd__(3), "is not found"),
+        (lambda answer: answer["scores"][1:].__iadd__(0.05), "person 1 has score 0.550 instead"),
+        (lambda answer: answer["scores"].fill(np.nan), "has score nan"),
+        (lambda answer: answer["boxes"].fill(np.nan), "is not found"),
+        (lambda answer: answer["masks"][1].fill(0), "the mask of person 1 differs by"),
+        (lambda answer: answer.update(masks=answer["masks"][:, 1:]), r"shape \[7, 6\]"),
+        (lambda answer: answer.update(rles=answer["rles"][1:]), "differ in length"),
+    ],
+)
+def test_answers_of_other_versions_do_not_agree(
+    change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    found = an_answer()
+    change(found)
+    with pytest.raises(AssertionError, match=said):
+        assert agree(found, an_answer()) is None
+
+
+def test_rounding_agrees() -> None:
+    found = an_answer()
+    found["boxes"] += 0.5
+    found["scores"] -= 0.01
+    found["masks"][:, 0, 0] += 1
+    assert agree(found, an_answer()) is None
+
+
+def test_foreground_maps_agree_within_the_tolerance_and_of_one_size() -> None:
+    dark = {"foreground": np.zeros((4, 5), dtype=np.uint8)}
+    for level, agrees in ((int(MASK_TOLERANCE), True), (int(MASK_TOLERANCE) + 1, False)):
+        grey = {"foreground": np.full((4, 5), level, dtype=np.uint8)}
+        assert (agree(grey, dark) is None) == agrees
+    assert "shape" in str(agree({"foreground": np.zeros((5, 4), dtype=np.uint8)}, dark))
+
+
+def test_what_is_recorded_can_be_written_as_json(examined: Gate) -> None:
+    serving = serving_versions(examined.repository)
+    figures = examined.judge(serving, serving).figures
+    assert json.loads(json.dumps(figures)) == figures

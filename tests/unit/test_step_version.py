@@ -1,0 +1,145 @@
+"""New versions of Python steps: the newest code with other settings, whole or not at all."""
+
+import argparse
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conversion import step_version
+from conversion.check import faults
+from conversion.checks.settings import SETTINGS, settings_faults
+from conversion.step_version import SettingsError, new_step_version
+from peopleseg.images import prepare
+from peopleseg.manifest import ArtifactError, StepManifest
+from peopleseg.people import select_people
+from peopleseg.roi_align import FeatureAligner, RoiAligner
+from tests.data.small_repository import write_small_repository
+
+USES: dict[str, Callable[..., Any]] = {
+    "preprocess": prepare,
+    "select_people": select_people,
+    "roi_align": RoiAligner,
+    "roi_align_features": FeatureAligner,
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return write_small_repository(tmp_path / "repository")
+
+
+def run(repository: Path, *arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    step_version.add_arguments(parser)
+    return step_version.run(parser.parse_args([*arguments, "--model-repository", str(repository)]))
+
+
+def test_a_new_version_has_the_same_code_and_the_settings_that_were_asked_for(
+    repository: Path,
+) -> None:
+    folder = new_step_version(repository, "roi_align", {"sampling": "corner_to_corner"})
+    assert folder == repository / "roi_align" / "2"
+    old, new = (StepManifest.read(repository / "roi_align" / n) for n in ("1", "2"))
+    assert new.settings == {**old.settings, "sampling": "corner_to_corner"}
+    assert new.sha256 == old.sha256
+    new.verify(folder)
+    assert faults(repository) == []
+
+
+def test_settings_add_up_from_version_to_version(repository: Path) -> None:
+    new_step_version(repository, "select_people", {"min_score": 0.2})
+    third = new_step_version(repository, "select_people", {"max_iou": 0.6})
+    assert third.name == "3"
+    assert StepManifest.read(third).settings == {"min_score": 0.2, "max_iou": 0.6}
+
+
+def test_the_command_prints_the_folder_and_what_serves_it(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(repository, "roi_align", "--set", "roi_size_hw=[80, 60]") == 0
+    out = capsys.readouterr().out
+    assert f"{repository / 'roi_align' / '2'}: settings" in out
+    assert "peopleseg release NAME roi_align=2" in out
+    assert StepManifest.read(repository / "roi_align" / "2").settings["roi_size_hw"] == [80, 60]
+
+
+@pytest.mark.parametrize(
+    ("step", "setting", "said"),
+    [
+        ("yolov9", "threads=2", "yolov9 is not a Python step of"),
+        ("yolov10", "a=1", "yolov10 is not a Python step of"),
+        ("../roi_align", "threads=2", "../roi_align is not a Python step"),
+        ("postprocess", "a=1", "postprocess has no setting a; it has none"),
+        ("roi_align", "sampling=corners", "expected half_pixel or corner_to_corner"),
+        ("roi_align", "thread=2", "roi_align has no setting thread; it has sampling"),
+        ("roi_align", "threads=0", "threads is 0; expected a whole number from 1 on"),
+        ("roi_align", "roi_size_hw=64", "expected two numbers of cells"),
+        ("select_people", "min_score=5", "min_score is 5; expected a number from 0 to 1"),
+        ("select_people", "max_iou=half", "max_iou is 'half'"),
+        ("preprocess", "resize=crop", "expected letterbox or stretch"),
+    ],
+)
+def test_a_step_or_setting_that_there_is_not_is_refused_and_nothing_written(
+    repository: Path, capsys: pytest.CaptureFixture[str], step: str, setting: str, said: str
+) -> None:
+    before = sorted(repository.rglob("*"))
+    assert run(repository, step, "--set", setting) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(repository.rglob("*")) == before
+
+
+@pytest.mark.parametrize("text", ["sampling", "=3", ""])
+def test_a_setting_without_a_value_is_wrong_usage(
+    repository: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(repository, "roi_align", "--set", text)
+    assert stop.value.code == 2
+    assert "is not KEY=VALUE" in capsys.readouterr().err
+
+
+def test_code_that_was_edited_in_place_is_not_copied(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (repository / "roi_align" / "1" / "model.py").open("a") as file:
+        file.write("# edited\n")
+    assert run(repository, "roi_align", "--set", "threads=2") == 1
+    assert "model.py has sha256" in capsys.readouterr().err
+    with pytest.raises(ArtifactError):
+        new_step_version(repository, "roi_align", {"threads": 2})
+
+
+def test_a_failure_on_the_way_leaves_nothing(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(repository.rglob("*"))
+
+    def disk_full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        new_step_version(repository, "roi_align", {"threads": 2})
+    assert sorted(repository.rglob("*")) == before
+
+
+@pytest.mark.parametrize("step", SETTINGS)
+def test_the_settings_are_the_arguments_of_what_the_step_calls(step: str) -> None:
+    parameters = inspect.signature(USES[step]).parameters
+    assert set(SETTINGS[step]) <= set(parameters)
+
+
+@pytest.mark.parametrize("step", SETTINGS)
+def test_the_settings_of_version_1_are_all_that_there_are(repository: Path, step: str) -> None:
+    settings = StepManifest.read(repository / step / "1").settings
+    assert set(settings) == set(SETTINGS[step])
+    assert settings_faults(step, settings) == []
+
+
+def test_a_network_has_no_settings(repository: Path) -> None:
+    with pytest.raises(SettingsError, match="feature_head is not a Python step"):
+        new_step_version(repository, "feature_head", {"padding": 0.1})

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from conversion.release import disk
+from conversion.release.errors import Locked
 from peopleseg.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
@@ -18,6 +20,7 @@ from serving.errors import ServerStartError
 from serving.triton_wheel import MODEL_REPOSITORY
 
 READY_TIMEOUT_S = 180.0
+LOCK_WAIT_S = 30.0  # for a release into the same repository that is going on
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
 
 
@@ -71,6 +74,12 @@ def run(args: argparse.Namespace) -> int:
     extra = list(args.triton_argument)
     if args.model_config_name:
         extra.append(f"--model-config-name={args.model_config_name}")
+    try:
+        # A release that was killed between two configs is finished before they are read.
+        disk.recover(args.model_repository, LOCK_WAIT_S)
+    except Locked as error:
+        _say(str(error))
+        return 1
     server = EmbeddedServer(
         model_repository=args.model_repository,
         log_file=args.log_file or default_log_file(args.http_port),

@@ -1,0 +1,23 @@
+"""Every error of a release.
+
+ReleaseError
+├── Refused          the release may not serve, or does not come up; the old one serves
+├── Locked           somebody else is releasing
+└── ControlError     the server cannot be reached, or refuses to load or unload
+"""
+
+
+class ReleaseError(Exception):
+    """Base of every error of a release. The message names the cause and the next step."""
+
+
+class Refused(ReleaseError):
+    """The release may not serve, or does not come up. What served before serves."""
+
+
+class Locked(ReleaseError):
+    """Somebody else holds the lock. The message names them."""
+
+
+class ControlError(ReleaseError):
+    """The server cannot be reached, or it refuses; the message holds its reason."""

@@ -1,0 +1,37 @@
+"""What a release has to pass, apart from coming up on the server."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The accuracy of a release, and why it may not serve."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    refusals: list[str] = field(default_factory=list)
+
+
+class Examiner(Protocol):
+    """Looks at a model repository without a server; versions name one of each step."""
+
+    @property
+    def pictures(self) -> Sequence[bytes]:
+        """Encoded, for the questions that candidates are asked; at least one."""
+
+    def faults(self, versions: Mapping[str, int]) -> list[str]:
+        """What is wrong with these versions, by themselves and together; one line each."""
+
+    def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
+        """Whether the candidate is as accurate as what serves."""
+
+    def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
+        """What an ensemble of these versions has to answer for each picture."""
+
+    def difference(self, found: Answer, expected: Answer) -> str | None:
+        """How two answers differ by more than rounding; None if they do not."""

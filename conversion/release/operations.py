@@ -1,0 +1,220 @@
+"""Release and rollback: from what the operator asks for to the record's last line.
+
+Both bring a repository, and the server that serves it, from the versions that serve now to others.
+Repeated after whatever interrupted them they finish the job, or find it done.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from conversion.release import disk, journal, lock
+from conversion.release.errors import ControlError, Refused, ReleaseError
+from conversion.release.examiner import Examiner
+from conversion.release.journal import Journal, Record
+from conversion.release.plan import (
+    changed_ensembles,
+    changed_versions,
+    current_versions,
+    ensembles_of,
+    kept_together,
+)
+from conversion.release.server import ModelControl
+from conversion.release.settle import settle
+from conversion.release.stages import OnStage, silent
+from conversion.release.transition import Offline, Online
+from peopleseg.ensembles import served
+
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to release, and what a release has to pass there."""
+
+    repository: Path
+    control: ModelControl | None  # None: on disk alone, for a server that is not running
+    examiner: Examiner
+    on_stage: OnStage = silent
+    lock_wait_s: float = 0.0
+
+
+def release(
+    place: Place, name: str, changes: Mapping[str, int], *, why: str = "", force: bool = False
+) -> Record:
+    """Serve other versions of some steps; the record of the release that serves then.
+
+    changes: version by step. force: also when it is less accurate than what serves, which the
+    record says. A release that serves already is not repeated. Raises Refused, after which the old
+    release serves, Locked, ControlError and ReleaseError.
+    """
+    _check_name(name)
+    with lock.held(place.repository, place.lock_wait_s):
+        _, attempts, here = _begin(place)
+        before = current_versions(place.repository)
+        versions = changed_versions(place.repository, before, changes)
+        serving = journal.serving(attempts)
+        if versions == before:
+            if serving and serving.name == name:
+                return serving
+            raise ReleaseError(
+                f"{name} would change nothing: {serving.name if serving else 'the repository'} "
+                "serves these versions already"
+            )
+        _check_unused(name, versions, attempts)
+        record = replace(
+            _record(place.repository, versions, attempts, here), name=name, why=why, forced=force
+        )
+        return _serve(place, record)
+
+
+def rollback(place: Place, wanted: str | None = None, *, why: str = "") -> Record:
+    """Serve an earlier release again; the record of the rollback.
+
+    wanted: its name or number, None for the one before the serving one, or to finish a rollback
+    that was killed. Its accuracy is not measured again, so while its versions are still loaded this
+    is no more than the swap. Raises as `release` does.
+    """
+    with lock.held(place.repository, place.lock_wait_s):
+        mended, attempts, here = _begin(place)
+        if mended and _is_finished_rollback(mended) and not wanted:
+            return mended
+        target = journal.find(attempts, wanted) if wanted else journal.release_before(attempts)
+        if target is None:
+            raise ReleaseError("there is no release before this one to go back to")
+        if target.versions == current_versions(place.repository):
+            return target
+        record = replace(
+            _record(place.repository, target.versions, attempts, here),
+            action=journal.ROLLBACK,
+            name=target.name,
+            restores=target.number,
+            figures=target.figures,
+            why=why,
+        )
+        return _serve(place, record)
+
+
+def _begin(place: Place) -> tuple[Record | None, list[Record], list[str]]:
+    """Finish what a killed command left.
+
+    Returns the record of that command, the attempts so far, and the ensembles that are served.
+    """
+    mended = disk.mend(place.repository)
+    attempts = Journal(place.repository).attempts()
+    if place.control is None:
+        return mended, attempts, list(served(place.repository))
+    return mended, attempts, settle(place.repository, place.control, attempts)
+
+
+def _is_finished_rollback(record: Record) -> bool:
+    return record.action == journal.ROLLBACK and record.result == journal.SERVING
+
+
+def _record(
+    repository: Path, versions: Mapping[str, int], attempts: list[Record], here: list[str]
+) -> Record:
+    """The record of an attempt that begins. here: ensembles that are served now."""
+    before = current_versions(repository)
+    on_disk = served(repository)
+    changed = changed_ensembles(repository, ensembles_of(repository, versions))
+    return Record(
+        number=attempts[-1].number + 1 if attempts else 1,
+        name="",
+        action=journal.RELEASE,
+        versions=dict(versions),
+        before=before,
+        kept=kept_together(before, versions),
+        kept_before=disk.kept_on(repository, attempts),
+        ensembles=[name for name in changed if name in here or name not in on_disk],
+        who=journal.operator(),
+        when=journal.now(),
+    )
+
+
+def _serve(place: Place, record: Record) -> Record:
+    """Go through the stages; whatever way this ends, the record says so."""
+    records = Journal(place.repository)
+    reached = [""]
+
+    def on_stage(stage: str) -> None:
+        reached[0] = stage
+        place.on_stage(stage)
+
+    record = replace(record, offline=place.control is None)
+    change = _change(place, records.append(record), on_stage)
+    try:
+        on_stage("started")
+        if record.action == journal.RELEASE or not change.is_loaded():
+            change.record = _examined(place, change.record, on_stage)
+            change.try_out()
+        change.swap()
+    except BaseException as error:
+        reason = _undone(change, error)
+        refused = replace(change.record, result=journal.REFUSED, stage=reached[0], reason=reason)
+        records.append(refused)
+        if isinstance(error, ReleaseError):
+            raise Refused(f"{record.name} is refused: {reason}") from error
+        raise
+    return _finished(change, records)
+
+
+def _change(place: Place, record: Record, on_stage: OnStage) -> Online | Offline:
+    if place.control is None:
+        return Offline(place.repository, record, on_stage)
+    return Online(place.repository, place.control, place.examiner, record, on_stage)
+
+
+def _examined(place: Place, record: Record, on_stage: OnStage) -> Record:
+    """The record with the figures of the gate. Raises Refused."""
+    faults = place.examiner.faults(record.versions)
+    if faults:
+        raise Refused("; ".join(faults))
+    on_stage("checked")
+    if record.action == journal.ROLLBACK:  # it has passed the gate before
+        return record
+    judgement = place.examiner.judge(record.before, record.versions)
+    if judgement.refusals and not record.forced:
+        raise Refused("; ".join(judgement.refusals) + " (--force releases it all the same)")
+    on_stage("measured")
+    reason = f"forced: {'; '.join(judgement.refusals)}" if judgement.refusals else ""
+    return replace(record, figures=judgement.figures, reason=reason)
+
+
+def _undone(change: Online | Offline, error: BaseException) -> str:
+    """Put everything back; the reason of the refusal."""
+    reason = str(error) or type(error).__name__
+    try:
+        change.undo()
+    except ControlError as failure:
+        reason += f"; and the server could not be brought back ({failure}): repeat a command"
+    return reason
+
+
+def _finished(change: Online | Offline, records: Journal) -> Record:
+    """Unload what is not needed any more; the last line of a release that serves."""
+    record = replace(change.record, result=journal.SERVING, stage="")
+    try:
+        change.retire()
+    except ControlError as error:  # it serves all the same; the next command unloads the rest
+        record = replace(record, reason=f"older versions may still be loaded: {error}")
+    return records.append(record)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or name == journal.INITIAL:
+        raise ReleaseError(
+            f"{name!r} is no name for a release; use letters, digits and . _ -, beginning with a "
+            f"letter, and not {journal.INITIAL!r}"
+        )
+
+
+def _check_unused(name: str, versions: Mapping[str, int], attempts: list[Record]) -> None:
+    for record in attempts:
+        if record.name == name and record.result == journal.SERVING:
+            if record.versions != dict(versions):
+                raise ReleaseError(
+                    f"release {record.number} is already called {name}, with other versions; "
+                    "choose another name"
+                )

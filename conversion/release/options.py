@@ -1,0 +1,119 @@
+"""Options that the commands about releases share, and the place that they mean."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clients.pictures import find_pictures
+from clients.url_option import add_url_option
+from conversion.gate import MARGIN, Gate, Reference
+from conversion.release.errors import ControlError
+from conversion.release.operations import Place
+from conversion.release.server import (
+    ADMIN_KEY_VARIABLE,
+    LOAD_TIMEOUT_S,
+    ModelControl,
+    admin_headers,
+)
+from serving.triton_wheel import MODEL_REPOSITORY
+
+PICTURES = 3  # of a folder that candidates are asked about
+
+
+def add_repository_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model-repository",
+        type=Path,
+        default=MODEL_REPOSITORY,
+        metavar="DIR",
+        help="the folder of models that the server serves (%(default)s)",
+    )
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    add_url_option(parser)
+    parser.add_argument(
+        "--admin-key",
+        metavar="NAME:SECRET",
+        type=_headers,
+        default={},
+        help="of a server whose model control is restricted; "
+        f"better in the environment variable {ADMIN_KEY_VARIABLE}",
+    )
+
+
+def add_release_options(parser: argparse.ArgumentParser) -> None:
+    """What `release` and `rollback` have in common."""
+    add_repository_option(parser)
+    add_server_options(parser)
+    parser.add_argument("--why", default="", metavar="TEXT", help="a reason, for the record")
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="PATH",
+        help=f"pictures on which the new ensembles are tried: a file, or the first {PICTURES} of a "
+        "folder (three example pictures)",
+    )
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="change the model repository alone, for a server that is not running",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="for another release to end (%(default)g)",
+    )
+    parser.add_argument(
+        "--load-timeout-s",
+        type=float,
+        default=LOAD_TIMEOUT_S,
+        metavar="SECONDS",
+        help="for each version to load (%(default)g)",
+    )
+
+
+@contextmanager
+def place_of(args: argparse.Namespace) -> Iterator[Place]:
+    """The place of a command's options. Raises what opening the pictures raises."""
+    gate = Gate(args.model_repository, _pictures(args.images), _reference(args), _margin(args))
+    if args.offline:
+        yield Place(args.model_repository, None, gate, _say, args.wait)
+        return
+    headers = args.admin_key or admin_headers()
+    with ModelControl(args.url, headers=headers, load_timeout_s=args.load_timeout_s) as control:
+        yield Place(args.model_repository, control, gate, _say, args.wait)
+
+
+def _pictures(path: Path | None) -> list[bytes]:
+    if path is None:
+        from clients.demo import example_pictures
+
+        return [picture.read_bytes() for picture in example_pictures()]
+    found = find_pictures(path, leave_out=path / "out")[:PICTURES]
+    return [picture.read_bytes() for picture in found]
+
+
+def _reference(args: argparse.Namespace) -> Reference | None:
+    if getattr(args, "annotations", None) is None:
+        return None
+    return Reference(args.images, args.annotations, args.limit)
+
+
+def _margin(args: argparse.Namespace) -> float:
+    return getattr(args, "margin", MARGIN)
+
+
+def _headers(text: str) -> dict[str, str]:
+    try:
+        return admin_headers(text)
+    except ControlError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _say(stage: str) -> None:
+    print(f"  {stage}", file=sys.stderr, flush=True)

@@ -1,0 +1,26 @@
+"""The requests by which a release is tried: one of each ensemble for any picture."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients import wire
+from clients.wire import Request
+from peopleseg.images import decode_image
+
+# In widths and heights of the picture: all of it, its middle and below its edge, a small one.
+_BOXES = np.array([[0.0, 0.0, 1.0, 1.0], [0.25, 0.125, 0.75, 1.125], [0.5, 0.5, 0.625, 0.75]])
+
+
+def question(ensemble: str, image: bytes) -> Request:
+    """A request for one encoded picture."""
+    if ensemble == wire.PEOPLE_FOREGROUND.name:
+        return wire.foreground_request(image)
+    if ensemble == wire.FROM_BOXES.name:
+        return wire.segment_from_boxes_request(image, boxes_of(image))
+    return wire.segment_request(image)._replace(model_name=ensemble)
+
+
+def boxes_of(image: bytes) -> NDArray[np.float32]:
+    """(3, 4) xyxy in pixels of an encoded picture, one of them partly outside."""
+    height, width = decode_image(image).shape[:2]
+    return (_BOXES * [width, height, width, height]).astype(np.float32)

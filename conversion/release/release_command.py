@@ -1,0 +1,88 @@
+"""Serve other versions of some models, all of them from one moment on.
+
+  peopleseg release better-head hierarchical_head=2 --why "trained on night pictures"
+  peopleseg release all-new yolov9=3 hierarchical_head=4 --images val --annotations val.json
+  peopleseg release for-the-image hierarchical_head=2 --offline
+
+A release covers every ensemble whose steps change; steps that are not named stay as they are. It is
+checked without the server, measured (on --images and --annotations, else by what the manifests
+say), loaded beside what serves, tried, and compared with the same versions in one process. Then all
+ensembles change in one call. No request fails meanwhile, and none is answered by two releases.
+
+What fails on the way is refused, and the old release serves on. Interrupted anywhere, even by
+kill -9, the same command finishes the job. `peopleseg rollback` takes a release back at once;
+`peopleseg status` shows what serves.
+
+Exit code 0 when the release serves, 1 when it is refused or the server cannot be reached.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from conversion.gate import MARGIN
+from conversion.release.errors import ReleaseError
+from conversion.release.operations import release
+from conversion.release.options import add_release_options, place_of
+from peopleseg.contract import STEPS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg release`."""
+    parser.add_argument("name", metavar="NAME", help="of the release, for example better-head")
+    parser.add_argument(
+        "changes",
+        nargs="+",
+        type=_change,
+        metavar="MODEL=VERSION",
+        help=f"what changes; models are {', '.join(STEPS)}",
+    )
+    add_release_options(parser)
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        metavar="FILE",
+        help="people of --images in COCO format: the release is measured on them",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="measure on the first N pictures")
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=MARGIN,
+        metavar="X",
+        help="by how much a figure may be worse than that of what serves (%(default)g)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="release it although it is less accurate; the record says so",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Release, and print what serves then. Returns 1 when it is refused."""
+    if args.annotations and not args.images:
+        print("peopleseg: --annotations needs --images, their folder", file=sys.stderr)
+        return 2
+    try:
+        with place_of(args) as place:
+            record = release(place, args.name, dict(args.changes), why=args.why, force=args.force)
+    except ReleaseError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return 1
+    swap = f", after {record.swap_ms:g} ms" if record.swap_ms is not None else ""
+    where = f"{args.model_repository}, from the next start on" if args.offline else args.url
+    print(f"release {record.number} {record.name} serves at {where}{swap}")
+    if record.reason:
+        print(f"  {record.reason}")
+    return 0
+
+
+def _change(text: str) -> tuple[str, int]:
+    model, _, version = text.partition("=")
+    if model not in STEPS or not version.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not MODEL=VERSION, like hierarchical_head=2; models are "
+            f"{', '.join(STEPS)}"
+        )
+    return model, int(version)

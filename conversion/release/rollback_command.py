@@ -1,0 +1,46 @@
+"""Serve an earlier release again.
+
+  peopleseg rollback
+  peopleseg rollback better-head --why "it misses children"
+  peopleseg rollback 3
+
+Without a name or number: the release before the one that serves; what served before the first
+release is called `initial`. The release before stays loaded, so going back to it takes only the
+swap of all ensembles in one call, whose time is printed. An older one is loaded and tried first.
+Rolling back twice goes back two releases; `peopleseg rollback NAME` also goes forward again.
+
+Exit code 0 when the release serves, 1 when it does not come up or the server cannot be reached.
+"""
+
+import argparse
+import sys
+import time
+
+from conversion.release.errors import ReleaseError
+from conversion.release.operations import rollback
+from conversion.release.options import add_release_options, place_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg rollback`."""
+    parser.add_argument(
+        "release", nargs="?", metavar="RELEASE", help="name or number (the one before)"
+    )
+    add_release_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Roll back, and print what serves then. Returns 1 when that is refused."""
+    begin = time.perf_counter()
+    try:
+        with place_of(args) as place:
+            record = rollback(place, args.release, why=args.why)
+    except ReleaseError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return 1
+    took = f"the whole command took {time.perf_counter() - begin:.2f} s"
+    number = record.number if record.restores is None else record.restores
+    where = f"{args.model_repository}, from the next start on" if args.offline else args.url
+    swap = f"; it took effect in {record.swap_ms:g} ms" if record.swap_ms is not None else ""
+    print(f"release {number} {record.name} serves again at {where}{swap}; {took}")
+    return 0

@@ -1,0 +1,89 @@
+"""Bring a running server to what is on disk, after a killed release or a killed command."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from conversion.release import candidates, journal, variants
+from conversion.release.disk import kept_on
+from conversion.release.errors import ControlError
+from conversion.release.journal import Record
+from conversion.release.plan import read_config
+from conversion.release.server import ModelControl
+from peopleseg.contract import ENSEMBLES
+from peopleseg.ensembles import pinned, served
+
+
+def settle(repository: Path, control: ModelControl, attempts: list[Record]) -> list[str]:
+    """Let the server serve what is on disk, and nothing that a killed release left in its memory.
+
+    Nothing happens where all is well. Returns the ensembles that the server has. Raises
+    ControlError when it has none of them.
+    """
+    unload_leftovers(control)
+    unload_gone(control, served(repository))
+    last = journal.last_change(attempts)
+    configs = {name: control.config(name) for name in served(repository)}
+    # A server may have been told to load a few of the ensembles only; then it is left at that.
+    here = [
+        name
+        for name, config in configs.items()
+        if config is not None or (last and name in last.ensembles)
+    ]
+    if all(config is None for config in configs.values()):
+        raise ControlError(
+            f"{control.url} serves no ensemble of {repository}; start it with `peopleseg serve`, "
+            "or release without a server, with --offline"
+        )
+    texts = {name: read_config(repository, name) or "" for name in here}
+    behind = {
+        name: text
+        for name, text in texts.items()
+        if configs[name] is None or pinned(configs[name]) != pinned(text)
+    }
+    kept = kept_on(repository, attempts)
+    if behind:
+        keep_loaded(repository, control, kept, besides=True)
+        control.load_in_memory(candidates.swap_of(behind))
+        control.unload(candidates.SWAP)
+    keep_loaded(repository, control, kept)
+    return here
+
+
+def unload_leftovers(control: ModelControl) -> None:
+    """Unload what releases, this one or a killed one, have in memory only."""
+    for name in candidates.IN_MEMORY:
+        control.unload(name)
+
+
+def unload_gone(control: ModelControl, ensembles: Collection[str]) -> None:
+    """Unload the other ensembles, which are not on disk any more."""
+    for name in ENSEMBLES:
+        if name not in ensembles and control.config(name) is not None:
+            control.unload(name)
+
+
+def load_versions(
+    repository: Path, control: ModelControl, step: str, versions: Collection[int]
+) -> None:
+    """Have exactly these versions of a step loaded that the server serves. Raises ControlError."""
+    config = variants.config_of(control.config(step), repository / step)
+    control.load_versions(config, versions)
+
+
+def keep_loaded(
+    repository: Path,
+    control: ModelControl,
+    kept: Mapping[str, list[int]],
+    *,
+    besides: bool = False,
+) -> None:
+    """Have these versions loaded of every step that the server has, and no others.
+
+    besides: keep what else is loaded.
+    """
+    loaded = control.loaded()
+    for step, versions in kept.items():
+        there = loaded.get(step)
+        needed = set(versions) | (there if besides and there else set())
+        if there and there != needed:
+            load_versions(repository, control, step, needed)

@@ -1,0 +1,99 @@
+"""What serves: by the record, by the files on disk, and by the server itself."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from conversion.release import journal, lock
+from conversion.release.errors import ControlError
+from conversion.release.journal import Journal, Record
+from conversion.release.plan import current_versions, versions_on_disk
+from conversion.release.server import ModelControl
+from peopleseg.contract import STEPS
+from peopleseg.ensembles import pinned, served
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """Versions of one step."""
+
+    step: str
+    release: int | None  # that the ensembles on disk pin
+    serving: int | None  # that the server answers with
+    loaded: list[int]
+    on_disk: list[int]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A repository, and the server that serves it."""
+
+    release: Record | None  # None before the first one
+    steps: list[StepStatus]
+    problems: list[str]  # what is not as it should be, each with the next step
+    releasing: str | None  # who holds the lock now
+    history: list[Record]  # every attempt
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(repository: Path, control: ModelControl | None) -> Status:
+    """Ask the server, if there is one, and read the disk. Raises ReleaseError for files alone."""
+    attempts = Journal(repository).attempts()
+    pins = current_versions(repository)
+    serving: dict[str, int] = {}
+    loaded: dict[str, set[int]] = {}
+    problems = _unfinished(attempts)
+    if control:
+        try:
+            serving, problems_there = _served_versions(repository, control)
+            loaded = control.loaded()
+            problems += problems_there
+        except ControlError as error:
+            problems.append(str(error))
+    steps = [
+        StepStatus(
+            step,
+            pins.get(step),
+            serving.get(step),
+            sorted(loaded.get(step, ())),
+            versions_on_disk(repository, step),
+        )
+        for step in STEPS
+        if step in pins or versions_on_disk(repository, step)
+    ]
+    return Status(
+        journal.serving(attempts), steps, problems, lock.holder(repository), list(attempts)
+    )
+
+
+def _served_versions(repository: Path, control: ModelControl) -> tuple[dict[str, int], list[str]]:
+    """Step to version as the server's ensembles pin them, and where that is not what is on disk."""
+    versions: dict[str, int] = {}
+    problems = []
+    for ensemble in served(repository):
+        config = control.config(ensemble)
+        if config is None:
+            problems.append(f"the server does not serve {ensemble}; see its log")
+            continue
+        found = pinned(config)
+        versions |= found
+        wanted = pinned((repository / ensemble / "config.pbtxt").read_text())
+        behind = sorted(step for step in wanted if found.get(step) != wanted[step])
+        if behind:
+            problems.append(
+                f"the server's {ensemble} has other versions of {', '.join(behind)} than the disk; "
+                "repeat the release, or roll back"
+            )
+    return versions, problems
+
+
+def _unfinished(attempts: list[Record]) -> list[str]:
+    if not attempts or attempts[-1].result in (journal.SERVING, journal.REFUSED):
+        return []
+    last = attempts[-1]
+    return [
+        f"{last.action} {last.number} {last.name} is {last.result}, but not finished; "
+        "if nobody is at it, repeat it"
+    ]

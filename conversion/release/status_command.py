@@ -1,0 +1,121 @@
+"""Show what serves, what is loaded, what is on disk, since when, and with which accuracy.
+
+  peopleseg status
+  peopleseg status --json
+  peopleseg status --offline
+
+Exit code 0 when the server answers with what is on disk, 1 when it does not, or cannot be reached.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from conversion.release import journal
+from conversion.release.errors import ReleaseError
+from conversion.release.journal import Record
+from conversion.release.options import add_repository_option, add_server_options
+from conversion.release.server import ModelControl, admin_headers
+from conversion.release.status import Status, status
+
+_SHOWN = 10  # attempts of the history, the last ones
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg status`."""
+    add_repository_option(parser)
+    add_server_options(parser)
+    parser.add_argument("--offline", action="store_true", help="do not ask a server")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the status. Returns 1 when something is not as it should be."""
+    try:
+        if args.offline:
+            found = status(args.model_repository, None)
+        else:
+            with ModelControl(args.url, headers=args.admin_key or admin_headers()) as control:
+                found = status(args.model_repository, control)
+    except ReleaseError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(found.as_dict(), indent=2) if args.json else text(found))
+    for problem in found.problems:
+        print(f"peopleseg: {problem}", file=sys.stderr)
+    return 1 if found.problems else 0
+
+
+def text(found: Status) -> str:
+    """A few lines for people."""
+    rows = [("step", "release", "server", "loaded", "on disk")]
+    for step in found.steps:
+        rows.append(
+            (
+                step.step,
+                _shown(step.release),
+                _shown(step.serving),
+                ", ".join(map(str, step.loaded)) or "-",
+                ", ".join(map(str, step.on_disk)) or "-",
+            )
+        )
+    parts = [*_release_lines(found), "", _table(rows)]
+    if found.history:
+        attempts = [_attempt(record) for record in found.history[-_SHOWN:]]
+        parts += ["", _table([("number", "when", "who", "what", "result", "why"), *attempts])]
+    return "\n".join(parts)
+
+
+def _release_lines(found: Status) -> list[str]:
+    lines = []
+    release = found.release
+    if release is None:
+        lines.append("release   none yet; the repository as it came")
+    else:
+        why = f": {release.why}" if release.why else ""
+        lines.append(f"release   {release.number} {release.name}{why}")
+        lines.append(f"since     {_since(found)}, by {release.who or 'nobody on record'}")
+        lines.append(f"accuracy  {_accuracy(release)}")
+    if found.releasing:
+        lines.append(f"now       {found.releasing} is at work")
+    return lines
+
+
+def _since(found: Status) -> str:
+    last = journal.last_change(found.history)
+    return last.at if last else "-"
+
+
+def _accuracy(release: Record) -> str:
+    figures = release.figures.get("candidate", {})
+    shown = ", ".join(
+        f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float)
+    )
+    forced = " (forced)" if release.forced else ""
+    measured_on = release.figures.get("measured_on")
+    return (shown or "not measured") + (f"; on {measured_on}" if measured_on else "") + forced
+
+
+def _attempt(record: Record) -> tuple[str, ...]:
+    reason = record.reason if record.result != journal.SERVING else record.why
+    return (
+        str(record.number),
+        record.when,
+        record.who,
+        f"{record.action} {record.name}",
+        record.result,
+        reason.splitlines()[0] if reason else "",
+    )
+
+
+def _shown(version: int | None) -> str:
+    return "-" if version is None else str(version)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,229 @@
+"""A model repository whose answers tell which version of every step made them.
+
+The steps are those of the contract, by name, tensors and ensembles, but each only passes on a list
+of versions and adds its own: in the first numbers of every tensor that has room for them. So an
+answer made by steps of two releases shows that it was.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from clients import demo
+from conversion.release.examiner import Answer, Judgement
+from conversion.release.operations import Place, release, rollback
+from conversion.release.server import ModelControl
+from peopleseg.contract import STEPS, Model, Tensor
+from peopleseg.ensembles import config_text, steps_of
+from peopleseg.manifest import Manifest
+from serving.embedded import EmbeddedServer
+
+ENSEMBLES_SERVED = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")
+HEAD_READS = ("roi_rgb", "roi_logit", "roi_features")
+PICTURE: bytes = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+
+MODEL = """
+import json
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+STEPS = @STEPS@
+DTYPES = {"TYPE_UINT8": np.uint8, "TYPE_FP16": np.float16, "TYPE_FP32": np.float32}
+
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.config = json.loads(args["model_config"])
+        self.place = STEPS.index(args["model_name"])
+        self.version = int(args["model_version"])
+
+    def execute(self, requests):
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request):
+        told = np.zeros(len(STEPS), np.int64)
+        for tensor in request.inputs():
+            values = tensor.as_numpy().reshape(-1)
+            if tensor.name() not in ("image", "boxes") and len(values) >= len(STEPS):
+                told = np.maximum(told, values[: len(STEPS)].astype(np.int64))
+        told[self.place] = self.version
+        return pb_utils.InferenceResponse(
+            [self.tell(output, told) for output in self.config["output"]]
+        )
+
+    def tell(self, output, told):
+        if output["name"] == "rles":
+            versions = json.dumps(told.tolist()).encode()
+            return pb_utils.Tensor("rles", np.array([versions], dtype=object))
+        shape = self.shape([int(length) for length in output["dims"]])
+        values = np.zeros(shape, DTYPES[output["data_type"]])
+        if values.size >= len(STEPS):
+            values.reshape(-1)[: len(STEPS)] = told
+        return pb_utils.Tensor(output["name"], values)
+
+    def shape(self, dims):
+        if int(self.config["max_batch_size"]) > 0:
+            dims = [3 if self.config["name"].endswith("head") else 1, *dims]
+        return [len(STEPS) if length == -1 else length for length in dims]
+""".replace("@STEPS@", repr(tuple(STEPS)))
+
+
+def make_repository(repository: Path) -> None:
+    """Version 1 of every step, and the ensembles around them."""
+    for name, step in STEPS.items():
+        (repository / name).mkdir(parents=True)
+        (repository / name / "config.pbtxt").write_text(_step_config(step))
+        new_version(repository, name)
+    versions = {name: 1 for name in STEPS if name not in ("feature_head", "roi_align_features")}
+    for name in ENSEMBLES_SERVED:
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "config.pbtxt").write_text(config_text(name, versions, HEAD_READS))
+
+
+def server_of(repository: Path, extra_arguments: Sequence[str] = ()) -> EmbeddedServer:
+    """A server of all of a repository's ensembles, not started, with its log beside."""
+    http_port, grpc_port, metrics_port = demo.free_ports(3)
+    return EmbeddedServer(
+        model_repository=repository,
+        log_file=repository.parent / "triton.log",
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        extra_arguments=extra_arguments,
+    )
+
+
+def new_version(repository: Path, step: str, model: str = MODEL) -> int:
+    """The next version of a step; model: the text of its model.py."""
+    version = max((int(path.name) for path in (repository / step).glob("[0-9]*")), default=0) + 1
+    folder = repository / f".{step}.{version}"
+    folder.mkdir()
+    (folder / "model.py").write_text(model)
+    _manifest(step).write(folder)
+    os.rename(folder, repository / step / str(version))
+    return version
+
+
+def told(ensemble: str, answer: Answer) -> dict[str, int]:
+    """The version of every step that made an answer."""
+    if ensemble == "people_foreground":
+        numbers = answer["foreground"].reshape(-1)[: len(STEPS)].tolist()
+    else:
+        numbers = json.loads(answer["rles"][0])
+    return {step: number for step, number in zip(STEPS, numbers, strict=True) if number}
+
+
+def expected(ensemble: str, versions: Mapping[str, int]) -> dict[str, int]:
+    """What `told` is when all steps are of one release."""
+    return {step: versions[step] for step in steps_of(ensemble, HEAD_READS)}
+
+
+@dataclass
+class TellingExaminer:
+    """Finds no fault, so that the server has to, and wants answers that tell the right versions."""
+
+    pictures: Sequence[bytes] = (PICTURE,)
+    judgement: Judgement = field(default_factory=lambda: Judgement({"mask_ap50": 0.5}))
+    found_faults: list[str] = field(default_factory=list)
+
+    def faults(self, versions: Mapping[str, int]) -> list[str]:
+        return self.found_faults
+
+    def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
+        return self.judgement
+
+    def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
+        return [_Versions(expected(ensemble, versions)) for _ in self.pictures]
+
+    def difference(self, found: Answer, expected: Answer) -> str | None:
+        versions = _told_by(found)
+        wanted = expected if isinstance(expected, _Versions) else _told_by(expected)
+        return None if versions == wanted else f"told {versions}, expected {wanted}"
+
+
+class _Versions(dict):
+    """An answer, as far as anybody looks at it."""
+
+
+def _told_by(answer: Any) -> dict[str, int]:
+    return told("people_foreground" if "foreground" in answer else "person_segmentation", answer)
+
+
+def _step_config(step: Model) -> str:
+    # As the project's own: the server completes it, and so what it answers is not what it read.
+    queue = "dynamic_batching { default_queue_policy { default_timeout_microseconds: 10000000 } }"
+    return f"""
+name: "{step.name}"
+backend: "python"
+max_batch_size: {step.max_batch_size}
+input [ {_listed(step.inputs)} ]
+output [ {_listed(step.outputs)} ]
+instance_group [ {{ kind: KIND_CPU count: 1 }} ]
+{queue if step.max_batch_size else ""}
+version_policy {{ specific {{ versions: [ 1 ] }} }}
+"""
+
+
+def _listed(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(
+        f'{{ name: "{tensor.name}" '
+        f"data_type: TYPE_{'STRING' if tensor.dtype == 'BYTES' else tensor.dtype} "
+        f"dims: {list(tensor.shape)} {'optional: true' if tensor.optional else ''} }}"
+        for tensor in tensors
+    )
+
+
+def _manifest(step: str) -> Manifest:
+    """Of which a release reads only what the head reads."""
+    texts: dict[str, Any] = dict.fromkeys(
+        ("sha256", "precision", "weights", "checkpoint_sha256", "commit"), ""
+    )
+    texts |= dict.fromkeys(("accuracy_data", "data_licence"), "")
+    return Manifest(
+        model=step,
+        artifact="model.py",
+        bytes=0,
+        variant={},
+        opset=0,
+        ir_version=0,
+        tools={},
+        parity={},
+        accuracy={},
+        reads=list(HEAD_READS) if step.endswith("head") else [],
+        **texts,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Release or roll back, and kill this process at the end of a stage.
+
+    python -m tests.server.telling REPOSITORY URL STAGE release NAME STEP=VERSION ...
+    python -m tests.server.telling REPOSITORY URL STAGE rollback
+    """
+    repository, url, last_stage, action, *rest = arguments
+
+    def on_stage(stage: str) -> None:
+        print(stage, flush=True)
+        if stage == last_stage:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with ModelControl(url) as control:
+        place = Place(Path(repository), control, TellingExaminer(), on_stage)
+        if action == "rollback":
+            rollback(place)
+        else:
+            changes = dict(part.split("=") for part in rest[1:])
+            release(place, rest[0], {step: int(number) for step, number in changes.items()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""The project's own models: a new mask head is released, taken back, refused, by the commands."""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from clients import demo
+from clients.client import SegmentationClient
+from conversion.release import release_command, rollback_command, status_command
+from conversion.release.server import ADMIN_KEY_VARIABLE
+from serving.embedded import EmbeddedServer
+from serving.triton_wheel import MODEL_REPOSITORY
+from tests.server.conftest import READY_TIMEOUT_S
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+SECRET = "admin-key:only-for-this-test"
+HEAD = "hierarchical_head"
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model repository, with its mask head once more as version 2 and damaged as version 3."""
+    folder = tmp_path_factory.mktemp("real") / "repository"
+    shutil.copytree(MODEL_REPOSITORY, folder, ignore=shutil.ignore_patterns(".*.lock", "*.jsonl"))
+    for version in ("2", "3"):
+        shutil.copytree(folder / HEAD / "1", folder / HEAD / version)
+    damaged = bytearray((folder / HEAD / "3" / "model.onnx").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (folder / HEAD / "3" / "model.onnx").write_bytes(damaged)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def restricted(repository: Path) -> Iterator[EmbeddedServer]:
+    """A server whose model control wants a key."""
+    http_port, grpc_port, metrics_port = demo.free_ports(3)
+    with EmbeddedServer(
+        model_repository=repository,
+        log_file=repository.parent / "triton.log",
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        extra_arguments=[f"--grpc-restricted-protocol=model-repository:{SECRET.replace(':', '=')}"],
+    ) as server:
+        server.wait_until_ready(READY_TIMEOUT_S)
+        yield server
+
+
+def run(command: ModuleType, *arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return int(command.run(parser.parse_args(arguments)))
+
+
+@pytest.fixture
+def place(repository: Path, restricted: EmbeddedServer) -> list[str]:
+    return ["--model-repository", str(repository), "--url", restricted.grpc_url]
+
+
+@pytest.fixture
+def tried_on() -> list[str]:
+    """One picture is enough for these tests."""
+    return ["--images", str(demo.example_pictures()[0])]
+
+
+def test_without_the_key_nothing_is_released(place: list[str], capsys: Capture) -> None:
+    assert run(release_command, "keyless", f"{HEAD}=2", *place) == 1
+    assert "--admin-key" in capsys.readouterr().err
+
+
+def test_a_new_head_is_released_and_taken_back(
+    place: list[str],
+    tried_on: list[str],
+    restricted: EmbeddedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    monkeypatch.setenv(ADMIN_KEY_VARIABLE, SECRET)
+    picture = demo.example_pictures()[0]
+    with SegmentationClient(restricted.grpc_url) as client:
+        before = client.segment(picture)
+        released = ["same-head", f"{HEAD}=2", "--why", "a test"]
+        assert run(release_command, *released, *place, *tried_on) == 0
+        assert "release 1 same-head serves" in capsys.readouterr().out
+        after = client.segment(picture)
+    assert len(before) == len(after) > 0
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.mask, other.mask)
+
+    assert run(status_command, *place, "--json") == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["release"]["name"] == "same-head" and status["release"]["why"] == "a test"
+    head = next(step for step in status["steps"] if step["step"] == HEAD)
+    assert (head["release"], head["serving"], head["loaded"]) == (2, 2, [1, 2])
+
+    assert run(rollback_command, *place, *tried_on) == 0
+    said = capsys.readouterr().out
+    assert "release 0 initial serves again" in said and "it took effect in" in said
+    assert run(status_command, *place) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [HEAD, "1", "1", "1,", "2", "1,", "2,", "3"] in rows
+    log = restricted.log_file.read_text(errors="replace")
+    assert log.count(f"Initialize: {HEAD}_") == 2, "each version is loaded once"
+
+
+def test_a_damaged_head_is_refused_and_the_old_one_serves(
+    place: list[str],
+    repository: Path,
+    restricted: EmbeddedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    monkeypatch.setenv(ADMIN_KEY_VARIABLE, SECRET)
+    assert run(release_command, "damaged", f"{HEAD}=3", *place) == 1
+    assert "sha256" in capsys.readouterr().err
+    assert (
+        f'model_name: "{HEAD}"\n      model_version: 1\n'
+        in (repository / "person_segmentation" / "config.pbtxt").read_text()
+    )
+    with SegmentationClient(restricted.grpc_url) as client:
+        assert client.is_ready()

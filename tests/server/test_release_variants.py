@@ -1,0 +1,72 @@
+"""A step with a config for each accelerator: a release changes the one that the server uses."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from conversion.release import disk
+from conversion.release.operations import Place, release, rollback
+from conversion.release.plan import current_versions, loaded_versions
+from conversion.release.questions import question
+from conversion.release.server import ModelControl
+from serving.embedded import EmbeddedServer
+from tests.server.conftest import READY_TIMEOUT_S
+from tests.server.telling import (
+    PICTURE,
+    TellingExaminer,
+    expected,
+    make_repository,
+    new_version,
+    server_of,
+    told,
+)
+
+pytestmark = pytest.mark.server
+
+STEP = "yolov9"
+DEFAULT, OTHER = f"{STEP}/config.pbtxt", f"{STEP}/configs/other.pbtxt"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "used", "unused"),
+    [([], DEFAULT, OTHER), (["--model-config-name=other"], OTHER, DEFAULT)],
+    ids=["default", "other"],
+)
+def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
+    tmp_path: Path, arguments: Sequence[str], used: str, unused: str
+) -> None:
+    repository = tmp_path / "repository"
+    make_repository(repository)
+    (repository / OTHER).parent.mkdir()
+    text = (repository / DEFAULT).read_text()
+    parameter = 'parameters [ { key: "other" value { string_value: "yes" } } ]\n'
+    (repository / OTHER).write_text(text + parameter)
+    version = new_version(repository, STEP)
+
+    with started(repository, arguments) as server, ModelControl(server.grpc_url) as control:
+        place = Place(repository, control, TellingExaminer())
+        release(place, "new", {STEP: version})
+        rollback(place)
+        released = rollback(place, "new")
+        assert server.log_file.read_text(errors="replace").count(f"Initialize: {STEP}_") == 2
+    assert loaded_versions(repository / used) == [1, 2]
+    assert loaded_versions(repository / unused) == [1]
+
+    disk.recover(repository)
+    assert loaded_versions(repository / unused) == [1, 2]
+    others = [] if arguments else ["--model-config-name=other"]
+    with started(repository, others) as server, ModelControl(server.grpc_url) as control:
+        answer = control.ask(question("person_segmentation", PICTURE))
+    wanted = expected("person_segmentation", released.versions)
+    assert told("person_segmentation", answer) == wanted
+    assert current_versions(repository)[STEP] == 2
+
+
+@contextmanager
+def started(repository: Path, arguments: Sequence[str]) -> Iterator[EmbeddedServer]:
+    server = server_of(repository, arguments)
+    with server:
+        server.wait_until_ready(READY_TIMEOUT_S)
+        yield server

@@ -1,0 +1,71 @@
+"""One operator at a time."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from conversion.release import lock
+from conversion.release.errors import Locked
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from conversion.release import lock
+with lock.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_holder_is_told_who_the_first_is_and_may_hold_it_afterwards(
+    tmp_path: Path,
+) -> None:
+    with lock.held(tmp_path):
+        with pytest.raises(Locked, match=f"process {os.getpid()}"):
+            with lock.held(tmp_path):
+                pass
+        assert str(os.getpid()) in (lock.holder(tmp_path) or "")
+    with lock.held(tmp_path):
+        pass
+    assert lock.holder(tmp_path) is None
+
+
+def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path: Path) -> None:
+    order = []
+
+    def wait() -> None:
+        with lock.held(tmp_path, wait_s=30):
+            order.append("second")
+
+    with lock.held(tmp_path):
+        second = threading.Thread(target=wait)
+        second.start()
+        time.sleep(3 * lock.POLL_S)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
+
+
+def test_the_death_of_its_holder_frees_the_lock(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "held\n"
+        assert f"process {process.pid}" in (lock.holder(tmp_path) or "")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with lock.held(tmp_path):
+        pass
+
+
+def test_nobody_holds_a_lock_that_was_never_taken(tmp_path: Path) -> None:
+    assert lock.holder(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []

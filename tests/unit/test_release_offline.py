@@ -1,0 +1,383 @@
+"""Releases on disk alone: what is planned, written, mended, pruned and shown."""
+
+import argparse
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from conversion.release import disk, journal, lock, prune_command, status_command
+from conversion.release.errors import Locked, Refused, ReleaseError
+from conversion.release.examiner import Judgement
+from conversion.release.journal import Journal
+from conversion.release.operations import Place, release, rollback
+from conversion.release.plan import (
+    changed_versions,
+    current_versions,
+    ensembles_of,
+    loaded_versions,
+    with_policy,
+)
+from conversion.release.prune import Old, prune
+from conversion.release.variants import config_files, used_by
+from peopleseg.ensembles import pinned
+from serving.triton_wheel import MODEL_REPOSITORY
+from tests.server.telling import TellingExaminer, make_repository, new_version
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Killed(BaseException):
+    """Ends a release as kill -9 does: nothing of its own runs any more."""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    make_repository(folder)
+    return folder
+
+
+@pytest.fixture
+def place(repository: Path) -> Place:
+    return Place(repository, None, TellingExaminer())
+
+
+def pins(repository: Path, ensemble: str) -> dict[str, int]:
+    return pinned((repository / ensemble / "config.pbtxt").read_text())
+
+
+def configs(repository: Path) -> dict[Path, str]:
+    return {path: path.read_text() for path in repository.rglob("*.pbtxt")}
+
+
+def run(command: ModuleType, *arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return int(command.run(parser.parse_args(arguments)))
+
+
+@pytest.mark.parametrize("path", sorted(MODEL_REPOSITORY.glob("*/**/*.pbtxt")), ids=str)
+def test_a_policy_is_all_that_changes_in_a_config(path: Path) -> None:
+    if path.parent.name.startswith(("person_segmentation", "people_foreground")):
+        return
+    text = path.read_text()
+    changed = text_format.Parse(with_policy(text, [9, 3]), model_config_pb2.ModelConfig())
+    expected = text_format.Parse(text, model_config_pb2.ModelConfig())
+    expected.version_policy.Clear()
+    expected.version_policy.specific.versions.extend([3, 9])
+    assert changed == expected
+    assert with_policy(with_policy(text, [9, 3]), [1]) == with_policy(text, [1])
+
+
+@pytest.mark.parametrize(
+    "policy", ["", "version_policy { all { } }", "version_policy: { latest: { num_versions: 2 } }"]
+)
+def test_a_policy_takes_the_place_of_any_other(policy: str) -> None:
+    changed = with_policy(f'name: "step"\n{policy}\nmax_batch_size: 0\n', [1, 2])
+    config = text_format.Parse(changed, model_config_pb2.ModelConfig())
+    assert list(config.version_policy.specific.versions) == [1, 2]
+
+
+def test_a_release_changes_every_ensemble_that_uses_the_step(place: Place) -> None:
+    version = new_version(place.repository, "people_unet")
+    untouched = pins(place.repository, "person_segmentation")["yolov9"]
+    record = release(place, "better-unet", {"people_unet": version}, why="people at night")
+    assert record.result == journal.SERVING and record.offline
+    for ensemble in ("person_segmentation", "person_segmentation_from_boxes", "people_foreground"):
+        assert pins(place.repository, ensemble)["people_unet"] == version
+    assert pins(place.repository, "person_segmentation")["yolov9"] == untouched
+    assert loaded_versions(place.repository / "people_unet" / "config.pbtxt") == [1, version]
+    assert [one.why for one in Journal(place.repository).attempts()] == ["people at night"]
+
+
+def test_every_config_of_a_step_is_written(place: Place) -> None:
+    folder = place.repository / "yolov9"
+    (folder / "configs").mkdir()
+    shutil.copy(folder / "config.pbtxt", folder / "configs" / "cuda.pbtxt")
+    release(place, "new", {"yolov9": new_version(place.repository, "yolov9")})
+    assert [loaded_versions(path) for path in config_files(folder)] == [[1, 2], [1, 2]]
+
+
+def test_a_rollback_brings_back_every_file(place: Place) -> None:
+    before = configs(place.repository)
+    versions = {"yolov9": 2, "postprocess": 2}
+    for step in versions:
+        new_version(place.repository, step)
+    release(place, "new", versions)
+    assert configs(place.repository) != before
+    rollback(place)
+    pinned_now = {path: text for path, text in configs(place.repository).items()}
+    for path, text in before.items():
+        assert with_policy(pinned_now[path], [1]) == with_policy(text, [1])
+    assert loaded_versions(place.repository / "yolov9" / "config.pbtxt") == [1, 2]
+
+
+def test_only_the_release_before_stays_loaded(place: Place) -> None:
+    for number in (2, 3):
+        new_version(place.repository, "yolov9")
+        release(place, f"release-{number}", {"yolov9": number})
+    assert loaded_versions(place.repository / "yolov9" / "config.pbtxt") == [2, 3]
+
+
+def test_the_feature_ensemble_comes_with_its_head_and_goes_with_it(place: Place) -> None:
+    record = release(place, "by-features", {"feature_head": 1})
+    folder = place.repository / "person_segmentation_features"
+    assert pins(place.repository, folder.name)["roi_align_features"] == 1
+    assert (folder / "1" / ".gitkeep").is_file()
+    assert record.ensembles == [folder.name]
+    rollback(place)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"yolov9": 7}, r"no version 7; there are: 1\..*peopleseg export"),
+        ({"yolov10": 1}, "no step 'yolov10'; the steps are preprocess, yolov9"),
+        ({"yolov9": 1}, "would change nothing"),
+    ],
+)
+def test_what_cannot_be_released_is_named_before_anything_begins(
+    place: Place, changes: dict[str, int], message: str
+) -> None:
+    before = configs(place.repository)
+    with pytest.raises(ReleaseError, match=message):
+        release(place, "wrong", changes)
+    assert configs(place.repository) == before
+    assert Journal(place.repository).attempts() == []
+
+
+@pytest.mark.parametrize("name", ["", "initial", "2", "two words", "-x", "a/b"])
+def test_a_name_that_could_be_mistaken_is_refused(place: Place, name: str) -> None:
+    new_version(place.repository, "yolov9")
+    with pytest.raises(ReleaseError, match="is no name for a release"):
+        release(place, name, {"yolov9": 2})
+
+
+def test_a_name_is_used_once(place: Place) -> None:
+    for _ in range(2):
+        new_version(place.repository, "yolov9")
+    release(place, "new", {"yolov9": 2})
+    with pytest.raises(ReleaseError, match="release 1 is already called new"):
+        release(place, "new", {"yolov9": 3})
+
+
+def test_faults_are_refused_also_by_force(place: Place) -> None:
+    new_version(place.repository, "yolov9")
+    before = configs(place.repository)
+    faulty = Place(place.repository, None, TellingExaminer(found_faults=["yolov9/2: damaged"]))
+    with pytest.raises(Refused, match="damaged"):
+        release(faulty, "new", {"yolov9": 2}, force=True)
+    assert configs(place.repository) == before
+    assert Journal(place.repository).attempts()[-1].result == journal.REFUSED
+
+
+def test_less_accuracy_is_refused_and_can_be_forced_which_the_record_says(place: Place) -> None:
+    new_version(place.repository, "yolov9")
+    judgement = Judgement({"candidate": {"mask_ap50": 0.1}}, ["mask_ap50 falls"])
+    worse = Place(place.repository, None, TellingExaminer(judgement=judgement))
+    with pytest.raises(Refused, match="mask_ap50 falls.*--force"):
+        release(worse, "new", {"yolov9": 2})
+    record = release(worse, "new", {"yolov9": 2}, force=True)
+    assert record.forced and "mask_ap50 falls" in record.reason
+    assert record.figures == judgement.figures
+
+
+STAGES = [
+    "started",
+    "checked",
+    "measured",
+    "decided",
+    "policies written",
+    "person_segmentation written",
+    "people_foreground written",
+]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_release_that_ends_at_any_stage_is_mended_to_the_old_or_the_new_one(
+    repository: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = current_versions(repository)
+    new = old | {step: new_version(repository, step) for step in ("yolov9", "people_unet")}
+    kill_at(repository, stage, new, monkeypatch)
+    disk.recover(repository)
+    is_decided = STAGES.index(stage) >= STAGES.index("decided")
+    wanted = new if is_decided else old
+    assert current_versions(repository) == wanted
+    for ensemble, text in ensembles_of(repository, wanted).items():
+        assert (repository / ensemble / "config.pbtxt").read_text() == text
+    for step, version in wanted.items():
+        assert version in loaded_versions(repository / step / "config.pbtxt")
+    last = Journal(repository).attempts()[-1]
+    assert last.result == (journal.SERVING if is_decided else journal.REFUSED)
+    assert list(repository.glob(".*.prepared")) == []
+    after = configs(repository)
+    assert disk.recover(repository) is None and configs(repository) == after
+
+
+def kill_at(
+    repository: Path, stage: str, versions: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Release and end at a stage without undoing, which the dead cannot."""
+
+    def on_stage(reached: str) -> None:
+        if reached == stage:
+            monkeypatch.setattr("conversion.release.transition.Offline.undo", die)
+            raise Killed
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        release(Place(repository, None, TellingExaminer(), on_stage), "new", versions)
+    monkeypatch.undo()
+
+
+def test_an_error_in_the_middle_of_the_writing_brings_the_old_files_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_version(place.repository, "people_unet")
+    before = configs(place.repository)
+    replace: Callable[..., None] = os.replace
+    renamed: list[str] = []
+
+    def full_disk(source: object, target: object) -> None:
+        if "people_foreground" in str(target) and str(target) not in renamed:
+            renamed.append(str(target))
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        release(place, "new", {"people_unet": 2})
+    assert renamed and configs(place.repository) == before
+    assert Journal(place.repository).attempts()[-1].result == journal.REFUSED
+
+
+def test_two_releases_do_not_meet(place: Place) -> None:
+    new_version(place.repository, "yolov9")
+    with lock.held(place.repository):
+        with pytest.raises(Locked):
+            release(place, "new", {"yolov9": 2})
+        with pytest.raises(Locked):
+            prune(place.repository, 1)
+    assert Journal(place.repository).attempts() == []
+
+
+def test_recovering_a_repository_without_releases_writes_nothing(repository: Path) -> None:
+    before = sorted(repository.rglob("*"))
+    assert disk.recover(repository) is None
+    assert sorted(repository.rglob("*")) == before
+
+
+def test_pruning_deletes_what_no_kept_release_uses_and_nothing_else(place: Place) -> None:
+    repository = place.repository
+    for number in range(2, 6):
+        new_version(repository, "yolov9")
+        release(place, f"release-{number}", {"yolov9": number})
+    new_version(repository, "yolov9")  # 6, still to be released
+    new_version(repository, "people_unet")
+    everything = {path for path in repository.rglob("*") if path.is_file()}
+    expected = [Old("yolov9", 1), Old("yolov9", 2)]
+    assert prune(repository, 3, dry_run=True) == expected
+    assert {path for path in repository.rglob("*") if path.is_file()} == everything
+    assert prune(repository, 3) == expected
+    gone = everything - {path for path in repository.rglob("*") if path.is_file()}
+    assert {path.parent for path in gone} == {repository / "yolov9" / number for number in "12"}
+    assert prune(repository, 3) == []
+    assert prune(repository, 1) == [Old("yolov9", 3)], "the release before the serving one stays"
+
+
+def test_pruning_after_a_rollback_keeps_what_came_before_it_and_what_came_after(
+    place: Place,
+) -> None:
+    for number in (2, 3, 4):
+        new_version(place.repository, "yolov9")
+        release(place, f"release-{number}", {"yolov9": number})
+    rollback(place)
+    assert prune(place.repository, 1) == [Old("yolov9", 1)]
+    rollback(place)
+    rollback(place, "release-4")
+
+
+def test_pruning_leaves_what_any_config_loads(place: Place) -> None:
+    for number in (2, 3):
+        new_version(place.repository, "yolov9")
+        release(place, f"release-{number}", {"yolov9": number})
+    variant = place.repository / "yolov9" / "configs" / "cuda.pbtxt"
+    variant.parent.mkdir()
+    variant.write_text(with_policy((variant.parents[1] / "config.pbtxt").read_text(), [1, 3]))
+    assert prune(place.repository, 1) == []
+    variant.unlink()
+    assert prune(place.repository, 1) == [Old("yolov9", 1)]
+
+
+def test_the_prune_command_says_what_it_would_delete(place: Place, capsys: Capture) -> None:
+    for number in (2, 3):
+        new_version(place.repository, "yolov9")
+        release(place, f"release-{number}", {"yolov9": number})
+    where = ["--model-repository", str(place.repository)]
+    assert run(prune_command, "--keep", "1", "--dry-run", *where) == 0
+    assert capsys.readouterr().out == "would delete yolov9/1\n"
+    assert run(prune_command, "--keep", "1", *where) == 0
+    assert run(prune_command, "--keep", "1", *where) == 0
+    assert capsys.readouterr().out == "deleted yolov9/1\nnothing to delete\n"
+
+
+def test_the_status_command_shows_the_release_and_its_history(
+    place: Place, capsys: Capture
+) -> None:
+    new_version(place.repository, "yolov9")
+    judgement = Judgement({"candidate": {"mask_ap50": 0.5125}, "measured_on": "val.json"})
+    judged = Place(place.repository, None, TellingExaminer(judgement=judgement))
+    release(judged, "better", {"yolov9": 2}, why="more data")
+    where = ["--model-repository", str(place.repository)]
+    assert run(status_command, "--offline", *where) == 0
+    said = capsys.readouterr().out
+    assert "release   1 better: more data" in said
+    assert "accuracy  mask_ap50 0.5125; on val.json" in said
+    rows = [line.split() for line in said.splitlines()]
+    assert ["yolov9", "2", "-", "-", "1,", "2"] in rows
+
+
+def test_an_unfinished_release_is_a_problem_of_the_status(
+    repository: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = {"yolov9": new_version(repository, "yolov9")}
+    kill_at(repository, "decided", new, monkeypatch)
+    assert run(status_command, "--offline", "--model-repository", str(repository)) == 1
+    assert "release 1 new is decided, but not finished" in capsys.readouterr().err
+
+
+def test_a_server_that_is_not_there_is_a_problem_of_the_status(
+    repository: Path, capsys: Capture
+) -> None:
+    where = ["--model-repository", str(repository), "--url", "localhost:1"]
+    assert run(status_command, *where) == 1
+    said = capsys.readouterr().err
+    assert "localhost:1" in said and "peopleseg serve" in said
+
+
+def test_an_ambiguous_variant_means_every_config(repository: Path) -> None:
+    folder = repository / "yolov9"
+    (folder / "configs").mkdir()
+    default, same = folder / "config.pbtxt", folder / "configs" / "same.pbtxt"
+    shutil.copy(default, same)
+    served = text_format.Parse(default.read_text(), model_config_pb2.ModelConfig())
+    assert used_by(served, folder) == [default, same]
+    assert used_by(None, folder) == [default, same]
+    same.write_text(same.read_text().replace("KIND_CPU", "KIND_GPU"))
+    assert used_by(served, folder) == [default]
+
+
+def test_an_ensemble_that_begins_needs_all_of_its_steps(repository: Path) -> None:
+    shutil.rmtree(repository / "roi_align_features" / "1")
+    with pytest.raises(ReleaseError, match="feature_head needs a version of roi_align_features"):
+        changed_versions(repository, current_versions(repository), {"feature_head": 1})

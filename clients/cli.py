@@ -31,6 +31,20 @@ COMMANDS = {
         "compute what the head on features reads",
     ),
     "validate": ("training.validation.command", "measure checkpoints and compare them"),
+    "export": ("conversion.export.command", "make a checkpoint a version of its model"),
+    "new-step-version": (
+        "conversion.step_version",
+        "make a version of a Python step with other settings",
+    ),
+    "check": ("conversion.check", "find what is wrong in a model repository"),
+    "release": (
+        "conversion.release.release_command",
+        "serve other versions of models, all at once",
+    ),
+    "rollback": ("conversion.release.rollback_command", "serve an earlier release again"),
+    "status": ("conversion.release.status_command", "show what serves, is loaded and is on disk"),
+    "prune": ("conversion.release.prune_command", "delete versions that no kept release uses"),
+    "retrain": ("conversion.retrain", "train, validate, export and release in one command"),
     "import-served": (
         "training.pretrained.served_command",
         "make a checkpoint of a served model",

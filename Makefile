@@ -45,8 +45,8 @@ evaluate: $(VENV)/.serve ## measure the accuracy on DATA through a server
 		--annotations "$(DATA)/person_val.json" --json "$(JSON)"
 
 .PHONY: test
-test: $(VENV)/.test ## run all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(TESTS)
+test: $(VENV)/.test ## run all tests but the slow ones, in two processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup $(TESTS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## check style, format and types

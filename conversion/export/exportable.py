@@ -10,21 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, STEPS, Model
-from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
+from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.roi_align import widened
 from training.checkpoint import CheckpointError, Loaded
 
 Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes
 
 NUMPY_DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP16": np.float16, "FP32": np.float32}
-
-# A box is widened by so much of its side at each edge before the head on detector features reads
-# it, as it was published with (PINTO0309/human-instance-segmentation).
-FEATURE_HEAD_PADDING = 0.1
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class ExportableFeatureHead(nn.Module):
 
     cut: Tensor
 
-    def __init__(self, network: RoiFeatureHead, padding: float = FEATURE_HEAD_PADDING) -> None:
+    def __init__(self, network: RoiFeatureHead, padding: float = ROI_PADDING) -> None:
         super().__init__()
         self.network = network.eval()
         self.register_buffer("cut", middle_samples(2 * ROI_FEATURE_SIZE, padding))
@@ -122,11 +119,10 @@ class ExportableFeatureHead(nn.Module):
         self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """As of `ExportableHead`; the rois are the boxes, widened here."""
-        sides = (rois[:, 3:] - rois[:, 1:3]).repeat(1, 2) * torch.tensor([-1.0, -1.0, 1.0, 1.0])
-        widened = torch.cat((rois[:, :1], rois[:, 1:] + self.padding * sides), dim=1)
         features = companions["detector"](images).features.float()
+        boxes = torch.from_numpy(widened(rois.numpy(), self.padding))
         size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
-        return {"roi_features": roi_align(features, widened, size_hw, 1 / FEATURE_STRIDE).half()}
+        return {"roi_features": roi_align(features, boxes, size_hw, 1 / FEATURE_STRIDE).half()}
 
 
 def middle_samples(cells: int, padding: float) -> Tensor:
@@ -145,7 +141,7 @@ def of_network(loaded: Loaded, *, roi_padding: float | None = None) -> Exportabl
     published one. Raises CheckpointError for a network that no model of the repository can be.
     """
     if loaded.family == "feature_head":
-        padding = FEATURE_HEAD_PADDING if roi_padding is None else roi_padding
+        padding = ROI_PADDING if roi_padding is None else roi_padding
         return of_feature_head(loaded.network, padding)
     if roi_padding is not None:
         raise CheckpointError(f"a {loaded.family} reads boxes as they are; leave out --roi-padding")
@@ -198,7 +194,7 @@ def of_mask_head(network: Any) -> Exportable:
     return Exportable(model, module, module, shapes, tuple(reads), network.dims)
 
 
-def of_feature_head(network: Any, padding: float = FEATURE_HEAD_PADDING) -> Exportable:
+def of_feature_head(network: Any, padding: float = ROI_PADDING) -> Exportable:
     """A head on detector features."""
     module = ExportableFeatureHead(network, padding).eval()
     shape = (network.in_channels, ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)

@@ -8,8 +8,9 @@ from typing import Any
 
 from conversion.export.exportable import of_detector, of_network
 from conversion.export.first_conv import ProjectedDetector, move_first_conv
+from conversion.export.job import Job, Source
 from conversion.export.settings import ExportError, Settings
-from conversion.export.version import Source, make_version
+from conversion.export.version import make_version
 from conversion.export.version_folder import publish, scratch_folder
 from peopleseg.manifest import sha256
 from training.checkpoint import Loaded, load_network
@@ -34,16 +35,14 @@ def export(
     """
     settings = settings or Settings()
     on_stage("reading the checkpoint")
-    checkpoint_sha256 = sha256(checkpoint)
+    digest = sha256(checkpoint)
+    sources = _sources(load_network(checkpoint), settings)
     with ExitStack() as scratches:
         filled = []
-        for source in _sources(load_network(checkpoint), settings):
-            model_folder = repository / source.exportable.model.name
-            scratch = scratches.enter_context(scratch_folder(model_folder))
-            manifest = make_version(
-                scratch, source, pictures, settings, repository=repository, on_stage=on_stage
-            )
-            replace(manifest, checkpoint_sha256=checkpoint_sha256).write(scratch)
+        for source in sources:
+            job = Job(source, digest, pictures, settings, repository, on_stage)
+            scratch = scratches.enter_context(scratch_folder(repository / job.name))
+            make_version(scratch, job).write(scratch)
             filled.append(scratch)
         on_stage("publishing")
         return [publish(scratch) for scratch in filled]

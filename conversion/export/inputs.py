@@ -175,13 +175,17 @@ def _some_boxes(random: np.random.Generator, count: int) -> NDArray[np.float32]:
 
 
 def _newest(name: str, exportable: Exportable, repository: Path) -> Path:
-    version = newest_version(repository / name)
-    if not version:
-        raise CheckpointError(
-            f"to compare this {exportable.model.name} on pictures needs a {name}: neither its "
-            f"checkpoint nor {repository} has one; export one first"
-        )
-    return repository / name / str(version)
+    """The newest version whose graph computes what its network does, for every head."""
+    for version in range(newest_version(repository / name), 0, -1):
+        folder = repository / name / str(version)
+        if folder.is_dir():
+            manifest = Manifest.read(folder)
+            if manifest.artifact.endswith(".onnx") and "first_conv" not in manifest.export:
+                return folder
+    raise CheckpointError(
+        f"to compare this {exportable.model.name} on pictures needs a {name}: neither its "
+        f"checkpoint nor {repository} has one; export one first"
+    )
 
 
 def _images(pixels: NDArray[np.uint8]) -> Tensor:

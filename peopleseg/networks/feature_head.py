@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 ROI_FEATURE_SIZE = 28  # cells a side that the head reads of a roi
 MASK_SIZE = 56  # pixels a side of its masks, twice as many
+ROI_PADDING = 0.1  # of a box's side, added to it at each edge, as published
 CLASSES = 3  # background, target, non-target
 
 WIDE, MIDDLE, NARROW = 256, 128, 64  # channels

@@ -1,5 +1,6 @@
 """A head's leading convolution in its detector: the same masks, through RoIAlign."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,9 @@ def test_the_pair_computes_what_head_and_detector_computed(
     whole = of_network(loaded)
     projection, rest = move_first_conv(loaded.network)
     pixels, _ = prepare(pictures[0].read_bytes())
-    extended = ProjectedDetector(loaded.companions["detector"], projection)
-    loaded_rest = type(loaded)(
-        loaded.family, loaded.dims, rest, {}, loaded.companions | {"detector": extended}
-    )
+    whole_detector: Any = loaded.companions["detector"]
+    extended = {"detector": ProjectedDetector(whole_detector, projection)}
+    loaded_rest = replace(loaded, network=rest, companions=loaded.companions | extended)
     moved = of_network(loaded_rest)
     assert moved.input_shapes["roi_features"][0] == 256
     assert projection.bias is None
@@ -147,13 +147,12 @@ def test_a_feature_heads_masks_lie_over_the_box(padding: float) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("given", "recorded"), [(None, 0.1), (0.0, 0.0), (0.25, 0.25)])
 def test_a_feature_heads_padding_is_recorded(
-    tmp_path: Path, pictures: list[Path], companions: dict[str, Any]
+    given: float | None, recorded: float, tmp_path: Path
 ) -> None:
-    source = checkpoint(tmp_path / "head.ckpt", feature_head(160), **companions)
-    settings = Settings(check_pinned_runtime=False, roi_padding=0.25)
-    (version,) = export(source, pictures[:1], settings, repository=tmp_path)
-    assert Manifest.read(version).export == {"roi_padding": 0.25}
+    loaded = load_network(checkpoint(tmp_path / "head.ckpt", feature_head(16)))
+    assert of_network(loaded, roi_padding=given).settings == {"roi_padding": recorded}
 
 
 def test_a_padding_is_for_feature_heads_alone(tmp_path: Path, pictures: list[Path]) -> None:

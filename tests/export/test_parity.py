@@ -91,7 +91,8 @@ def test_fp16_counts_in_parts_of_large_values() -> None:
 
 
 def test_a_mean_is_judged_by_the_magnitude() -> None:
-    limits = Tolerances(*(Tolerance(1.0, mean_share=0.1) for _ in range(4)))
+    limit = Tolerance(1.0, mean_share=0.1)
+    limits = Tolerances(limit, limit, limit, limit)
     found = gaps(expected(logits([10, 10])), lambda _: logits([10.5, 10.5]))
     judge(found, limits, "it")
     found = gaps(expected(logits([1, 1])), lambda _: logits([1.5, 1.5]))

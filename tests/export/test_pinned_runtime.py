@@ -21,7 +21,7 @@ CASES = [Expected(Case(PICTURES, INPUTS), {})]
 def double(folder: Path, *, opset: int = 17) -> Path:
     """x to 2 x, any batch."""
     tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 6]) for n in "xy"]
-    two = numpy_helper.from_array(np.float32(2), "two")
+    two = numpy_helper.from_array(np.array(2, np.float32), "two")
     node = helper.make_node("Mul", ["x", "two"], ["y"])
     graph = helper.make_graph([node], "double", tensors[:1], tensors[1:], [two])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)

@@ -70,6 +70,7 @@ def test_a_variant_is_exported_whole_and_described(
     manifest = Manifest.read(version)
     manifest.verify(version)
     assert manifest.variant == network.dims
+    assert manifest.export == ({"roi_padding": 0.1} if manifest.model == "feature_head" else {})
     assert manifest.accuracy == {"some_miou": 0.5}
     _check_graph(version, manifest)
     _check_parity(manifest, has_pinned_runtime)

@@ -11,7 +11,7 @@ from clients.person import Person
 from peopleseg.answer import people_of
 from peopleseg.contract import FEATURE_STRIDE, MASK_CLASSES
 from peopleseg.geometry import Letterbox
-from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
+from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE, ROI_PADDING
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.people import MIN_SCORE, Rois, is_person, select_people
@@ -19,9 +19,6 @@ from training.checkpoint import Loaded
 from training.data.scene import Scene
 
 ROIS_AT_ONCE = 16  # a head's memory grows with them
-# Added to a box at each edge, in parts of its side, for the head on detector features, as it was
-# published with (PINTO0309/human-instance-segmentation).
-FEATURE_HEAD_PADDING = 0.1
 
 
 class MaskPredictor(NamedTuple):
@@ -55,7 +52,7 @@ def mask_predictor(loaded: Loaded) -> MaskPredictor:
         size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
         return head(roi_align(detector(images).features, rois, size_hw, 1 / FEATURE_STRIDE))
 
-    return MaskPredictor(run, (MASK_SIZE, MASK_SIZE), FEATURE_HEAD_PADDING)
+    return MaskPredictor(run, (MASK_SIZE, MASK_SIZE), ROI_PADDING)
 
 
 def network_input(scene: Scene, device: torch.device) -> Tensor:

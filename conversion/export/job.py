@@ -1,0 +1,60 @@
+"""What one version is made of, and how."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conversion.export.exportable import Exportable
+from conversion.export.inputs import Case, RoiReader, image_cases, roi_cases
+from conversion.export.settings import Settings
+from training.checkpoint import Loaded
+
+PICTURES = 8  # compared, at most; a batch of one, of three, of one, of three
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network, and those whose outputs it reads."""
+
+    exportable: Exportable
+    loaded: Loaded  # with the companions of a head
+    unmoved: "Source | None" = None  # the head that still has its first convolution
+
+
+@dataclass(frozen=True)
+class Job:
+    """One version to make."""
+
+    source: Source
+    checkpoint_sha256: str
+    pictures: Sequence[Path]  # to compare on, and to calibrate with
+    settings: Settings
+    repository: Path
+    on_stage: Callable[[str], None]  # is told what begins
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.source.exportable.model.name
+
+    def begin(self, stage: str) -> None:
+        """Tell what begins."""
+        self.on_stage(f"{self.name}: {stage}")
+
+    def reader(self, source: Source) -> RoiReader | None:
+        """Makes what a mask head reads of a picture; the other networks read the picture itself."""
+        if is_image_network(source.exportable):
+            return None
+        return RoiReader(source.loaded, source.exportable, self.repository)
+
+    def picture_cases(self, source: Source) -> list[Case]:
+        """The pictures as inputs of a network, in several batch sizes."""
+        pictures, reader = self.pictures[:PICTURES], self.reader(source)
+        if reader is None:
+            return list(image_cases(pictures))
+        return list(roi_cases(pictures, source.exportable, reader))
+
+
+def is_image_network(exportable: Exportable) -> bool:
+    """Whether it reads whole pictures, not rois."""
+    return exportable.reads == ("pixels",)

@@ -17,13 +17,6 @@ def pytest_report_header() -> str:
     return f"real photos: {where}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, one of them has all that call a server: it is one."""
-    for item in items:
-        if item.get_closest_marker("server"):
-            item.add_marker(pytest.mark.xdist_group("server"))
-
-
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -18,11 +18,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from conversion.release.plan import with_policy
+from conversion.release.variants import config_files
+from peopleseg import ensembles
 from peopleseg.contract import ANCHORS, FEATURE_SIDE, STEPS, Tensor
 from peopleseg.manifest import Manifest, sha256
+from peopleseg.triton_config import CONFIG_FILE
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
 CHANNELS = 4  # of the features
+READS = ("roi_rgb", "roi_logit", "roi_features")  # of the head
 PADDING = 0.1  # by which roi_align_features widens boxes
 BOX_CXCYWH = (320.0, 320.0, 200.0, 400.0)  # of the person, in network pixels
 SCORE = 0.9
@@ -31,13 +36,27 @@ _DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": Tens
 
 def write_small_repository(repository: Path) -> Path:
     """Version 1 of every step but those of the head on features; nothing is linked to SOURCE."""
-    shutil.copytree(SOURCE, repository, ignore=shutil.ignore_patterns("*.onnx", ".*", "*.jsonl"))
+    shutil.copytree(SOURCE, repository, ignore=_not_copied)
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
+    versions = dict.fromkeys(STEPS, 1)
+    for ensemble in ensembles.served(repository):
+        text = ensembles.config_text(ensemble, versions, READS)
+        (repository / ensemble / CONFIG_FILE).write_text(text)
+    for step in STEPS:
+        first = [1] if (repository / step / "1").is_dir() else []
+        for config in config_files(repository / step):
+            config.write_text(with_policy(config.read_text(), first))
     write_detector(repository, 1)
     write_people_unet(repository, 1)
     write_head(repository, 1)
     return repository
+
+
+def _not_copied(folder: str, names: list[str]) -> set[str]:
+    """Artifacts, records of releases, and every version but the first, which all steps have."""
+    later = {name for name in names if name.isdecimal() and name != "1"}
+    return later | shutil.ignore_patterns("*.onnx", ".*", "*.jsonl")(folder, names)
 
 
 def write_detector(
@@ -79,7 +98,7 @@ def write_head(
     repository: Path,
     version: int,
     *,
-    reads: Sequence[str] = ("roi_rgb", "roi_logit", "roi_features"),
+    reads: Sequence[str] = READS,
     channels: int = CHANNELS,
     roi_size_hw: tuple[int, int] = (64, 48),
     bias: float = 0.0,

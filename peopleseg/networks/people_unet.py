@@ -4,6 +4,7 @@ A `segmentation_models_pytorch` UNet (Ronneberger et al. 2015) on an EfficientNe
 Le 2019), as in the people-segmentation checkpoints of ternaus and PINTO0309.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,10 @@ declare_missing_ops()
 
 import segmentation_models_pytorch as smp  # noqa: E402  (after declare_missing_ops)
 
+from peopleseg.networks.lite_people_unet import LitePeopleUNet  # noqa: E402
+
 ENCODERS = {variant: f"timm-efficientnet-{variant}" for variant in ("b0", "b1", "b3", "b7")}
+LITE = "lite"  # the variant for processors, see `LitePeopleUNet`
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -28,7 +32,8 @@ def people_unet(variant: str) -> smp.Unet:
     Raises ValueError for a variant other than b0, b1, b3 or b7.
     """
     if variant not in ENCODERS:
-        raise ValueError(f"people UNet variant {variant!r} is not one of {', '.join(ENCODERS)}")
+        known = ", ".join((*ENCODERS, LITE))
+        raise ValueError(f"people UNet variant {variant!r} is not one of {known}")
     return smp.Unet(ENCODERS[variant], encoder_weights=None, classes=1, activation=None)
 
 
@@ -37,20 +42,35 @@ class PeopleUNet(nn.Module):
 
     Input [B, 3, S, S] RGB in [0, 1]; output person logits [B, 1, S, S]. The network works on
     S / `shrink` pixels a side: a shrink of 2 costs a quarter of the operations and needs weights
-    trained at that size.
+    trained at that size. `variant` is the encoder's, or LITE.
     """
 
     def __init__(self, variant: str, shrink: int = 1) -> None:
         super().__init__()
-        self.unet = people_unet(variant)
+        self.unet: Any = LitePeopleUNet() if variant == LITE else people_unet(variant)
         self.variant = variant
         self.shrink = shrink
-        self.normalise = Normalise()
+        # the detector's layers read RGB in [0, 1]
+        self.normalise = nn.Identity() if variant == LITE else Normalise()
 
     @property
     def dims(self) -> dict[str, Any]:
         """The arguments that build this network."""
         return {"variant": self.variant, "shrink": self.shrink}
+
+    @property
+    def encoder_stages(self) -> Sequence[nn.Module]:
+        """The encoder's parts, shallow to deep."""
+        if self.variant == LITE:
+            return list(self.unet.layers)
+        encoder = self.unet.encoder
+        return (nn.ModuleList([encoder.conv_stem, encoder.bn1]), *encoder.blocks)
+
+    @property
+    def unread(self) -> Sequence[nn.Module]:
+        """Parts that published checkpoints have, but the UNet does not read: the encoder's end."""
+        encoder = None if self.variant == LITE else self.unet.encoder
+        return () if encoder is None else (encoder.conv_head, encoder.bn2)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.shrink == 1:

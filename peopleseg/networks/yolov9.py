@@ -78,12 +78,19 @@ class YOLOv9(nn.Module):
 
     def forward(self, images: Tensor) -> YOLOv9Output:
         outputs: list[Any] = []
-        _run(zip(self.sources, self.layers, strict=True), images, outputs)
+        run_layers(zip(self.sources, self.layers, strict=True), images, outputs)
         features, predictions = outputs[self.feature_layer], outputs[-1]
         if not (self.training and len(self.auxiliary)):
             return YOLOv9Output(features, predictions)
-        _run(zip(self.auxiliary_sources, self.auxiliary, strict=True), images, outputs)
+        run_layers(zip(self.auxiliary_sources, self.auxiliary, strict=True), images, outputs)
         return YOLOv9Output(features, predictions, auxiliary=outputs[-1])
+
+    def features(self, images: Tensor) -> Tensor:
+        """The features of `forward` alone, without the layers that only predictions need."""
+        outputs: list[Any] = []
+        layers = list(zip(self.sources, self.layers, strict=True))
+        run_layers(layers[: self.feature_layer + 1], images, outputs)
+        return outputs[-1]  # type: ignore[no-any-return]
 
     def without_auxiliary(self) -> "YOLOv9":
         """A copy that has no auxiliary branch, the deploy model."""
@@ -101,7 +108,7 @@ class YOLOv9(nn.Module):
         return self
 
 
-def _run(
+def run_layers(
     layers: Iterable[tuple[int | Sequence[int], nn.Module]], images: Tensor, outputs: list[Any]
 ) -> None:
     """Append the output of each layer to `outputs`, which the later ones read."""

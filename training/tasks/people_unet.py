@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.networks.people_unet import PeopleUNet
-from training.checkpoint import load_companion
+from peopleseg.networks.people_unet import LITE, PeopleUNet
+from training.checkpoint import CheckpointError, load_companion
 from training.data.samples import ForegroundBatch
 from training.losses.distillation import DistillationSchedule, distillation_loss
 from training.losses.foreground import foreground_loss
@@ -25,8 +25,9 @@ class PeopleForeground(Task):
     """The UNet that tells people from background.
 
     shrink: it works on 640 / shrink pixels. start_from: a checkpoint of the same variant.
-    encoder_weights: "imagenet" downloads timm's. teacher: the checkpoint of a trained (larger) UNet
-    to learn from beside the labels (arXiv:1503.02531).
+    encoder_weights: "imagenet" downloads timm's. detector: the checkpoint of a YOLOv9-t, for the
+    encoder of a lite UNet to start from. teacher: the checkpoint of a trained (larger) UNet to
+    learn from beside the labels (arXiv:1503.02531).
     """
 
     family = "people_unet"
@@ -35,10 +36,11 @@ class PeopleForeground(Task):
 
     def __init__(
         self,
-        variant: Literal["b0", "b1", "b3", "b7"] = "b0",
+        variant: Literal["b0", "b1", "b3", "b7", "lite"] = "b0",
         shrink: int = 1,
         start_from: Path | None = None,
         encoder_weights: Literal["imagenet"] | None = None,
+        detector: Path | None = None,
         positive_weight: float = 1.0,
         teacher: Path | None = None,
         distillation: DistillationSchedule = DistillationSchedule(),  # noqa: B008  (frozen)
@@ -48,12 +50,11 @@ class PeopleForeground(Task):
     ) -> None:
         super().__init__(optimizer, schedule, backbone)
         self.network = PeopleUNet(variant, shrink)
-        # Published checkpoints have these, but the UNet does not read the encoder's last features:
-        # they get no gradients, which a training on several processes would wait for.
-        for unread in (self.network.unet.encoder.conv_head, self.network.unet.encoder.bn2):
+        for unread in self.network.unread:
+            # No gradients, which a training on several processes would wait for.
             unread.requires_grad_(False)
-        if encoder_weights is not None and start_from is None:
-            load_imagenet_encoder(self.network.unet, variant)
+        if start_from is None:
+            self._start_encoder(encoder_weights, detector)
         self.start_from(start_from)
         self.positive_weight = positive_weight
         self.distillation = distillation
@@ -61,9 +62,26 @@ class PeopleForeground(Task):
         self._teacher = [] if teacher is None else [load_companion(teacher, self.family)]
         self.miou, self.teacher_miou = PeopleSegMiou(), PeopleSegMiou()
 
+    def _start_encoder(self, imagenet: str | None, detector: Path | None) -> None:
+        unet, variant = self.network.unet, self.network.variant
+        if imagenet is not None:
+            if variant == LITE:
+                raise CheckpointError(
+                    "timm has no weights of the lite UNet's encoder; --model.detector has"
+                )
+            load_imagenet_encoder(unet, variant)
+        if detector is not None:
+            if variant != LITE:
+                raise CheckpointError(
+                    f"a {variant} UNet's encoder is no detector's; leave out --model.detector"
+                )
+            try:
+                unet.start_from_detector(load_companion(detector, "yolov9"))
+            except ValueError as error:
+                raise CheckpointError(f"{detector}: {error}") from error
+
     def backbone_stages(self) -> Sequence[nn.Module]:
-        encoder = self.network.unet.encoder
-        return (nn.ModuleList([encoder.conv_stem, encoder.bn1]), *encoder.blocks)
+        return self.network.encoder_stages
 
     def loss_terms(self, batch: ForegroundBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255

@@ -16,14 +16,14 @@ import torch
 from torch import nn
 
 from peopleseg.networks.feature_head import RoiFeatureHead
-from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.yolov9 import YOLOv9
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "yolov9": YOLOv9,
     "people_unet": PeopleUNet,
-    "hierarchical_head": PersonMaskHead,
+    "hierarchical_head": person_mask_head,
     "feature_head": RoiFeatureHead,
 }
 COMPANION_FAMILIES = {"people_unet": "people_unet", "detector": "yolov9"}

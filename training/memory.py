@@ -12,8 +12,8 @@ import yaml
 
 from clients.results import write_json
 from peopleseg.coco import PERSON_CATEGORY_ID
-from peopleseg.networks.hierarchical import VARIANTS
 from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.person_mask_head import PEOPLE_UNETS
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
 from training.checkpoint import save_network
@@ -112,7 +112,7 @@ def _companions(model: Mapping[str, Any], folder: Path) -> list[str]:
         return []
     arguments = []
     if settings.get("reads_person_logit", True):
-        unet = PeopleUNet(VARIANTS[settings.get("variant", "b0")].people_unet)
+        unet = PeopleUNet(PEOPLE_UNETS[settings.get("variant", "b0")])
         arguments.append(_written(folder, "people_unet", "people_unet", unet))
     if settings.get("reads_features", False):
         arguments.append(_written(folder, "detector", "yolov9", YOLOv9(FUSED_DETECTOR)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, STEPS, Model
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
-from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.roi_align import roi_align
@@ -70,7 +70,7 @@ class ExportableHead(nn.Module):
     An input that the head does not read is taken and not used.
     """
 
-    def __init__(self, network: PersonMaskHead) -> None:
+    def __init__(self, network: MaskHead) -> None:
         super().__init__()
         self.network = network.eval()
 
@@ -119,7 +119,7 @@ class ExportableFeatureHead(nn.Module):
         self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """As of `ExportableHead`; the rois are the boxes, widened here."""
-        features = companions["detector"](images).features.float()
+        features = companions["detector"].features(images).float()
         boxes = torch.from_numpy(widened(rois.numpy(), self.padding))
         size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
         return {"roi_features": roi_align(features, boxes, size_hw, 1 / FEATURE_STRIDE).half()}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.lite_head import LiteMaskHead
 from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
 
 
@@ -29,6 +30,9 @@ class ProjectedDetector(nn.Module):
     def forward(self, images: Tensor) -> YOLOv9Output:
         output = self.detector(images)
         return output._replace(features=self.projection(output.features))
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.projection(self.detector.features(images))  # type: ignore[no-any-return]
 
 
 class _ProjectedCombiner(nn.Module):
@@ -70,6 +74,11 @@ def move_first_conv(head: nn.Module) -> tuple[nn.Conv2d, Any]:
         rest.feature_combiner = combiner
         rest.feature_channels = conv.out_channels
         return _conv(conv.weight[:, own:]), rest
+    if isinstance(rest, LiteMaskHead) and rest.feature_reducer is not None:
+        conv = rest.feature_reducer[0]
+        rest.feature_reducer[0] = nn.Identity()
+        rest.feature_channels = conv.out_channels
+        return _conv(conv.weight), rest
     raise ValueError("this network reads no features, so there is nothing to move")
 
 

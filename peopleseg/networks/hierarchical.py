@@ -7,16 +7,15 @@ size. Module names follow the published checkpoints, so that their weights impor
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peopleseg.contract import ROI_SIZE_HW
+from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
 
 RGB_CHANNELS = 256  # of the extractor, the combiner and the head
-UNET_CHANNELS = 2  # the person logit x and its negation, as two class logits
 
 
 @dataclass(frozen=True)
@@ -37,24 +36,9 @@ VARIANTS = {
 }
 
 
-class HeadOutput(NamedTuple):
-    """All outputs of the head; N rois of h x w, masks of 2h x 2w."""
-
-    mask_logits: Tensor  # [N, 3, 2h, 2w]: background, target, non-target
-    person_logits: Tensor  # [N, 2, 2h, 2w]: background, person
-    target_logits: Tensor  # [N, 2, 2h, 2w]: target, non-target
-    contour_logits: Tensor | None = None  # [N, 1, 2h, 2w], when asked to refine
-    distance: Tensor | None = None  # [N, 1, 2h, 2w], when asked to refine
-
-
-class PersonMaskHead(nn.Module):
-    """RGB extractor, combiner and hierarchical head: what is served as `hierarchical_head`.
-
-    `feature_channels` > 0 gives the fused form, which also reads roi-aligned YOLOv9 features of
-    that many channels (any size: they are resized to the roi). Without `reads_person_logit` it does
-    without the people UNet, to compare with. `roi_size_hw` is what it is trained and served at; the
-    layers take any.
-    """
+class PersonMaskHead(MaskHead):
+    """RGB extractor, combiner and hierarchical head, as published. The layers take rois of any
+    size; features are resized to it."""
 
     def __init__(
         self,
@@ -63,33 +47,14 @@ class PersonMaskHead(nn.Module):
         reads_person_logit: bool = True,
         roi_size_hw: Sequence[int] = ROI_SIZE_HW,
     ) -> None:
-        super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"head variant {variant!r} is not one of {', '.join(VARIANTS)}")
+        super().__init__(variant, feature_channels, reads_person_logit, roi_size_hw)
         dims = VARIANTS[variant]
-        self.variant = variant
-        self.feature_channels = feature_channels
-        self.reads_person_logit = reads_person_logit
-        self.roi_size_hw = (roi_size_hw[0], roi_size_hw[1])
         self.rgb_feature_extractor = rgb_feature_extractor()
         combined = RGB_CHANNELS + UNET_CHANNELS * reads_person_logit + feature_channels
         self.feature_combiner = nn.Conv2d(combined, RGB_CHANNELS, 1)
         self.segmentation_head = SegmentationHead(dims.base_channels, dims.depth)
-
-    @property
-    def dims(self) -> dict[str, Any]:
-        """The arguments that build this network."""
-        return {
-            "variant": self.variant,
-            "feature_channels": self.feature_channels,
-            "reads_person_logit": self.reads_person_logit,
-            "roi_size_hw": list(self.roi_size_hw),
-        }
-
-    @property
-    def mask_size_hw(self) -> tuple[int, int]:
-        """Cells of a mask: twice the roi's."""
-        return 2 * self.roi_size_hw[0], 2 * self.roi_size_hw[1]
 
     def forward(
         self,
@@ -99,10 +64,7 @@ class PersonMaskHead(nn.Module):
         *,
         refine: bool = False,
     ) -> HeadOutput:
-        """roi_rgb [N, 3, h, w] in [0, 1]; roi_logit [N, 1, h, w]; roi_features [N, C', any, any].
-
-        `refine` also runs the contour and distance branches, which only losses read.
-        """
+        """See `MaskHead`; `refine` runs the contour and distance branches."""
         parts = [self.rgb_feature_extractor(roi_rgb)]
         if roi_logit is not None:
             parts += [roi_logit, -roi_logit]
@@ -294,17 +256,6 @@ class HierarchicalHead(nn.Module):
         person_logits = self.upsample_bg_fg(person_logits_low)
         gated = shared * self.fg_gate(person_logits_low)
         return shared, person_logits, self.target_vs_nontarget_branch(gated)
-
-
-def combine(person_logits: Tensor, target_logits: Tensor) -> Tensor:
-    """Logits of background, target and non-target, from those of the two branches.
-
-    The person logit is raised for target and non-target by that branch's logit times the
-    probability of person. [N, 2, H, W] twice to [N, 3, H, W].
-    """
-    background, person = person_logits.split(1, dim=1)
-    person_probability = person_logits.softmax(dim=1)[:, 1:]
-    return torch.cat((background, person + target_logits * person_probability), dim=1)
 
 
 class ContourBranch(nn.Module):

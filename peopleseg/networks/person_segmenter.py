@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW
-from peopleseg.networks.hierarchical import HeadOutput, PersonMaskHead
+from peopleseg.networks.mask_head import HeadOutput, MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
@@ -19,7 +19,7 @@ class PersonSegmenter(nn.Module):
 
     def __init__(
         self,
-        head: PersonMaskHead,
+        head: MaskHead,
         people_unet: PeopleUNet | None = None,
         detector: YOLOv9 | None = None,
     ) -> None:
@@ -62,6 +62,6 @@ class PersonSegmenter(nn.Module):
         if self.people_unet is not None:
             roi_logit = roi_align(self.people_unet(images).float(), rois, self.head.roi_size_hw)
         if self.detector is not None:
-            features = self.detector(images).features.float()
+            features = self.detector.features(images).float()
             roi_features = roi_align(features, rois, ROI_FEATURE_SIZE_HW, 1 / FEATURE_STRIDE)
         return roi_rgb, roi_logit, roi_features

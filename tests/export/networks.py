@@ -12,7 +12,10 @@ from torch.nn import functional as F
 from peopleseg.images import prepare
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.lite_head import LiteMaskHead
+from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.encoded import some_pictures
 from training.checkpoint import save_network
@@ -61,15 +64,18 @@ def mask_head(
     feature_channels: int = 0,
     reads_person_logit: bool = True,
     roi_size_hw: Sequence[int] = SMALL_ROI,
-) -> PersonMaskHead:
+) -> MaskHead:
     inputs: list[Any] = [_images(*roi_size_hw), None, None]
     if reads_person_logit:
         inputs[1] = 2 * torch.randn(3, 1, *roi_size_hw)
     if feature_channels:
         inputs[2] = 10 * torch.randn(3, feature_channels, 32, 24)
-    return telling(
-        lambda: PersonMaskHead(variant, feature_channels, reads_person_logit, roi_size_hw), *inputs
-    )
+    dims = {
+        "feature_channels": feature_channels,
+        "reads_person_logit": reads_person_logit,
+        "roi_size_hw": roi_size_hw,
+    }
+    return telling(lambda: person_mask_head(variant, **dims), *inputs)
 
 
 def feature_head(in_channels: int) -> RoiFeatureHead:
@@ -85,6 +91,7 @@ def checkpoint(path: Path, network: Any, **companions: Any) -> Path:
         YOLOv9: "yolov9",
         PeopleUNet: "people_unet",
         PersonMaskHead: "hierarchical_head",
+        LiteMaskHead: "hierarchical_head",
         RoiFeatureHead: "feature_head",
     }[type(network)]
     beside = {name: (module, module.dims) for name, module in companions.items()}

@@ -15,7 +15,7 @@ from conversion.export.exporter import export
 from conversion.export.first_conv import ProjectedDetector, move_first_conv
 from conversion.export.inputs import RoiReader
 from conversion.export.settings import ExportError, Settings
-from peopleseg.contract import FEATURE_STRIDE
+from peopleseg.contract import FEATURE_STRIDE, ROI_SIZE_HW
 from peopleseg.images import prepare
 from peopleseg.manifest import Manifest, tensors_of
 from peopleseg.networks.roi_align import roi_align
@@ -58,9 +58,17 @@ def test_roi_align_commutes_with_a_1x1_convolution_but_not_with_its_bias(
         )
 
 
-@pytest.mark.parametrize("make", [lambda: mask_head("b0", 320), lambda: feature_head(320)])
+@pytest.mark.parametrize(
+    ("make", "channels"),
+    [
+        (lambda: mask_head("b0", 320), 256),
+        (lambda: mask_head("lite", 320, roi_size_hw=ROI_SIZE_HW), 64),
+        (lambda: feature_head(320), 256),
+    ],
+    ids=["published", "lite", "on features"],
+)
 def test_the_pair_computes_what_head_and_detector_computed(
-    make: Any, tmp_path: Path, pictures: list[Path], companions: dict[str, Any]
+    make: Any, channels: int, tmp_path: Path, pictures: list[Path], companions: dict[str, Any]
 ) -> None:
     beside = companions | {"detector": detector("s")}
     head = make()
@@ -73,7 +81,7 @@ def test_the_pair_computes_what_head_and_detector_computed(
     extended = {"detector": ProjectedDetector(whole_detector, projection)}
     loaded_rest = replace(loaded, network=rest, companions=loaded.companions | extended)
     moved = of_network(loaded_rest)
-    assert moved.input_shapes["roi_features"][0] == 256
+    assert moved.input_shapes["roi_features"][0] == channels
     assert projection.bias is None
     outputs = []
     for exportable, own in ((whole, loaded), (moved, loaded_rest)):

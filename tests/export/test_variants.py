@@ -25,20 +25,24 @@ from tests.export.networks import (
 SLOW = pytest.mark.slow  # the largest
 VARIANTS: list[Any] = [
     pytest.param(lambda: detector("t", auxiliary=True), id="yolov9-t with auxiliary branch"),
-    pytest.param(lambda: detector("s"), id="yolov9-s"),
+    pytest.param(lambda: detector("s"), id="yolov9-s", marks=SLOW),
     pytest.param(lambda: detector("m"), id="yolov9-m", marks=SLOW),
     pytest.param(lambda: detector("c"), id="yolov9-c", marks=SLOW),
     pytest.param(lambda: detector("e"), id="yolov9-e", marks=SLOW),
     pytest.param(lambda: people_unet("b0"), id="people_unet-b0 at half size"),
     pytest.param(lambda: people_unet("b0", shrink=1), id="people_unet-b0", marks=SLOW),
+    pytest.param(lambda: people_unet("lite"), id="people_unet-lite at half size"),
     pytest.param(lambda: people_unet("b1"), id="people_unet-b1"),
-    pytest.param(lambda: people_unet("b3"), id="people_unet-b3"),
+    pytest.param(lambda: people_unet("b3"), id="people_unet-b3", marks=SLOW),
     pytest.param(lambda: people_unet("b7"), id="people_unet-b7", marks=SLOW),
     *(
         pytest.param(lambda variant=variant: mask_head(variant), id=f"hierarchical_head-{variant}")
         for variant in ("b0", "b1", "b1_enhanced", "b7", "b7_enhanced")
     ),
     pytest.param(lambda: mask_head("b0", 160), id="hierarchical_head-fused"),
+    pytest.param(
+        lambda: mask_head("lite", 160, roi_size_hw=ROI_SIZE_HW), id="hierarchical_head-lite"
+    ),
     pytest.param(lambda: mask_head("b0", 0, False), id="hierarchical_head-RGB alone"),
     pytest.param(lambda: mask_head("b0", roi_size_hw=ROI_SIZE_HW), id="as published", marks=SLOW),
     pytest.param(lambda: feature_head(160), id="feature_head"),

@@ -23,7 +23,7 @@ def small(variant: str, data: Data) -> list[str]:
         return ["--data.size=64", "--model.shrink=4", *(teacher if taught else [])]
     if variant == "feature_head":
         return [f"--model.detector={data.detector}", "--data.roi.most_people=1"]
-    fused = [f"--model.detector={data.detector}"] if variant.endswith("fused") else []
+    fused = [f"--model.detector={data.detector}"] if variant.endswith(("fused", "lite")) else []
     return [
         f"--model.people_unet={data.people_unet}",
         *fused,
@@ -117,6 +117,35 @@ def test_a_head_says_which_checkpoint_it_needs(
     config = f"--config={CONFIGS / 'hierarchical_fused.yaml'}"
     assert train("fit", config, *data.arguments(), f"--out={out}") == 1
     assert "give --model.people_unet CHECKPOINT" in capfd.readouterr().err
+
+
+def test_the_lite_unets_encoder_starts_from_a_detectors(data: Data, out: Path) -> None:
+    frozen = [f"--model.detector={data.detector}", "--model.backbone.train=frozen"]
+    assert fit("people_unet_lite", data, out, *frozen) == 0
+    detector, unet = (load_network(path).network for path in (data.detector, out / "last.ckpt"))
+    for name, weight in unet.get_submodule("unet.layers").state_dict().items():
+        assert detector.get_submodule("layers").state_dict()[name].equal(weight), name
+
+
+@pytest.mark.parametrize(
+    ("variant", "arguments", "message"),
+    [
+        ("people_unet_b0", ["--model.detector={detector}"], "b0 UNet's encoder is no detector's"),
+        ("people_unet_lite", ["--model.encoder_weights=imagenet"], "no weights of the lite UNet's"),
+        ("people_unet_lite", ["--model.detector={people_unet}"], "a people_unet, not a yolov9"),
+    ],
+)
+def test_an_encoder_starts_from_what_fits_it_alone(
+    variant: str,
+    arguments: list[str],
+    message: str,
+    data: Data,
+    out: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    named = [argument.format(**data._asdict()) for argument in arguments]
+    assert fit(variant, data, out, *named) == 1
+    assert message in capfd.readouterr().err
 
 
 def test_another_familys_checkpoint_is_refused(

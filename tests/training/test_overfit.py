@@ -76,10 +76,17 @@ def scenes(four: Data) -> Iterator[Scene]:
     return map(read_scene, load_pictures(four.annotations, four.images))
 
 
-def test_the_people_unet_learns_its_pictures(four: Data, out: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "epochs", "learning_rate"),
+    [("people_unet_b0", 50, 3e-3), ("people_unet_lite", 250, 1e-2)],
+)
+def test_the_people_unet_learns_its_pictures(
+    config: str, epochs: int, learning_rate: float, four: Data, out: Path
+) -> None:
     loaded = overfit(
-        *("people_unet_b0", four, out, 50),
-        *("--model.shrink=4", "--data.size=96", "--model.optimizer.learning_rate=3e-3"),
+        *(config, four, out, epochs),
+        *("--model.shrink=4", "--data.size=96"),
+        f"--model.optimizer.learning_rate={learning_rate}",
     )
     unet: Any = loaded.network
     intersection = union = 0
@@ -114,10 +121,18 @@ def test_the_detector_learns_its_pictures(four: Data, out: Path) -> None:
     assert sum(best) / len(best) > ENOUGH_IOU
 
 
-@pytest.mark.slow
-def test_the_hierarchical_head_learns_its_pictures(four: Data, out: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "epochs"),
+    [
+        pytest.param("hierarchical_fused", 55, marks=pytest.mark.slow),
+        ("hierarchical_lite", 110),
+    ],
+)
+def test_the_hierarchical_head_learns_its_pictures(
+    config: str, epochs: int, four: Data, out: Path
+) -> None:
     loaded = overfit(
-        *("hierarchical_fused", four, out, 55),
+        *(config, four, out, epochs),
         *(f"--model.people_unet={four.people_unet}", f"--model.detector={four.detector}"),
         *("--model.roi_size_hw=[16, 12]", "--data.roi.mask_size_hw=[32, 24]"),
         *("--data.roi.box_jitter=0", "--model.optimizer.learning_rate=1e-3"),

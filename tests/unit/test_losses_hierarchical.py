@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.networks.hierarchical import HeadOutput
+from peopleseg.networks.mask_head import HeadOutput
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.refinement import boundary_loss, contour_loss, distance_loss
 

@@ -13,8 +13,8 @@ from peopleseg.networks.hierarchical import (
     EnhancedUNet,
     HierarchicalModel,
     PersonMaskHead,
-    combine,
 )
+from peopleseg.networks.mask_head import combine
 from peopleseg.networks.people_unet import PeopleUNet, people_unet
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9

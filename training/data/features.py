@@ -125,7 +125,7 @@ def roi_features(detector: YOLOv9, images: Tensor, rois: Tensor) -> Tensor:
     if len(rois) == 0:
         return torch.empty((0, detector.feature_channels, *size_hw), device=images.device)
     with torch.no_grad():
-        features = detector(images.float() / 255).features.float()
+        features = detector.features(images.float() / 255).float()
         return roi_align(features, rois, size_hw, 1 / FEATURE_STRIDE)
 
 

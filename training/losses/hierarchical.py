@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks.hierarchical import HeadOutput
+from peopleseg.networks.mask_head import HeadOutput
 from training.data.samples import BACKGROUND, NON_TARGET, TARGET
 from training.losses.class_weights import BalancedWeights, roi_class_weights, weighted_cross_entropy
 from training.losses.dice import dice_loss

@@ -25,7 +25,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.geometry import Letterbox
 from peopleseg.images import prepare
 from peopleseg.manifest import ArtifactError, Manifest
-from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.people import select_people
@@ -90,7 +90,7 @@ def _runner(
     """Pass all pictures through a network; through a head, the people found in them."""
 
     def run_on_pictures(network: nn.Module) -> None:
-        if not isinstance(network, PersonMaskHead):
+        if not isinstance(network, MaskHead):
             for images, _ in _batches(pictures):
                 network(images)
             return

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from peopleseg.networks.hierarchical import PersonMaskHead
+from peopleseg.networks.mask_head import MaskHead
+from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from training.checkpoint import CheckpointError, load_companion
 from training.data.samples import RoiBatch
@@ -28,11 +30,11 @@ class PersonMasks(Task):
     family = "hierarchical_head"
     monitor = ROI_MIOU
     only_in_training = ("segmentation_head.contour_branch.", "segmentation_head.distance_decoder.")
-    network: PersonMaskHead
+    network: MaskHead
 
     def __init__(
         self,
-        variant: Literal["b0", "b1", "b1_enhanced", "b7", "b7_enhanced"] = "b0",
+        variant: Literal["b0", "b1", "b1_enhanced", "b7", "b7_enhanced", "lite"] = "b0",
         reads_person_logit: bool = True,
         reads_features: bool = False,
         people_unet: Path | None = None,
@@ -49,15 +51,16 @@ class PersonMasks(Task):
         _require(reads_features, detector, "detector", "a detector's features")
         self.people_unet = load_companion(people_unet, "people_unet")
         self.detector = load_companion(detector, "yolov9")
-        self.network = PersonMaskHead(
+        self.network = person_mask_head(
             variant,
             feature_channels=self.detector.feature_channels if reads_features else 0,
             reads_person_logit=reads_person_logit,
             roi_size_hw=roi_size_hw,
         )
-        # In published checkpoints, but read by nothing: it gets no gradients, which a training on
-        # several processes would wait for.
-        self.network.segmentation_head.distance_decoder.threshold.requires_grad_(False)
+        if isinstance(self.network, PersonMaskHead):
+            # In published checkpoints, but read by nothing: it gets no gradients, which a training
+            # on several processes would wait for.
+            self.network.segmentation_head.distance_decoder.threshold.requires_grad_(False)
         self.start_from(start_from)
         self.loss = loss or HierarchicalLoss()
         # In a list: its modules are registered above, under the names that a checkpoint has.

@@ -50,7 +50,7 @@ def mask_predictor(loaded: Loaded) -> MaskPredictor:
 
     def run(images: Tensor, rois: Tensor) -> Tensor:
         size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
-        return head(roi_align(detector(images).features, rois, size_hw, 1 / FEATURE_STRIDE))
+        return head(roi_align(detector.features(images), rois, size_hw, 1 / FEATURE_STRIDE))
 
     return MaskPredictor(run, (MASK_SIZE, MASK_SIZE), ROI_PADDING)
 

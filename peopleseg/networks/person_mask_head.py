@@ -1,0 +1,19 @@
+"""Every variant of the hierarchical mask head by its name."""
+
+from typing import Any
+
+from peopleseg.networks import people_unet
+from peopleseg.networks.hierarchical import VARIANTS, PersonMaskHead
+from peopleseg.networks.lite_head import LITE, LiteMaskHead
+from peopleseg.networks.mask_head import MaskHead
+
+# The people UNet that each variant is trained beside.
+PEOPLE_UNETS = {name: variant.people_unet for name, variant in VARIANTS.items()}
+PEOPLE_UNETS[LITE] = people_unet.LITE
+
+
+def person_mask_head(variant: str = "b0", **dims: Any) -> MaskHead:
+    """A head with random weights; dims as of `MaskHead`. Raises ValueError for another variant."""
+    if variant not in PEOPLE_UNETS:
+        raise ValueError(f"head variant {variant!r} is not one of {', '.join(PEOPLE_UNETS)}")
+    return LiteMaskHead(**dims) if variant == LITE else PersonMaskHead(variant, **dims)

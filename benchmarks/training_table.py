@@ -4,7 +4,8 @@
       --detector detector.ckpt --minutes 20 --json benchmarks/results/training_table.json
 
 Every run starts from random weights, trains for the same wall-clock time at a constant learning
-rate with averaged weights, and is measured on the validation pictures. Runs that the JSON holds
+rate with averaged weights, and is measured on the validation pictures. Mask R-CNN trains as a whole
+in that time; a head's detector and people UNet were trained before. Runs that the JSON holds
 already, for the same time and pictures, are not repeated; a run that was interrupted begins anew.
 """
 
@@ -15,41 +16,62 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from benchmarks.mask_rcnn import evaluate as mask_rcnn
+from benchmarks.mask_rcnn.network import load_mask_rcnn
+from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
 from clients.results import write_json
-from training.checkpoint import load_network
+from peopleseg.coco import Picture
+from training.checkpoint import load_companion, load_network, read_checkpoint
 from training.data.pictures import usable_pictures
 from training.validation.evaluation import evaluate
 
-CONFIG = Path(__file__).parents[1] / "training" / "configs" / "hierarchical_fused.yaml"
+ROOT = Path(__file__).parents[1]
+HEAD = ROOT / "training" / "configs" / "hierarchical_lite.yaml"
+MASK_RCNN = ROOT / "benchmarks" / "mask_rcnn" / "mask_rcnn_r50_fpn.yaml"
 NEEDS_UNET, NEEDS_DETECTOR = "people_unet", "detector"
+BOTH = (NEEDS_UNET, NEEDS_DETECTOR)
 
-# What is compared: its name, how it differs from `fused`, and the frozen networks that it reads.
-RUNS: dict[str, tuple[str, Sequence[str], Sequence[str]]] = {
-    "fused": ("RGB, UNet logit and YOLOv9 features", (), (NEEDS_UNET, NEEDS_DETECTOR)),
-    "rgb_and_unet": (
+
+class Run(NamedTuple):
+    """One way to train."""
+
+    what: str
+    overrides: Sequence[str] = ()  # of the config
+    needs: Sequence[str] = BOTH  # the frozen networks that it reads
+    config: Path = HEAD
+
+
+RUNS = {
+    "fused": Run("RGB, UNet logit and YOLOv9 features"),
+    "rgb_and_unet": Run(
         "without the YOLOv9 features, as published",
         ("--model.reads_features=false",),
         (NEEDS_UNET,),
     ),
-    "without_unet": (
-        "without the UNet logit",
-        ("--model.reads_person_logit=false",),
-        (NEEDS_DETECTOR,),
+    "without_unet": Run(
+        "without the UNet logit", ("--model.reads_person_logit=false",), (NEEDS_DETECTOR,)
     ),
-    "heavy": (
-        "heavy augmentation",
-        ("--data.augmentation.strength=heavy",),
-        (NEEDS_UNET, NEEDS_DETECTOR),
+    "rgb": Run(
+        "RGB alone", ("--model.reads_features=false", "--model.reads_person_logit=false"), ()
     ),
-    "distance_aware": (
+    "heavy": Run("heavy augmentation", ("--data.augmentation.strength=heavy",)),
+    "distance_aware": Run(
         "distance-aware cross-entropy",
         (
             "--model.loss=training.losses.hierarchical.HierarchicalLoss",
             "--model.loss.distance_aware=true",
         ),
-        (NEEDS_UNET, NEEDS_DETECTOR),
+    ),
+    "mask_rcnn": Run(
+        "torchvision's Mask R-CNN R50-FPN, squares of 320 pixels",
+        (
+            *("--model.image_size=320", "--data.size=320"),
+            *("--model.rois_per_image=64", "--data.loader.batch_size=2"),
+        ),
+        (),
+        MASK_RCNN,
     ),
 }
 TIMED = (
@@ -60,7 +82,7 @@ TIMED = (
     "--trainer.num_sanity_val_steps=0",
     "--trainer.callbacks+=training.callbacks.save_at_end.SaveAtEnd",
 )
-SHOWN = ("roi_miou", "instance_miou", "boundary_iou", "epochs")
+SHOWN = ("roi_miou", "mask_ap50", "epochs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -71,29 +93,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = results["runs"].get(name)
         if done and all(done[key] == value for key, value in asked.items()):
             continue
-        figures = run(name, args)
-        results["runs"][name] = {"what": RUNS[name][0], **asked, **figures}
+        results["runs"][name] = {"what": RUNS[name].what, **asked, **train(name, args)}
         write_json(args.json, results)
     print(table(results))
     return 0
 
 
-def run(name: str, args: argparse.Namespace) -> dict[str, Any]:
+def train(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Train one way in a process of its own, and measure. Raises CalledProcessError if it fails."""
-    _, overrides, needs = RUNS[name]
+    run = RUNS[name]
     out = args.out / name
     shutil.rmtree(out, ignore_errors=True)
-    companions = [f"--model.{need}={getattr(args, need)}" for need in needs]
-    command = [sys.executable, "-m", "clients.cli", "train", "fit", f"--config={CONFIG}"]
-    command += [f"--data.root={args.data}", f"--out={out}", *companions, *overrides, *TIMED]
+    companions = [f"--model.{need}={getattr(args, need)}" for need in run.needs]
+    command = [sys.executable, "-m", "clients.cli", "train", "fit", f"--config={run.config}"]
+    command += [f"--data.root={args.data}", f"--out={out}", *companions, *run.overrides, *TIMED]
     minutes, seconds = divmod(round(60 * args.minutes), 60)
     hours, minutes = divmod(minutes, 60)
     command += [f"--trainer.max_time=00:{hours:02}:{minutes:02}:{seconds:02}", *args.arguments]
     subprocess.run(command, check=True)
-    loaded = load_network(out / "end.ckpt")
     pictures, _ = usable_pictures(args.data / "person_val.json", args.data / "val")
-    figures = evaluate(loaded, pictures)
-    return {**figures, "epochs": loaded.epoch, "pictures": len(pictures)}
+    return {**measure(run, out / "end.ckpt", args.detector, pictures), "pictures": len(pictures)}
+
+
+def measure(
+    run: Run, checkpoint: Path, detector: Path, pictures: Sequence[Picture]
+) -> dict[str, Any]:
+    """The figures; masks' AP in the boxes of `detector`, also for a head that does not read it."""
+    if run.config == MASK_RCNN:
+        epochs = read_checkpoint(checkpoint)["epoch"] + 1
+        figures = mask_rcnn.evaluate(MaskRCNNSegmenter(load_mask_rcnn(checkpoint)), pictures)
+        return {**figures, "epochs": epochs}
+    loaded = load_network(checkpoint)
+    loaded.companions["detector"] = load_companion(detector, "yolov9")
+    return {**evaluate(loaded, pictures), "epochs": loaded.epoch}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=RUNS, help="some of the runs")
     parser.add_argument("--out", type=Path, default=Path("runs/training_table"))
     parser.add_argument("--json", type=Path, required=True, help="results, added to if it is there")
-    parser.add_argument("arguments", nargs="*", help="after --: more for every `peopleseg train`")
+    parser.add_argument("arguments", nargs="*", help="after --: more for every training")
     return parser
 
 

@@ -9,15 +9,15 @@ import pytest
 from benchmarks import training_table
 from tests.training.runs import Data
 
-SMALL = [
+QUICK = [
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--trainer.limit_train_batches=2",
-    "--model.roi_size_hw=[16, 12]",
-    "--data.roi.mask_size_hw=[32, 24]",
     "--data.loader.batch_size=1",
     "--data.loader.workers=0",
 ]
+SMALL_HEAD = ["--model.roi_size_hw=[16, 12]", "--data.roi.mask_size_hw=[32, 24]"]
+SMALL_MASK_RCNN = ["--model.image_size=64", "--data.size=64"]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def folder(data: Data, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def arguments(folder: Path, data: Data, *only: str) -> list[str]:
+def arguments(folder: Path, data: Data, run: str, small: list[str] = SMALL_HEAD) -> list[str]:
     return [
         f"--data={folder}",
         f"--people-unet={data.people_unet}",
@@ -37,9 +37,10 @@ def arguments(folder: Path, data: Data, *only: str) -> list[str]:
         f"--out={folder / 'runs'}",
         f"--json={folder / 'table.json'}",
         "--only",
-        *only,
+        run,
         "--",
-        *SMALL,
+        *QUICK,
+        *small,
     ]
 
 
@@ -56,3 +57,16 @@ def test_a_run_is_measured_once(
     shutil.rmtree(folder / "runs")
     assert training_table.main(arguments(folder, data, "rgb_and_unet")) == 0
     assert not (folder / "runs").exists()
+
+
+def test_mask_rcnn_is_measured_beside_the_heads(
+    folder: Path, data: Data, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert training_table.main(arguments(folder, data, "rgb")) == 0
+    assert training_table.main(arguments(folder, data, "mask_rcnn", SMALL_MASK_RCNN)) == 0
+    runs = json.loads((folder / "table.json").read_text())["runs"]
+    for row in runs.values():
+        assert {"roi_miou", "mask_ap50", "epochs"} <= row.keys()
+    *_, rgb, mask_rcnn = capsys.readouterr().out.strip().splitlines()
+    assert rgb.startswith("| `rgb` | RGB alone |")
+    assert mask_rcnn.startswith("| `mask_rcnn` | torchvision's")

@@ -14,6 +14,7 @@ from clients import demo
 from clients.client import SegmentationClient
 from conversion.release import release_command, rollback_command, status_command
 from conversion.release.server import ADMIN_KEY_VARIABLE
+from peopleseg.ensembles import serving_versions
 from serving.embedded import EmbeddedServer
 from serving.triton_wheel import MODEL_REPOSITORY
 from tests.server.conftest import READY_TIMEOUT_S
@@ -22,19 +23,22 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 SECRET = "admin-key:only-for-this-test"
 HEAD = "hierarchical_head"
+SERVED = serving_versions(MODEL_REPOSITORY)[HEAD]
+SAME, DAMAGED = SERVED + 1, SERVED + 2
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model repository, with its mask head once more as version 2 and damaged as version 3."""
+    """The model repository, with its mask head once more as SAME and damaged as DAMAGED."""
     folder = tmp_path_factory.mktemp("real") / "repository"
     shutil.copytree(MODEL_REPOSITORY, folder, ignore=shutil.ignore_patterns(".*.lock", "*.jsonl"))
-    for version in ("2", "3"):
-        shutil.copytree(folder / HEAD / "1", folder / HEAD / version)
-    damaged = bytearray((folder / HEAD / "3" / "model.onnx").read_bytes())
+    for version in (SAME, DAMAGED):
+        shutil.rmtree(folder / HEAD / str(version), ignore_errors=True)
+        shutil.copytree(folder / HEAD / str(SERVED), folder / HEAD / str(version))
+    damaged = bytearray((folder / HEAD / str(DAMAGED) / "model.onnx").read_bytes())
     damaged[len(damaged) // 2] ^= 1
-    (folder / HEAD / "3" / "model.onnx").write_bytes(damaged)
+    (folder / HEAD / str(DAMAGED) / "model.onnx").write_bytes(damaged)
     return folder
 
 
@@ -72,7 +76,7 @@ def tried_on() -> list[str]:
 
 
 def test_without_the_key_nothing_is_released(place: list[str], capsys: Capture) -> None:
-    assert run(release_command, "keyless", f"{HEAD}=2", *place) == 1
+    assert run(release_command, "keyless", f"{HEAD}={SAME}", *place) == 1
     assert "--admin-key" in capsys.readouterr().err
 
 
@@ -87,7 +91,7 @@ def test_a_new_head_is_released_and_taken_back(
     picture = demo.example_pictures()[0]
     with SegmentationClient(restricted.grpc_url) as client:
         before = client.segment(picture)
-        released = ["same-head", f"{HEAD}=2", "--why", "a test"]
+        released = ["same-head", f"{HEAD}={SAME}", "--why", "a test"]
         assert run(release_command, *released, *place, *tried_on) == 0
         assert "release 1 same-head serves" in capsys.readouterr().out
         after = client.segment(picture)
@@ -99,14 +103,16 @@ def test_a_new_head_is_released_and_taken_back(
     status = json.loads(capsys.readouterr().out)
     assert status["release"]["name"] == "same-head" and status["release"]["why"] == "a test"
     head = next(step for step in status["steps"] if step["step"] == HEAD)
-    assert (head["release"], head["serving"], head["loaded"]) == (2, 2, [1, 2])
+    assert (head["release"], head["serving"]) == (SAME, SAME)
+    assert head["loaded"] == [SERVED, SAME]
 
     assert run(rollback_command, *place, *tried_on) == 0
     said = capsys.readouterr().out
     assert "release 0 initial serves again" in said and "it took effect in" in said
     assert run(status_command, *place) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [HEAD, "1", "1", "1,", "2", "1,", "2,", "3"] in rows
+    (row,) = (row for row in rows if row[0] == HEAD)
+    assert row[1:5] == [str(SERVED), str(SERVED), f"{SERVED},", str(SAME)]
     log = restricted.log_file.read_text(errors="replace")
     assert log.count(f"Initialize: {HEAD}_") == 2, "each version is loaded once"
 
@@ -119,10 +125,10 @@ def test_a_damaged_head_is_refused_and_the_old_one_serves(
     capsys: Capture,
 ) -> None:
     monkeypatch.setenv(ADMIN_KEY_VARIABLE, SECRET)
-    assert run(release_command, "damaged", f"{HEAD}=3", *place) == 1
+    assert run(release_command, "damaged", f"{HEAD}={DAMAGED}", *place) == 1
     assert "sha256" in capsys.readouterr().err
     assert (
-        f'model_name: "{HEAD}"\n      model_version: 1\n'
+        f'model_name: "{HEAD}"\n      model_version: {SERVED}\n'
         in (repository / "person_segmentation" / "config.pbtxt").read_text()
     )
     with SegmentationClient(restricted.grpc_url) as client:

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from peopleseg.contract import Tensor
+from peopleseg.ensembles import serving_versions
 from peopleseg.manifest import (
     FILE_NAME,
     ArtifactError,
@@ -108,7 +109,7 @@ def test_manifests_of_before_these_fields_still_read(network: Path) -> None:
 
 @pytest.mark.parametrize("name", ["yolov9", "people_unet", "hierarchical_head"])
 def test_the_committed_networks_are_those_of_their_manifests(name: str) -> None:
-    folder = REPOSITORY / name / "1"
+    folder = REPOSITORY / name / str(serving_versions(REPOSITORY)[name])
     manifest = Manifest.read(folder)
     manifest.verify(folder)
     assert manifest.model == name

@@ -7,10 +7,21 @@ import pytest
 import torch
 
 from clients.cli import main
+from peopleseg.ensembles import serving_versions
 from peopleseg.images import prepare
 from peopleseg.pipeline import OnnxModel
 from tests.data.encoded import some_pictures
 from training.checkpoint import load_network
+
+NETWORKS = ("people_unet", "yolov9", "hierarchical_head")
+
+
+@pytest.fixture(scope="module")
+def served(root: Path) -> dict[str, Path]:
+    """The version folder of each network that serves."""
+    repository = root / "model_repository"
+    versions = serving_versions(repository)
+    return {name: repository / name / str(versions[name]) for name in NETWORKS}
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +33,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def checkpoints(images: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoints(
+    images: Path, served: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """All three default networks as checkpoints."""
     out = tmp_path_factory.mktemp("checkpoints")
     companions: list[str] = []
-    for name in ("people_unet", "yolov9", "hierarchical_head"):
-        command = ["import-served", str(root / "model_repository" / name / "1")]
+    for name, version in served.items():
+        command = ["import-served", str(version)]
         if name == "hierarchical_head":
             companions = [f"--people-unet={out / 'people_unet'}", f"--detector={out / 'yolov9'}"]
         assert main([*command, f"--images={images}", f"--out={out / name}", *companions]) == 0
@@ -36,11 +49,11 @@ def checkpoints(images: Path, root: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize(("name", "output"), [("people_unet", 0), ("yolov9", 1)])
 def test_a_network_computes_what_is_served(
-    name: str, output: int, checkpoints: Path, images: Path, root: Path
+    name: str, output: int, checkpoints: Path, images: Path, served: dict[str, Path]
 ) -> None:
     pixels, _ = prepare((images / "0.jpg").read_bytes())
-    served = OnnxModel(root / "model_repository" / name / "1" / "model.onnx", threads=2)
-    expected = list(served(pixels=pixels).values())[output]
+    artifact = OnnxModel(served[name] / "model.onnx", threads=2)
+    expected = list(artifact(pixels=pixels).values())[output]
     with torch.no_grad():
         found = load_network(checkpoints / name).network(torch.from_numpy(pixels).float() / 255)
     found = found if isinstance(found, torch.Tensor) else found[output]
@@ -54,9 +67,9 @@ def test_a_head_comes_with_what_it_reads(checkpoints: Path) -> None:
 
 
 def test_a_head_alone_is_refused(
-    images: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: Path, served: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    head = str(root / "model_repository" / "hierarchical_head" / "1")
+    head = str(served["hierarchical_head"])
     out = tmp_path / "head.ckpt"
     assert main(["import-served", head, f"--images={images}", f"--out={out}"]) == 1
     assert "needs --people-unet and --detector" in capsys.readouterr().err
@@ -64,8 +77,8 @@ def test_a_head_alone_is_refused(
 
 
 def test_a_folder_without_pictures_is_named(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    served: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    version = str(root / "model_repository" / "yolov9" / "1")
+    version = str(served["yolov9"])
     assert main(["import-served", version, f"--images={tmp_path}", "--out=x"]) == 1
     assert f"{tmp_path}: the folder has no pictures" in capsys.readouterr().err

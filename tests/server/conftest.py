@@ -8,6 +8,7 @@ import pytest
 from clients import demo
 from serving.embedded import EmbeddedServer
 from serving.triton_wheel import MODEL_REPOSITORY
+from tests.server.telling import make_repository, server_of
 
 READY_TIMEOUT_S = 300.0  # a dozen steps on a small, busy machine
 
@@ -25,6 +26,22 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     ) as running:
         running.wait_until_ready(READY_TIMEOUT_S)
         yield running
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository of `telling`."""
+    folder = tmp_path_factory.mktemp("telling") / "repository"
+    make_repository(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def telling(repository: Path) -> Iterator[EmbeddedServer]:
+    """A server whose answers tell which version of each step made them."""
+    with server_of(repository) as server:
+        server.wait_until_ready(READY_TIMEOUT_S)
+        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,20 +44,6 @@ AFTER_IT = (
     "retired",
 )
 CHANGED = ("people_unet", "preprocess")  # which every ensemble has
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("killed") / "repository"
-    make_repository(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def telling(repository: Path) -> Iterator[EmbeddedServer]:
-    with server_of(repository) as server:
-        server.wait_until_ready(READY_TIMEOUT_S)
-        yield server
 
 
 def killed(repository: Path, url: str, stage: str, *command: str) -> None:

@@ -19,15 +19,12 @@ from conversion.release.settle import load_versions
 from peopleseg.contract import STEPS
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling, latencies_ms, release_of
-from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
     MODEL,
     PICTURE,
     TellingExaminer,
     expected,
-    make_repository,
     new_version,
-    server_of,
     told,
 )
 
@@ -44,20 +41,6 @@ WRONG_SHAPE = MODEL.replace("shape = self.shape(", "shape = self.misshape(").rep
     "    def shape(self, dims):",
 )
 CORRUPT = "\x00\x01 not a model"
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("under_load") / "repository"
-    make_repository(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def telling(repository: Path) -> Iterator[EmbeddedServer]:
-    with server_of(repository) as server:
-        server.wait_until_ready(READY_TIMEOUT_S)
-        yield server
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ clean: ## remove the environment, the caches and the demo's results
 $(BIN)/python:
 	@sh requirements/make_venv.sh "$(VENV)" $(PYTHON)
 
-$(VENV)/.serve: requirements/steps.txt requirements/serve.txt pyproject.toml | $(BIN)/python
+$(VENV)/.serve: requirements/steps.txt requirements/configs.txt requirements/serve.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --no-deps -r requirements/serve.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -3,13 +3,13 @@
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 
 from peopleseg.contract import ENSEMBLES
-from peopleseg.ensembles import served
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 KNOWN_KEYS = {
@@ -78,17 +78,20 @@ def test_the_dockerfile_ends_as_an_unprivileged_user(dockerfile):
     assert users[-1:] == ["triton-server"]
 
 
-def test_the_model_repository_is_mounted_read_only_where_triton_looks(root, triton):
+def test_the_model_repository_is_mounted_where_it_is_served_from(root, triton):
     (mount,) = triton["volumes"]
-    source, target, mode = mount.split(":")
-    assert mode == "ro" and (root / source).is_dir()
-    assert options(triton, "model-repository") == [target]
+    source, target = mount.split(":")
+    assert (root / source).is_dir()
+    assert triton["command"][0] == target
 
 
-def test_exactly_the_ensembles_are_loaded_and_are_in_the_repository(root, triton):
+def test_what_serves_is_chosen_by_the_repository_alone(triton, dockerfile):
     assert options(triton, "model-control-mode") == ["explicit"]
-    assert set(options(triton, "load-model")) == set(served(root / "model_repository"))
+    assert options(triton, "load-model") == []
     assert "--disable-auto-complete-config" in triton["command"]
+    (entrypoint,) = (line for line in dockerfile if line.startswith("ENTRYPOINT"))
+    module = entrypoint.rpartition('"-m", "')[2].removesuffix('"]')
+    assert find_spec(module) is not None
 
 
 def test_the_health_check_asks_for_an_ensemble(triton):

@@ -1,0 +1,45 @@
+"""What the container runs: Triton with every ensemble of a model repository.
+
+  python3 -m serving.container /models [TRITON ARGUMENT ...]
+
+A release that was killed between two files is finished, or undone, before Triton reads them.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conversion.release import disk
+from conversion.release.errors import Locked
+from peopleseg.ensembles import served
+
+LOCK_WAIT_S = 30.0  # for a release into the same repository that is going on
+TRITON = "tritonserver"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Become Triton. Returns, 1, when the repository cannot be served."""
+    repository = Path(argv[0])
+    try:
+        disk.recover(repository, LOCK_WAIT_S)
+    except Locked as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"peopleseg: {repository} cannot be checked for a release that was interrupted: "
+            f"{error}; mount it writable for user {os.getuid()}",
+            file=sys.stderr,
+        )
+        return 1
+    ensembles = served(repository)
+    if not ensembles:
+        print(f"peopleseg: {repository} has no ensemble to serve", file=sys.stderr)
+        return 1
+    loaded = [f"--load-model={name}" for name in ensembles]
+    os.execvp(TRITON, [TRITON, f"--model-repository={repository}", *loaded, *argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

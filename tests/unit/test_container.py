@@ -1,0 +1,114 @@
+"""What the container runs, with a program in Triton's place that says how it was called."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conversion.release import lock
+from conversion.release.operations import Place, release
+from conversion.release.plan import current_versions
+from peopleseg.ensembles import served
+from tests.server.telling import TellingExaminer, make_repository, new_version
+
+Start = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    make_repository(folder)
+    return folder
+
+
+@pytest.fixture
+def start(repository: Path, root: Path, tmp_path: Path) -> Start:
+    """Run the container's command on the repository; the program in Triton's place echoes."""
+    triton = tmp_path / "bin" / "tritonserver"
+    triton.parent.mkdir()
+    triton.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    triton.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "serving.container", str(repository)]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments], cwd=root, env=environment, capture_output=True, text=True
+        )
+
+    return run
+
+
+def test_triton_gets_every_ensemble_and_the_arguments(repository: Path, start: Start) -> None:
+    done = start("--exit-timeout-secs=10")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"--model-repository={repository}",
+        *(f"--load-model={ensemble}" for ensemble in served(repository)),
+        "--exit-timeout-secs=10",
+    ]
+    assert len(served(repository)) >= 3
+
+
+class Killed(BaseException):
+    """Ends a release as kill -9 does."""
+
+
+def test_a_release_that_was_killed_half_way_is_finished_first(
+    repository: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = {"people_unet": new_version(repository, "people_unet")}
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    def on_stage(stage: str) -> None:
+        if stage == "person_segmentation written":
+            monkeypatch.setattr("conversion.release.transition.Offline.undo", die)
+            raise Killed
+
+    with pytest.raises(Killed):
+        release(Place(repository, None, TellingExaminer(), on_stage), "new", new)
+    assert start().returncode == 0
+    assert current_versions(repository)["people_unet"] == new["people_unet"]
+
+
+def test_a_repository_without_ensembles_is_refused(repository: Path, start: Start) -> None:
+    for ensemble in served(repository):
+        (repository / ensemble / "config.pbtxt").unlink()
+    done = start()
+    assert done.returncode == 1
+    assert "has no ensemble to serve" in done.stderr
+
+
+def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) -> None:
+    release(
+        Place(repository, None, TellingExaminer()),
+        "first",
+        {"yolov9": new_version(repository, "yolov9")},
+    )
+    with lock.held(repository):
+        code = (
+            "import serving.container as c, sys; c.LOCK_WAIT_S = 0.1; "
+            "sys.exit(c.main(sys.argv[1:]))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(repository)], capture_output=True, text=True
+        )
+    assert done.returncode == 1
+    assert "is changing the releases of" in done.stderr
+
+
+def test_a_repository_that_cannot_be_written_is_named(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "releases.jsonl").mkdir()  # unreadable for root too
+    done = subprocess.run(
+        [sys.executable, "-m", "serving.container", str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "mount it writable" in done.stderr

@@ -18,13 +18,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help: ## list the commands and their variables
 	@echo 'Commands:'
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
-		| awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+		| awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
 	@echo
 	@echo 'Variables, with their values now:'
 	@echo '  IMAGES=$(IMAGES)   pictures and folders for demo; none: example pictures'
-	@echo '  OUT=$(OUT)   folder for the results of demo'
+	@echo '  OUT=$(OUT)   folder for the results of demo and bench'
 	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
-	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate'
+	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
 	@echo '  JSON=$(JSON)   file for the figures of evaluate'
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
 	@echo '  VENV=$(VENV)   folder of the virtual environment'
@@ -43,6 +43,27 @@ serve: $(VENV)/.serve ## keep the server up until Ctrl-C
 evaluate: $(VENV)/.serve ## measure the accuracy on DATA through a server
 	@$(BIN)/python -m clients.demo evaluate --images "$(DATA)/val" \
 		--annotations "$(DATA)/person_val.json" --json "$(JSON)"
+
+BENCH = $(BIN)/peopleseg bench
+PICTURES = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
+
+.PHONY: bench
+bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most), into OUT/bench
+	$(BENCH) server $(PICTURES) --people 1 5 10 --concurrency 1 4 --seconds 1.5 --results "$(OUT)/bench"
+	$(BENCH) steps $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) rois $(PICTURES) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
+	$(BENCH) peers $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) memory $(PICTURES) --requests 100 1000 --results "$(OUT)/bench"
+	$(BENCH) report --results "$(OUT)/bench"
+
+.PHONY: bench-full
+bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/results
+	$(BENCH) server $(PICTURES) --rounds 7 --seconds 4 --perf-analyzer
+	$(BENCH) steps $(PICTURES) --rounds 7
+	$(BENCH) rois $(PICTURES) --rounds 7
+	$(BENCH) peers $(PICTURES) --people 1 5 10 --rounds 7 --seconds 4
+	$(BENCH) memory $(PICTURES)
+	$(BENCH) report
 
 .PHONY: test
 test: $(VENV)/.test ## run all tests but the slow ones; those with a server beside the others

@@ -44,6 +44,7 @@ COMMANDS = {
     "rollback": ("conversion.release.rollback_command", "serve an earlier release again"),
     "status": ("conversion.release.status_command", "show what serves, is loaded and is on disk"),
     "prune": ("conversion.release.prune_command", "delete versions that no kept release uses"),
+    "bench": ("benchmarks.speed.command", "measure how fast the server is, and what limits it"),
     "retrain": ("conversion.retrain", "train, validate, export and release in one command"),
     "import-served": (
         "training.pretrained.served_command",

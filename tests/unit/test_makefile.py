@@ -10,9 +10,22 @@ from pathlib import Path
 import pytest
 
 from clients.demo import example_pictures, free_ports, with_examples
+from serving.errors import ServerStartError
+from serving.triton_wheel import find_triton
 
-TARGETS = ("help", "demo", "serve", "evaluate", "test", "lint", "format", "clean")
-PINNED = ("steps.txt", "serve.txt", "torch.txt", "test.txt")
+TARGETS = (
+    "help",
+    "demo",
+    "serve",
+    "evaluate",
+    "bench",
+    "bench-full",
+    "test",
+    "lint",
+    "format",
+    "clean",
+)
+PINNED = ("steps.txt", "serve.txt", "torch.txt", "test.txt", "load.txt")
 
 
 def make(root: Path, *arguments: str) -> str:
@@ -82,6 +95,14 @@ def test_set_up_runs_once_and_again_when_the_pins_changed(root, fake_venv, tmp_p
     assert len(calls.read_text().splitlines()) == 4
 
 
+def test_the_target_is_there_that_is_named_where_the_server_is_missing(root, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ServerStartError, match=r"run `make \S+`") as missing:
+        find_triton()
+    (target,) = re.findall(r"`make (\S+)`", str(missing.value))
+    make(root, "-n", target)
+
+
 def test_a_failed_installation_is_tried_again(root, fake_venv):
     (fake_venv / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
     stamp = fake_venv / ".serve"
@@ -119,7 +140,7 @@ def test_no_package_is_pinned_twice_and_serving_needs_no_torch(root):
     files = [dict(pins(root / "requirements" / name)) for name in PINNED]
     names = [name for file in files for name in file]
     assert len(names) == len(set(names))
-    steps, serve, torch, _ = files
+    steps, serve, torch, *_ = files
     assert "torch" in torch and not {"torch", "torchvision", "timm"} & {*steps, *serve}
     assert "-r steps.txt" in (root / "requirements" / "serve.txt").read_text().splitlines()
 

@@ -1,0 +1,38 @@
+"""The limit: the served networks and steps called in one process, without a server.
+
+  peopleseg bench direct --images val --annotations person_val.json
+
+Called in both ways to use the threads: by one caller with all of them, and by as many callers as
+threads, with one each. The better one is the limit for a server with the same threads.
+"""
+
+import argparse
+
+from benchmarks.speed.options import add_round_options, add_run_options, confined_to
+from benchmarks.speed.pictures import add_picture_options, choose_pictures
+from benchmarks.speed.result import as_samples, make_result
+from benchmarks.speed.saving import save
+from benchmarks.speed.targets import direct_targets, interleave
+from peopleseg.ensembles import serving_versions
+from peopleseg.pipeline import Pipeline
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_picture_options(parser)
+    add_run_options(parser)
+    add_round_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with confined_to(args.threads):
+        chosen = choose_pictures(args, Pipeline(args.model_repository, threads=args.threads))
+        targets = direct_targets(args.model_repository, args.threads)
+        slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
+    result = make_result(
+        "direct",
+        threads=args.threads,
+        versions=serving_versions(args.model_repository),
+        settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
+        samples=as_samples(slices),
+    )
+    return save(args.results, result)

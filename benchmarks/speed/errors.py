@@ -1,0 +1,9 @@
+"""Why a benchmark cannot be run."""
+
+
+class BenchError(Exception):
+    """What was asked for cannot be measured. The message says why."""
+
+
+class MissingTool(BenchError):
+    """Something that the benchmark needs is not installed. The message names it and its source."""

@@ -1,0 +1,154 @@
+"""torchvision's Mask R-CNN R50-FPN as a peer: for its speed alone, with random weights.
+
+Run by PyTorch, and exported to ONNX by ONNX Runtime. Random weights find what they find; so that
+the work is that of a trained network, the boxes are the anchors (1,000 proposals are left of them,
+as usual), and masks are made of as many boxes as the picture has people.
+"""
+
+import os
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.mask_rcnn.network import CLASSES, Features, MaskRCNNNetwork
+from benchmarks.speed.targets import Question
+from peopleseg.contract import MAX_PEOPLE
+from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.images import prepare
+from peopleseg.masks import encode_rle, paste_mask
+
+OPSET = 17
+OUTPUTS = ("boxes_xyxy", "mask_probabilities")
+
+
+class Answer(NamedTuple):
+    boxes_xyxy: NDArray[np.float32]  # (n, 4) image pixels
+    rles: list[dict[str, Any]]
+
+
+class MaskRCNN(nn.Module):
+    """A square picture [3, S, S] in [0, 1] and n people: boxes [n, 4] and masks [n, 28, 28]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # As published: with batch norm, unlike the one that is trained here from scratch.
+        from torchvision.models.detection import maskrcnn_resnet50_fpn
+
+        torch.manual_seed(0)
+        self.network = MaskRCNNNetwork(INPUT_SIZE)
+        self.network.model = maskrcnn_resnet50_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=CLASSES,
+            min_size=INPUT_SIZE,
+            max_size=INPUT_SIZE,
+            box_score_thresh=0.0,
+            box_detections_per_img=MAX_PEOPLE,
+        )
+        nn.init.zeros_(self.network.model.rpn.head.bbox_pred.weight)
+        nn.init.zeros_(self.network.model.roi_heads.box_predictor.bbox_pred.weight)
+        transform = self.network.model.transform
+        self.mean = torch.tensor(transform.image_mean)[:, None, None]
+        self.std = torch.tensor(transform.image_std)[:, None, None]
+        self.eval()
+
+    def forward(self, image: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
+        from torchvision.models.detection.image_list import ImageList
+
+        # The transform of torchvision, without its resizing: a square stays as it is.
+        normalised = (image[None] - self.mean) / self.std
+        listed = ImageList(normalised, [(image.shape[1], image.shape[2])])
+        features = Features(listed, self.network.model.backbone(normalised))
+        boxes = self.network.detect(features)[0].boxes_xyxy[:people]
+        return boxes, self.network.mask_probabilities(features, [boxes])
+
+
+class InTorch:
+    """Answers by PyTorch on the processor."""
+
+    def __init__(self, module: MaskRCNN, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._module = module
+
+    def __call__(self, question: Question) -> Answer:
+        image, letterbox = square_of(question)
+        with torch.inference_mode():
+            found = self._module(torch.from_numpy(image), torch.tensor(question.people))
+        boxes, masks = (values.numpy() for values in found)
+        return answer_of(boxes, masks, letterbox)
+
+
+class InOnnxRuntime:
+    """Answers by ONNX Runtime on the processor."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, question: Question) -> Answer:
+        image, letterbox = square_of(question)
+        feeds = {"image": image, "people": np.array(question.people)}
+        boxes, masks = self._session.run(list(OUTPUTS), feeds)
+        return answer_of(boxes, masks, letterbox)
+
+
+def export(module: MaskRCNN, path: Path) -> None:
+    """Write the ONNX graph, whole or not at all."""
+    boxes = import_module("torchvision.ops.boxes")
+    # torchvision has TorchScript compile this function, which cannot read operators in Python.
+    compiled = boxes._batched_nms_coordinate_trick
+    example = torch.rand(3, INPUT_SIZE, INPUT_SIZE), torch.tensor(2)
+    part = path.with_suffix(".partial")
+    vars(boxes)["_batched_nms_coordinate_trick"] = vars(compiled)["__original_fn"]
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer's, of lengths that it takes for constant
+            torch.onnx.export(
+                module,
+                example,
+                str(part),
+                input_names=["image", "people"],
+                output_names=list(OUTPUTS),
+                dynamic_axes={name: {0: "people"} for name in OUTPUTS},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    finally:
+        vars(boxes)["_batched_nms_coordinate_trick"] = compiled
+    os.replace(part, path)
+
+
+def operators() -> str:
+    """Whose non-maximum suppression and RoIAlign PyTorch uses here."""
+    from torchvision import extension
+
+    return "torchvision's" if extension._has_ops() else "this repository's, in torch"
+
+
+def square_of(question: Question) -> tuple[NDArray[np.float32], Letterbox]:
+    """(3, 640, 640) RGB in [0, 1]."""
+    pixels, letterbox = prepare(question.image)
+    return pixels[0].astype(np.float32) / 255, letterbox
+
+
+def answer_of(
+    boxes_xyxy: NDArray[np.float32], masks: NDArray[np.float32], letterbox: Letterbox
+) -> Answer:
+    """Boxes and masks in the picture, as our own pipeline gives them."""
+    size_hw = (letterbox.height, letterbox.width)
+    boxes = clip_boxes(letterbox.boxes_to_image(boxes_xyxy), letterbox.width, letterbox.height)
+    grids = (masks * 255).astype(np.uint8)
+    rles = [
+        encode_rle(paste_mask(mask, box, size_hw)) for mask, box in zip(grids, boxes, strict=True)
+    ]
+    return Answer(boxes, rles)

@@ -1,0 +1,149 @@
+"""How much memory the server needs, and whether that grows with what it has answered.
+
+  peopleseg bench memory --images val --annotations person_val.json
+  peopleseg bench memory --images val --annotations person_val.json --requests 100 1000
+
+The resident size (RSS) of every process of the server: at rest, under load, and at rest again after
+so many requests. RSS counts memory that processes share once for each of them; the proportional
+size (PSS) shares it out, so its sum is what the server takes. Starts a server of its own.
+"""
+
+import argparse
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+import psutil
+from tqdm import tqdm
+
+from benchmarks.speed.errors import BenchError
+from benchmarks.speed.options import add_run_options, confined_to, positive, running_server
+from benchmarks.speed.pictures import add_picture_options, choose_pictures
+from benchmarks.speed.result import make_result
+from benchmarks.speed.saving import save
+from benchmarks.speed.targets import Group, Server
+from peopleseg.ensembles import serving_versions
+from peopleseg.pipeline import Pipeline
+from serving.guard import processes_of_group
+
+AT_REST, UNDER_LOAD, AFTER = "at rest", "under load", "after {} requests"
+REQUESTS = (1000, 10_000)
+CONCURRENCY = 4
+SLICE_S = 2.0  # between two looks at how many requests were answered
+FIRST_LOOK_S, RARER = 0.3, 1.5  # under load: the first pause, and by how much the next is longer
+SETTLE_S = 2.0  # from the last answer to the look at rest
+_INSTANCE = re.compile(r"(\w+)_\d+_\d+")  # as Triton calls a model's process on its command line
+
+
+@dataclass(frozen=True)
+class MemorySample:
+    """One look at every process."""
+
+    stage: str
+    requests: int  # answered before
+    processes: dict[str, dict[str, float]]  # by model: rss_mb, pss_mb
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_picture_options(parser)
+    parser.add_argument(
+        "--requests",
+        type=positive,
+        nargs="+",
+        default=REQUESTS,
+        metavar="N",
+        help=f"after which to look ({' '.join(map(str, REQUESTS))})",
+    )
+    parser.add_argument(
+        "--concurrency", type=positive, default=CONCURRENCY, metavar="N", help="callers"
+    )
+    add_run_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with confined_to(args.threads):
+        chosen = choose_pictures(args, Pipeline(args.model_repository, threads=args.threads))
+        everything = Group("all", [one for group in chosen.groups for one in group.questions])
+        with running_server(args.model_repository) as running:
+            assert running.pid is not None
+            server = Server(running.url, args.concurrency)
+            samples = measure(server, running.pid, everything, sorted(args.requests))
+    result = make_result(
+        "memory",
+        threads=args.threads,
+        versions=serving_versions(args.model_repository),
+        settings={"concurrency": args.concurrency, "pictures": chosen.records},
+        samples=[asdict(sample) for sample in samples],
+        triton=running.triton,
+    )
+    return save(args.results, result)
+
+
+def measure(server: Server, pid: int, group: Group, requests: list[int]) -> list[MemorySample]:
+    """Looks at rest, under load, and after each number of requests, at least.
+
+    Raises BenchError when a whole slice of load is not answered.
+    """
+    samples = [MemorySample(AT_REST, 0, resident(pid))]
+    answered = 0
+    with tqdm(total=requests[-1], unit="request", disable=None) as bar:
+        for wanted in requests:
+            with looking(pid, samples, answered):
+                failures: Counter[str] = Counter()
+                while answered < wanted:
+                    calls = server.run(group, SLICE_S)
+                    failures.update(calls.failures)
+                    if not calls.calls_ms:
+                        raise BenchError(f"the server answers no more: {dict(failures)}")
+                    answered += len(calls.calls_ms)
+                    bar.update(len(calls.calls_ms))
+            time.sleep(SETTLE_S)
+            stage = AFTER.format(wanted)
+            samples.append(MemorySample(stage, answered, resident(pid), failures))
+    return samples
+
+
+@contextmanager
+def looking(pid: int, samples: list[MemorySample], answered: int) -> Iterator[None]:
+    """Look at the processes meanwhile, ever more rarely."""
+    stop = threading.Event()
+
+    def look() -> None:
+        pause = FIRST_LOOK_S
+        while not stop.wait(pause):
+            pause *= RARER
+            samples.append(MemorySample(UNDER_LOAD, answered, resident(pid)))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def resident(pid: int) -> dict[str, dict[str, float]]:
+    """Megabytes of each process of the server, whose process group has this number."""
+    sizes = {}
+    for member in processes_of_group(pid):
+        process = psutil.Process(member)
+        memory = process.memory_full_info()
+        sizes[name_of(process)] = {
+            "rss_mb": round(memory.rss / 2**20, 2),
+            "pss_mb": round(memory.pss / 2**20, 2),
+        }
+    return sizes
+
+
+def name_of(process: psutil.Process) -> str:
+    """The model of a step's process, with the number of its instance if it is not the first."""
+    for argument in process.cmdline()[1:]:
+        if match := _INSTANCE.fullmatch(argument):
+            return argument.removesuffix("_0_0") if argument.endswith("_0_0") else match[0]
+    return str(process.name())

@@ -1,0 +1,157 @@
+"""Our pipeline beside others, by turns on the same pictures of the same machine.
+
+  peopleseg bench peers --images val --annotations person_val.json
+
+server                the ensemble person_segmentation, one caller
+direct_one_caller     the same networks in one process
+detector_and_unet     of these, the detector and the people UNet alone: no masks of people
+published             the published full-size graphs in their place: people UNet B0 at 640 pixels,
+                      hierarchical head B0 at 64 x 48 cells; random weights, the same detector
+mask_rcnn_torch       torchvision's Mask R-CNN R50-FPN at 640 pixels by PyTorch, random weights
+mask_rcnn_onnx        the same network by ONNX Runtime
+
+All have all threads. Graphs that have to be exported first are kept in a cache. Needs the packages
+for training.
+"""
+
+import argparse
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.speed.options import (
+    add_round_options,
+    add_run_options,
+    add_server_option,
+    confined_to,
+    running_server,
+)
+from benchmarks.speed.pictures import add_picture_options, choose_pictures
+from benchmarks.speed.result import as_samples, make_result
+from benchmarks.speed.saving import save
+from benchmarks.speed.targets import (
+    InProcess,
+    Question,
+    Server,
+    Target,
+    check_answers,
+    direct_targets,
+    interleave,
+)
+from peopleseg.ensembles import serving_versions
+from peopleseg.pipeline import OnnxModel, Pipeline
+from peopleseg.roi_align import RoiAligner
+
+MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
+DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"
+PEERS = (DETECTOR_AND_UNET, PUBLISHED, MASK_RCNN_TORCH, MASK_RCNN_ONNX)
+CACHE = Path.home() / ".cache" / "peopleseg" / "peers"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_picture_options(parser)
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="some of them")
+    parser.add_argument(
+        "--cache", type=Path, default=CACHE, metavar="DIR", help="for exported graphs (%(default)s)"
+    )
+    add_server_option(parser)
+    add_run_options(parser)
+    add_round_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    args.cache.mkdir(parents=True, exist_ok=True)
+    settings = {"rounds": args.rounds, "seconds": args.seconds}
+    with confined_to(args.threads):
+        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        chosen = choose_pictures(args, pipeline)
+        made = {name: _MADE[name](args) for name in args.peers}
+        with running_server(args.model_repository, args.url) as running:
+            check_answers(running.url, chosen.groups)
+            targets: list[Target] = [Server(running.url, callers=1)]
+            targets.append(direct_targets(args.model_repository, args.threads)[0])
+            targets += [InProcess(name, answer) for name, answer in made.items()]
+            slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
+    if MASK_RCNN_TORCH in made:
+        from benchmarks.speed.mask_rcnn import operators
+
+        settings["mask_rcnn_torch_operators"] = operators()
+    result = make_result(
+        "peers",
+        threads=args.threads,
+        versions=serving_versions(args.model_repository),
+        settings={**settings, "pictures": chosen.records},
+        samples=as_samples(slices),
+        triton=running.triton,
+    )
+    return save(args.results, result)
+
+
+def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]:
+    pipeline = Pipeline(args.model_repository, threads=args.threads)
+
+    def answer(question: Question) -> object:
+        pixels, letterbox = pipeline.prepare(question.image)
+        detected = pipeline.yolov9(pixels=pixels)
+        logits = pipeline.people_unet(pixels=pixels)
+        return pipeline.select_people(detected["predictions"][0], letterbox), logits
+
+    return answer
+
+
+def _published(args: argparse.Namespace) -> Callable[[Question], object]:
+    unet, head = (_exported(args.cache, name) for name in ("people_unet", "hierarchical_head"))
+    pipeline = Pipeline(args.model_repository, threads=args.threads)
+    pipeline.people_unet = OnnxModel(unet, threads=args.threads)
+    pipeline.hierarchical_head = OnnxModel(head, threads=args.threads)
+    pipeline.reads = ("roi_rgb", "roi_logit")
+    pipeline.aligner = RoiAligner(threads=args.threads)
+    return lambda question: pipeline.segment(question.image)
+
+
+def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[Question], object]:
+    from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
+
+    return InTorch(MaskRCNN(), args.threads)
+
+
+def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[Question], object]:
+    from benchmarks.speed.mask_rcnn import InOnnxRuntime, MaskRCNN, export
+
+    path = args.cache / f"mask_rcnn-torchvision_{version('torchvision')}.onnx"
+    if not path.is_file():
+        print(f"exporting {path}", flush=True)
+        export(MaskRCNN(), path)
+    return InOnnxRuntime(path, args.threads)
+
+
+_MADE = {
+    DETECTOR_AND_UNET: _detector_and_unet,
+    PUBLISHED: _published,
+    MASK_RCNN_TORCH: _mask_rcnn_torch,
+    MASK_RCNN_ONNX: _mask_rcnn_onnx,
+}
+
+
+def _exported(cache: Path, name: str) -> Path:
+    """The graph of a published B0 network with random weights."""
+    path = cache / f"{name}_b0-torch_{version('torch')}.onnx"
+    if not path.is_file():
+        import torch
+
+        from conversion.export.exportable import of_mask_head, of_people_unet
+        from conversion.export.onnx_export import export_onnx
+        from peopleseg.networks.hierarchical import PersonMaskHead
+        from peopleseg.networks.people_unet import PeopleUNet
+
+        print(f"exporting {path}", flush=True)
+        torch.manual_seed(0)
+        found = (
+            of_people_unet(PeopleUNet("b0"))
+            if name == "people_unet"
+            else of_mask_head(PersonMaskHead("b0"))
+        )
+        part = path.with_suffix(".partial")
+        export_onnx(found.module, found.model, part, found.input_shapes)
+        part.replace(path)
+    return path

@@ -1,0 +1,108 @@
+"""Real pictures, sorted by how many people the served networks find in them.
+
+What a picture costs is decided by the rois that the detector finds and not by the people that are
+there: so the groups go by the former, and each picture's record has both.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from benchmarks.speed.errors import BenchError
+from benchmarks.speed.targets import Group, Question
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.people import is_person
+from peopleseg.pipeline import Pipeline
+
+PEOPLE = (0, 1, 2, 5, 10)  # of the groups; the last has this many or more
+PICTURES_LOOKED_AT = 500  # of the annotations; the search for a group ends there
+
+
+class Chosen(NamedTuple):
+    groups: list[Group]
+    records: list[dict[str, Any]]  # of each picture: file, group, people found and annotated, size
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="real pictures")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="their people, as COCO"
+    )
+
+
+def add_picture_options(parser: argparse.ArgumentParser) -> None:
+    add_data_options(parser)
+    parser.add_argument(
+        "--people",
+        type=int,
+        nargs="+",
+        choices=PEOPLE,
+        default=PEOPLE,
+        metavar="N",
+        help=f"pictures with so many people found, of {', '.join(map(str, PEOPLE))} or more (all)",
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=4, metavar="N", help="of each group (%(default)s)"
+    )
+
+
+def choose_pictures(args: argparse.Namespace, pipeline: Pipeline) -> Chosen:
+    """As the options say. Raises BenchError when no picture fits."""
+    pictures = annotated_pictures(args)
+    return choose(pipeline, pictures, people=args.people, each=args.pictures)
+
+
+def annotated_pictures(args: argparse.Namespace) -> list[Picture]:
+    """The first PICTURES_LOOKED_AT of the annotations. Raises BenchError, OSError."""
+    try:
+        return load_pictures(args.annotations, args.images)[:PICTURES_LOOKED_AT]
+    except ValueError as error:  # no JSON, or not COCO's
+        raise BenchError(f"{args.annotations}: {error}") from error
+
+
+def choose(
+    pipeline: Pipeline, pictures: Sequence[Picture], *, people: Sequence[int], each: int
+) -> Chosen:
+    """The first `each` pictures for each number of people; of the last group, those with fewest.
+
+    A group that no picture fits is left out. Raises BenchError when none is left.
+    """
+    found: dict[int, list[tuple[int, Picture]]] = {number: [] for number in sorted(people)}
+    for picture in tqdm(pictures, desc="counting people", unit="picture", disable=None):
+        count = people_found(pipeline, picture.path.read_bytes())
+        number = min(count, PEOPLE[-1])
+        if number in found:
+            found[number].append((count, picture))
+    groups, records = [], []
+    for number, fitting in found.items():
+        fitting = sorted(fitting, key=lambda one: one[0])[:each]
+        if fitting:
+            name = f"{number}+" if number == PEOPLE[-1] else str(number)
+            questions = [Question(picture.path.read_bytes(), count) for count, picture in fitting]
+            groups.append(Group(name, questions))
+            records += [_record(name, count, picture) for count, picture in fitting]
+    if not groups:
+        wanted = ", ".join(map(str, found))
+        raise BenchError(f"none of {len(pictures)} pictures has {wanted} people by this detector")
+    return Chosen(groups, records)
+
+
+def people_found(pipeline: Pipeline, image: bytes) -> int:
+    """By the detector alone: every roi becomes a person of the answer."""
+    pixels, letterbox = pipeline.prepare(image)
+    predictions = pipeline.yolov9(pixels=pixels)["predictions"][0]
+    return int(is_person(pipeline.select_people(predictions, letterbox).scores).sum())
+
+
+def _record(group: str, count: int, picture: Picture) -> dict[str, Any]:
+    return {
+        "file": picture.path.name,
+        "group": group,
+        "found": count,
+        "annotated": len(picture.people),
+        "width": picture.width,
+        "height": picture.height,
+    }

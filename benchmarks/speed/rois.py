@@ -1,0 +1,97 @@
+"""Latency against the number of rois, from none to the most that a request may have.
+
+  peopleseg bench rois --images val --annotations person_val.json
+
+The ensemble person_segmentation_from_boxes is asked for made-up boxes of a person's size in one
+picture, by one caller, and by turns the same networks are called directly.
+"""
+
+import argparse
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.speed.options import (
+    add_round_options,
+    add_run_options,
+    add_server_option,
+    confined_to,
+    running_server,
+)
+from benchmarks.speed.pictures import add_data_options, annotated_pictures
+from benchmarks.speed.result import as_samples, make_result
+from benchmarks.speed.saving import save
+from benchmarks.speed.targets import (
+    Group,
+    Question,
+    Server,
+    Target,
+    check_answers,
+    direct_targets,
+    interleave,
+)
+from peopleseg.coco import Picture
+from peopleseg.contract import MAX_PEOPLE
+from peopleseg.ensembles import serving_versions
+
+ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
+_SEED = 0
+_HEIGHTS = (0.2, 0.8)  # of a box, as a part of the picture's
+_WIDTHS = (0.3, 0.6)  # of a box, as a part of its height
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_data_options(parser)
+    parser.add_argument(
+        "--rois",
+        type=int,
+        nargs="+",
+        choices=range(MAX_PEOPLE + 1),
+        default=ROIS,
+        metavar="N",
+        help=f"in one request, at most {MAX_PEOPLE} ({' '.join(map(str, ROIS))})",
+    )
+    add_server_option(parser)
+    add_run_options(parser)
+    add_round_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    picture = annotated_pictures(args)[0]
+    groups = roi_groups(picture, args.rois)
+    with (
+        confined_to(args.threads),
+        running_server(args.model_repository, args.url) as running,
+    ):
+        check_answers(running.url, groups)
+        targets: list[Target] = [direct_targets(args.model_repository, args.threads)[0]]
+        targets.append(Server(running.url, callers=1))
+        slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
+    result = make_result(
+        "rois",
+        threads=args.threads,
+        versions=serving_versions(args.model_repository),
+        settings={"rounds": args.rounds, "seconds": args.seconds, "picture": picture.path.name},
+        samples=as_samples(slices),
+        triton=running.triton,
+    )
+    return save(args.results, result)
+
+
+def roi_groups(picture: Picture, counts: list[int]) -> list[Group]:
+    """One question each: a larger one has the boxes of the smaller ones too."""
+    image = picture.path.read_bytes()
+    boxes = made_up_boxes(picture.width, picture.height, MAX_PEOPLE)
+    return [
+        Group(str(count), [Question(image, count, boxes[:count])]) for count in sorted(set(counts))
+    ]
+
+
+def made_up_boxes(width: int, height: int, count: int) -> NDArray[np.float32]:
+    """(count, 4) xyxy within the picture, upright, the same ones every time."""
+    random = np.random.default_rng(_SEED)
+    heights = random.uniform(*_HEIGHTS, count) * height
+    widths = np.minimum(random.uniform(*_WIDTHS, count) * heights, width)
+    left = random.uniform(0, 1, count) * (width - widths)
+    top = random.uniform(0, 1, count) * (height - heights)
+    return np.stack((left, top, left + widths, top + heights), axis=1).astype(np.float32)

@@ -1,0 +1,156 @@
+"""Where a request's time goes: every step's time and bytes, on the server and called directly.
+
+  peopleseg bench steps --images val --annotations person_val.json
+
+The server's times are from Triton's own statistics of each step: waiting in its queue, taking its
+inputs, computing, giving its outputs; in milliseconds a request, over the requests of one slice.
+Steps that run beside each other add up to more than the request takes. Called directly, one step
+follows the other. `read` and `written` are the bytes of a step's tensors.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any
+
+from tqdm import tqdm
+from tritonclient.grpc import InferenceServerClient
+
+from benchmarks.speed.options import (
+    add_round_options,
+    add_run_options,
+    add_server_option,
+    confined_to,
+    positive,
+    running_server,
+)
+from benchmarks.speed.pictures import add_picture_options, choose_pictures
+from benchmarks.speed.result import make_result
+from benchmarks.speed.saving import save
+from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
+from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
+from clients.wire import CHANNEL_ARGS
+from peopleseg.ensembles import serving_versions, steps_of
+from peopleseg.pipeline import Pipeline
+
+CONCURRENCY = (1, 4)
+PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
+Times = dict[str, float]  # milliseconds a request, by part
+
+
+@dataclass(frozen=True)
+class StepSample:
+    """What one slice of load said of every step."""
+
+    target: str
+    group: str
+    callers: int
+    round: int
+    latency_ms: float  # mean, as the caller sees it
+    steps: dict[str, Times]
+    failures: dict[str, int] = field(default_factory=dict)
+    tensor_bytes: dict[str, dict[str, int]] = field(default_factory=dict)  # mean; direct only
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_picture_options(parser)
+    parser.add_argument(
+        "--concurrency", type=positive, nargs="+", default=CONCURRENCY, metavar="N", help="callers"
+    )
+    add_server_option(parser)
+    add_run_options(parser)
+    add_round_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    with confined_to(args.threads):
+        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        chosen, steps = choose_pictures(args, pipeline), steps_of(ENSEMBLE, pipeline.reads)
+        stepwise = Stepwise(pipeline)
+        with running_server(args.model_repository, args.url) as running:
+            check_answers(running.url, chosen.groups)
+            servers = [Server(running.url, callers) for callers in args.concurrency]
+            samples = []
+            for number in tqdm(range(-1, args.rounds), unit="round", disable=None):
+                for group in chosen.groups:
+                    found = [called_directly(stepwise, group, number, args.seconds)]
+                    found += [
+                        on_server(server, running.url, steps, group, number, args.seconds)
+                        for server in servers
+                    ]
+                    samples += found if number >= 0 else []  # the round before warms up
+    result = make_result(
+        "steps",
+        threads=args.threads,
+        versions=serving_versions(args.model_repository),
+        settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
+        samples=[asdict(sample) for sample in samples],
+        triton=running.triton,
+    )
+    return save(args.results, result)
+
+
+def called_directly(stepwise: Stepwise, group: Group, number: int, seconds: float) -> StepSample:
+    """Whole rounds through the group's pictures, at least one."""
+    runs: list[dict[str, StepRun]] = []
+    deadline = time.perf_counter() + seconds
+    while not runs or time.perf_counter() < deadline:
+        runs += [stepwise.run(question.image)[0] for question in group.questions]
+    steps = {name: {"compute_infer": fmean(run[name].ms for run in runs)} for name in runs[0]}
+    tensor_bytes = {
+        name: {
+            "read": round(fmean(run[name].read_bytes for run in runs)),
+            "written": round(fmean(run[name].written_bytes for run in runs)),
+        }
+        for name in runs[0]
+    }
+    latency_ms = sum(times["compute_infer"] for times in steps.values())
+    return StepSample(
+        ONE_CALLER, group.name, 1, number, latency_ms, steps, tensor_bytes=tensor_bytes
+    )
+
+
+def on_server(
+    server: Server, url: str, steps: Sequence[str], group: Group, number: int, seconds: float
+) -> StepSample:
+    before = statistics_of(url, steps)
+    calls = server.run(group, seconds)
+    after = statistics_of(url, steps)
+    latencies = [end - begin for begin, end in calls.calls_ms]
+    return StepSample(
+        SERVER,
+        group.name,
+        server.callers,
+        number,
+        fmean(latencies) if latencies else 0.0,
+        {step: per_request(before[step], after[step]) for step in steps},
+        calls.failures,
+    )
+
+
+def statistics_of(url: str, steps: Sequence[str]) -> dict[str, dict[str, tuple[int, int]]]:
+    """Of every step and part: count and nanoseconds since the server began, over all versions."""
+    with asking(url), InferenceServerClient(url, channel_args=CHANNEL_ARGS) as server:
+        found = server.get_inference_statistics().model_stats
+    return {step: _sums([one for one in found if one.name == step]) for step in steps}
+
+
+def per_request(
+    before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]
+) -> Times:
+    """Milliseconds of each part, of the requests between two looks at the statistics."""
+    times = {}
+    for part in PARTS:
+        count, ns = (b - a for a, b in zip(before[part], after[part], strict=True))
+        times[part] = ns / 1e6 / count if count else 0.0
+    return times
+
+
+def _sums(found: Sequence[Any]) -> dict[str, tuple[int, int]]:
+    durations = {part: [getattr(one.inference_stats, part) for one in found] for part in PARTS}
+    return {
+        part: (sum(one.count for one in ours), sum(one.ns for one in ours))
+        for part, ours in durations.items()
+    }

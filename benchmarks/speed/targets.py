@@ -1,0 +1,157 @@
+"""What is measured side by side: the pipeline in this process, the server, and others."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from benchmarks.speed.errors import BenchError
+from benchmarks.speed.load import Calls, Slice, drive_tasks, drive_threads
+from clients import wire
+from clients.client import SegmentationClient
+from clients.errors import translated
+from peopleseg.pipeline import Pipeline
+
+ONE_CALLER, MANY_CALLERS, SERVER = "direct_one_caller", "direct_many_callers", "server"
+DIRECT = (ONE_CALLER, MANY_CALLERS)
+TIMEOUT_S = 120.0
+
+
+class Question(NamedTuple):
+    """One call: everybody of a picture, or the people in these boxes of it."""
+
+    image: bytes  # an encoded picture
+    people: int  # whom the answer has
+    boxes_xyxy: NDArray[np.float32] | None = None  # (people, 4) image pixels
+
+
+class Group(NamedTuple):
+    """Questions that cost the same."""
+
+    name: str
+    questions: Sequence[Question]
+
+
+class Target(Protocol):
+    """What can be put under load."""
+
+    name: str
+    callers: int
+
+    def run(self, group: Group, seconds: float) -> Calls:
+        """Ask the group's questions, over and over."""
+
+
+class InProcess:
+    """A function of this process."""
+
+    def __init__(self, name: str, answer: Callable[[Question], object], callers: int = 1) -> None:
+        self.name, self.callers = name, callers
+        self._answer = answer
+
+    def run(self, group: Group, seconds: float) -> Calls:
+        questions = group.questions
+        return drive_threads(
+            lambda turn: self._answer(questions[turn % len(questions)]), self.callers, seconds
+        )
+
+
+class Server:
+    """A Triton server, called by gRPC. What it answers is received, but not decoded."""
+
+    def __init__(self, url: str, callers: int) -> None:
+        self.name, self.callers = SERVER, callers
+        self._url = url
+
+    def run(self, group: Group, seconds: float) -> Calls:
+        return asyncio.run(self._run([request_of(one) for one in group.questions], seconds))
+
+    async def _run(self, requests: Sequence[wire.Request], seconds: float) -> Calls:
+        async with InferenceServerClient(self._url, channel_args=wire.CHANNEL_ARGS) as server:
+
+            async def call(turn: int) -> None:
+                request = requests[turn % len(requests)]
+                with asking(self._url):
+                    await server.infer(**request._asdict(), client_timeout=TIMEOUT_S)
+
+            with asking(self._url):
+                await server.is_server_live()  # connects before the clock runs
+            return await drive_tasks(call, self.callers, seconds)
+
+
+@contextmanager
+def asking(url: str) -> Iterator[None]:
+    """Around calls of a server: its errors become those of `clients.errors`."""
+    try:
+        yield
+    except InferenceServerException as error:
+        raise translated(error, url=url, timeout_s=TIMEOUT_S) from error
+
+
+def direct_targets(repository: Path, threads: int) -> list[InProcess]:
+    """The limit: the served artifacts called in this process, in both ways to use its threads."""
+    together = Pipeline(repository, threads=threads)
+    targets = [InProcess(ONE_CALLER, lambda question: answer(together, question))]
+    if threads > 1:
+        alone = Pipeline(repository, threads=1)
+        targets.append(InProcess(MANY_CALLERS, lambda question: answer(alone, question), threads))
+    return targets
+
+
+def answer(pipeline: Pipeline, question: Question) -> Any:
+    if question.boxes_xyxy is None:
+        return pipeline.segment(question.image)
+    return pipeline.segment_from_boxes(question.image, question.boxes_xyxy)
+
+
+def request_of(question: Question) -> wire.Request:
+    if question.boxes_xyxy is None:
+        return wire.segment_request(question.image)
+    return wire.segment_from_boxes_request(question.image, question.boxes_xyxy)
+
+
+def check_answers(url: str, groups: Sequence[Group]) -> None:
+    """Raises BenchError unless the server finds in every picture whom the pipeline here found."""
+    with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
+        for group in groups:
+            for question in group.questions:
+                if question.boxes_xyxy is None:
+                    found = len(client.segment(question.image))
+                else:
+                    found = len(client.segment_from_boxes(question.image, question.boxes_xyxy))
+                if found != question.people:
+                    raise BenchError(
+                        f"the server at {url} finds {found} people where the model repository's "
+                        f"networks find {question.people}: they are not the same; name the "
+                        "server's own with --model-repository"
+                    )
+
+
+def interleave(
+    targets: Sequence[Target], groups: Sequence[Group], *, rounds: int, seconds: float
+) -> list[Slice]:
+    """Short slices of all targets by turns, so that each sees the same moods of the machine.
+
+    Every second round goes backwards: what comes first has no advantage. One round before is not
+    counted: it warms up.
+    """
+    slices: list[Slice] = []
+    total = (rounds + 1) * len(groups) * len(targets)
+    with tqdm(total=total, unit="slice", disable=None) as bar:
+        for number in range(-1, rounds):
+            for group in groups:
+                for target in targets if number % 2 == 0 else targets[::-1]:
+                    bar.set_postfix_str(f"{target.name} x {target.callers}, {group.name}")
+                    calls = target.run(group, seconds)
+                    if number >= 0:
+                        key = (target.name, group.name, target.callers, number)
+                        slices.append(Slice(*key, *calls))
+                    bar.update()
+    return slices

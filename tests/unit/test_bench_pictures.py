@@ -1,0 +1,96 @@
+"""Which pictures are measured, and what is asked about them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.speed import pictures
+from benchmarks.speed.errors import BenchError
+from benchmarks.speed.rois import made_up_boxes, roi_groups
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.contract import MAX_PEOPLE
+from peopleseg.geometry import Letterbox
+from peopleseg.people import boxes_to_rois
+from peopleseg.pipeline import Pipeline
+from tests.data.small_repository import write_pictures, write_small_repository
+
+FOUND = [0, 3, 12, 5, 1, 10, 1, 1, 40, 5, 2, 11]  # people in each picture
+
+
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
+    """Pictures whose bytes are their number, and in which the detector finds FOUND."""
+    made = []
+    for number in range(len(FOUND)):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(str(number).encode())
+        made.append(Picture(number, path, 640, 480))
+    monkeypatch.setattr(pictures, "people_found", lambda _, image: FOUND[int(image)])
+    return made
+
+
+def choose(found: list[Picture], people: tuple[int, ...] = pictures.PEOPLE) -> pictures.Chosen:
+    nothing: Pipeline = None  # type: ignore[assignment]
+    return pictures.choose(nothing, found, people=people, each=2)
+
+
+def test_pictures_are_sorted_by_the_people_found(counted: list[Picture]) -> None:
+    chosen = choose(counted)
+    files = {
+        group.name: [int(question.image) for question in group.questions] for group in chosen.groups
+    }
+    assert files == {"0": [0], "1": [4, 6], "2": [10], "5": [3, 9], "10+": [5, 11]}
+    for group in chosen.groups:
+        assert [question.people for question in group.questions] == [
+            FOUND[int(question.image)] for question in group.questions
+        ]
+
+
+def test_every_picture_s_record_says_what_was_found_and_annotated(counted: list[Picture]) -> None:
+    records = choose(counted, people=(10,)).records
+    assert [record["file"] for record in records] == ["5.jpg", "11.jpg"]
+    assert [record["found"] for record in records] == [10, 11]
+    assert [record["annotated"] for record in records] == [0, 0]
+
+
+def test_a_group_that_no_picture_fits_is_left_out(counted: list[Picture]) -> None:
+    assert [group.name for group in choose(counted[:3]).groups] == ["0", "10+"]
+    with pytest.raises(BenchError, match="none of 3 pictures has 1, 2 people"):
+        choose(counted[:3], people=(1, 2))
+
+
+def test_people_are_counted_by_the_served_networks(tmp_path: Path) -> None:
+    pipeline = Pipeline(write_small_repository(tmp_path / "repository"), threads=1)
+    images, annotations = write_pictures(tmp_path / "pictures")
+    (first, *_) = load_pictures(annotations, images)
+    image = first.path.read_bytes()
+    assert pictures.people_found(pipeline, image) == len(pipeline.segment(image).boxes) == 1
+
+
+def test_nobody_is_no_one_though_the_networks_see_a_dummy_roi(tmp_path: Path) -> None:
+    pipeline = Pipeline(write_small_repository(tmp_path / "repository"), threads=1)
+    images, annotations = write_pictures(tmp_path / "pictures")
+    (first, *_) = load_pictures(annotations, images)
+    pipeline._settings["select_people"] = {"min_score": 0.99, "max_iou": 0.5}
+    assert pictures.people_found(pipeline, first.path.read_bytes()) == 0
+
+
+@pytest.mark.parametrize("size", [(640, 480), (100, 900), (17, 13)])
+def test_made_up_boxes_are_ones_that_the_server_takes(size: tuple[int, int]) -> None:
+    boxes = made_up_boxes(*size, MAX_PEOPLE)
+    rois = boxes_to_rois(boxes, Letterbox.fit(*size))
+    assert len(rois.rois) == MAX_PEOPLE
+    assert (boxes >= 0).all() and (boxes <= (*size, *size)).all()
+    np.testing.assert_array_equal(boxes, made_up_boxes(*size, MAX_PEOPLE))
+
+
+def test_a_question_with_more_rois_has_those_of_the_smaller_ones(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"picture")
+    groups = roi_groups(Picture(1, path, 640, 480), [5, 0, 2, 5])
+    assert [group.name for group in groups] == ["0", "2", "5"]
+    nobody, two, five = (group.questions[0].boxes_xyxy for group in groups)
+    assert nobody is not None and two is not None and five is not None
+    assert [len(nobody), len(two), len(five)] == [0, 2, 5]
+    np.testing.assert_array_equal(two, five[:2])

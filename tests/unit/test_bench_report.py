@@ -1,0 +1,139 @@
+"""Results are written, read and drawn from the JSON alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from benchmarks.speed.load import Slice
+from benchmarks.speed.memory import MemorySample
+from benchmarks.speed.report import PAGE, TITLES
+from benchmarks.speed.result import as_samples, make_result, slices_of, write_result
+from benchmarks.speed.saving import save
+from benchmarks.speed.steps import StepSample, per_request
+from benchmarks.speed.targets import MANY_CALLERS, ONE_CALLER, SERVER
+from clients.cli import main
+
+KINDS = ((ONE_CALLER, 1, 20), (MANY_CALLERS, 2, 25), (SERVER, 1, 22), (SERVER, 4, 80))
+
+
+def slices(groups: tuple[str, ...], call_ms: int = 0) -> list[Slice]:
+    return [
+        Slice(target, group, callers, number, 0.5, [(0.0, ms + number), (200.0, 200.0 + ms)], {})
+        for number in range(3)
+        for group in groups
+        for target, callers, ms in KINDS
+    ]
+
+
+def samples_of(benchmark: str) -> list[dict[str, Any]]:
+    if benchmark == "memory":
+        sizes = {"tritonserver": {"rss_mb": 111.0, "pss_mb": 99.0}}
+        more = {**sizes, "yolov9": {"rss_mb": 50.0, "pss_mb": 33.0}}
+        looks = (("at rest", sizes), ("under load", more), ("under load", sizes), ("after", more))
+        return [vars(MemorySample(stage, 0, processes)) for stage, processes in looks]
+    if benchmark == "steps":
+        parts = {"queue": 1.0, "compute_input": 2.0, "compute_infer": 30.0, "compute_output": 4.0}
+        moved = {"yolov9": {"read": 1_234_000, "written": 2_000_000}}
+        direct = {"yolov9": {"compute_infer": 28.0}}
+        return [
+            vars(StepSample(ONE_CALLER, "5", 1, 0, 28.0, direct, tensor_bytes=moved)),
+            vars(StepSample(SERVER, "5", 4, 0, 39.5, {"yolov9": parts})),
+        ]
+    groups = ("0", "1", "64") if benchmark == "rois" else ("1", "5", "10+")
+    return as_samples(slices(groups))
+
+
+def result_of(benchmark: str) -> dict[str, Any]:
+    return make_result(
+        benchmark,
+        threads=2,
+        versions={"yolov9": 3},
+        settings={},
+        samples=samples_of(benchmark),
+        triton="2.51.0",
+    )
+
+
+def test_slices_survive_the_file(tmp_path: Path) -> None:
+    path = write_result(tmp_path, result_of("server"))
+    read = slices_of(json.loads(path.read_text()))
+    assert [one.latencies_ms for one in read] == [
+        one.latencies_ms for one in slices(("1", "5", "10+"))
+    ]
+    assert [one.rate for one in read] == [one.rate for one in slices(("1", "5", "10+"))]
+
+
+def test_a_result_says_what_it_depends_on() -> None:
+    result = result_of("direct")
+    assert result["threads"] == 2 and result["versions"] == {"yolov9": 3}
+    assert {"python", "onnxruntime", "triton"} <= set(result["software"])
+    assert result["machine"]["processor"] and result["machine"]["cores"] >= 1
+    assert result["commit"] and result["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "row"),
+    [
+        ("direct", "| 5 | direct_many_callers | 2 | "),
+        ("server", "| 10+ | server | 4 | "),
+        ("steps", "| 5 | server | 4 | yolov9 | 1.00 | 2.00 | 30.00 | 4.00 | 1.23 | 2.00 |"),
+        ("rois", "| 64 | 20.5 (20.0-21.0) | 22.5 (22.0-23.0) | 0.91 (0.91-0.91) |"),
+        ("peers", "| 1 | server | 22.5 "),
+        ("memory", "| **all, PSS** | 99 | 132 | 132 |"),
+    ],
+)
+def test_a_result_is_printed_as_a_table(
+    benchmark: str, row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert save(tmp_path, result_of(benchmark)) == 0
+    printed = capsys.readouterr().out
+    assert any(line.startswith(row) for line in printed.splitlines()), printed
+
+
+def test_failed_calls_are_told_and_the_exit_code_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = result_of("server")
+    result["samples"][0]["failures"] = {"Overloaded": 3}
+    result["samples"][5]["failures"] = {"Overloaded": 4}
+    assert save(tmp_path, result) == 1
+    assert "7 calls failed: Overloaded" in capsys.readouterr().err
+    assert (tmp_path / "server.json").is_file()
+
+
+def test_tables_and_plots_of_every_result_are_made_from_the_files(tmp_path: Path) -> None:
+    for benchmark in TITLES:
+        write_result(tmp_path, result_of(benchmark))
+    assert main(["bench", "report", "--results", str(tmp_path)]) == 0
+    page = (tmp_path / PAGE).read_text()
+    for benchmark, title in TITLES.items():
+        assert f"## {title}" in page and f"({benchmark}.png)" in page
+        image = cv2.imread(str(tmp_path / f"{benchmark}.png"))
+        assert image is not None and image.std() > 5
+    assert "versions: yolov9 3" in page
+
+
+def test_no_result_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "report", "--results", str(tmp_path)]) == 1
+    assert "has no result" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_result_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "server.json").write_text('{"roi_miou": 0.6}')
+    assert main(["bench", "report", "--results", str(tmp_path)]) == 1
+    assert "server.json is not a result of `peopleseg bench server`" in capsys.readouterr().err
+
+
+def test_statistics_are_of_the_requests_between_two_looks() -> None:
+    parts = ("queue", "compute_input", "compute_infer", "compute_output")
+    before = dict.fromkeys(parts, (10, 5_000_000))
+    after = {**dict.fromkeys(parts, (14, 13_000_000)), "compute_output": (10, 5_000_000)}
+    assert per_request(before, after) == {
+        **dict.fromkeys(parts, 2.0),
+        "compute_output": 0.0,
+    }

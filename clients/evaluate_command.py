@@ -22,6 +22,7 @@ from tqdm import tqdm
 from clients.client import SegmentationClient
 from clients.errors import SegmentationError
 from clients.evaluation import METRICS_VERSION, Measured, Segmenter, figures, measure
+from clients.positive import positive
 from clients.results import write_json
 from clients.url_option import READY_TIMEOUT_S, add_url_option
 from peopleseg.coco import Picture, load_pictures
@@ -49,10 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_url_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="take the first N pictures")
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N pictures")
     parser.add_argument(
         "--concurrency",
-        type=_positive,
+        type=positive,
         default=DEFAULT_CONCURRENCY,
         metavar="N",
         help="pictures under way at a time (%(default)s)",
@@ -136,10 +137,3 @@ def _shown(value: float | int | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

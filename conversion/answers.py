@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from conversion.checks.reading import TENSORRT_ARTIFACT
 from conversion.release.questions import boxes_of
 from peopleseg.answer import People
+from peopleseg.manifest import ArtifactError, StepManifest, read_manifest
 from peopleseg.people import MIN_SCORE
 from peopleseg.pipeline import Pipeline
 
@@ -21,6 +23,8 @@ BOX_TOLERANCE_PX = 2.0
 BOX_TOLERANCE = 0.01  # of the box's longer side, where that is more
 SCORE_TOLERANCE = 0.02
 MASK_TOLERANCE = 5.0  # of 255, mean over the cells or pixels
+
+_SELECTS = "select_people"  # the step that leaves out people by their score
 
 _ASK: dict[str, Callable[[Pipeline, bytes], Answer]] = {
     "person_segmentation": lambda pipeline, image: _of_people(pipeline.segment(image)),
@@ -46,17 +50,42 @@ def reference_answers(
     return [_ASK[ensemble](pipeline, picture) for picture in pictures]
 
 
-def agree(found: Answer, expected: Answer) -> str | None:
+def unanswerable(repository: Path, versions: Mapping[str, int]) -> list[str]:
+    """Versions that cannot be read, or run on no processor, one line each."""
+    wrong = []
+    for model, version in versions.items():
+        try:
+            artifact = read_manifest(repository / model / str(version)).artifact
+        except ArtifactError as error:
+            wrong.append(str(error))
+            continue
+        if artifact == TENSORRT_ARTIFACT:
+            wrong.append(
+                f"{model}/{version} is a TensorRT engine, which can be neither measured nor "
+                "compared in this process; release it with --offline and without --annotations"
+            )
+    return wrong
+
+
+def smallest_score(repository: Path, versions: Mapping[str, int]) -> float:
+    """Of the people in an answer of these versions. Raises ArtifactError."""
+    if _SELECTS not in versions:
+        return MIN_SCORE
+    settings = StepManifest.read(repository / _SELECTS / str(versions[_SELECTS])).settings
+    return float(settings.get("min_score", MIN_SCORE))
+
+
+def agree(found: Answer, expected: Answer, min_score: float = MIN_SCORE) -> str | None:
     """How two answers of one ensemble to one picture differ, None within the tolerances above.
 
-    Somebody whose score is that near the smallest one may be in only one of them.
+    Somebody whose score is that near min_score, the smallest one, may be in only one of them.
     """
     if "foreground" in expected:
         return _unlike_maps("foreground", found["foreground"], expected["foreground"])
-    return next(_differences(found, expected), None)
+    return next(_differences(found, expected, min_score + SCORE_TOLERANCE), None)
 
 
-def _differences(found: Answer, expected: Answer) -> Iterator[str]:
+def _differences(found: Answer, expected: Answer, marginal: float) -> Iterator[str]:
     lengths = {name: len(found[name]) for name in expected}
     if len(set(lengths.values())) != 1:
         yield f"the tensors differ in length: {lengths}"
@@ -66,7 +95,7 @@ def _differences(found: Answer, expected: Answer) -> Iterator[str]:
         score = float(expected["scores"][number])
         match = _nearest(box, found["boxes"], remaining)
         if match is None:
-            if not _is_marginal(score):
+            if not score <= marginal:  # also for NaN
                 yield f"person {number}, {_shown(box)} with score {score:.3f}, is not found"
             continue
         remaining.remove(match)
@@ -80,7 +109,7 @@ def _differences(found: Answer, expected: Answer) -> Iterator[str]:
             yield difference
     for number in remaining:
         score = float(found["scores"][number])
-        if not _is_marginal(score):
+        if not score <= marginal:
             yield (
                 f"somebody at {_shown(found['boxes'][number])} with score {score:.3f} should not "
                 "be found"
@@ -105,10 +134,6 @@ def _unlike_maps(name: str, found: NDArray[Any], expected: NDArray[Any]) -> str 
     if gap > MASK_TOLERANCE:
         return f"{name} differs by {gap:.1f} of 255 in the mean, more than {MASK_TOLERANCE:g}"
     return None
-
-
-def _is_marginal(score: float) -> bool:
-    return score <= MIN_SCORE + SCORE_TOLERANCE
 
 
 def _shown(box: NDArray[np.floating]) -> str:

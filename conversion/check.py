@@ -20,6 +20,7 @@ from tqdm import tqdm
 from conversion.checks.artifacts import artifact_faults
 from conversion.checks.configs import config_faults, missing_version, version_faults
 from conversion.checks.pairs import pair_faults
+from conversion.checks.profiles import profile_faults
 from conversion.checks.reading import ModelFolder, read_models
 from conversion.checks.shapes import shape_faults
 from conversion.checks.wiring import policy_faults, wiring_faults
@@ -27,18 +28,12 @@ from peopleseg.contract import ENSEMBLES, STEPS
 from peopleseg.ensembles import HEAD, config_text, pinned, steps_of, wiring
 from peopleseg.manifest import ArtifactError, reads_of
 from peopleseg.triton_config import parse_config
-from serving.triton_wheel import MODEL_REPOSITORY
+from serving.repository_option import add_repository_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg check`."""
-    parser.add_argument(
-        "--model-repository",
-        type=Path,
-        default=MODEL_REPOSITORY,
-        metavar="DIR",
-        help="folder of the models (%(default)s)",
-    )
+    add_repository_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +73,7 @@ def faults(repository: Path, versions: Mapping[str, int] | None = None) -> list[
     found += wrong
     shared: dict[str, list[str]] = {}  # a fault of a step shows in each ensemble that has it
     for name, config in ensembles.items():
-        wrong = _ensemble_faults(config, repository, models, broken)
+        wrong = _ensemble_faults(config, repository, models, broken, planned=versions is not None)
         if versions is None:
             wrong += policy_faults(config, models)
         for fault in wrong:
@@ -129,7 +124,12 @@ def _conflicting_pins(ensembles: Mapping[str, Any]) -> list[str]:
 
 
 def _ensemble_faults(
-    config: Any, repository: Path, models: Mapping[str, ModelFolder], broken: Collection[str]
+    config: Any,
+    repository: Path,
+    models: Mapping[str, ModelFolder],
+    broken: Collection[str],
+    *,
+    planned: bool,
 ) -> list[str]:
     """Wiring first; true shapes only where everything that they rest on is without faults."""
     found = wiring_faults(config, models)
@@ -140,6 +140,9 @@ def _ensemble_faults(
         *shape_faults(config, repository),
         *_unlike_a_release(config, repository),
         *pair_faults(config, repository),
+        # A planned release is no fault of a config for servers that may not be there; one that is
+        # refuses it, when it is tried.
+        *([] if planned else profile_faults(config, models)),
     ]
 
 

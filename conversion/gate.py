@@ -7,7 +7,6 @@ reference set the figures that the manifests bring are compared, where they are 
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +17,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from clients import evaluation
+import peopleseg
+from clients import evaluation, results
 from clients.person import Person
 from clients.results import coco_results
-from conversion.answers import Answer, agree, reference_answers
+from conversion.answers import (
+    Answer,
+    agree,
+    reference_answers,
+    smallest_score,
+    unanswerable,
+)
+from conversion.cache import cache_folder
 from conversion.check import faults
+from conversion.release.errors import Refused
 from conversion.release.examiner import Judgement
 from peopleseg.answer import People
 from peopleseg.average_precision import average_precision
@@ -82,10 +90,12 @@ def measure(
     cache: folder in which figures are kept, by the versions' files, the reference set and the code
     that composes and measures; None for the user's cache folder.
     """
-    file = (cache or _default_cache()) / f"{_key(repository, versions, reference)}.json"
+    file = (cache or cache_folder() / "gate") / f"{_key(repository, versions, reference)}.json"
     if file.is_file():
         found: Figures = json.loads(file.read_text())
         return found
+    if wrong := unanswerable(repository, versions):
+        raise GateError("; ".join(wrong))
     try:
         pipeline = Pipeline(repository, versions=versions)
         figures = _measured(pipeline, reference)
@@ -98,7 +108,8 @@ def measure(
 def recorded(repository: Path, versions: Mapping[str, int]) -> Figures:
     """The figures in the manifests of the networks, named by model, figure and data.
 
-    Raises GateError for a version that cannot be read.
+    Those of which nobody knows on what they were measured are left out. Raises GateError for a
+    version that cannot be read.
     """
     figures: Figures = {}
     for model, version in versions.items():
@@ -106,9 +117,9 @@ def recorded(repository: Path, versions: Mapping[str, int]) -> Figures:
             manifest = read_manifest(repository / model / str(version))
         except ArtifactError as error:
             raise GateError(str(error)) from error
-        if isinstance(manifest, Manifest):
+        if isinstance(manifest, Manifest) and manifest.accuracy_data:
             for name, value in manifest.accuracy.items():
-                figures[f"{model} {name} ({manifest.accuracy_data or 'data not named'})"] = value
+                figures[f"{model} {name} ({manifest.accuracy_data})"] = value
     return figures
 
 
@@ -147,8 +158,13 @@ class Gate:
     cache: Path | None = None
 
     def faults(self, versions: Mapping[str, int]) -> list[str]:
-        """What `peopleseg check` says of the repository with these versions."""
-        return faults(self.repository, versions)
+        """What `peopleseg check` says of the repository with these versions.
+
+        And which of them cannot run in this process, where something is to be asked there.
+        """
+        found = faults(self.repository, versions)
+        asks = self.pictures or self.reference
+        return found or (unanswerable(self.repository, versions) if asks else [])
 
     def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
         """Measured on the reference set; without one, by what the manifests say."""
@@ -164,12 +180,17 @@ class Gate:
         return Judgement(figures, judge(before, after, self.margin))
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
-        """What an ensemble of these versions has to answer for each picture."""
-        return reference_answers(self.repository, versions, ensemble, self.pictures)
+        """What an ensemble of these versions has to answer for each picture. Raises Refused."""
+        try:
+            return reference_answers(self.repository, versions, ensemble, self.pictures)
+        except Exception as error:  # whatever a network does, it is this release's fault
+            raise Refused(f"the new {ensemble} does not answer in one process: {error}") from error
 
-    def difference(self, found: Answer, expected: Answer) -> str | None:
-        """How two answers differ by more than rounding; None if they do not."""
-        return agree(found, expected)
+    def difference(
+        self, versions: Mapping[str, int], found: Answer, expected: Answer
+    ) -> str | None:
+        """How two answers of these versions differ by more than rounding; None if they do not."""
+        return agree(found, expected, smallest_score(self.repository, versions))
 
     def _measured_on(self) -> str:
         if self.reference is None:
@@ -235,14 +256,15 @@ def _key(repository: Path, versions: Mapping[str, int], reference: Reference) ->
         manifests = [sha256(folder / FILE_NAME) for folder in folders]
     except OSError as error:
         raise GateError(f"a version cannot be read: {error}") from error
-    code = sorted(Path(evaluation.__file__).parents[1].glob("peopleseg/*.py"))
-    source = [sha256(path) for path in (Path(evaluation.__file__), *code)]
+    source = [sha256(path) for path in _code()]
     return _digest([*sorted(versions), *manifests, reference.identity, *source])
+
+
+def _code() -> list[Path]:
+    """The files that compose the steps and measure their answers."""
+    own = [Path(module) for module in (__file__, evaluation.__file__, results.__file__)]
+    return [*own, *sorted(Path(peopleseg.__file__).parent.glob("*.py"))]
 
 
 def _digest(parts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _default_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peopleseg" / "gate"

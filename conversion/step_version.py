@@ -23,7 +23,7 @@ from conversion.commit import current_commit
 from conversion.export.version_folder import newest_version, publish, scratch_folder
 from peopleseg.contract import STEPS
 from peopleseg.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
-from serving.triton_wheel import MODEL_REPOSITORY
+from serving.repository_option import add_repository_option
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -44,13 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="a setting of the step; numbers and lists as in JSON",
     )
-    parser.add_argument(
-        "--model-repository",
-        type=Path,
-        default=MODEL_REPOSITORY,
-        metavar="DIR",
-        help="folder of the models (%(default)s)",
-    )
+    add_repository_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

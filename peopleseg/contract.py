@@ -17,7 +17,6 @@ MAX_IMAGE_PIXELS = 100_000_000  # larger pictures are refused before they are de
 ROI_SIZE_HW = (64, 48)  # cells of roi_rgb and roi_logit
 ROI_FEATURE_SIZE_HW = (32, 24)  # cells of roi_features; the head resizes them to ROI_SIZE_HW
 MASK_SIZE_HW = (128, 96)  # cells of a mask over its box
-FEATURE_CHANNELS = 160  # of YOLOv9-t's stride-8 concat
 
 FEATURE_STRIDE = 8  # network pixels per cell of the features
 FEATURE_SIDE = INPUT_SIZE // FEATURE_STRIDE  # cells

@@ -48,12 +48,12 @@ def select_people(
     *,
     min_score: float = MIN_SCORE,
     max_iou: float = MAX_IOU,
-    max_people: int = MAX_PEOPLE,
 ) -> Rois:
     """The people among the anchors of one image, best score first, after non-maximum suppression.
 
-    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1]. The rois are cut
-    to the image; one that lies in the letterbox's border alone is nobody.
+    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1]. Of more than
+    MAX_PEOPLE the best are taken. The rois are cut to the image; one that lies in the letterbox's
+    border alone is nobody.
     """
     candidates = predictions[:, predictions[4] >= min_score]
     centres, sizes, scores = candidates[:2].T, candidates[2:4].T, candidates[4]
@@ -64,7 +64,7 @@ def select_people(
     boxes, scores = boxes[large], scores[large]
     boxes_xywh = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
     kept = cv2.dnn.NMSBoxes(boxes_xywh.tolist(), scores.tolist(), min_score, max_iou)
-    best = np.asarray(kept, dtype=np.int64).reshape(-1)[:max_people]
+    best = np.asarray(kept, dtype=np.int64).reshape(-1)[:MAX_PEOPLE]
     return Rois.of(boxes[best], scores[best])
 
 

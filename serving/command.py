@@ -12,15 +12,14 @@ from pathlib import Path
 from types import FrameType
 
 from conversion.release import disk
-from conversion.release.errors import Locked
+from conversion.release.errors import ReleaseError
 from peopleseg.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError
-from serving.triton_wheel import MODEL_REPOSITORY
+from serving.repository_option import add_repository_option
 
 READY_TIMEOUT_S = 180.0
-LOCK_WAIT_S = 30.0  # for a release into the same repository that is going on
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
 
 
@@ -29,12 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=int, default=8000, help="(%(default)s)")
     parser.add_argument("--grpc-port", type=int, default=8001, help="(%(default)s)")
     parser.add_argument("--metrics-port", type=int, default=8002, help="(%(default)s)")
-    parser.add_argument(
-        "--model-repository",
-        type=Path,
-        default=MODEL_REPOSITORY,
-        help="(%(default)s)",
-    )
+    add_repository_option(parser)
     parser.add_argument(
         "--model-config-name",
         metavar="NAME",
@@ -76,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
         extra.append(f"--model-config-name={args.model_config_name}")
     try:
         # A release that was killed between two configs is finished before they are read.
-        disk.recover(args.model_repository, LOCK_WAIT_S)
-    except Locked as error:
+        disk.recover(args.model_repository, disk.LOCK_WAIT_S)
+    except ReleaseError as error:
         _say(str(error))
         return 1
     server = EmbeddedServer(

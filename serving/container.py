@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conversion.release import disk
-from conversion.release.errors import Locked
+from conversion.release.errors import ReleaseError
 from peopleseg.ensembles import served
 
-LOCK_WAIT_S = 30.0  # for a release into the same repository that is going on
 TRITON = "tritonserver"
 
 
@@ -22,8 +21,8 @@ def main(argv: Sequence[str]) -> int:
     """Become Triton. Returns, 1, when the repository cannot be served."""
     repository = Path(argv[0])
     try:
-        disk.recover(repository, LOCK_WAIT_S)
-    except Locked as error:
+        disk.recover(repository, disk.LOCK_WAIT_S)
+    except ReleaseError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
     except OSError as error:

@@ -35,7 +35,7 @@ def find_triton() -> Path:
         if (folder / "bin" / "tritonserver").is_file():
             return folder
     raise ServerStartError(
-        "the Triton server is not installed: run `make setup`, or "
+        "the Triton server is not installed: run `make .venv/.serve`, or "
         "`pip install --no-deps nvidia-pytriton==0.7.0` (Linux x86_64, glibc 2.35 or newer)"
     )
 

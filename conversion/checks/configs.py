@@ -5,7 +5,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
-from conversion.checks.reading import NOT_VERSIONS, ModelFolder, is_version
+from conversion.checks.reading import NOT_VERSIONS, ModelFolder
+from conversion.model_folder import is_version
 from peopleseg.contract import ENSEMBLES, MODELS, Tensor
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from conversion.model_folder import VARIANTS, config_files, versions_in
 from peopleseg.contract import MODELS
 from peopleseg.triton_config import CONFIG_FILE, ConfigError, parse_config
 
-VARIANTS = "configs"  # folder with a config for each accelerator
 NOT_VERSIONS = (VARIANTS, "warmup")
 NETWORKS = (
     "yolov9",
@@ -19,8 +19,13 @@ NETWORKS = (
     "feature_head",
 )  # the other steps are code
 
+TENSORRT_ARTIFACT = "model.plan"
 # The file that each backend loads, unless the config names another.
-_DEFAULT_FILES = {"onnxruntime": "model.onnx", "tensorrt": "model.plan", "python": "model.py"}
+_DEFAULT_FILES = {
+    "onnxruntime": "model.onnx",
+    "tensorrt": TENSORRT_ARTIFACT,
+    "python": "model.py",
+}
 
 
 class ModelFolder(NamedTuple):
@@ -40,7 +45,7 @@ class ModelFolder(NamedTuple):
     @property
     def versions(self) -> list[int]:
         """Numbers of the version folders that Triton would see, ascending."""
-        return sorted(int(path.name) for path in _folders(self.path) if is_version(path.name))
+        return versions_in(self.path)
 
     def files(self) -> dict[str, list[str]]:
         """The artifacts that the configs load, each with the configs that do."""
@@ -73,15 +78,10 @@ def artifact_of(config: Any) -> str:
     return config.default_model_filename or _DEFAULT_FILES.get(config.backend, "")
 
 
-def is_version(name: str) -> bool:
-    """Whether Triton takes a folder of this name for a version: a whole number, no leading 0."""
-    return name.isascii() and name.isdigit() and not name.startswith("0")
-
-
 def _read_model(path: Path) -> tuple[ModelFolder | None, list[str]]:
     configs: dict[str, Any] = {}
     faults: list[str] = []
-    for file in (path / CONFIG_FILE, *sorted((path / VARIANTS).glob("*.pbtxt"))):
+    for file in config_files(path):
         name = file.relative_to(path).as_posix()
         where = f"{path.name}/{name}"
         try:

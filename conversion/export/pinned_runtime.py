@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from conversion.cache import cache_folder
 from conversion.export import pinned_run
 from conversion.export.parity import Expected, Gaps, gaps
 from conversion.export.runners import Runner
@@ -96,8 +97,3 @@ def _install(command: list[str]) -> None:
             f"{reason}; export once with a network, or leave the check out with "
             "--skip-pinned-runtime"
         )
-
-
-def cache_folder() -> Path:
-    """Where exports keep what they need again, in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peopleseg"

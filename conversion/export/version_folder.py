@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from conversion.model_folder import versions_in
+
 SCRATCH_PREFIX = ".export-"
 
 
@@ -50,8 +52,7 @@ def publish(scratch: Path) -> Path:
 
 def newest_version(model_folder: Path) -> int:
     """The highest number among the version folders, 0 without any."""
-    names = [path.name for path in model_folder.iterdir()] if model_folder.is_dir() else []
-    return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0)
+    return max(versions_in(model_folder), default=0)
 
 
 def _remove_leftovers(model_folder: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from conversion.model_folder import config_files
 from conversion.release import journal, lock
 from conversion.release.journal import Journal, Record
 from conversion.release.plan import (
@@ -25,13 +26,15 @@ from conversion.release.plan import (
     with_policy,
 )
 from conversion.release.stages import OnStage, silent
-from conversion.release.variants import config_files
 from peopleseg.contract import ENSEMBLES
 from peopleseg.triton_config import CONFIG_FILE
 
+LOCK_WAIT_S = 30.0  # of a server that starts, for a release that is going on
 _KEEP = ".gitkeep"  # in an ensemble's version folder, which git would drop without it
 
 Files = dict[Path, str]
+
+FINISHED = "finished after an interruption"  # the reason in the record of what `mend` finished
 
 
 def kept_on(repository: Path, attempts: list[Record]) -> dict[str, list[int]]:
@@ -120,7 +123,8 @@ def recover(repository: Path, wait_s: float = 0.0) -> Record | None:
 
     Also gives every config of a step the policy of the serving release: a release through a running
     server writes only those that this server uses. Takes the lock, for which it waits at most
-    wait_s seconds; raises Locked. A repository without releases is not written to.
+    wait_s seconds. A repository without releases is not written to. Raises Locked, and ReleaseError
+    for a record or a config that cannot be read.
     """
     if not Journal(repository).path.exists():
         return None
@@ -147,9 +151,7 @@ def mend(repository: Path) -> Record | None:
         return None
     if last.result == journal.DECIDED:
         write(repository, last.versions, last.kept)
-        return records.append(
-            replace(last, result=journal.SERVING, reason="finished after an interruption")
-        )
+        return records.append(replace(last, result=journal.SERVING, reason=FINISHED))
     if last.result == journal.RETURNING:
         write(repository, last.before, last.kept_before)
     reason = last.reason or "interrupted"

@@ -1,6 +1,7 @@
 """Every error of a release.
 
 ReleaseError
+├── WrongUsage       a command was asked for what there is not; nothing was begun
 ├── Refused          the release may not serve, or does not come up; the old one serves
 ├── Locked           somebody else is releasing
 └── ControlError     the server cannot be reached, or refuses to load or unload
@@ -9,6 +10,10 @@ ReleaseError
 
 class ReleaseError(Exception):
     """Base of every error of a release. The message names the cause and the next step."""
+
+
+class WrongUsage(ReleaseError):
+    """A command's options name what there is not, or contradict each other."""
 
 
 class Refused(ReleaseError):

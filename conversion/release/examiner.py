@@ -22,7 +22,7 @@ class Examiner(Protocol):
 
     @property
     def pictures(self) -> Sequence[bytes]:
-        """Encoded, for the questions that candidates are asked; at least one."""
+        """Encoded, for the questions that candidates are asked; at least one for a server."""
 
     def faults(self, versions: Mapping[str, int]) -> list[str]:
         """What is wrong with these versions, by themselves and together; one line each."""
@@ -31,7 +31,12 @@ class Examiner(Protocol):
         """Whether the candidate is as accurate as what serves."""
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
-        """What an ensemble of these versions has to answer for each picture."""
+        """What an ensemble of these versions has to answer for each picture. Raises ReleaseError.
 
-    def difference(self, found: Answer, expected: Answer) -> str | None:
-        """How two answers differ by more than rounding; None if they do not."""
+        It is not asked where a release cannot ask a server, offline.
+        """
+
+    def difference(
+        self, versions: Mapping[str, int], found: Answer, expected: Answer
+    ) -> str | None:
+        """How two answers of these versions differ by more than rounding; None if they do not."""

@@ -26,7 +26,7 @@ SERVING = "serving"  # done
 REFUSED = "refused"  # the old release serves
 
 # Ends a line that broke off, so that it stays unreadable even where only its end was missing.
-_TORN = b" (torn)\n"
+_TORN = " (torn)"
 
 RELEASE = "release"
 ROLLBACK = "rollback"
@@ -70,8 +70,9 @@ class Journal:
         record = replace(record, at=now())
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            line = json.dumps(asdict(record)).encode() + b"\n"
-            _write(descriptor, line if _ends_with_newline(descriptor) else _TORN + line)
+            line = json.dumps(asdict(record)) + "\n"
+            torn = "" if _ends_with_newline(descriptor) else f"{_TORN}\n"
+            _write(descriptor, f"{torn}{line}".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -80,16 +81,17 @@ class Journal:
     def attempts(self) -> list[Record]:
         """The last line of each attempt, in order.
 
-        A line that broke off when its writer was killed was never finished and does not count.
-        Raises ReleaseError for a line that is whole, but no record.
+        A line that broke off when its writer was killed was never finished and does not count: the
+        last one without its end, and those that `append` found so. Raises ReleaseError for any
+        other line that is no record.
         """
         latest: dict[int, Record] = {}
         for number, line in enumerate(self._lines(), start=1):
+            if not line or line.endswith(_TORN):
+                continue
             try:
                 record = Record(**json.loads(line))
-            except json.JSONDecodeError:
-                continue
-            except TypeError as error:
+            except (json.JSONDecodeError, TypeError) as error:
                 raise ReleaseError(
                     f"{self.path}, line {number} is not a release record ({error}); "
                     "put the file back as it was written"
@@ -99,10 +101,10 @@ class Journal:
 
     def _lines(self) -> list[str]:
         try:
-            text = self.path.read_text()
+            text = self.path.read_text(errors="replace")  # what is damaged is no record either
         except FileNotFoundError:
             return []
-        return [line for line in text.split("\n")[:-1] if line]
+        return text.split("\n")[:-1]
 
 
 def serving(attempts: list[Record]) -> Record | None:

@@ -20,10 +20,11 @@ POLL_S = 0.2
 def held(repository: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the lock of a repository, after waiting for it at most wait_s seconds.
 
-    Raises Locked, which names who holds it.
+    It is tried twice at least, because `holder` takes the lock for a moment. Raises Locked, which
+    names who holds it.
     """
     with (repository / FILE_NAME).open("a+") as file:
-        _acquire(file, repository, time.monotonic() + wait_s)
+        _acquire(file, repository, time.monotonic() + max(wait_s, POLL_S))
         file.truncate(0)
         file.write(json.dumps({"pid": os.getpid(), "who": operator(), "since": now()}))
         file.flush()

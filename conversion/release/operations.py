@@ -51,7 +51,7 @@ def release(
     """
     _check_name(name)
     with lock.held(place.repository, place.lock_wait_s):
-        _, attempts, here = _begin(place)
+        attempts, here = _begin(place)
         before = current_versions(place.repository)
         versions = changed_versions(place.repository, before, changes)
         serving = journal.serving(attempts)
@@ -63,9 +63,7 @@ def release(
                 "serves these versions already"
             )
         _check_unused(name, versions, attempts)
-        record = replace(
-            _record(place.repository, versions, attempts, here), name=name, why=why, forced=force
-        )
+        record = replace(_record(place, versions, attempts, here), name=name, why=why, forced=force)
         return _serve(place, record)
 
 
@@ -73,20 +71,22 @@ def rollback(place: Place, wanted: str | None = None, *, why: str = "") -> Recor
     """Serve an earlier release again; the record of the rollback.
 
     wanted: its name or number, None for the one before the serving one, or to finish a rollback
-    that was killed. Its accuracy is not measured again, so while its versions are still loaded this
-    is no more than the swap. Raises as `release` does.
+    that was killed, also when a server's start or another command has finished it meanwhile. Its
+    accuracy is not measured again, so while its versions are still loaded this is no more than the
+    swap. The record of a release that serves already comes back as it is. Raises as `release` does.
     """
     with lock.held(place.repository, place.lock_wait_s):
-        mended, attempts, here = _begin(place)
-        if mended and _is_finished_rollback(mended) and not wanted:
-            return mended
+        attempts, here = _begin(place)
+        finished = _finished_meanwhile(place.repository, attempts)
+        if finished and not wanted:
+            return finished
         target = journal.find(attempts, wanted) if wanted else journal.release_before(attempts)
         if target is None:
             raise ReleaseError("there is no release before this one to go back to")
         if target.versions == current_versions(place.repository):
             return target
         record = replace(
-            _record(place.repository, target.versions, attempts, here),
+            _record(place, target.versions, attempts, here),
             action=journal.ROLLBACK,
             name=target.name,
             restores=target.number,
@@ -96,29 +96,38 @@ def rollback(place: Place, wanted: str | None = None, *, why: str = "") -> Recor
         return _serve(place, record)
 
 
-def _begin(place: Place) -> tuple[Record | None, list[Record], list[str]]:
-    """Finish what a killed command left.
-
-    Returns the record of that command, the attempts so far, and the ensembles that are served.
-    """
-    mended = disk.mend(place.repository)
+def _begin(place: Place) -> tuple[list[Record], list[str]]:
+    """Finish what a killed command left; the attempts so far, and the ensembles that are served."""
+    disk.mend(place.repository)
     attempts = Journal(place.repository).attempts()
     if place.control is None:
-        return mended, attempts, list(served(place.repository))
-    return mended, attempts, settle(place.repository, place.control, attempts)
+        return attempts, list(served(place.repository))
+    return attempts, settle(place.repository, place.control, attempts)
 
 
-def _is_finished_rollback(record: Record) -> bool:
-    return record.action == journal.ROLLBACK and record.result == journal.SERVING
+def _finished_meanwhile(repository: Path, attempts: list[Record]) -> Record | None:
+    """The rollback that was killed last, and finished since; only once, which the record notes."""
+    last = attempts[-1] if attempts else None
+    if last is None or last.action != journal.ROLLBACK or last.reason != disk.FINISHED:
+        return None
+    Journal(repository).append(replace(last, reason=f"{disk.FINISHED}, by repeating it"))
+    return last
 
 
 def _record(
-    repository: Path, versions: Mapping[str, int], attempts: list[Record], here: list[str]
+    place: Place, versions: Mapping[str, int], attempts: list[Record], here: list[str]
 ) -> Record:
     """The record of an attempt that begins. here: ensembles that are served now."""
+    repository = place.repository
     before = current_versions(repository)
     on_disk = served(repository)
     changed = changed_ensembles(repository, ensembles_of(repository, versions))
+    ensembles = [name for name in changed if name in here or name not in on_disk]
+    if place.control and changed and not ensembles:  # none is changed when one only goes
+        raise ReleaseError(
+            f"{place.control.url} serves none of {', '.join(changed)}, which this changes; start "
+            "it with one of them, or release without a server, with --offline"
+        )
     return Record(
         number=attempts[-1].number + 1 if attempts else 1,
         name="",
@@ -127,7 +136,7 @@ def _record(
         before=before,
         kept=kept_together(before, versions),
         kept_before=disk.kept_on(repository, attempts),
-        ensembles=[name for name in changed if name in here or name not in on_disk],
+        ensembles=ensembles,
         who=journal.operator(),
         when=journal.now(),
     )
@@ -183,12 +192,23 @@ def _examined(place: Place, record: Record, on_stage: OnStage) -> Record:
 
 
 def _undone(change: Online | Offline, error: BaseException) -> str:
-    """Put everything back; the reason of the refusal."""
+    """Put everything back; the reason of the refusal.
+
+    Raises ReleaseError, and leaves the record as it is, when the disk could not be put back: then
+    the next command does what the record says.
+    """
     reason = str(error) or type(error).__name__
     try:
         change.undo()
     except ControlError as failure:
         reason += f"; and the server could not be brought back ({failure}): repeat a command"
+    except OSError as failure:
+        is_decided = change.record.result == journal.DECIDED
+        raise ReleaseError(
+            f"{change.record.name} failed: {reason}; and the disk could not be put back "
+            f"({failure}): make room, then "
+            + ("finish it and take it back by `peopleseg rollback`" if is_decided else "repeat it")
+        ) from error
     return reason
 
 

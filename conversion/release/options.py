@@ -9,7 +9,7 @@ from pathlib import Path
 from clients.pictures import find_pictures
 from clients.url_option import add_url_option
 from conversion.gate import MARGIN, Gate, Reference
-from conversion.release.errors import ControlError
+from conversion.release.errors import ControlError, ReleaseError, WrongUsage
 from conversion.release.operations import Place
 from conversion.release.server import (
     ADMIN_KEY_VARIABLE,
@@ -17,19 +17,11 @@ from conversion.release.server import (
     ModelControl,
     admin_headers,
 )
-from serving.triton_wheel import MODEL_REPOSITORY
+from peopleseg.errors import InvalidInput
+from peopleseg.images import prepare_file
+from serving.repository_option import add_repository_option
 
 PICTURES = 3  # of a folder that candidates are asked about
-
-
-def add_repository_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model-repository",
-        type=Path,
-        default=MODEL_REPOSITORY,
-        metavar="DIR",
-        help="the folder of models that the server serves (%(default)s)",
-    )
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +33,16 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         default={},
         help="of a server whose model control is restricted; "
         f"better in the environment variable {ADMIN_KEY_VARIABLE}",
+    )
+
+
+def add_wait_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="for another release to end (%(default)g)",
     )
 
 
@@ -61,13 +63,7 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="change the model repository alone, for a server that is not running",
     )
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="for another release to end (%(default)g)",
-    )
+    add_wait_option(parser)
     parser.add_argument(
         "--load-timeout-s",
         type=float,
@@ -77,10 +73,21 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def failed(error: ReleaseError) -> int:
+    """Say why a command did not do what it was asked; its exit code."""
+    print(f"peopleseg: {error}", file=sys.stderr)
+    return 2 if isinstance(error, WrongUsage) else 1
+
+
 @contextmanager
 def place_of(args: argparse.Namespace) -> Iterator[Place]:
-    """The place of a command's options. Raises what opening the pictures raises."""
-    gate = Gate(args.model_repository, _pictures(args.images), _reference(args), _margin(args))
+    """The place of a command's options.
+
+    Raises WrongUsage, and ReleaseError for a broken picture.
+    """
+    reference = _reference(args)
+    pictures = [] if args.offline else _pictures(args.images)  # no server, nobody to ask
+    gate = Gate(args.model_repository, pictures, reference, _margin(args))
     if args.offline:
         yield Place(args.model_repository, None, gate, _say, args.wait)
         return
@@ -94,13 +101,29 @@ def _pictures(path: Path | None) -> list[bytes]:
         from clients.demo import example_pictures
 
         return [picture.read_bytes() for picture in example_pictures()]
-    found = find_pictures(path, leave_out=path / "out")[:PICTURES]
-    return [picture.read_bytes() for picture in found]
+    try:
+        found = find_pictures(path, leave_out=path / "out")[:PICTURES]
+    except FileNotFoundError as error:
+        raise WrongUsage(f"--images {path}: {error}") from error
+    return [_whole(picture) for picture in found]
+
+
+def _whole(picture: Path) -> bytes:
+    """The file, which a server will be able to read."""
+    try:
+        prepare_file(picture)
+        return picture.read_bytes()
+    except (InvalidInput, OSError) as error:
+        raise ReleaseError(f"--images: {error}; name other pictures") from error
 
 
 def _reference(args: argparse.Namespace) -> Reference | None:
     if getattr(args, "annotations", None) is None:
         return None
+    if args.images is None:
+        raise WrongUsage("--annotations needs --images, their folder")
+    if not args.annotations.is_file():
+        raise WrongUsage(f"--annotations {args.annotations}: there is no such file")
     return Reference(args.images, args.annotations, args.limit)
 
 

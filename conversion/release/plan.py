@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from conversion.model_folder import versions_in
 from conversion.release.errors import ReleaseError
 from peopleseg.contract import ENSEMBLES, STEPS
 from peopleseg.ensembles import (
@@ -109,10 +110,7 @@ def with_policy(text: str, versions: Collection[int]) -> str:
 
 def versions_on_disk(repository: Path, step: str) -> list[int]:
     """Numbers of the version folders that are there, in order."""
-    folder = repository / step
-    if not folder.is_dir():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if _is_version(path))
+    return versions_in(repository / step)
 
 
 def changed_ensembles(repository: Path, wanted: Mapping[str, str]) -> list[str]:
@@ -146,10 +144,6 @@ def _first_needed(step: str, versions: Versions) -> set[str]:
     """Steps without a version that the ensembles with this step need besides."""
     ensembles = (steps for steps in ENSEMBLE_STEPS.values() if step in steps)
     return {needed for steps in ensembles for needed in steps} - versions.keys()
-
-
-def _is_version(path: Path) -> bool:
-    return path.is_dir() and path.name.isdecimal() and not path.name.startswith("0")
 
 
 def _parsed(path: Path) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from conversion.model_folder import config_files
 from conversion.release import disk, journal, lock
 from conversion.release.journal import Journal, Record
 from conversion.release.plan import (
@@ -13,7 +14,6 @@ from conversion.release.plan import (
     loaded_versions,
     versions_on_disk,
 )
-from conversion.release.variants import config_files
 from peopleseg.contract import STEPS
 
 _TRASH = ".pruned"  # below the repository; a folder is moved there whole before it is deleted
@@ -74,9 +74,10 @@ def _last(attempts: list[Record], keep: int) -> list[Record]:
 
 
 def _newest_released(
-    attempts: Iterable[Record], needed: Mapping[str, Collection[int]]
+    attempts: list[Record], needed: Mapping[str, Collection[int]]
 ) -> dict[str, int]:
-    every = kept_together(needed, *(record.versions for record in attempts))
+    served = (record.versions for record in journal.releases(attempts))
+    every = kept_together(needed, *served)
     return {step: max(numbers) for step, numbers in every.items() if numbers}
 
 

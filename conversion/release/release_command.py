@@ -13,17 +13,19 @@ What fails on the way is refused, and the old release serves on. Interrupted any
 kill -9, the same command finishes the job. `peopleseg rollback` takes a release back at once;
 `peopleseg status` shows what serves.
 
-Exit code 0 when the release serves, 1 when it is refused or the server cannot be reached.
+Exit code 0 when the release serves, 1 when it is refused or the server cannot be reached, 2 for
+wrong usage.
 """
 
 import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from clients.positive import positive
 from conversion.gate import MARGIN
-from conversion.release.errors import ReleaseError
+from conversion.release.errors import ReleaseError, WrongUsage
 from conversion.release.operations import release
-from conversion.release.options import add_release_options, place_of
+from conversion.release.options import add_release_options, failed, place_of
 from peopleseg.contract import STEPS
 
 
@@ -44,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="people of --images in COCO format: the release is measured on them",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="measure on the first N pictures")
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="measure on the first N pictures"
+    )
     parser.add_argument(
         "--margin",
         type=float,
@@ -60,22 +64,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Release, and print what serves then. Returns 1 when it is refused."""
-    if args.annotations and not args.images:
-        print("peopleseg: --annotations needs --images, their folder", file=sys.stderr)
-        return 2
+    """Release, and print what serves then. Returns 1 when it is refused, 2 for wrong usage."""
     try:
+        changes = _changes(args.changes)
         with place_of(args) as place:
-            record = release(place, args.name, dict(args.changes), why=args.why, force=args.force)
+            record = release(place, args.name, changes, why=args.why, force=args.force)
     except ReleaseError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+        return failed(error)
     swap = f", after {record.swap_ms:g} ms" if record.swap_ms is not None else ""
     where = f"{args.model_repository}, from the next start on" if args.offline else args.url
     print(f"release {record.number} {record.name} serves at {where}{swap}")
     if record.reason:
         print(f"  {record.reason}")
     return 0
+
+
+def _changes(pairs: Sequence[tuple[str, int]]) -> dict[str, int]:
+    changes = dict(pairs)
+    if len(changes) < len(pairs):
+        named = " ".join(f"{model}={version}" for model, version in pairs)
+        raise WrongUsage(f"{named} names a model twice; a release serves one version of each")
+    return changes
 
 
 def _change(text: str) -> tuple[str, int]:

@@ -9,16 +9,17 @@ release is called `initial`. The release before stays loaded, so going back to i
 swap of all ensembles in one call, whose time is printed. An older one is loaded and tried first.
 Rolling back twice goes back two releases; `peopleseg rollback NAME` also goes forward again.
 
-Exit code 0 when the release serves, 1 when it does not come up or the server cannot be reached.
+Exit code 0 when the release serves, 1 when it does not come up or the server cannot be reached, 2
+for wrong usage.
 """
 
 import argparse
-import sys
 import time
 
+from conversion.release import journal
 from conversion.release.errors import ReleaseError
 from conversion.release.operations import rollback
-from conversion.release.options import add_release_options, place_of
+from conversion.release.options import add_release_options, failed, place_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,17 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Roll back, and print what serves then. Returns 1 when that is refused."""
+    """Roll back, and print what serves then. Returns 1 when that is refused, 2 for wrong usage."""
     begin = time.perf_counter()
     try:
         with place_of(args) as place:
             record = rollback(place, args.release, why=args.why)
     except ReleaseError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+        return failed(error)
     took = f"the whole command took {time.perf_counter() - begin:.2f} s"
-    number = record.number if record.restores is None else record.restores
     where = f"{args.model_repository}, from the next start on" if args.offline else args.url
+    if record.action == journal.RELEASE:  # nothing was done
+        print(f"release {record.number} {record.name} serves already at {where}")
+        return 0
     swap = f"; it took effect in {record.swap_ms:g} ms" if record.swap_ms is not None else ""
-    print(f"release {number} {record.name} serves again at {where}{swap}; {took}")
+    print(f"release {record.restores} {record.name} serves again at {where}{swap}; {took}")
+    if record.reason:
+        print(f"  {record.reason}")
     return 0

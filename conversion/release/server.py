@@ -72,23 +72,17 @@ class ModelControl:
 
     def loaded(self) -> dict[str, set[int]]:
         """Versions that are ready, by model; models in memory only are not among them."""
+        try:
+            index = self._server.get_model_repository_index(
+                headers=self._headers, client_timeout=CALL_TIMEOUT_S
+            )
+        except InferenceServerException as error:
+            raise self._error("asking for", "its models", error) from error
         loaded: dict[str, set[int]] = {}
-        for entry in self._index():
+        for entry in index.models:
             if entry.state == "READY":
                 loaded.setdefault(entry.name, set()).add(int(entry.version))
         return loaded
-
-    def faults(self, model: str) -> dict[int, str]:
-        """Why versions of a model are not there, by version."""
-        return {
-            int(entry.version): entry.reason
-            for entry in self._index()
-            if entry.name == model and entry.state == "UNAVAILABLE" and entry.version
-        }
-
-    def load(self, model: str) -> None:
-        """Take a model as it is on disk."""
-        self._load(model)
 
     def load_versions(self, config: Any, versions: Collection[int]) -> None:
         """Have exactly these versions of a step loaded, whatever its config on disk says.
@@ -124,16 +118,6 @@ class ModelControl:
         except InferenceServerException as error:
             raise self._error("unloading", model, error) from error
 
-    def is_ready(self, model: str) -> bool:
-        try:
-            return bool(
-                self._server.is_model_ready(
-                    model, headers=self._headers, client_timeout=CALL_TIMEOUT_S
-                )
-            )
-        except InferenceServerException as error:
-            raise self._error("asking for", model, error) from error
-
     def ask(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
         """The answer to a request: arrays by name."""
         try:
@@ -152,14 +136,6 @@ class ModelControl:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _index(self) -> Any:
-        try:
-            return self._server.get_model_repository_index(
-                headers=self._headers, client_timeout=CALL_TIMEOUT_S
-            ).models
-        except InferenceServerException as error:
-            raise self._error("asking for", "its models", error) from error
 
     def _load(self, model: str, **override: Any) -> None:
         try:

@@ -9,7 +9,7 @@ from conversion.release.errors import ControlError
 from conversion.release.journal import Record
 from conversion.release.plan import read_config
 from conversion.release.server import ModelControl
-from peopleseg.contract import ENSEMBLES
+from peopleseg.contract import ENSEMBLES, STEPS
 from peopleseg.ensembles import pinned, served
 
 
@@ -65,8 +65,15 @@ def unload_gone(control: ModelControl, ensembles: Collection[str]) -> None:
 def load_versions(
     repository: Path, control: ModelControl, step: str, versions: Collection[int]
 ) -> None:
-    """Have exactly these versions of a step loaded that the server serves. Raises ControlError."""
-    config = variants.config_of(control.config(step), repository / step)
+    """Have exactly these versions of a step loaded, in memory only. Raises ControlError."""
+    used = control.config(step)
+    if used is not None:
+        config = variants.config_of(used, repository / step)
+    else:
+        others = sorted(STEPS.keys() & control.loaded().keys())
+        config = variants.config_as(
+            {repository / name: control.config(name) for name in others}, repository / step
+        )
     control.load_versions(config, versions)
 
 
@@ -79,9 +86,13 @@ def keep_loaded(
 ) -> None:
     """Have these versions loaded of every step that the server has, and no others.
 
-    besides: keep what else is loaded.
+    A step that is not named is one that no ensemble on disk has any more. besides: keep what else
+    is loaded.
     """
     loaded = control.loaded()
+    for step in STEPS.keys() & loaded.keys() - kept.keys():
+        if not besides:
+            control.unload(step)
     for step, versions in kept.items():
         there = loaded.get(step)
         needed = set(versions) | (there if besides and there else set())

@@ -107,9 +107,10 @@ class Online:
         self.on_stage("retired")
 
     def undo(self) -> None:
-        """Back to what served before. Raises ControlError when the server is gone.
+        """Back to what served before.
 
-        What is on disk is put back in any case.
+        Raises OSError when the disk cannot be put back, and ControlError when it is, but the server
+        is gone.
         """
         disk.discard_prepared(self.repository)
         if self.record.result == journal.DECIDED:
@@ -129,13 +130,7 @@ class Online:
 
     def _load(self, step: str, versions: Collection[int]) -> None:
         try:
-            if step in self._loaded:
-                load_versions(self.repository, self.control, step, versions)
-            else:  # nothing uses it yet, so its own config may already name the versions
-                files = disk.step_files(self.repository, {step: versions})
-                disk.prepare(self.repository, files)
-                disk.put_in_place(self.repository, files)
-                self.control.load(step)
+            load_versions(self.repository, self.control, step, versions)
         except ControlError as error:
             raise Refused(f"{step} does not load: {error}") from error
 
@@ -148,7 +143,7 @@ class Online:
             except ControlError as error:
                 raise Refused(f"the new {name} fails on picture {number + 1}: {error}") from error
             self._answers.setdefault(name, found)
-            if difference := self.examiner.difference(found, expected[number]):
+            if difference := self._difference(found, expected[number]):
                 raise Refused(
                     f"the new {name} answers picture {number + 1} otherwise on the server than "
                     f"in one process: {difference}"
@@ -184,9 +179,11 @@ class Online:
                 raise Refused(f"{name} does not serve the new versions after the swap")
             found = self.control.ask(question(name, self.examiner.pictures[0]))
             if name in self._answers:
-                difference = self.examiner.difference(found, self._answers[name])
-                if difference:
+                if difference := self._difference(found, self._answers[name]):
                     raise Refused(f"{name} answers otherwise than when it was tried: {difference}")
+
+    def _difference(self, found: Answer, expected: Answer) -> str | None:
+        return self.examiner.difference(self.record.versions, found, expected)
 
 
 @dataclass
@@ -213,7 +210,7 @@ class Offline:
         """Nothing is loaded."""
 
     def undo(self) -> None:
-        """Put the old configs back."""
+        """Put the old configs back. Raises OSError when that fails."""
         disk.discard_prepared(self.repository)
         if self.record.result == journal.DECIDED:
             self._decide(journal.RETURNING)

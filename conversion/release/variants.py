@@ -6,17 +6,12 @@ again, within the very call that swaps the ensembles. They are brought up to dat
 before the next server starts, and by releases without a server.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from conversion.model_folder import VARIANTS, config_files
 from peopleseg.triton_config import CONFIG_FILE, parse_config
-
-FOLDER = "configs"
-
-
-def config_files(step_folder: Path) -> list[Path]:
-    """Every config of a step, the default one first."""
-    return [step_folder / CONFIG_FILE, *sorted((step_folder / FOLDER).glob("*.pbtxt"))]
 
 
 def used_by(server_config: Any | None, step_folder: Path) -> list[Path]:
@@ -36,6 +31,21 @@ def config_of(server_config: Any, step_folder: Path) -> Any:
     """The ModelConfig in the file that a server uses, or else the server's own, which is longer."""
     used = used_by(server_config, step_folder)
     return _read(used[0]) if len(used) == 1 else server_config
+
+
+def config_as(others: Mapping[Path, Any], step_folder: Path) -> Any:
+    """The ModelConfig in the file that a server would use of a step that it does not serve.
+
+    others: folders of steps that it serves, with the ModelConfigs that it answers with. A server is
+    told one name of variants for all steps; one that does not have it has its config.pbtxt used.
+    """
+    for folder, server_config in others.items():
+        used = used_by(server_config, folder)
+        if len(used) == 1 and used[0].parent.name == VARIANTS:
+            same = step_folder / VARIANTS / used[0].name
+            if same.is_file():
+                return _read(same)
+    return _read(step_folder / CONFIG_FILE)
 
 
 def _read(path: Path) -> Any:

@@ -18,8 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from conversion.model_folder import config_files
 from conversion.release.plan import with_policy
-from conversion.release.variants import config_files
 from peopleseg import ensembles
 from peopleseg.contract import ANCHORS, FEATURE_SIDE, STEPS, Tensor
 from peopleseg.manifest import Manifest, sha256
@@ -54,9 +54,13 @@ def write_small_repository(repository: Path) -> Path:
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:
-    """Artifacts, records of releases, and every version but the first, which all steps have."""
+    """Artifacts, records of releases, configs with the lengths of other networks, and every version
+    but the first, which all steps have.
+    """
     later = {name for name in names if name.isdecimal() and name != "1"}
-    return later | shutil.ignore_patterns("*.onnx", ".*", "*.jsonl")(folder, names)
+    return later | shutil.ignore_patterns("*.onnx", ".*", "*.jsonl", "tensorrt.pbtxt")(
+        folder, names
+    )
 
 
 def write_detector(

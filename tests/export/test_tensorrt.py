@@ -20,6 +20,7 @@ from conversion.export.profiles import engine_config, profiles, provider_config
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
 from peopleseg.contract import MAX_PEOPLE, STEPS
+from peopleseg.ensembles import serving_versions
 from peopleseg.manifest import Manifest, tensors_of
 from serving.triton_wheel import MODEL_REPOSITORY
 from tests.export import fake_tensorrt
@@ -71,11 +72,11 @@ def test_profiles_grow_from_the_smallest_to_the_largest_batch(name: str) -> None
 
 
 def served_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    """Of the newest version; the published lengths of a model that has none."""
-    versions = sorted(int(p.name) for p in (MODEL_REPOSITORY / name).iterdir() if p.name.isdigit())
-    if not versions:
+    """Of the version that the ensembles pin; the published lengths of a model that has none."""
+    versions = serving_versions(MODEL_REPOSITORY)
+    if name not in versions:
         return {"roi_features": (1024, 28, 28)}
-    folder = MODEL_REPOSITORY / name / str(versions[-1])
+    folder = MODEL_REPOSITORY / name / str(versions[name])
     return {key: tensor.shape for key, tensor in tensors_of(folder).inputs.items()}
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
+from tritonclient.grpc import InferenceServerClient
 
 from conversion.release.errors import ControlError
 from conversion.release.questions import question
@@ -71,10 +72,10 @@ class Callers:
                 self.calls.append(Call(ensemble, begin, time.perf_counter(), found, failure))
 
     def _probe(self) -> None:
-        with ModelControl(self._url) as server:
+        with InferenceServerClient(self._url) as server:
             while not self._stopping.wait(PROBE_S):
                 for ensemble in ENSEMBLES_SERVED:
-                    if not server.is_ready(ensemble):
+                    if not server.is_model_ready(ensemble):
                         self.not_ready.append(ensemble)
 
 

@@ -88,8 +88,10 @@ def make_repository(repository: Path) -> None:
         (repository / name / "config.pbtxt").write_text(config_text(name, versions, HEAD_READS))
 
 
-def server_of(repository: Path, extra_arguments: Sequence[str] = ()) -> EmbeddedServer:
-    """A server of all of a repository's ensembles, not started, with its log beside."""
+def server_of(
+    repository: Path, extra_arguments: Sequence[str] = (), models: Sequence[str] | None = None
+) -> EmbeddedServer:
+    """A server of a repository's ensembles, all or these, not started, with its log beside."""
     http_port, grpc_port, metrics_port = demo.free_ports(3)
     return EmbeddedServer(
         model_repository=repository,
@@ -97,6 +99,7 @@ def server_of(repository: Path, extra_arguments: Sequence[str] = ()) -> Embedded
         http_port=http_port,
         grpc_port=grpc_port,
         metrics_port=metrics_port,
+        models=models,
         extra_arguments=extra_arguments,
     )
 
@@ -143,10 +146,12 @@ class TellingExaminer:
     def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
         return [_Versions(expected(ensemble, versions)) for _ in self.pictures]
 
-    def difference(self, found: Answer, expected: Answer) -> str | None:
-        versions = _told_by(found)
+    def difference(
+        self, versions: Mapping[str, int], found: Answer, expected: Answer
+    ) -> str | None:
+        made_by = _told_by(found)
         wanted = expected if isinstance(expected, _Versions) else _told_by(expected)
-        return None if versions == wanted else f"told {versions}, expected {wanted}"
+        return None if made_by == wanted else f"told {made_by}, expected {wanted}"
 
 
 class _Versions(dict):

@@ -111,7 +111,7 @@ def test_a_new_head_is_released_and_taken_back(
     assert "release 0 initial serves again" in said and "it took effect in" in said
     assert run(status_command, *place) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    (row,) = (row for row in rows if row[0] == HEAD)
+    (row,) = (row for row in rows if row[:1] == [HEAD])
     assert row[1:5] == [str(SERVED), str(SERVED), f"{SERVED},", str(SAME)]
     log = restricted.log_file.read_text(errors="replace")
     assert log.count(f"Initialize: {HEAD}_") == 2, "each version is loaded once"

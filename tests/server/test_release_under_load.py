@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from conversion.release import candidates, journal
-from conversion.release.errors import Refused
+from conversion.release.errors import Refused, ReleaseError
 from conversion.release.journal import Journal
 from conversion.release.operations import Place, release, rollback
 from conversion.release.plan import current_versions, kept_together
@@ -19,12 +19,15 @@ from conversion.release.settle import load_versions
 from peopleseg.contract import STEPS
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling, latencies_ms, release_of
+from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
     MODEL,
     PICTURE,
     TellingExaminer,
     expected,
+    make_repository,
     new_version,
+    server_of,
     told,
 )
 
@@ -160,6 +163,24 @@ def test_a_bad_release_is_refused_with_its_reason_and_costs_no_request(
     assert current_versions(place.repository) == old
 
 
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [(RAISES, "feature_head does not load"), (WRONG_SHAPE, "mask_logits")],
+    ids=["raises on load", "wrong shape"],
+)
+def test_the_first_release_of_a_step_leaves_nothing_when_it_is_refused(
+    place: Place, control: ModelControl, model: str, reason: str
+) -> None:
+    loaded = steps_loaded(control)
+    assert "feature_head" not in loaded
+    files = configs(place.repository)
+    bad = new_version(place.repository, "feature_head", model)
+    with pytest.raises(Refused, match=reason):
+        release(place, f"bad-feature-head-{bad}", {"feature_head": bad})
+    assert configs(place.repository) == files
+    assert steps_loaded(control) == loaded
+
+
 def test_a_release_that_is_slow_to_load_costs_no_request(
     place: Place, telling: EmbeddedServer
 ) -> None:
@@ -201,6 +222,8 @@ def test_an_ensemble_appears_with_its_first_release_and_goes_with_its_rollback(
     rollback(place, "by-features")
     assert told(name, control.ask(question(name, PICTURE))) == expected(name, record.versions)
     rollback(place)
+    after = release(place, "after", {"yolov9": new_version(place.repository, "yolov9")})
+    assert steps_loaded(control) == as_sets(after.kept), "none of an ensemble that is no more"
 
 
 def test_a_release_that_is_already_served_is_not_repeated(place: Place) -> None:
@@ -209,6 +232,22 @@ def test_a_release_that_is_already_served_is_not_repeated(place: Place) -> None:
     lines = Journal(place.repository).path.read_text()
     assert release(place, "once", {"roi_align": version}) == first
     assert Journal(place.repository).path.read_text() == lines
+
+
+def test_what_a_server_does_not_serve_is_not_released_into_it(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    make_repository(repository)
+    files = configs(repository)
+    version = new_version(repository, "hierarchical_head")
+    with server_of(repository, models=["people_foreground"]) as server:
+        server.wait_until_ready(READY_TIMEOUT_S)
+        with ModelControl(server.grpc_url) as control:
+            place = Place(repository, control, TellingExaminer())
+            with pytest.raises(ReleaseError, match="serves none of person_segmentation, person"):
+                release(place, "unseen", {"hierarchical_head": version})
+            record = release(place, "seen", {"people_unet": new_version(repository, "people_unet")})
+    assert record.ensembles == ["people_foreground"]
+    assert configs(repository) != files
 
 
 def test_release_of_a_call_tells_mixed_answers_from_whole_ones() -> None:

@@ -26,7 +26,8 @@ from tests.server.telling import (
 pytestmark = pytest.mark.server
 
 STEP = "yolov9"
-DEFAULT, OTHER = f"{STEP}/config.pbtxt", f"{STEP}/configs/other.pbtxt"
+FIRST, FIRST_ENSEMBLE = "feature_head", "person_segmentation_features"
+DEFAULT, OTHER = "config.pbtxt", "configs/other.pbtxt"
 
 
 @pytest.mark.parametrize(
@@ -39,10 +40,8 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
 ) -> None:
     repository = tmp_path / "repository"
     make_repository(repository)
-    (repository / OTHER).parent.mkdir()
-    text = (repository / DEFAULT).read_text()
-    parameter = 'parameters [ { key: "other" value { string_value: "yes" } } ]\n'
-    (repository / OTHER).write_text(text + parameter)
+    add_variant(repository, STEP)
+    add_variant(repository, FIRST)
     version = new_version(repository, STEP)
 
     with started(repository, arguments) as server, ModelControl(server.grpc_url) as control:
@@ -50,18 +49,33 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
         release(place, "new", {STEP: version})
         rollback(place)
         released = rollback(place, "new")
-        assert server.log_file.read_text(errors="replace").count(f"Initialize: {STEP}_") == 2
-    assert loaded_versions(repository / used) == [1, 2]
-    assert loaded_versions(repository / unused) == [1]
+        begun = release(place, "begun", {FIRST: new_version(repository, FIRST)})
+        log = server.log_file.read_text(errors="replace")
+        assert log.count(f"Initialize: {STEP}_") == 2
+        assert log.count(f"Initialize: {FIRST}_") == 1
+        answer = control.ask(question(FIRST_ENSEMBLE, PICTURE))
+        assert told(FIRST_ENSEMBLE, answer) == expected(FIRST_ENSEMBLE, begun.versions)
+        assert loaded_versions(repository / FIRST / used) == [2]
+        assert loaded_versions(repository / FIRST / unused) == [1]
+    assert loaded_versions(repository / STEP / used) == [2]
+    assert loaded_versions(repository / STEP / unused) == [1]
 
     disk.recover(repository)
-    assert loaded_versions(repository / unused) == [1, 2]
+    assert loaded_versions(repository / STEP / unused) == [2]
     others = [] if arguments else ["--model-config-name=other"]
     with started(repository, others) as server, ModelControl(server.grpc_url) as control:
         answer = control.ask(question("person_segmentation", PICTURE))
     wanted = expected("person_segmentation", released.versions)
     assert told("person_segmentation", answer) == wanted
     assert current_versions(repository)[STEP] == 2
+
+
+def add_variant(repository: Path, step: str) -> None:
+    """For `--model-config-name=other`."""
+    text = (repository / step / DEFAULT).read_text()
+    parameter = 'parameters [ { key: "other" value { string_value: "yes" } } ]\n'
+    (repository / step / OTHER).parent.mkdir()
+    (repository / step / OTHER).write_text(text + parameter)
 
 
 @contextmanager

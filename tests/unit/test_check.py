@@ -15,7 +15,9 @@ import pytest
 
 from conversion import check
 from conversion.check import faults
-from peopleseg.manifest import Manifest, StepManifest, sha256
+from conversion.export.profiles import profiles, provider_config
+from peopleseg.contract import STEPS
+from peopleseg.manifest import Manifest, StepManifest, sha256, tensors_of
 from tests.data.small_repository import (
     write_detector,
     write_feature_head,
@@ -497,6 +499,23 @@ def test_a_planted_fault_is_found_and_named(repository: Path, plant: Callable[[P
     expected = plant(repository)
     found = faults(repository)
     assert any(re.search(expected, fault) for fault in found), found
+
+
+def test_lengths_beyond_the_profiles_of_tensorrt_are_named(repository: Path) -> None:
+    head = repository / "hierarchical_head"
+    shapes = {name: tensor.shape for name, tensor in tensors_of(head / "1").inputs.items()}
+    text = (head / "configs" / "cuda.pbtxt").read_text()
+    profile = provider_config(text, profiles(STEPS[head.name], shapes))
+    (head / "configs" / "tensorrt.pbtxt").write_text(profile)
+    assert faults(repository) == []
+    edit(head / "configs" / "tensorrt.pbtxt", "roi_rgb:64x3x64x48", "roi_rgb:64x3x64x47")
+    (fault,) = faults(repository)
+    assert fault.startswith(
+        "person_segmentation, person_segmentation_from_boxes: hierarchical_head/configs/"
+        "tensorrt.pbtxt: hierarchical_head/1 reads roi_rgb [3, 64, 48], but the profiles go from "
+        "[3, 64, 48] to [3, 64, 47]; write"
+    )
+    assert faults(repository, {}) == [], "no reason to refuse a release to other servers"
 
 
 def test_what_is_hidden_is_not_looked_at(repository: Path) -> None:

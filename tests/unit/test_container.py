@@ -1,5 +1,9 @@
-"""What the container runs, with a program in Triton's place that says how it was called."""
+"""What the container runs, with a program in Triton's place that says how it was called.
 
+And what `peopleseg serve` does before its own Triton starts.
+"""
+
+import argparse
 import os
 import subprocess
 import sys
@@ -12,6 +16,7 @@ from conversion.release import lock
 from conversion.release.operations import Place, release
 from conversion.release.plan import current_versions
 from peopleseg.ensembles import served
+from serving import command
 from tests.server.telling import TellingExaminer, make_repository, new_version
 
 Start = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,7 +97,7 @@ def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) ->
     )
     with lock.held(repository):
         code = (
-            "import serving.container as c, sys; c.LOCK_WAIT_S = 0.1; "
+            "import serving.container as c, sys; c.disk.LOCK_WAIT_S = 0.1; "
             "sys.exit(c.main(sys.argv[1:]))"
         )
         done = subprocess.run(
@@ -100,6 +105,21 @@ def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) ->
         )
     assert done.returncode == 1
     assert "is changing the releases of" in done.stderr
+
+
+def test_a_record_that_cannot_be_read_is_named_and_nothing_starts(
+    repository: Path, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "releases.jsonl").write_text('{"number": 1, "colour": "red"}\n')
+    done = start()
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "releases.jsonl, line 1 is not a release record" in line
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert command.run(parser.parse_args(["--model-repository", str(repository)])) == 1
+    assert "releases.jsonl, line 1" in capsys.readouterr().err
 
 
 def test_a_repository_that_cannot_be_written_is_named(tmp_path: Path, root: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from conversion import gate
 from conversion.answers import MASK_TOLERANCE, agree, reference_answers
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
+from conversion.release.errors import Refused
+from conversion.step_version import new_step_version
 from peopleseg.ensembles import serving_versions
 from peopleseg.manifest import Manifest
 from tests.data.small_repository import (
@@ -24,6 +26,7 @@ from tests.data.small_repository import (
     write_small_repository,
 )
 
+ROOT = Path(__file__).parents[2]
 ENSEMBLES = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")
 
 
@@ -106,6 +109,42 @@ def test_figures_are_measured_once_for_the_same_versions_and_pictures(
     for versions, pictures in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
         with pytest.raises(AssertionError, match="measured again"):
             measure(repository, versions, pictures, cache=tmp_path)
+
+
+def test_figures_are_measured_again_when_the_code_changes_that_measures() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in gate._code()}
+    assert names >= {"conversion/gate.py", "clients/evaluation.py", "clients/results.py"}
+    assert names >= {"peopleseg/pipeline.py", "peopleseg/average_precision.py"}
+
+
+def an_engine(repository: Path, version: int) -> dict[str, int]:
+    """A mask head that only a server on its GPU can run; its version."""
+    folder = write_head(repository, version)
+    (folder / "model.onnx").rename(folder / "model.plan")
+    hardware = {"gpu": "NVIDIA H200"}
+    replace(Manifest.read(folder), artifact="model.plan", hardware=hardware).write(folder)
+    return {"hierarchical_head": version}
+
+
+def test_an_engine_is_refused_where_it_would_have_to_run_and_nowhere_else(
+    examined: Gate, reference: Reference
+) -> None:
+    repository = examined.repository
+    versions = serving_versions(repository) | an_engine(repository, 7)
+    asked = (examined, Gate(repository, [], reference), Gate(repository, examined.pictures))
+    for examiner in asked:
+        (fault,) = examiner.faults(versions)
+        assert fault.startswith("hierarchical_head/7 is a TensorRT engine")
+        assert "--offline and without --annotations" in fault
+    assert Gate(repository, []).faults(versions) == []
+    (refusal,) = examined.judge(versions, serving_versions(repository)).refusals
+    assert "hierarchical_head/7 is a TensorRT engine" in refusal
+
+
+def test_versions_that_do_not_answer_in_one_process_are_refused(examined: Gate) -> None:
+    versions = serving_versions(examined.repository) | {"yolov9": 99}
+    with pytest.raises(Refused, match="person_segmentation does not answer.*yolov9/99"):
+        examined.answers(versions, "person_segmentation")
 
 
 def test_a_version_that_fails_on_a_picture_is_refused_with_its_name(
@@ -199,6 +238,16 @@ def test_without_a_reference_set_the_manifests_are_compared_on_the_same_data(
     assert judgement.figures["candidate"] == {f"hierarchical_head roi_miou ({data})": value}
 
 
+def test_figures_of_data_that_nobody_named_are_not_compared(tmp_path: Path) -> None:
+    repository = write_small_repository(tmp_path / "repository")
+    write_accuracy(repository, 1, 0.6, "")
+    write_accuracy(repository, 2, 0.1, "")
+    serving = serving_versions(repository)
+    judgement = Gate(repository, []).judge(serving, serving | {"hierarchical_head": 2})
+    assert judgement.refusals == []
+    assert judgement.figures["candidate"] == {}
+
+
 def test_a_version_without_a_manifest_has_no_figures(repository: Path) -> None:
     with pytest.raises(GateError, match="manifest.json"):
         recorded(repository, {"yolov9": 99})
@@ -209,10 +258,11 @@ def test_the_same_versions_answer_alike_and_others_do_not(examined: Gate, ensemb
     serving = serving_versions(examined.repository)
     expected = examined.answers(serving, ensemble)
     assert len(expected) == 1
-    assert examined.difference(examined.answers(serving, ensemble)[0], expected[0]) is None
+    again = examined.answers(serving, ensemble)[0]
+    assert examined.difference(serving, again, expected[0]) is None
     changed = {"people_foreground": {}}.get(ensemble, {"hierarchical_head": 2})
     other = examined.answers(serving | changed, ensemble)[0]
-    difference = examined.difference(other, expected[0])
+    difference = examined.difference(serving, other, expected[0])
     assert bool(difference) == bool(changed)
 
 
@@ -256,6 +306,20 @@ def test_somebody_at_the_smallest_score_may_come_or_go() -> None:
     marginal["scores"][1] = 0.06
     assert agree(people(marginal, [0]), marginal) is None
     assert agree(marginal, people(marginal, [0])) is None
+
+
+def test_the_smallest_score_is_that_of_the_versions(tmp_path: Path) -> None:
+    repository = write_small_repository(tmp_path / "repository")
+    stricter = new_step_version(repository, "select_people", {"min_score": 0.2})
+    marginal = an_answer()
+    marginal["scores"][1] = 0.201
+    serving = serving_versions(repository)
+    examiner = Gate(repository, [])
+    found = people(marginal, [0])
+    assert "not found" in str(examiner.difference(serving, found, marginal))
+    versions = serving | {"select_people": int(stricter.name)}
+    assert examiner.difference(versions, found, marginal) is None
+    assert examiner.difference({}, found, marginal) is not None, "of people_foreground alone"
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,23 @@ def test_a_line_torn_anywhere_does_not_count_and_costs_no_other(tmp_path: Path) 
         assert records.attempts() == [first, third]
 
 
-def test_a_whole_line_that_is_no_record_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b'{"number": 2, "colour": "red"}', "colour"),
+        (b'{"number": 2, "na', "Unterminated"),
+        (b"5", "mapping"),
+        (b"\xff\x00", "Expecting value"),
+    ],
+)
+def test_a_whole_line_that_is_no_record_is_named(tmp_path: Path, line: bytes, said: str) -> None:
     records = Journal(tmp_path)
     records.append(record(1, "first"))
-    with records.path.open("a") as file:
-        file.write('{"number": 2, "colour": "red"}\n')
-    with pytest.raises(ReleaseError, match="line 2.*colour"):
+    records.path.write_bytes(records.path.read_bytes() + line + b"\n")
+    with pytest.raises(ReleaseError, match=f"line 2.*{said}"):
+        records.attempts()
+    records.append(record(3, "third"))
+    with pytest.raises(ReleaseError, match="line 2"):
         records.attempts()
 
 

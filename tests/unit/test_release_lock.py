@@ -1,5 +1,6 @@
 """One operator at a time."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -50,6 +51,18 @@ def test_whoever_waits_gets_the_lock_when_it_is_free(tmp_path: Path) -> None:
         order.append("first")
     second.join()
     assert order == ["first", "second"]
+
+
+def test_whoever_only_asks_for_the_holder_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lock.held(tmp_path):
+        pass
+    asking = (tmp_path / lock.FILE_NAME).open()  # as `holder` does
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    monkeypatch.setattr("time.sleep", lambda seconds: asking.close())
+    with lock.held(tmp_path):
+        assert asking.closed
 
 
 def test_the_death_of_its_holder_frees_the_lock(tmp_path: Path) -> None:

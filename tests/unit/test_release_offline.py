@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import re
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -11,11 +13,21 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from conversion.release import disk, journal, lock, prune_command, status_command
+from conversion.model_folder import config_files
+from conversion.release import (
+    disk,
+    journal,
+    lock,
+    prune_command,
+    release_command,
+    rollback_command,
+    status_command,
+)
 from conversion.release.errors import Locked, Refused, ReleaseError
 from conversion.release.examiner import Judgement
 from conversion.release.journal import Journal
 from conversion.release.operations import Place, release, rollback
+from conversion.release.options import add_release_options, place_of
 from conversion.release.plan import (
     changed_versions,
     current_versions,
@@ -24,10 +36,12 @@ from conversion.release.plan import (
     with_policy,
 )
 from conversion.release.prune import Old, prune
-from conversion.release.variants import config_files, used_by
+from conversion.release.variants import config_as, used_by
+from peopleseg.contract import STEPS
 from peopleseg.ensembles import pinned
+from peopleseg.triton_config import parse_config
 from serving.triton_wheel import MODEL_REPOSITORY
-from tests.server.telling import TellingExaminer, make_repository, new_version
+from tests.server.telling import PICTURE, TellingExaminer, make_repository, new_version
 
 Capture = pytest.CaptureFixture[str]
 
@@ -62,10 +76,11 @@ def run(command: ModuleType, *arguments: str) -> int:
     return int(command.run(parser.parse_args(arguments)))
 
 
-@pytest.mark.parametrize("path", sorted(MODEL_REPOSITORY.glob("*/**/*.pbtxt")), ids=str)
+CONFIGS = [path for step in STEPS for path in config_files(MODEL_REPOSITORY / step)]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_a_policy_is_all_that_changes_in_a_config(path: Path) -> None:
-    if path.parent.name.startswith(("person_segmentation", "people_foreground")):
-        return
     text = path.read_text()
     changed = text_format.Parse(with_policy(text, [9, 3]), model_config_pb2.ModelConfig())
     expected = text_format.Parse(text, model_config_pb2.ModelConfig())
@@ -222,10 +237,26 @@ def test_a_release_that_ends_at_any_stage_is_mended_to_the_old_or_the_new_one(
     assert disk.recover(repository) is None and configs(repository) == after
 
 
-def kill_at(
-    repository: Path, stage: str, versions: dict[str, int], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("finish", [disk.recover, lambda repository: prune(repository, 3)])
+def test_a_killed_rollback_that_something_else_finished_is_found_done_once(
+    place: Place, finish: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Release and end at a stage without undoing, which the dead cannot."""
+    repository = place.repository
+    for number in (2, 3):
+        new_version(repository, "yolov9")
+        release(place, f"release-{number}", {"yolov9": number})
+    kill_at(repository, "decided", None, monkeypatch)
+    finish(repository)
+    assert rollback(place).versions["yolov9"] == 2
+    assert current_versions(repository)["yolov9"] == 2, "not one release further back"
+    rollback(place)
+    assert current_versions(repository)["yolov9"] == 1
+
+
+def kill_at(
+    repository: Path, stage: str, versions: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Release or roll back, and end at a stage without undoing, which the dead cannot."""
 
     def on_stage(reached: str) -> None:
         if reached == stage:
@@ -235,8 +266,9 @@ def kill_at(
     def die(*_: object) -> None:
         raise Killed
 
+    dying = Place(repository, None, TellingExaminer(), on_stage)
     with pytest.raises(Killed):
-        release(Place(repository, None, TellingExaminer(), on_stage), "new", versions)
+        release(dying, "new", versions) if versions else rollback(dying)
     monkeypatch.undo()
 
 
@@ -259,6 +291,33 @@ def test_an_error_in_the_middle_of_the_writing_brings_the_old_files_back(
         release(place, "new", {"people_unet": 2})
     assert renamed and configs(place.repository) == before
     assert Journal(place.repository).attempts()[-1].result == journal.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("fails", "said", "afterwards"),
+    [("os.replace", "repeat it", 1), ("os.write", "take it back by `peopleseg rollback`", 2)],
+)
+def test_a_release_that_cannot_be_taken_back_is_not_called_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch, fails: str, said: str, afterwards: int
+) -> None:
+    """Neither files nor, in the second case, the record can be written any more."""
+    version = new_version(place.repository, "people_unet")
+
+    def full_disk(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def on_stage(stage: str) -> None:
+        if stage == "person_segmentation written":
+            monkeypatch.setattr(fails, full_disk)
+            raise ReleaseError("it answers otherwise")
+
+    failing = Place(place.repository, None, TellingExaminer(), on_stage)
+    with pytest.raises(ReleaseError, match=f"it answers otherwise.*No space left.*{said}"):
+        release(failing, "new", {"people_unet": version})
+    monkeypatch.undo()
+    assert Journal(place.repository).attempts()[-1].result != journal.REFUSED
+    disk.recover(place.repository)
+    assert current_versions(place.repository)["people_unet"] == afterwards
 
 
 def test_two_releases_do_not_meet(place: Place) -> None:
@@ -295,6 +354,20 @@ def test_pruning_deletes_what_no_kept_release_uses_and_nothing_else(place: Place
     assert prune(repository, 1) == [Old("yolov9", 3)], "the release before the serving one stays"
 
 
+def test_pruning_leaves_what_is_newer_than_every_release_whatever_was_refused(
+    place: Place,
+) -> None:
+    for _ in range(2):
+        new_version(place.repository, "yolov9")
+    faulty = Place(place.repository, None, TellingExaminer(found_faults=["damaged"]))
+    with pytest.raises(Refused):
+        release(faulty, "third", {"yolov9": 3})
+    assert prune(place.repository, 1) == []
+    new_version(place.repository, "yolov9")
+    release(place, "fourth", {"yolov9": 4})
+    assert prune(place.repository, 1) == [Old("yolov9", 2), Old("yolov9", 3)]
+
+
 def test_pruning_after_a_rollback_keeps_what_came_before_it_and_what_came_after(
     place: Place,
 ) -> None:
@@ -329,6 +402,89 @@ def test_the_prune_command_says_what_it_would_delete(place: Place, capsys: Captu
     assert run(prune_command, "--keep", "1", *where) == 0
     assert run(prune_command, "--keep", "1", *where) == 0
     assert capsys.readouterr().out == "deleted yolov9/1\nnothing to delete\n"
+
+
+def test_the_prune_command_waits_for_a_release_to_end(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    where = ["--keep", "1", "--model-repository", str(repository)]
+    with lock.held(repository):
+        assert run(prune_command, *where) == 1
+    assert "--wait 600" in capsys.readouterr().err
+    with ExitStack() as release_of_another:
+        release_of_another.enter_context(lock.held(repository))
+        naps: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            naps.append(seconds)
+            if len(naps) == 3:
+                release_of_another.close()
+
+        monkeypatch.setattr("time.sleep", sleep)
+        assert run(prune_command, *where, "--wait", "600") == 0
+
+
+def test_the_rollback_command_says_when_there_was_nothing_to_do(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    new_version(place.repository, "yolov9")
+    release(place, "new", {"yolov9": 2})
+    where = ["--offline", "--model-repository", str(place.repository)]
+    assert run(rollback_command, "new", *where) == 0
+    assert capsys.readouterr().out.startswith("release 1 new serves already at ")
+    kill_at(place.repository, "decided", None, monkeypatch)
+    assert run(rollback_command, *where) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("release 0 initial serves again at ")
+    assert "finished after an interruption" in said
+    assert run(rollback_command, "initial", *where) == 0
+    assert capsys.readouterr().out.startswith("release 0 initial serves already at ")
+
+
+def test_a_folder_of_pictures_that_is_not_there_is_wrong_usage(
+    repository: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    where = ["new", "yolov9=1", "--model-repository", str(repository)]
+    nowhere, empty = tmp_path / "nowhere", tmp_path / "empty"
+    empty.mkdir()
+    for path, said in ((nowhere, "there is no such file"), (empty, "has no pictures")):
+        assert run(release_command, *where, "--images", str(path)) == 2
+        assert re.match(f"peopleseg: --images {path}: .*{said}", capsys.readouterr().err)
+    assert run(release_command, *where, "--annotations", str(nowhere)) == 2
+    assert "--annotations needs --images" in capsys.readouterr().err
+    pictures = ["--images", str(empty), "--annotations", str(nowhere)]
+    assert run(release_command, *where, *pictures) == 2
+    assert f"--annotations {nowhere}: there is no such file" in capsys.readouterr().err
+
+
+def test_a_broken_picture_is_named(repository: Path, tmp_path: Path, capsys: Capture) -> None:
+    picture = tmp_path / "photo.jpg"
+    picture.write_bytes(PICTURE[:20])
+    where = ["new", "yolov9=1", "--images", str(picture), "--model-repository", str(repository)]
+    assert run(release_command, *where) == 1
+    assert str(picture) in capsys.readouterr().err
+
+
+def test_without_a_server_no_picture_is_read(repository: Path, tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    add_release_options(parser)
+    where = ["--model-repository", str(repository), "--images", str(tmp_path / "nowhere")]
+    with place_of(parser.parse_args([*where, "--offline"])) as place:
+        assert place.examiner.pictures == []
+
+
+def test_a_model_is_named_once(repository: Path, capsys: Capture) -> None:
+    where = ["--offline", "--model-repository", str(repository)]
+    assert run(release_command, "new", "yolov9=2", "yolov9=3", *where) == 2
+    assert "yolov9=2 yolov9=3 names a model twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "many"])
+def test_a_release_is_measured_on_one_picture_at_least(limit: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(release_command, "new", "yolov9=2", f"--limit={limit}")
+    assert stop.value.code == 2
+    assert f"'{limit}' is not a whole number from 1 on" in capsys.readouterr().err
 
 
 def test_the_status_command_shows_the_release_and_its_history(
@@ -375,6 +531,29 @@ def test_an_ambiguous_variant_means_every_config(repository: Path) -> None:
     assert used_by(None, folder) == [default, same]
     same.write_text(same.read_text().replace("KIND_CPU", "KIND_GPU"))
     assert used_by(served, folder) == [default]
+
+
+def test_a_step_that_is_not_served_has_the_variant_of_the_others(repository: Path) -> None:
+    def add_variant(step: str) -> None:
+        text = (repository / step / "config.pbtxt").read_text().replace("KIND_CPU", "KIND_GPU")
+        (repository / step / "configs").mkdir()
+        (repository / step / "configs" / "cuda.pbtxt").write_text(text)
+
+    def kind(served: str) -> str:
+        text = (repository / "yolov9" / served).read_text()
+        plain = (repository / "preprocess" / "config.pbtxt").read_text()
+        others = {
+            repository / "preprocess": parse_config(plain),
+            repository / "yolov9": parse_config(text),
+        }
+        (group,) = config_as(others, repository / "feature_head").instance_group
+        return model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind)
+
+    add_variant("yolov9")
+    assert kind("configs/cuda.pbtxt") == "KIND_CPU", "which is all that there is"
+    add_variant("feature_head")
+    assert kind("configs/cuda.pbtxt") == "KIND_GPU"
+    assert kind("config.pbtxt") == "KIND_CPU"
 
 
 def test_an_ensemble_that_begins_needs_all_of_its_steps(repository: Path) -> None:

@@ -21,11 +21,12 @@ import psutil
 from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
-from benchmarks.speed.options import add_run_options, confined_to, positive, running_server
+from benchmarks.speed.options import add_run_options, confined_to, running_server
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.result import make_result
 from benchmarks.speed.saving import save
 from benchmarks.speed.targets import Group, Server
+from clients.positive import positive
 from peopleseg.ensembles import serving_versions
 from peopleseg.pipeline import Pipeline
 from serving.guard import processes_of_group

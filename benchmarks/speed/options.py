@@ -14,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 from benchmarks.speed.result import RESULTS
 from benchmarks.speed.targets import asking
 from clients.demo import free_ports
+from clients.positive import positive
 from clients.wire import CHANNEL_ARGS, grpc_address
 from serving.embedded import EmbeddedServer
 from serving.triton_wheel import MODEL_REPOSITORY
@@ -66,13 +67,6 @@ def add_server_option(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="gRPC port of a server of this machine that is up; without it, one is started",
     )
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
 
 
 @contextmanager

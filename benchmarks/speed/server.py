@@ -20,7 +20,6 @@ from benchmarks.speed.options import (
     add_run_options,
     add_server_option,
     confined_to,
-    positive,
     running_server,
 )
 from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_perf_analyzer
@@ -28,6 +27,7 @@ from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.result import as_samples, make_result
 from benchmarks.speed.saving import save
 from benchmarks.speed.targets import Server, Target, check_answers, direct_targets, interleave
+from clients.positive import positive
 from peopleseg.ensembles import serving_versions
 from peopleseg.pipeline import Pipeline
 

@@ -23,7 +23,6 @@ from benchmarks.speed.options import (
     add_run_options,
     add_server_option,
     confined_to,
-    positive,
     running_server,
 )
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
@@ -31,6 +30,7 @@ from benchmarks.speed.result import make_result
 from benchmarks.speed.saving import save
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
+from clients.positive import positive
 from clients.wire import CHANNEL_ARGS
 from peopleseg.ensembles import serving_versions, steps_of
 from peopleseg.pipeline import Pipeline

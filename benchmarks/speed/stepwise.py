@@ -1,6 +1,5 @@
 """The steps of the ensemble called one by one in this process: what each takes and moves."""
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from peopleseg.answer import people_of
 from peopleseg.contract import IMAGE
 from peopleseg.ensembles import HEAD, wiring
 from peopleseg.geometry import Letterbox
+from peopleseg.masks import rles_as_json
 from peopleseg.pipeline import Arrays, Pipeline
 
 ENSEMBLE = "person_segmentation"
@@ -71,8 +71,7 @@ class Stepwise:
 
 def _postprocess(letterbox: NDArray[Any], **inputs: NDArray[Any]) -> Arrays:
     people = people_of(letterbox=Letterbox.from_array(letterbox), **inputs)
-    rles = np.array([json.dumps(rle).encode() for rle in people.rles], dtype=np.object_)
-    return people._asdict() | {"rles": rles}
+    return people._asdict() | {"rles": rles_as_json(people.rles)}
 
 
 def _bytes_of(tensors: Arrays) -> int:

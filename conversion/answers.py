@@ -1,6 +1,5 @@
 """What a set of versions answers, in one process, and whether a server answers the same."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from conversion.checks.reading import TENSORRT_ARTIFACT
 from conversion.release.questions import boxes_of
 from peopleseg.answer import People
 from peopleseg.manifest import ArtifactError, StepManifest, read_manifest
+from peopleseg.masks import rles_as_json
 from peopleseg.people import MIN_SCORE
 from peopleseg.pipeline import Pipeline
 
@@ -141,5 +141,4 @@ def _shown(box: NDArray[np.floating]) -> str:
 
 
 def _of_people(people: People) -> Answer:
-    rles = np.array([json.dumps(rle).encode() for rle in people.rles], dtype=np.object_)
-    return people._asdict() | {"rles": rles}
+    return people._asdict() | {"rles": rles_as_json(people.rles)}

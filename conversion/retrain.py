@@ -25,13 +25,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from clients.positive import positive
 from conversion.gate import MARGIN
+from conversion.model_folder import versions_in
 from conversion.release import journal
+from conversion.release.errors import ReleaseError
 from conversion.release.journal import Journal
-from conversion.release.options import add_repository_option, add_server_options
+from conversion.release.options import add_server_options
 from peopleseg.ensembles import serving_versions
 from peopleseg.files import write_atomically
 from peopleseg.manifest import ArtifactError, Manifest, sha256
+from serving.repository_option import add_repository_option
 from training.checkpoint import read_checkpoint
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -66,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="by how much a figure may be worse than that of what serves (%(default)g)",
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="validate and measure on the first N pictures"
+        "--limit", type=positive, metavar="N", help="validate and measure on the first N pictures"
     )
     add_repository_option(parser)
     add_server_options(parser)
@@ -183,10 +187,17 @@ class Retraining:
             return None
         model, version = folder.parent.name, int(folder.name)
         repository = self._args.model_repository
-        for record in journal.releases(Journal(repository).attempts()):
-            if record.versions.get(model) == version:
-                return f"release {record.number} {record.name} of {record.at}"
-        return f"in {repository}" if serving_versions(repository).get(model) == version else None
+        try:
+            attempts = Journal(repository).attempts()
+            for record in journal.releases(attempts):
+                if record.versions.get(model) == version:
+                    return f"release {record.number} {record.name} of {record.at}"
+            if attempts and attempts[-1].result not in (journal.SERVING, journal.REFUSED):
+                return None  # killed: what the configs say is not what serves until it is finished
+            serves = serving_versions(repository).get(model) == version
+        except (ReleaseError, ValueError) as error:
+            raise RetrainError(str(error)) from error
+        return f"in {repository}" if serves else None
 
     def _claim(self) -> None:
         """Note what was asked for, so that a run is never finished with other settings."""
@@ -224,7 +235,8 @@ class Retraining:
                 str(self.best),
                 *("--model-repository", str(self._args.model_repository)),
                 *("--pictures", str(self.images)),
-                *("--accuracy-data", self.annotations.name),
+                # with its sum, as every data set has a file of this name
+                *("--accuracy-data", f"{self.annotations.name} {sha256(self.annotations)[:12]}"),
                 *("--data-licence", self._args.data_licence),
             ],
             skip_pinned_runtime=self._args.skip_pinned_runtime,
@@ -255,21 +267,23 @@ class Retraining:
 
     @property
     def _figures_file(self) -> Path:
-        return self.out / f"figures-{sha256(self.best)[:12]}.json"
+        limit = "" if self._args.limit is None else f"-first-{self._args.limit}"
+        return self.out / f"figures-{sha256(self.best)[:12]}{limit}.json"
 
     def _version_folder(self) -> Path | None:
         """The newest version that was made of the best checkpoint."""
         checkpoint = sha256(self.best)
         family = read_checkpoint(self.best)["network"]["family"]
         found = []
-        for folder in (self._args.model_repository / family).glob("[1-9]*"):
+        models = self._args.model_repository / family
+        for folder in (models / str(version) for version in versions_in(models)):
             try:
                 manifest = Manifest.read(folder)
             except ArtifactError:
                 continue  # of another making; `peopleseg check` names it
             if manifest.checkpoint_sha256 == checkpoint:
                 found.append(folder)
-        return max(found, key=lambda folder: int(folder.name), default=None)
+        return found[-1] if found else None
 
     def _state(self) -> dict[str, Any]:
         path = self.out / STATE

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from peopleseg.geometry import Letterbox, Resize
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
 _pillow_limit = threading.Lock()  # Pillow's limit is one for all threads
+_END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"  # markers of a JPEG
 _SEND = "send one JPEG, PNG, WebP or BMP file"
 
 
@@ -55,6 +57,20 @@ def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint
     return letterbox.apply(image_rgb).transpose(2, 0, 1)[np.newaxis], letterbox
 
 
+def prepare_file(path: Path) -> tuple[NDArray[np.uint8], Letterbox]:
+    """A picture's file as `prepare` makes it. Raises InvalidInput, which names it, and OSError."""
+    try:
+        return prepare(path.read_bytes())
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from error
+
+
+def is_whole_jpeg(data: bytes) -> bool:
+    """Whether a JPEG goes on to its end; OpenCV fills what is missing with grey."""
+    # An embedded thumbnail's end of image comes before the last start of scan.
+    return data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
+
+
 def _header(data: bytes) -> tuple[str, tuple[int, int]]:
     """Format and (width, height), without decoding."""
     with _pillow_limit:
@@ -75,9 +91,9 @@ def _header(data: bytes) -> tuple[str, tuple[int, int]]:
 
 
 def _is_whole(data: bytes, name: str) -> bool:
-    """Whether the file goes on to its end mark; OpenCV fills what is missing with grey."""
-    if name == "JPEG":  # end of image after the last start of scan
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
+    """Whether the file goes on to its end mark."""
+    if name == "JPEG":
+        return is_whole_jpeg(data)
     if name == "PNG":
         return b"IEND" in data
     if name == "WEBP":  # RIFF: the length of what follows the first 8 bytes

@@ -1,6 +1,7 @@
 """Masks on a grid over a box, masks in the image, and COCO run-length encoding."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,11 @@ def decode_rle(rle: dict[str, Any] | bytes | str) -> NDArray[np.uint8]:
     if not isinstance(rle, dict):
         rle = json.loads(rle)
     return coco_mask.decode(rle)  # type: ignore[no-any-return, arg-type]
+
+
+def rles_as_json(rles: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:
+    """(N,) bytes of JSON, one a person: the tensor `rles` of an answer. `decode_rle` reads each."""
+    return np.array([json.dumps(rle).encode() for rle in rles], dtype=np.object_)
 
 
 def grid_mask(

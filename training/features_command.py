@@ -152,7 +152,8 @@ def _compute(
             broken += 1
             continue
         rois = F.pad(sample.boxes_xyxy, (1, 0)).to(args.device)  # all of image 0
-        features = roi_features(detector, sample.image[None].to(args.device), rois)
+        images = sample.image[None].to(args.device).float() / 255
+        features = roi_features(detector, images, rois)
         folder.write(picture, features, sample.labels)
     return broken
 

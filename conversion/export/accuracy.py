@@ -1,6 +1,7 @@
 """The figure that decides whether a quantised network may be served, and how it is measured."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +16,10 @@ from conversion.export.inputs import RoiReader, with_unread
 from conversion.export.runners import Runner
 from peopleseg.answer import foreground_of, people_of
 from peopleseg.coco import Picture
-from peopleseg.images import prepare
-from peopleseg.people import boxes_to_rois, is_person, select_people
+from peopleseg.images import prepare_file
+from peopleseg.people import boxes_to_rois
 from peopleseg.pipeline import Arrays
-from training.validation.metrics import VALIDATION_SCORE, BoxAveragePrecision
+from training.validation.metrics import BoxAveragePrecision
 
 FIGURES = {
     "yolov9": "box_ap50",
@@ -48,28 +49,23 @@ def accuracy_of(
     if figure == "foreground_miou":
         return Accuracy(figure, lambda run: _foreground_miou(run, pictures))
     assert reader is not None
-    heads = [_HeadOnPicture(exportable, reader) for _ in pictures]
+    heads = [_HeadOnPicture(exportable, reader, picture.path) for picture in pictures]
     return Accuracy(figure, lambda run: _roi_miou(run, pictures, heads))
 
 
 def _box_ap50(run: Runner, pictures: Sequence[Picture]) -> float:
     metric = BoxAveragePrecision(pictures)
     for picture in _progress(pictures):
-        pixels, letterbox = prepare(picture.path.read_bytes())
-        predictions = run({"pixels": pixels})["predictions"][0]
-        found = select_people(predictions, letterbox, min_score=VALIDATION_SCORE)
-        people = is_person(found.scores)
-        boxes_xyxy = letterbox.boxes_to_image(found.rois[people, 1:])
-        metric.update(
-            picture.id, torch.from_numpy(boxes_xyxy), torch.from_numpy(found.scores[people])
-        )
+        pixels, letterbox = prepare_file(picture.path)
+        predictions = torch.from_numpy(run({"pixels": pixels})["predictions"])
+        metric.update_from(picture.id, predictions[0], letterbox)
     return float(metric.compute()["box_ap50"])
 
 
 def _foreground_miou(run: Runner, pictures: Sequence[Picture]) -> float:
     ious = []
     for picture in _progress(pictures):
-        pixels, letterbox = prepare(picture.path.read_bytes())
+        pixels, letterbox = prepare_file(picture.path)
         logit = run({"pixels": pixels})["person_logit"]
         ious.append(foreground_iou(foreground_of(logit[0, 0], letterbox), picture))
     return float(np.mean(ious))
@@ -89,15 +85,15 @@ class _HeadOnPicture:
 
     run: Runner
 
-    def __init__(self, exportable: Exportable, reader: RoiReader) -> None:
-        self._exportable, self._reader = exportable, reader
+    def __init__(self, exportable: Exportable, reader: RoiReader, path: Path) -> None:
+        self._exportable, self._reader, self._path = exportable, reader, path
         self._inputs: dict[bytes, Arrays] = {}  # by the boxes
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
         boxes = np.asarray(boxes_xyxy, dtype=np.float32)
         if not len(boxes):
             return []
-        pixels, letterbox = prepare(image)
+        pixels, letterbox = prepare_file(self._path)
         rois = boxes_to_rois(boxes, letterbox)
         key = boxes.tobytes()
         if key not in self._inputs:

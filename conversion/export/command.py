@@ -25,6 +25,7 @@ import sys
 from pathlib import Path
 
 from clients.pictures import find_pictures
+from clients.positive import positive
 from conversion.export.settings import (
     ACCELERATORS,
     PRECISIONS,
@@ -34,7 +35,7 @@ from conversion.export.settings import (
     Settings,
 )
 from peopleseg.manifest import Manifest
-from serving.triton_wheel import MODEL_REPOSITORY
+from serving.repository_option import add_repository_option
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -49,13 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="cpu",
         help="what it is made for; TensorRT gives an engine, the others ONNX (%(default)s)",
     )
-    parser.add_argument(
-        "--model-repository",
-        type=Path,
-        default=MODEL_REPOSITORY,
-        metavar="DIR",
-        help="folder of the models (%(default)s)",
-    )
+    add_repository_option(parser)
     parser.add_argument(
         "--pictures",
         type=Path,
@@ -65,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     int8 = parser.add_argument_group("for --precision int8")
     int8.add_argument("--images", type=Path, metavar="DIR", help="pictures to measure accuracy on")
     int8.add_argument("--annotations", type=Path, metavar="FILE", help="their people, COCO format")
-    int8.add_argument("--limit", type=int, metavar="N", help="measure on the first N of them")
+    int8.add_argument("--limit", type=positive, metavar="N", help="measure on the first N of them")
     heads = parser.add_argument_group("for mask heads on detector features")
     heads.add_argument(
         "--move-first-conv",
@@ -128,6 +123,10 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
             "ONNX Runtime runs INT8 graphs on the processor and through TensorRT; on CUDA take "
             "--precision fp16"
         )
+    if args.images is not None and not args.images.is_dir():
+        return f"--images {args.images}: there is no such folder"
+    if args.annotations is not None and not args.annotations.is_file():
+        return f"--annotations {args.annotations}: there is no such file"
     if args.roi_padding is not None and not 0 <= args.roi_padding < 1:
         return f"--roi-padding {args.roi_padding} must be in [0, 1): parts of a box's side"
     return None
@@ -136,8 +135,11 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
 def _export(args: argparse.Namespace) -> int:
     from conversion.export.engine import require
     from conversion.export.exporter import export
+    from conversion.export.runners import require_cuda
     from training.checkpoint import CheckpointError
 
+    if args.accelerator == "cuda":
+        require_cuda()
     if args.accelerator == "tensorrt":
         require()
     try:

@@ -1,10 +1,11 @@
 """The manifest of an exported version."""
 
-import importlib.metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 
 from conversion.commit import current_commit
 from conversion.export.exportable import Exportable
@@ -13,7 +14,7 @@ from conversion.limits import MAX_IR_VERSION, OPSET
 from peopleseg.manifest import Manifest, sha256
 from peopleseg.pipeline import Arrays
 
-TOOLS = ("torch", "onnx", "onnxruntime", "numpy", "segmentation-models-pytorch", "timm")
+TOOLS = ("torch", "onnx", "numpy", "segmentation-models-pytorch", "timm")
 
 
 def describe(
@@ -21,13 +22,16 @@ def describe(
     artifact: Path,
     outputs: Arrays,
     *,
+    weights: str,
     parity: dict[str, Any],
     accuracy_gate: dict[str, Any],
     hardware: dict[str, str],
 ) -> Manifest:
-    """Of an artifact in its folder. outputs: of any one call, for their lengths."""
+    """Of an artifact in its folder.
+
+    outputs: of any one call, for their lengths. weights: how they are stored.
+    """
     settings, exportable = job.settings, job.source.exportable
-    stored = {"fp32": settings.stored, "fp16": "fp16", "int8": "int8"}
     is_graph = artifact.suffix == ".onnx"  # an engine is made of a graph within the same limits
     return Manifest(
         model=job.name,
@@ -37,12 +41,12 @@ def describe(
         variant=exportable.dims,
         export=exportable.settings,
         precision=settings.precision,
-        weights=stored[settings.precision],
+        weights=weights,
         opset=OPSET,
         ir_version=onnx.load(artifact).ir_version if is_graph else MAX_IR_VERSION,
         checkpoint_sha256=job.checkpoint_sha256,
         commit=current_commit(),
-        tools={tool: importlib.metadata.version(tool) for tool in TOOLS},
+        tools=tools(),
         parity=parity,
         accuracy=job.source.loaded.metrics,
         accuracy_data=settings.accuracy_data,
@@ -53,6 +57,12 @@ def describe(
         hardware=hardware,
         accuracy_gate=accuracy_gate,
     )
+
+
+def tools() -> dict[str, str]:
+    """Name to version of what an export goes through."""
+    # ONNX Runtime's package has another name where it is for GPUs.
+    return {tool: version(tool) for tool in TOOLS} | {"onnxruntime": onnxruntime.__version__}
 
 
 def _tensors(exportable: Exportable, outputs: Arrays) -> dict[str, dict[str, dict[str, Any]]]:

@@ -12,6 +12,7 @@ from conversion.export.job import Job, Source
 from conversion.export.settings import ExportError, Settings
 from conversion.export.version import make_version
 from conversion.export.version_folder import publish, scratch_folder
+from peopleseg.errors import InvalidInput
 from peopleseg.manifest import sha256
 from training.checkpoint import Loaded, load_network
 
@@ -31,7 +32,8 @@ def export(
 
     Raises ExportError when the result is not good enough or something that it takes is missing,
     CheckpointError when it cannot be made of this checkpoint, OSError where the disk is full.
-    Nothing is written then.
+    Nothing is written then; only when the last step fails, the renaming of a head that was to
+    follow its detector, is that detector there without it, and nothing takes it.
     """
     settings = settings or Settings()
     on_stage("reading the checkpoint")
@@ -42,7 +44,10 @@ def export(
         for source in sources:
             job = Job(source, digest, pictures, settings, repository, on_stage)
             scratch = scratches.enter_context(scratch_folder(repository / job.name))
-            make_version(scratch, job).write(scratch)
+            try:
+                make_version(scratch, job).write(scratch)
+            except InvalidInput as error:
+                raise ExportError(f"{error}; nothing was written") from error
             filled.append(scratch)
         on_stage("publishing")
         return [publish(scratch) for scratch in filled]

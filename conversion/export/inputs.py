@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from conversion.export.exportable import NUMPY_DTYPES, Exportable
 from conversion.export.runners import onnx_runner
-from conversion.export.version_folder import newest_version
+from conversion.model_folder import versions_in
 from peopleseg.geometry import INPUT_SIZE, Letterbox
-from peopleseg.images import prepare
+from peopleseg.images import prepare_file
 from peopleseg.manifest import Manifest, tensors_of
 from peopleseg.networks.yolov9 import YOLOv9Output
-from peopleseg.people import is_person, select_people
 from peopleseg.pipeline import Arrays
 from training.checkpoint import CheckpointError, Loaded
+from training.validation.prediction import detect
 
 IMAGES_AT_ONCE = (1, 3)  # by turns
 ROIS_AT_ONCE = (1, 7)  # by turns
@@ -54,9 +54,7 @@ class RoiReader:
     @torch.no_grad()
     def people(self, pixels: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.float32]:
         """The rois (N, 5) of the people that the detector finds in one picture; may be none."""
-        predictions = self.companions["detector"](_images(pixels)).predictions[0].numpy()
-        found = select_people(predictions, letterbox)
-        return found.rois[is_person(found.scores)]
+        return detect(self.companions["detector"], _images(pixels), letterbox).rois
 
     @torch.no_grad()
     def read(self, pixels: NDArray[np.uint8], rois: NDArray[np.float32]) -> Arrays:
@@ -86,6 +84,9 @@ class ServedDetector(nn.Module):
         features = torch.from_numpy(found["features"])
         return YOLOv9Output(features.float(), torch.from_numpy(found["predictions"]))
 
+    def features(self, images: Tensor) -> Tensor:
+        return self(images).features  # type: ignore[no-any-return]
+
 
 class ServedPeopleUNet(nn.Module):
     """An artifact in place of a people UNet in torch."""
@@ -108,7 +109,7 @@ def image_cases(pictures: Sequence[Path]) -> Iterator[Case]:
     while remaining:
         size = next(sizes)
         batch, remaining = remaining[:size], remaining[size:]
-        pixels = np.concatenate([prepare(path.read_bytes())[0] for path in batch])
+        pixels = np.concatenate([prepare_file(path)[0] for path in batch])
         yield Case(PICTURES, {"pixels": pixels})
 
 
@@ -119,7 +120,7 @@ def roi_cases(
     random = np.random.default_rng(_SEED)
     pictures = _at_least(len(ROIS_AT_ONCE), pictures)
     for path, count in zip(pictures, itertools.cycle(ROIS_AT_ONCE), strict=False):
-        pixels, letterbox = prepare(path.read_bytes())
+        pixels, letterbox = prepare_file(path)
         rois = np.concatenate((reader.people(pixels, letterbox), _some_boxes(random, count)))
         yield Case(PICTURES, with_unread(reader.read(pixels, rois[:count]), exportable))
 
@@ -144,7 +145,7 @@ def calibration_inputs(
     """The inputs of each picture alone: what people send. Of a mask head those of its people."""
     inputs = []
     for path in tqdm(pictures, desc="inputs", unit="picture", leave=False, disable=None):
-        pixels, letterbox = prepare(path.read_bytes())
+        pixels, letterbox = prepare_file(path)
         if reader is None:
             inputs.append({"pixels": pixels})
         elif len(rois := reader.people(pixels, letterbox)[: ROIS_AT_ONCE[-1]]):
@@ -176,12 +177,11 @@ def _some_boxes(random: np.random.Generator, count: int) -> NDArray[np.float32]:
 
 def _newest(name: str, exportable: Exportable, repository: Path) -> Path:
     """The newest version whose graph computes what its network does, for every head."""
-    for version in range(newest_version(repository / name), 0, -1):
+    for version in reversed(versions_in(repository / name)):
         folder = repository / name / str(version)
-        if folder.is_dir():
-            manifest = Manifest.read(folder)
-            if manifest.artifact.endswith(".onnx") and "first_conv" not in manifest.export:
-                return folder
+        manifest = Manifest.read(folder)
+        if manifest.artifact.endswith(".onnx") and "first_conv" not in manifest.export:
+            return folder
     raise CheckpointError(
         f"to compare this {exportable.model.name} on pictures needs a {name}: neither its "
         f"checkpoint nor {repository} has one; export one first"

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from conversion.export import parity
 from conversion.export.fp16 import to_fp16
@@ -10,29 +10,35 @@ from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
 from conversion.export.onnx_export import halve_weights
 from conversion.export.parity import Tolerances
+from conversion.export.settings import ExportError
 from peopleseg.coco import load_pictures
 
 
-def convert(full: Path, artifact: Path, job: Job) -> tuple[Tolerances, dict[str, Any]]:
-    """Write the artifact; how close to torch it has to be, and for INT8 its accuracy gate.
+class Converted(NamedTuple):
+    """What there is to say of an artifact."""
 
-    Raises ExportError when there is none that is good enough.
-    """
+    tolerances: Tolerances  # how close to torch it has to be
+    weights: str  # how they are stored
+    accuracy_gate: dict[str, Any]  # of INT8
+
+
+def convert(full: Path, artifact: Path, job: Job) -> Converted:
+    """Write the artifact. Raises ExportError when there is none that is good enough."""
     settings = job.settings
     if settings.precision == "int8":
         job.begin("quantising")
-        return parity.QUANTISED, _quantise(full, artifact, job)
+        return Converted(parity.QUANTISED, "int8", _quantise(full, artifact, job))
     if settings.accelerator == "tensorrt":  # the engine's builder chooses where FP16 is used
         full.rename(artifact)
-        return parity.EXACT, {}
+        return Converted(parity.EXACT, settings.precision, {})
     if settings.precision == "fp16":
         to_fp16(full, artifact)
-        return parity.HALF, {}
+        return Converted(parity.HALF, "fp16", {})
     if settings.stored == "fp16":
         halve_weights(full, artifact)
-        return parity.HALF_WEIGHTS, {}
+        return Converted(parity.HALF_WEIGHTS, "fp16", {})
     full.rename(artifact)
-    return parity.EXACT, {}
+    return Converted(parity.EXACT, "fp32", {})
 
 
 def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
@@ -42,7 +48,10 @@ def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
 
     settings, exportable = job.settings, job.source.exportable
     assert settings.images is not None and settings.annotations is not None
-    annotated = load_pictures(settings.annotations, settings.images)[: settings.limit]
+    try:
+        annotated = load_pictures(settings.annotations, settings.images)[: settings.limit]
+    except ValueError as error:  # no JSON, or not COCO's
+        raise ExportError(f"{settings.annotations}: {error}; nothing was written") from error
     reader = job.reader(job.source)
     calibration = calibration_inputs(job.pictures, exportable, reader)
     accuracy = accuracy_of(exportable, annotated, reader)

@@ -7,6 +7,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from conversion.export.settings import MissingRequirement
 from peopleseg.contract import Model
 from peopleseg.pipeline import Arrays
 
@@ -47,6 +48,11 @@ def onnx_runner(path: Path, providers: Sequence[str] = (CPU,)) -> Runner:
     return run
 
 
-def has_cuda() -> bool:
-    """Whether the installed ONNX Runtime can compute on a GPU of this machine."""
-    return CUDA in onnxruntime.get_available_providers() and torch.cuda.is_available()
+def require_cuda() -> None:
+    """Raises MissingRequirement unless ONNX Runtime can compute on a GPU of this machine."""
+    if CUDA not in onnxruntime.get_available_providers() or not torch.cuda.is_available():
+        raise MissingRequirement(
+            "--accelerator cuda compares on a GPU, and ONNX Runtime or torch finds none; export on "
+            "a machine that has one, with onnxruntime-gpu in place of onnxruntime, or without "
+            "--accelerator: the graph is the same"
+        )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from conversion.cache import cache_folder
 from conversion.export import parity, pinned_runtime
 from conversion.export.description import describe
 from conversion.export.inputs import IMAGES_AT_ONCE, ROIS_AT_ONCE, random_cases
@@ -12,7 +13,7 @@ from conversion.export.onnx_export import export_onnx
 from conversion.export.parity import Expected, Tolerances, as_record, batch_sizes, gaps, judge
 from conversion.export.precision import convert
 from conversion.export.profiles import profiles
-from conversion.export.runners import CPU, CUDA, Runner, has_cuda, onnx_runner, torch_runner
+from conversion.export.runners import CPU, CUDA, Runner, onnx_runner, torch_runner
 from peopleseg.manifest import Manifest
 
 ARTIFACT = "model.onnx"
@@ -33,9 +34,9 @@ def make_version(folder: Path, job: Job) -> Manifest:
     compared["fp32_against_torch"] = _within(
         parity.EXACT, expected, onnx_runner(full), f"{job.name} as traced"
     )
-    tolerances, gate = convert(full, artifact, job)
+    converted = convert(full, artifact, job)
     full.unlink(missing_ok=True)
-    compared |= _compare_artifact(artifact, expected, tolerances, job)
+    compared |= _compare_artifact(artifact, expected, converted.tolerances, job)
     hardware: dict[str, str] = {}
     if job.settings.accelerator == "tensorrt":
         job.begin("building a TensorRT engine")
@@ -47,8 +48,9 @@ def make_version(folder: Path, job: Job) -> Manifest:
         job,
         artifact,
         expected[0].outputs,
+        weights=converted.weights,
         parity=compared,
-        accuracy_gate=gate,
+        accuracy_gate=converted.accuracy_gate,
         hardware=hardware,
     )
 
@@ -67,7 +69,7 @@ def _compare_artifact(
 ) -> dict[str, Any]:
     """The graph that is served or built from, against torch and under the pinned ONNX Runtime."""
     settings = job.settings
-    providers = (CUDA, CPU) if settings.accelerator == "cuda" and has_cuda() else (CPU,)
+    providers = (CUDA, CPU) if settings.accelerator == "cuda" else (CPU,)
     what = f"{job.name} in {settings.precision}"
     compared: dict[str, Any] = {"providers": list(providers)}
     run = onnx_runner(artifact, providers)
@@ -106,7 +108,7 @@ def _build_engine(
         plan,
         profiles(exportable.model, exportable.input_shapes),
         precision=precision,
-        timing_cache=pinned_runtime.cache_folder() / "tensorrt_timing.cache",
+        timing_cache=cache_folder() / "tensorrt_timing.cache",
     )
     limits = {"fp32": parity.EXACT, "fp16": parity.HALF, "int8": parity.QUANTISED}
     run = engine.engine_runner(plan)

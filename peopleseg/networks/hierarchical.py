@@ -77,24 +77,6 @@ class PersonMaskHead(MaskHead):
         return self.segmentation_head(combined, refine=refine)  # type: ignore[no-any-return]
 
 
-class HierarchicalModel(nn.Module):
-    """A whole published variant, for its state dict and its count: frozen UNet plus mask head.
-
-    `output_conv` turns the UNet's logit x into (+x, -x); its four weights are part of the published
-    totals. Serving splits this model over `people_unet`, `roi_align` and `hierarchical_head`.
-    """
-
-    def __init__(self, variant: str) -> None:
-        super().__init__()
-        from peopleseg.networks.people_unet import people_unet
-
-        self.unet = people_unet(VARIANTS[variant].people_unet)
-        self.output_conv = nn.Conv2d(1, UNET_CHANNELS, 1)
-        self.output_conv.weight.data = torch.tensor([1.0, -1.0]).view(UNET_CHANNELS, 1, 1, 1)
-        nn.init.zeros_(self.output_conv.bias)  # type: ignore[arg-type]
-        self.head = PersonMaskHead(variant)
-
-
 class ResidualBlock(nn.Module):
     """act(x + norm(conv(act(norm(conv(x))))))."""
 

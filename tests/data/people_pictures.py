@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from training.data.generated import people_picture, write_data_set, write_picture
+from training.data.generated import people_picture, write_picture, write_pictures
 
 __all__ = ["data_set", "people_picture", "real_photos", "write_data_set", "write_picture"]
 
@@ -16,6 +16,12 @@ def real_photos() -> tuple[Path, Path] | None:
     people = Path(os.environ.get("PEOPLESEG_DATA", beside))
     images, annotations = people / "val", people / "person_val.json"
     return (images, annotations) if images.is_dir() and annotations.is_file() else None
+
+
+def write_data_set(folder: Path, *, count: int = 6, seed: int = 0) -> tuple[Path, Path]:
+    """Write `count` PNGs, the first without people. Returns images folder and annotations."""
+    counts = [None if i else 0 for i in range(count)]
+    return write_pictures(folder / "images", folder / "people.json", counts, seed)
 
 
 def data_set(folder: Path) -> tuple[Path, Path]:

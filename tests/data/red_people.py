@@ -47,7 +47,10 @@ class RedDetector(nn.Module):
             for x, y, width, height, _ in stats[1:].tolist()
         ]
         predictions = torch.tensor(rows).reshape(-1, 5).T[None]
-        return YOLOv9Output(F.avg_pool2d(images[:, :1], 8), predictions)
+        return YOLOv9Output(self.features(images), predictions)
+
+    def features(self, images: Tensor) -> Tensor:
+        return F.avg_pool2d(images[:, :1], 8)
 
 
 class RedHead(nn.Module):

@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 
 import pytest
+import torch
 
 from clients import cli
 from conversion.export import command, pinned_runtime
 from conversion.export.settings import MissingRequirement
 from peopleseg.manifest import Manifest
-from tests.export.networks import checkpoint, people_unet
+from tests.data.encoded import some_pictures
+from tests.export.networks import checkpoint, people_unet, picture_files
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,9 @@ def test_a_checkpoint_becomes_the_next_version(
         (("--roi-padding", "1.5"), r"--roi-padding 1.5 must be in [0, 1)"),
         (("--pictures", "nowhere"), "--pictures nowhere: there is no such file or folder"),
         (("--precision", "fp8"), "invalid choice: 'fp8'"),
+        (("--limit", "0"), "--limit: '0' is not a whole number from 1 on"),
+        (("--images", "nowhere"), "--images nowhere: there is no such folder"),
+        (("--annotations", "no.json"), "--annotations no.json: there is no such file"),
     ],
 )
 def test_wrong_usage_is_told_and_changes_nothing(
@@ -93,6 +98,40 @@ def test_what_is_missing_on_this_machine_gives_2(
     assert run(source, "--model-repository", tmp_path) == 2
     assert capsys.readouterr().err.endswith("peopleseg: no network here\n")
     assert [path.name for path in tmp_path.rglob("*")] == ["people_unet"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_nothing_is_made_for_cuda(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--precision", "fp16", "--accelerator", "cuda", "--skip-pinned-runtime")
+    assert run(source, *options, "--model-repository", tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--accelerator cuda compares on a GPU, and ONNX Runtime or torch finds none" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_picture_is_named_and_nothing_written(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "half.jpg").write_bytes(some_pictures(1)[0][:-40])
+    options = ("--pictures", tmp_path / "half.jpg", "--skip-pinned-runtime")
+    assert run(source, *options, "--model-repository", tmp_path / "repository") == 1
+    err = capsys.readouterr().err
+    assert f"peopleseg: {tmp_path / 'half.jpg'}: image is a damaged or truncated JPEG file" in err
+    assert list((tmp_path / "repository" / "people_unet").iterdir()) == []
+
+
+def test_annotations_that_are_not_cocos_are_refused(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "people.json").write_text("{}")
+    pictures = ("--pictures", picture_files(tmp_path, 1)[0])
+    measured = ("--images", tmp_path, "--annotations", tmp_path / "people.json")
+    options = ("--precision", "int8", *pictures, *measured)
+    assert run(source, *options, "--model-repository", tmp_path / "repository") == 1
+    assert "is not a COCO annotation file" in capsys.readouterr().err
+    assert list((tmp_path / "repository" / "people_unet").iterdir()) == []
 
 
 def test_the_help_shows_commands_to_type() -> None:

@@ -1,17 +1,20 @@
 """FP16 and INT8: the same inputs and outputs, close enough, and smaller; layers that hurt stay."""
 
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
-from conversion.export import int8
+from conversion.export import description, int8
 from conversion.export.accuracy import Accuracy, accuracy_of
 from conversion.export.exportable import of_detector, of_mask_head, of_people_unet
 from conversion.export.exporter import export
@@ -19,6 +22,7 @@ from conversion.export.fp16 import to_fp16
 from conversion.export.inputs import RoiReader, random_cases
 from conversion.export.int8 import AccuracyError, Quantiser, blocks, quantise
 from conversion.export.onnx_export import decoding_nodes, export_onnx, halve_weights
+from conversion.export.precision import convert
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, Settings
 from peopleseg.coco import load_pictures
@@ -137,14 +141,12 @@ def test_the_manifest_says_what_was_made(
     precision: str, tmp_path: Path, pictures: list[Path]
 ) -> None:
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=8))
-    settings = Settings(
-        precision=precision, accelerator="cuda", stored="fp32", check_pinned_runtime=False
-    )
+    settings = Settings(precision=precision, stored="fp32", check_pinned_runtime=False)
     (version,) = export(source, pictures, settings, repository=tmp_path)
     manifest = Manifest.read(version)
     assert (manifest.precision, manifest.weights) == (precision, precision)
-    assert manifest.accelerator == "cuda"
-    assert manifest.parity["providers"][-1] == "CPUExecutionProvider"
+    assert manifest.accelerator == "cpu"
+    assert manifest.parity["providers"] == ["CPUExecutionProvider"]
     weights = {t.data_type for t in onnx.load(version / "model.onnx").graph.initializer}
     expected = TensorProto.FLOAT16 if precision == "fp16" else TensorProto.FLOAT
     assert expected in weights
@@ -152,6 +154,39 @@ def test_the_manifest_says_what_was_made(
     if precision == "fp32":  # nothing is rounded: the artifact itself is exact
         for by_name in manifest.parity["artifact_against_torch"].values():
             assert by_name["person_logit"]["max"] < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights"),
+    [
+        (Settings(), "fp16"),
+        (Settings(stored="fp32"), "fp32"),
+        (Settings(precision="fp16"), "fp16"),
+        (Settings(accelerator="tensorrt"), "fp32"),
+        (Settings(precision="fp16", accelerator="tensorrt"), "fp16"),
+    ],
+)
+def test_the_weights_are_said_to_be_stored_as_they_are(
+    settings: Settings, weights: str, tmp_path: Path
+) -> None:
+    job: Any = SimpleNamespace(settings=settings)
+    full = written(tmp_path, Layers())
+    assert convert(full, tmp_path / "model.onnx", job).weights == weights
+    stored = {t.data_type for t in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    if settings.accelerator == "cpu":
+        assert (TensorProto.FLOAT16 in stored) == (weights == "fp16")
+
+
+def test_the_tools_are_named_also_where_onnx_runtimes_package_is_that_for_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def version(package: str) -> str:
+        if package == "onnxruntime":
+            raise PackageNotFoundError(package)
+        return "1"
+
+    monkeypatch.setattr(description, "version", version)
+    assert description.tools()["onnxruntime"] == onnxruntime.__version__
 
 
 def test_blocks_are_the_modules_that_have_convolutions(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_file_holds_what_the_detector_sees_of_each_person(people: Data, featur
 def test_each_rois_features_are_those_it_has_alone(people: Data) -> None:
     detector = load_network(people.detector).network
     assert isinstance(detector, YOLOv9)
-    images = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
+    images = torch.rand(2, 3, 64, 64)
     rois = torch.tensor([[1.0, 3, 5, 40, 60], [0, 0, 0, 64, 64], [1, 20, 20, 50, 44]])
     together = roi_features(detector, images, rois)
     for roi, of_roi in zip(rois, together, strict=True):

@@ -120,5 +120,5 @@ def test_the_commands_work_without_torch(root):
 
 def test_the_numbers_of_pictures_must_be_positive(tmp_path, capsys):
     assert main(["data-generate", "--out", str(tmp_path), "--images", "0"]) == 2
-    assert "0 is not a positive number" in capsys.readouterr().err
+    assert "--images: '0' is not a whole number from 1 on" in capsys.readouterr().err
     assert np.size(list(tmp_path.iterdir())) == 0

@@ -3,6 +3,7 @@ import struct
 import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,7 +14,7 @@ from PIL import Image
 from peopleseg.contract import MAX_IMAGE_PIXELS
 from peopleseg.errors import InvalidInput
 from peopleseg.geometry import PAD_VALUE, Letterbox
-from peopleseg.images import decode_image, prepare
+from peopleseg.images import decode_image, prepare, prepare_file
 
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 FORMATS: dict[str, dict[str, Any]] = {**LOSSLESS, "JPEG": {"quality": 95, "subsampling": 0}}
@@ -239,3 +240,14 @@ def test_a_picture_is_letterboxed_or_stretched_as_asked():
 def test_another_way_of_resizing_is_named():
     with pytest.raises(ValueError, match="'crop'; expected one of letterbox, stretch"):
         prepare(b"", "crop")  # type: ignore[arg-type]
+
+
+def test_a_file_is_prepared_as_its_bytes_and_named_when_it_is_broken(tmp_path: Path) -> None:
+    path, data = tmp_path / "picture.jpg", encode(Image.fromarray(picture()), "JPEG")
+    path.write_bytes(data)
+    (found, found_at), (expected, expected_at) = prepare_file(path), prepare(data)
+    np.testing.assert_array_equal(found, expected)
+    assert found_at == expected_at
+    path.write_bytes(data[:-20])
+    with pytest.raises(InvalidInput, match=r"picture\.jpg: image is a damaged or truncated JPEG"):
+        prepare_file(path)

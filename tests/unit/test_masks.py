@@ -12,6 +12,7 @@ from peopleseg.masks import (
     paste_mask,
     person_probability,
     resample,
+    rles_as_json,
     target_probability,
 )
 
@@ -110,6 +111,14 @@ def test_rle_round_trip(size_hw, share, random):
     assert (decode_rle(rle) == mask).all()
     assert (decode_rle(json.dumps(rle)) == mask).all()
     assert (decode_rle(json.dumps(rle).encode()) == mask).all()
+
+
+def test_rles_as_json_are_read_back(random):
+    masks = (random.uniform(0, 1, (2, 5, 7)) < 0.5).astype(np.uint8)
+    found = rles_as_json([encode_rle(mask) for mask in masks])
+    assert found.dtype == np.object_ and all(isinstance(rle, bytes) for rle in found)
+    assert (np.array([decode_rle(rle) for rle in found]) == masks).all()
+    assert rles_as_json([]).shape == (0,)
 
 
 def test_target_probability_is_the_softmax_of_class_one(random):

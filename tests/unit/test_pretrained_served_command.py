@@ -1,5 +1,7 @@
 """`peopleseg import-served`: the default models become checkpoints that compute the same."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from clients.cli import main
 from peopleseg.ensembles import serving_versions
 from peopleseg.images import prepare
+from peopleseg.manifest import Manifest
 from peopleseg.pipeline import OnnxModel
 from tests.data.encoded import some_pictures
 from training.checkpoint import load_network
@@ -82,3 +85,23 @@ def test_a_folder_without_pictures_is_named(
     version = str(served["yolov9"])
     assert main(["import-served", version, f"--images={tmp_path}", "--out=x"]) == 1
     assert f"{tmp_path}: the folder has no pictures" in capsys.readouterr().err
+
+
+def test_a_broken_picture_is_named(
+    served: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "half.jpg").write_bytes(some_pictures(1)[0][:-40])
+    version = str(served["yolov9"])
+    assert main(["import-served", version, f"--images={tmp_path}", "--out=x"]) == 1
+    assert f"peopleseg: {tmp_path / 'half.jpg'}: image is a damaged" in capsys.readouterr().err
+
+
+def test_a_head_on_features_alone_is_refused(
+    served: dict[str, Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version, out = tmp_path / "1", tmp_path / "head.ckpt"
+    shutil.copytree(served["yolov9"], version)
+    replace(Manifest.read(version), model="feature_head").write(version)
+    assert main(["import-served", str(version), f"--images={images}", f"--out={out}"]) == 1
+    assert "is a version of feature_head; expected one of yolov9" in capsys.readouterr().err
+    assert not out.exists()

@@ -128,7 +128,8 @@ def test_a_new_network_serves_at_the_end(done: Place) -> None:
     assert done.version() == 2
     manifest = Manifest.read(done.repository / "people_unet" / "2")
     assert manifest.checkpoint_sha256 == sha256(done.out / "best.ckpt")
-    assert manifest.accuracy_data == "person_val.json"
+    digest = sha256(done.data / "person_val.json")
+    assert manifest.accuracy_data == f"person_val.json {digest[:12]}"
     assert faults(done.repository) == []
 
 
@@ -193,6 +194,16 @@ def test_lost_figures_alone_are_measured_again(
     assert worked_on(capsys) == ["validate"]
 
 
+def test_figures_of_some_pictures_are_not_those_of_all(
+    done: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = copied(done, tmp_path / "place")
+    assert place.retrain("--limit", "2") == 0
+    assert worked_on(capsys) == ["validate"]
+    assert place.retrain() == 0
+    assert worked_on(capsys) == []
+
+
 def test_in_another_repository_it_is_exported_and_released_again(
     done: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,6 +221,67 @@ def test_a_lost_record_of_a_release_that_serves_releases_nothing(
     (place.repository / journal.FILE_NAME).unlink()
     assert place.retrain() == 0
     assert worked_on(capsys) == []
+
+
+class Killed(BaseException):
+    """Ends a release as kill -9 does: nothing of its own runs any more."""
+
+
+@pytest.mark.parametrize(
+    "stage", ["started", "decided", "person_segmentation written", "people_foreground written"]
+)
+def test_killed_in_the_release_the_same_command_finishes_it(
+    stage: str,
+    done: Place,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = copied(done, tmp_path / "place")
+    exported = place.repository / "people_unet" / "2"
+    shutil.move(exported, tmp_path / "2")
+    shutil.rmtree(place.repository)
+    write_small_repository(place.repository)
+    shutil.move(tmp_path / "2", exported)
+
+    def on_stage(reached: str) -> None:
+        if reached == stage:
+            raise Killed
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("conversion.release.options._say", on_stage)
+    monkeypatch.setattr("conversion.release.transition.Offline.undo", die)
+    with pytest.raises(Killed):
+        place.retrain(*ANY_ACCURACY)
+    monkeypatch.undo()
+    (record,) = Journal(place.repository).attempts()
+    assert record.result == (journal.STARTED if stage == "started" else journal.DECIDED)
+    capsys.readouterr()
+    assert place.retrain(*ANY_ACCURACY) == 0
+    assert worked_on(capsys) == ["release"]
+    assert Journal(place.repository).attempts()[-1].result == journal.SERVING
+    assert place.version() == 2
+    assert faults(place.repository) == []
+
+
+def test_a_record_or_configs_that_cannot_be_read_are_told(
+    done: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = copied(done, tmp_path / "place")
+    record = place.repository / journal.FILE_NAME
+    record.unlink()  # not the one that it was copied from
+    record.write_text('{"number": 1}\n')
+    assert place.retrain() == 1
+    assert f"peopleseg: {record}, line 1 is not" in capsys.readouterr().err
+    record.unlink()
+    config = place.repository / "people_foreground" / "config.pbtxt"
+    text = config.read_text()
+    config.unlink()
+    config.write_text(text.replace("model_version: 2", "model_version: 1"))
+    assert place.retrain() == 1
+    assert "peopleseg: " in (err := capsys.readouterr().err) and " of people_unet" in err
 
 
 def test_a_worse_network_is_exported_but_not_released(

@@ -30,7 +30,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Picture]:
 def measure(
     family: str, network: nn.Module, pictures: list[Picture], **companions: nn.Module
 ) -> dict[str, float]:
-    return evaluate(Loaded(family, {}, network, {}, companions), pictures, progress=False)
+    return evaluate(Loaded(family, {}, network, {}, companions), pictures)
 
 
 def test_a_unet_that_knows_scores_highly_and_its_negative_next_to_nothing(

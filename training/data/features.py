@@ -120,12 +120,12 @@ class FeatureFolder:
 
 
 def roi_features(detector: YOLOv9, images: Tensor, rois: Tensor) -> Tensor:
-    """What the head reads: images [B, 3, 640, 640] uint8 and rois [N, 5] to [N, C, 28, 28]."""
+    """What the head reads: images [B, 3, 640, 640] in [0, 1], rois [N, 5] to [N, C, 28, 28]."""
     size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
     if len(rois) == 0:
         return torch.empty((0, detector.feature_channels, *size_hw), device=images.device)
     with torch.no_grad():
-        features = detector.features(images.float() / 255).float()
+        features = detector.features(images).float()
         return roi_align(features, rois, size_hw, 1 / FEATURE_STRIDE)
 
 

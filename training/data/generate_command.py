@@ -9,6 +9,7 @@ people/person_val.json.
 import argparse
 from pathlib import Path
 
+from clients.positive import positive
 from training.data.generated import write_training_data
 
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-generate`."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument(
-        "--images", type=_positive, default=40, metavar="N", help="training pictures (%(default)s)"
+        "--images", type=positive, default=40, metavar="N", help="training pictures (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the pictures (%(default)s)")
 
@@ -26,10 +27,3 @@ def run(args: argparse.Namespace) -> int:
     for images, annotations in write_training_data(args.out, count=args.images, seed=args.seed):
         print(f"{images}: {len(list(images.iterdir()))} pictures, annotated in {annotations}")
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

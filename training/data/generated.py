@@ -71,12 +71,6 @@ def coco_annotations(pictures: Sequence[PeoplePicture], names: Sequence[str]) ->
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def write_data_set(folder: Path, *, count: int = 6, seed: int = 0) -> tuple[Path, Path]:
-    """Write `count` PNGs, the first without people. Returns images folder and annotations."""
-    counts = [None if i else 0 for i in range(count)]
-    return _write(folder / "images", folder / "people.json", counts, seed)
-
-
 def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list[tuple[Path, Path]]:
     """Write train/ with `count` PNGs and val/ with a quarter as many others, at least 4.
 
@@ -85,7 +79,7 @@ def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list
     """
     splits = {"train": (count, seed), "val": (max(4, count // 4), seed + count)}
     return [
-        _write(
+        write_pictures(
             folder / name,
             folder / f"person_{name}.json",
             [i % (MOST_PEOPLE + 1) for i in range(images)],
@@ -95,16 +89,13 @@ def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list
     ]
 
 
-def write_picture(path: Path, image_rgb: NDArray[np.uint8]) -> None:
-    """Write an (H, W, 3) uint8 RGB image in the format of the path's suffix."""
-    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
-    path.write_bytes(encoded.tobytes())
-
-
-def _write(
+def write_pictures(
     images: Path, annotations: Path, counts: Sequence[int | None], seed: int
 ) -> tuple[Path, Path]:
-    """As many pictures as counts, each of at most so many people."""
+    """Write as many PNGs as counts, each of at most so many people (None: of 0 to MOST_PEOPLE).
+
+    Returns images folder and annotations.
+    """
     images.mkdir(parents=True, exist_ok=True)
     pictures = [people_picture(seed + i, count=count) for i, count in enumerate(counts)]
     names = [f"{i:03}.png" for i in range(len(pictures))]
@@ -112,6 +103,12 @@ def _write(
         write_picture(images / name, picture.image_rgb)
     write_json(annotations, coco_annotations(pictures, names))
     return images, annotations
+
+
+def write_picture(path: Path, image_rgb: NDArray[np.uint8]) -> None:
+    """Write an (H, W, 3) uint8 RGB image in the format of the path's suffix."""
+    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+    path.write_bytes(encoded.tobytes())
 
 
 def _background(rng: np.random.Generator, size_hw: tuple[int, int]) -> NDArray[np.uint8]:

@@ -13,12 +13,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from peopleseg.coco import Picture, load_pictures
-from peopleseg.images import FORMATS
+from peopleseg.images import FORMATS, is_whole_jpeg
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
 MOST_NAMED = 10  # of the pictures left out
 
-_JPEG, _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
+_JPEG = b"\xff\xd8"
 
 
 class DataError(Exception):
@@ -76,7 +76,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as error:
         raise BrokenPicture(f"{path} cannot be read ({error.strerror})") from error
-    if not data or _is_cut_off(data):
+    # Of other formats OpenCV refuses what is cut off.
+    if not data or (data.startswith(_JPEG) and not is_whole_jpeg(data)):
         raise BrokenPicture(f"{path} is cut off after {len(data)} bytes; fetch it again")
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -115,9 +116,3 @@ def _is_segmentation(value: Any, height: int, width: int) -> bool:
         and len(value) > 0
         and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in value)
     )
-
-
-def _is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG lacks its end; OpenCV fills the rest with grey, other formats it refuses."""
-    # An embedded thumbnail's end of image comes before the last start of scan.
-    return data.startswith(_JPEG) and data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN)

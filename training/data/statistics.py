@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from peopleseg.coco import Picture
+from peopleseg.contract import MASK_CLASSES
 from peopleseg.geometry import INPUT_SIZE, Letterbox
 from training.data.pictures import SMALLEST_SIDE_PX
 
-CLASSES = ("background", "target", "non_target")
 RATIO_OFFSET = 1e-3  # keeps the weight of an absent class finite
 SEPARATION = 1.2  # more weight for other people, whom the target must be told apart from
 ROI_PADDING = 0.1  # at each edge, in parts of the side, as published
@@ -35,7 +35,7 @@ class Measured:
     people: int
     pair_ious: NDArray[np.float64]  # (pairs,) of the boxes of every two people
     roi_sizes_wh: NDArray[np.float64]  # (rois, 2) unpadded, network pixels
-    roi_pixels: NDArray[np.int64]  # (3,) of CLASSES, all rois together
+    roi_pixels: NDArray[np.int64]  # (3,) of MASK_CLASSES, all rois together
     person_share: float  # of the picture's pixels
 
 
@@ -177,7 +177,7 @@ def _rois(measured: Sequence[Measured]) -> dict[str, Any]:
         "count": len(widths),
         "width_px": {"mean": _mean(widths), "median": float(np.median(widths))},
         "height_px": {"mean": _mean(heights), "median": float(np.median(heights))},
-        "pixel_ratios": dict(zip(CLASSES, _pixel_ratios(measured), strict=True)),
+        "pixel_ratios": dict(zip(MASK_CLASSES, _pixel_ratios(measured), strict=True)),
     }
 
 

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from clients.pictures import find_pictures
+from clients.positive import positive
 from peopleseg.errors import InvalidInput
 from peopleseg.geometry import Letterbox
-from peopleseg.images import prepare
+from peopleseg.images import prepare_file
 from peopleseg.manifest import ArtifactError, Manifest
 from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_segmenter import PersonSegmenter
@@ -34,14 +35,18 @@ from training.pretrained.artifact import ArtifactMismatch, load_artifact
 
 BATCH = 4  # pictures
 MOST_ROIS = 4  # of each
+# The networks that come with weights; of feature_head there are none but published checkpoints.
+IMPORTED = ("yolov9", "people_unet", "hierarchical_head")
 Prepared = tuple[NDArray[np.uint8], Letterbox]  # pixels (1, 3, 640, 640), where the picture lies
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg import-served`."""
-    parser.add_argument("version", type=Path, help="a version folder of a network in a repository")
+    parser.add_argument(
+        "version", type=Path, help=f"a version folder of {', '.join(IMPORTED)} in a repository"
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
-    parser.add_argument("--most", type=int, default=64, help="pictures to read (default 64)")
+    parser.add_argument("--most", type=positive, default=64, help="pictures to read (default 64)")
     parser.add_argument("--people-unet", type=Path, help="for a head: its UNet's checkpoint")
     parser.add_argument("--detector", type=Path, help="for a head: its detector's checkpoint")
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
@@ -51,9 +56,14 @@ def run(args: argparse.Namespace) -> int:
     """Import one version. Returns 1, and writes nothing, when it cannot be read."""
     try:
         paths = find_pictures(args.images, leave_out=args.version)[: args.most]
-        pictures = [prepare(path.read_bytes()) for path in paths]
+        pictures = [prepare_file(path) for path in paths]
         manifest = Manifest.read(args.version)
         manifest.verify(args.version)
+        if manifest.model not in IMPORTED:
+            raise CheckpointError(
+                f"{args.version} is a version of {manifest.model}; expected one of "
+                f"{', '.join(IMPORTED)}"
+            )
         network: Any = FAMILIES[manifest.model](**manifest.variant)
         companions = {
             "people_unet": load_companion(args.people_unet, "people_unet"),
@@ -108,7 +118,7 @@ def _batches(pictures: Sequence[Prepared]) -> Iterator[tuple[Tensor, list[Letter
 
 
 def _rois(detector: YOLOv9, images: Tensor, letterboxes: Sequence[Letterbox]) -> Tensor:
-    """At most MOST_ROIS people of each image, as [N, 5]; the best box where there is nobody."""
+    """At most MOST_ROIS people of each image, as [N, 5]; the whole square where there is nobody."""
     predictions = detector(images).predictions.numpy()
     rois = [
         select_people(p, box).rois[:MOST_ROIS]

@@ -11,13 +11,12 @@ from torchmetrics import Metric
 from peopleseg.geometry import Letterbox
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.networks.yolov9_blocks import SPPELAN, Detect
-from peopleseg.people import select_people
 from training.data.detection import DetectionValidationBatch
 from training.data.samples import DetectionBatch
 from training.losses.detection import detection_losses, dual_losses
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
-from training.validation.metrics import VALIDATION_SCORE, BoxAveragePrecision
+from training.validation.metrics import BoxAveragePrecision
 
 
 class PersonDetection(Task):
@@ -71,15 +70,11 @@ class PersonDetection(Task):
         assert self.average_precision is not None
         if not len(batch.images):
             return
-        predictions = self.network(batch.images.float() / 255).predictions.float().cpu().numpy()
+        predictions = self.network(batch.images.float() / 255).predictions
         for picture_id, found in zip(batch.picture_ids, predictions, strict=True):
             picture = self.pictures[picture_id]
             letterbox = Letterbox.fit(picture.width, picture.height)
-            people = select_people(found, letterbox, min_score=VALIDATION_SCORE)
-            boxes = letterbox.boxes_to_image(people.rois[:, 1:])
-            self.average_precision.update(
-                picture_id, *(self.to_tensor(values) for values in (boxes, people.scores))
-            )
+            self.average_precision.update_from(picture_id, found, letterbox)
 
     def metrics(self) -> Mapping[str, Metric]:
         assert self.average_precision is not None

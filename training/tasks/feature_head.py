@@ -85,7 +85,8 @@ class PersonMasksFromFeatures(Task):
         """[N, 3, 56, 56]."""
         if isinstance(batch, FeatureBatch):
             return self.network(batch.roi_features.float())  # type: ignore[no-any-return]
-        return self.network(roi_features(self.detector, batch.images, batch.rois))  # type: ignore[no-any-return]
+        images = batch.images.float() / 255
+        return self.network(roi_features(self.detector, images, batch.rois))  # type: ignore[no-any-return]
 
     def loss_terms(self, batch: RoiBatch | FeatureBatch) -> dict[str, Tensor]:
         return self.loss(self.mask_logits(batch), batch.labels.long())  # type: ignore[no-any-return]

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from clients.pictures import result_paths, unique
+from clients.positive import positive
 from clients.results import write_json, write_png
 from peopleseg.coco import Picture
 from training.checkpoint import CheckpointError, Loaded, load_companion, load_network
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="take the first N pictures")
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N pictures")
     parser.add_argument(
         "--detector",
         type=Path,
@@ -153,10 +154,3 @@ def _report(
 def _known(figures: Any) -> dict[str, float | None]:
     """JSON has no NaN."""
     return {name: None if math.isnan(value) else value for name, value in figures.items()}
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

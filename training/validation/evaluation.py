@@ -21,7 +21,6 @@ from training.validation.metrics import (
     MASK_AP,
     MASK_AP50,
     PEOPLE_SEG_MIOU,
-    VALIDATION_SCORE,
     BoxAveragePrecision,
     PeopleSegMiou,
     mask_metrics,
@@ -37,7 +36,6 @@ def evaluate(
     pictures: Sequence[Picture],
     *,
     device: torch.device | str = "cpu",
-    progress: bool = True,
 ) -> Figures:
     """All figures of the network's family, by their names in `metrics`; NaN: nothing to measure.
 
@@ -52,39 +50,34 @@ def evaluate(
         network.to(device)
     measure = _MEASURES[loaded.family]
     with torch.inference_mode():
-        return measure(loaded, pictures, torch.device(device), progress)
+        return measure(loaded, pictures, torch.device(device))
 
 
-def _detector_figures(
-    loaded: Loaded, pictures: Sequence[Picture], device: torch.device, progress: bool
-) -> Figures:
+def _detector_figures(loaded: Loaded, pictures: Sequence[Picture], device: torch.device) -> Figures:
     metric = BoxAveragePrecision(pictures)
-    for picture, scene in _scenes(pictures, progress, with_masks=False):
+    for picture, scene in _scenes(pictures, with_masks=False):
         box = Letterbox.fit(picture.width, picture.height)
-        found = detect(loaded.network, network_input(scene, device), box, VALIDATION_SCORE)
-        boxes_xyxy = torch.from_numpy(box.boxes_to_image(found.rois[:, 1:]))
-        metric.update(picture.id, boxes_xyxy, torch.from_numpy(found.scores))
+        predictions = loaded.network(network_input(scene, device)).predictions
+        metric.update_from(picture.id, predictions[0], box)
     return {name: float(value) for name, value in metric.compute().items()}
 
 
 def _foreground_figures(
-    loaded: Loaded, pictures: Sequence[Picture], device: torch.device, progress: bool
+    loaded: Loaded, pictures: Sequence[Picture], device: torch.device
 ) -> Figures:
     metric = PeopleSegMiou().to(device)
-    for _, scene in _scenes(pictures, progress):
+    for _, scene in _scenes(pictures):
         labels = foreground_sample(scene).labels[None].to(device)
         metric.update(loaded.network(network_input(scene, device)), labels)
     return {PEOPLE_SEG_MIOU: float(metric.compute())}
 
 
-def _mask_figures(
-    loaded: Loaded, pictures: Sequence[Picture], device: torch.device, progress: bool
-) -> Figures:
+def _mask_figures(loaded: Loaded, pictures: Sequence[Picture], device: torch.device) -> Figures:
     predictor, detector = mask_predictor(loaded), loaded.companions.get("detector")
     metrics = {name: metric.to(device) for name, metric in mask_metrics().items()}
     seen: list[Picture] = []
     results: list[dict[str, Any]] = []
-    for picture, scene in _scenes(pictures, progress):
+    for picture, scene in _scenes(pictures):
         images = network_input(scene, device)
         sample = roi_sample(scene, predictor.mask_size_hw, None, padding=predictor.padding)
         rois = F.pad(sample.boxes_xyxy, (1, 0)).to(device)  # all of image 0
@@ -103,7 +96,7 @@ def _mask_figures(
     return figures
 
 
-_MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device, bool], Figures]] = {
+_MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device], Figures]] = {
     "yolov9": _detector_figures,
     "people_unet": _foreground_figures,
     "hierarchical_head": _mask_figures,
@@ -111,11 +104,11 @@ _MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device, bool], F
 }
 
 
-def _scenes(pictures: Sequence[Picture], progress: bool, *, with_masks: bool = True) -> Scenes:
+def _scenes(pictures: Sequence[Picture], *, with_masks: bool = True) -> Scenes:
     """The pictures that decode, on the canvas."""
     to_canvas, decoded = letterbox(INPUT_SIZE), 0
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="picture", leave=False, disable=None if progress else True):
+    for picture in tqdm(pictures, unit="picture", leave=False, disable=None):
         try:
             scene = read_scene(picture, with_masks=with_masks)
         except BrokenPicture as broken:

@@ -15,8 +15,10 @@ from torch.nn import functional as F
 
 from peopleseg.average_precision import average_precision
 from peopleseg.coco import PERSON_CATEGORY_ID, Picture
+from peopleseg.geometry import Letterbox
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, PERSON, TARGET
+from training.validation.prediction import people_in
 
 declare_missing_ops()
 
@@ -168,6 +170,12 @@ class BoxAveragePrecision(Metric):
         self.image_ids.append(torch.tensor([image_id], device=self.device))
         self.counts.append(torch.tensor([len(rows)], device=self.device))
         self.rows.append(rows)
+
+    def update_from(self, image_id: int, predictions: Tensor, letterbox: Letterbox) -> None:
+        """One picture's predictions of a detector, [5, anchors], selected as they are served."""
+        found = people_in(predictions, letterbox, VALIDATION_SCORE)
+        boxes_xyxy = letterbox.boxes_to_image(found.rois[:, 1:])
+        self.update(image_id, torch.from_numpy(boxes_xyxy), torch.from_numpy(found.scores))
 
     def compute(self) -> dict[str, Tensor]:
         image_ids, counts, rows = (

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from clients.person import Person
 from peopleseg.answer import people_of
-from peopleseg.contract import FEATURE_STRIDE, MASK_CLASSES
+from peopleseg.contract import MASK_CLASSES
 from peopleseg.geometry import Letterbox
-from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE, ROI_PADDING
+from peopleseg.networks.feature_head import MASK_SIZE, ROI_PADDING
 from peopleseg.networks.person_segmenter import PersonSegmenter
-from peopleseg.networks.roi_align import roi_align
 from peopleseg.people import MIN_SCORE, Rois, is_person, select_people
+from peopleseg.roi_align import widened
 from training.checkpoint import Loaded
+from training.data.features import roi_features
 from training.data.scene import Scene
 
 ROIS_AT_ONCE = 16  # a head's memory grows with them
@@ -48,11 +48,11 @@ def mask_predictor(loaded: Loaded) -> MaskPredictor:
     if detector is None:
         raise ValueError(f"a {loaded.family} reads a detector's features; give one with --detector")
 
-    def run(images: Tensor, rois: Tensor) -> Tensor:
-        size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
-        return head(roi_align(detector.features(images), rois, size_hw, 1 / FEATURE_STRIDE))
-
-    return MaskPredictor(run, (MASK_SIZE, MASK_SIZE), ROI_PADDING)
+    return MaskPredictor(
+        lambda images, rois: head(roi_features(detector, images, rois)),
+        (MASK_SIZE, MASK_SIZE),
+        ROI_PADDING,
+    )
 
 
 def network_input(scene: Scene, device: torch.device) -> Tensor:
@@ -64,8 +64,12 @@ def detect(
     detector: nn.Module, images: Tensor, letterbox: Letterbox, min_score: float = MIN_SCORE
 ) -> Rois:
     """The people that a detector finds in one picture, images [1, 3, 640, 640]; may be nobody."""
-    predictions = detector(images).predictions[0].float().cpu().numpy()
-    found = select_people(predictions, letterbox, min_score=min_score)
+    return people_in(detector(images).predictions[0], letterbox, min_score)
+
+
+def people_in(predictions: Tensor, letterbox: Letterbox, min_score: float = MIN_SCORE) -> Rois:
+    """The people among a detector's predictions [5, anchors] of one picture; may be nobody."""
+    found = select_people(predictions.float().cpu().numpy(), letterbox, min_score=min_score)
     people = is_person(found.scores)
     return Rois(found.rois[people], found.scores[people])
 
@@ -74,10 +78,8 @@ def segment(
     predictor: MaskPredictor, images: Tensor, found: Rois, letterbox: Letterbox
 ) -> list[Person]:
     """The people in the boxes of one picture, in image pixels."""
-    rois = found.rois.copy()
-    sides = np.tile(rois[:, 3:] - rois[:, 1:3], 2)
-    padded = rois[:, 1:] + predictor.padding * sides * (-1, -1, 1, 1)
-    rois[:, 1:] = letterbox.clip_to_content(padded)
+    rois = widened(found.rois, predictor.padding)
+    rois[:, 1:] = letterbox.clip_to_content(rois[:, 1:])
     logits = predictor.mask_logits(images, torch.from_numpy(rois).to(images.device))
     people = people_of(logits.cpu().numpy(), rois, found.scores, letterbox)
     boxes = letterbox.boxes_to_image(found.rois[:, 1:]).tolist()

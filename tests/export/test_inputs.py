@@ -1,0 +1,49 @@
+"""What a mask head reads of the repository's detector, when its checkpoint brings none."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conversion.export.exportable import of_network
+from conversion.export.inputs import RoiReader
+from peopleseg.images import prepare_file
+from peopleseg.pipeline import OnnxModel
+from peopleseg.roi_align import FeatureAligner, RoiAligner
+from tests.export.networks import checkpoint, feature_head, mask_head
+from training.checkpoint import load_network
+
+ROIS = np.array([[0, 100, 120, 300, 420], [0, 0, 0, 640, 640]], dtype=np.float32)
+
+
+@pytest.fixture
+def repository(root: Path, tmp_path: Path) -> Path:
+    """With a detector alone, of 160 channels."""
+    folder = tmp_path / "repository"
+    shutil.copytree(root / "model_repository" / "yolov9" / "1", folder / "yolov9" / "1")
+    return folder
+
+
+@pytest.mark.parametrize("family", ["feature_head", "hierarchical_head"])
+def test_a_head_without_its_detector_reads_the_repositorys(
+    family: str, repository: Path, pictures: list[Path], tmp_path: Path, companions: dict[str, Any]
+) -> None:
+    head: Any = feature_head(160) if family == "feature_head" else mask_head("b0", 160)
+    beside = {} if family == "feature_head" else {"people_unet": companions["people_unet"]}
+    loaded = load_network(checkpoint(tmp_path / "head.ckpt", head, **beside))
+    reader = RoiReader(loaded, of_network(loaded), repository)
+    pixels, letterbox = prepare_file(pictures[0])
+    assert reader.people(pixels, letterbox).shape[1] == 5
+    found = reader.read(pixels, ROIS)["roi_features"]
+    features = OnnxModel(repository / "yolov9" / "1" / "model.onnx", threads=1)(pixels=pixels)[
+        "features"
+    ]
+    expected = (
+        FeatureAligner().align(features, ROIS)
+        if family == "feature_head"
+        else RoiAligner().align(pixels, None, features, ROIS).roi_features
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)
+    assert np.abs(expected).mean() > 0.05

@@ -1,8 +1,8 @@
 """Make a checkpoint of a served model, to go on training it (the default weights, for example).
 
   peopleseg import-served model_repository/yolov9/1 --images photos --out detector.ckpt
-  peopleseg import-served model_repository/people_unet/1 --images photos --out unet.ckpt
-  peopleseg import-served model_repository/hierarchical_head/1 --images photos --out head.ckpt \\
+  peopleseg import-served model_repository/people_unet/2 --images photos --out unet.ckpt
+  peopleseg import-served model_repository/hierarchical_head/2 --images photos --out head.ckpt \\
       --people-unet unet.ckpt --detector detector.ckpt
 
 The artifact computes the same as before; the norms' statistics, which an export folds away, are

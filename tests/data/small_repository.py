@@ -43,13 +43,13 @@ def write_small_repository(repository: Path) -> Path:
     for ensemble in ensembles.served(repository):
         text = ensembles.config_text(ensemble, versions, READS)
         (repository / ensemble / CONFIG_FILE).write_text(text)
+    write_detector(repository, 1)
+    write_people_unet(repository, 1)
+    write_head(repository, 1)
     for step in STEPS:
         first = [1] if (repository / step / "1").is_dir() else []
         for config in config_files(repository / step):
             config.write_text(with_policy(config.read_text(), first))
-    write_detector(repository, 1)
-    write_people_unet(repository, 1)
-    write_head(repository, 1)
     return repository
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
+from peopleseg.ensembles import serving_versions
 from peopleseg.images import prepare_file
 from peopleseg.pipeline import OnnxModel
 from peopleseg.roi_align import FeatureAligner, RoiAligner
@@ -22,7 +23,9 @@ ROIS = np.array([[0, 100, 120, 300, 420], [0, 0, 0, 640, 640]], dtype=np.float32
 def repository(root: Path, tmp_path: Path) -> Path:
     """With a detector alone, of 160 channels."""
     folder = tmp_path / "repository"
-    shutil.copytree(root / "model_repository" / "yolov9" / "1", folder / "yolov9" / "1")
+    served = root / "model_repository"
+    version = serving_versions(served)["yolov9"]
+    shutil.copytree(served / "yolov9" / str(version), folder / "yolov9" / "1")
     return folder
 
 

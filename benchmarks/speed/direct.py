@@ -10,10 +10,9 @@ import argparse
 
 from benchmarks.speed.options import add_round_options, add_run_options, confined_to
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
-from benchmarks.speed.result import as_samples, make_result
-from benchmarks.speed.saving import save
+from benchmarks.speed.result import as_samples
+from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import direct_targets, interleave
-from peopleseg.ensembles import serving_versions
 from peopleseg.pipeline import Pipeline
 
 
@@ -25,14 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
-        chosen = choose_pictures(args, Pipeline(args.model_repository, threads=args.threads))
-        targets = direct_targets(args.model_repository, args.threads)
+        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        chosen = choose_pictures(args, pipeline)
+        targets = direct_targets(pipeline, args.model_repository, args.threads)
         slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
-    result = make_result(
+    return finish(
+        args,
         "direct",
-        threads=args.threads,
-        versions=serving_versions(args.model_repository),
         settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
         samples=as_samples(slices),
     )
-    return save(args.results, result)

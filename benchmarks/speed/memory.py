@@ -23,11 +23,9 @@ from tqdm import tqdm
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.options import add_run_options, confined_to, running_server
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
-from benchmarks.speed.result import make_result
-from benchmarks.speed.saving import save
+from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, Server
 from clients.positive import positive
-from peopleseg.ensembles import serving_versions
 from peopleseg.pipeline import Pipeline
 from serving.guard import processes_of_group
 
@@ -74,15 +72,13 @@ def run(args: argparse.Namespace) -> int:
             assert running.pid is not None
             server = Server(running.url, args.concurrency)
             samples = measure(server, running.pid, everything, sorted(args.requests))
-    result = make_result(
+    return finish(
+        args,
         "memory",
-        threads=args.threads,
-        versions=serving_versions(args.model_repository),
         settings={"concurrency": args.concurrency, "pictures": chosen.records},
         samples=[asdict(sample) for sample in samples],
         triton=running.triton,
     )
-    return save(args.results, result)
 
 
 def measure(server: Server, pid: int, group: Group, requests: list[int]) -> list[MemorySample]:

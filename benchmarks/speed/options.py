@@ -17,7 +17,7 @@ from clients.demo import free_ports
 from clients.positive import positive
 from clients.wire import CHANNEL_ARGS, grpc_address
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import MODEL_REPOSITORY
+from serving.repository_option import add_repository_option
 
 READY_TIMEOUT_S = 300.0
 ROUNDS, SECONDS = 5, 3.0
@@ -32,13 +32,7 @@ class Running(NamedTuple):
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model-repository",
-        type=Path,
-        default=MODEL_REPOSITORY,
-        metavar="DIR",
-        help="whose serving versions are measured (%(default)s)",
-    )
+    add_repository_option(parser)
     parser.add_argument(
         "--threads",
         type=positive,

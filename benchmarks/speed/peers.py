@@ -27,25 +27,25 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
-from benchmarks.speed.result import as_samples, make_result
-from benchmarks.speed.saving import save
+from benchmarks.speed.result import as_samples
+from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     InProcess,
     Question,
     Server,
     Target,
     check_answers,
-    direct_targets,
     interleave,
+    one_caller,
 )
-from peopleseg.ensembles import serving_versions
+from conversion.cache import cache_folder
 from peopleseg.pipeline import OnnxModel, Pipeline
 from peopleseg.roi_align import RoiAligner
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
 DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"
 PEERS = (DETECTOR_AND_UNET, PUBLISHED, MASK_RCNN_TORCH, MASK_RCNN_ONNX)
-CACHE = Path.home() / ".cache" / "peopleseg" / "peers"
+CACHE = cache_folder() / "peers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,23 +68,20 @@ def run(args: argparse.Namespace) -> int:
         made = {name: _MADE[name](args) for name in args.peers}
         with running_server(args.model_repository, args.url) as running:
             check_answers(running.url, chosen.groups)
-            targets: list[Target] = [Server(running.url, callers=1)]
-            targets.append(direct_targets(args.model_repository, args.threads)[0])
+            targets: list[Target] = [Server(running.url, callers=1), one_caller(pipeline)]
             targets += [InProcess(name, answer) for name, answer in made.items()]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
     if MASK_RCNN_TORCH in made:
         from benchmarks.speed.mask_rcnn import operators
 
         settings["mask_rcnn_torch_operators"] = operators()
-    result = make_result(
+    return finish(
+        args,
         "peers",
-        threads=args.threads,
-        versions=serving_versions(args.model_repository),
         settings={**settings, "pictures": chosen.records},
         samples=as_samples(slices),
         triton=running.triton,
     )
-    return save(args.results, result)
 
 
 def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]:

@@ -24,12 +24,12 @@ from benchmarks.speed.load import Calls
 from benchmarks.speed.targets import Group
 from clients.errors import ServerError
 from clients.wire import SEGMENTATION
+from conversion.cache import cache_folder
 from peopleseg.contract import IMAGE
 from serving.errors import ServerStartError
 from serving.triton_wheel import LIBRARIES, find_triton
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-DEFAULT_FOLDER = CACHE / "peopleseg" / "perf_analyzer"
+DEFAULT_FOLDER = cache_folder() / "perf_analyzer"
 PROGRAM, CUDA_RUNTIME, BASE64 = "perf_analyzer", "libcudart.so.12", "libb64.so.0d"
 # Where each file comes from: requirement, and its place in that wheel.
 WHEELS = {

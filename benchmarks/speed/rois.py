@@ -19,20 +19,20 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.pictures import add_data_options, annotated_pictures
-from benchmarks.speed.result import as_samples, make_result
-from benchmarks.speed.saving import save
+from benchmarks.speed.result import as_samples
+from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     Group,
     Question,
     Server,
     Target,
     check_answers,
-    direct_targets,
     interleave,
+    one_caller,
 )
 from peopleseg.coco import Picture
 from peopleseg.contract import MAX_PEOPLE
-from peopleseg.ensembles import serving_versions
+from peopleseg.pipeline import Pipeline
 
 ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 _SEED = 0
@@ -64,18 +64,16 @@ def run(args: argparse.Namespace) -> int:
         running_server(args.model_repository, args.url) as running,
     ):
         check_answers(running.url, groups)
-        targets: list[Target] = [direct_targets(args.model_repository, args.threads)[0]]
-        targets.append(Server(running.url, callers=1))
+        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        targets: list[Target] = [one_caller(pipeline), Server(running.url, callers=1)]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
-    result = make_result(
+    return finish(
+        args,
         "rois",
-        threads=args.threads,
-        versions=serving_versions(args.model_repository),
         settings={"rounds": args.rounds, "seconds": args.seconds, "picture": picture.path.name},
         samples=as_samples(slices),
         triton=running.triton,
     )
-    return save(args.results, result)
 
 
 def roi_groups(picture: Picture, counts: list[int]) -> list[Group]:

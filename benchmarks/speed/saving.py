@@ -1,11 +1,35 @@
 """The end of every benchmark: its result is written and its table is printed."""
 
+import argparse
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.speed.result import Result, write_result
+from benchmarks.speed.result import Result, make_result, write_result
 from benchmarks.speed.tables import TABLES
+from peopleseg.ensembles import serving_versions
+
+
+def finish(
+    args: argparse.Namespace,
+    benchmark: str,
+    *,
+    settings: Mapping[str, Any],
+    samples: Sequence[Mapping[str, Any]],
+    triton: str | None = None,
+) -> int:
+    """Save what was measured with the options of `add_run_options`; the exit code of `save`."""
+    result = make_result(
+        benchmark,
+        threads=args.threads,
+        versions=serving_versions(args.model_repository),
+        settings=settings,
+        samples=samples,
+        triton=triton,
+    )
+    return save(args.results, result)
 
 
 def save(folder: Path, result: Result) -> int:

@@ -24,11 +24,10 @@ from benchmarks.speed.options import (
 )
 from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_perf_analyzer
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
-from benchmarks.speed.result import as_samples, make_result
-from benchmarks.speed.saving import save
+from benchmarks.speed.result import as_samples
+from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_answers, direct_targets, interleave
 from clients.positive import positive
-from peopleseg.ensembles import serving_versions
 from peopleseg.pipeline import Pipeline
 
 CONCURRENCY = (1, 2, 4, 8)
@@ -60,20 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     tool = find_perf_analyzer(args.perf_analyzer) if args.perf_analyzer else None
     with confined_to(args.threads):
-        chosen = choose_pictures(args, Pipeline(args.model_repository, threads=args.threads))
+        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        chosen = choose_pictures(args, pipeline)
         with running_server(args.model_repository, args.url) as running:
             check_answers(running.url, chosen.groups)
-            targets: list[Target] = [*direct_targets(args.model_repository, args.threads)]
+            targets: list[Target] = []
+            targets += direct_targets(pipeline, args.model_repository, args.threads)
             targets += [Server(running.url, callers) for callers in args.concurrency]
             if tool:
                 targets += [PerfAnalyzer(tool, running.url, n) for n in args.concurrency]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
-    result = make_result(
+    return finish(
+        args,
         "server",
-        threads=args.threads,
-        versions=serving_versions(args.model_repository),
         settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
         samples=as_samples(slices),
         triton=running.triton,
     )
-    return save(args.results, result)

@@ -26,13 +26,12 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
-from benchmarks.speed.result import make_result
-from benchmarks.speed.saving import save
+from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
 from clients.positive import positive
 from clients.wire import CHANNEL_ARGS
-from peopleseg.ensembles import serving_versions, steps_of
+from peopleseg.ensembles import steps_of
 from peopleseg.pipeline import Pipeline
 
 CONCURRENCY = (1, 4)
@@ -81,15 +80,13 @@ def run(args: argparse.Namespace) -> int:
                         for server in servers
                     ]
                     samples += found if number >= 0 else []  # the round before warms up
-    result = make_result(
+    return finish(
+        args,
         "steps",
-        threads=args.threads,
-        versions=serving_versions(args.model_repository),
         settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
         samples=[asdict(sample) for sample in samples],
         triton=running.triton,
     )
-    return save(args.results, result)
 
 
 def called_directly(stepwise: Stepwise, group: Group, number: int, seconds: float) -> StepSample:

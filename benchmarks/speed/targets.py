@@ -95,10 +95,14 @@ def asking(url: str) -> Iterator[None]:
         raise translated(error, url=url, timeout_s=TIMEOUT_S) from error
 
 
-def direct_targets(repository: Path, threads: int) -> list[InProcess]:
-    """The limit: the served artifacts called in this process, in both ways to use its threads."""
-    together = Pipeline(repository, threads=threads)
-    targets = [InProcess(ONE_CALLER, lambda question: answer(together, question))]
+def one_caller(pipeline: Pipeline) -> InProcess:
+    """The served artifacts called in this process, one question after the other."""
+    return InProcess(ONE_CALLER, lambda question: answer(pipeline, question))
+
+
+def direct_targets(together: Pipeline, repository: Path, threads: int) -> list[InProcess]:
+    """The limit: the served artifacts in both ways to use the threads, which `together` has all."""
+    targets = [one_caller(together)]
     if threads > 1:
         alone = Pipeline(repository, threads=1)
         targets.append(InProcess(MANY_CALLERS, lambda question: answer(alone, question), threads))

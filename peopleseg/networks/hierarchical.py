@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from peopleseg.contract import ROI_SIZE_HW
 from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
+from peopleseg.networks.resizing import resized
 
 RGB_CHANNELS = 256  # of the extractor, the combiner and the head
 
@@ -158,14 +159,8 @@ class EnhancedUNet(nn.Module):
             skips.append(x)
         x = self.bottleneck(x) * self.bottleneck_conv(x)
         for skip, upconv, decoder in zip(skips[-2::-1], self.upconvs, self.decoders, strict=True):
-            x = decoder(torch.cat((_resized(upconv(x), skip.shape[2:]), skip), dim=1))
+            x = decoder(torch.cat((resized(upconv(x), skip.shape[2:]), skip), dim=1))
         return self.final(x)
-
-
-def _resized(x: Tensor, size_hw: torch.Size) -> Tensor:
-    if x.shape[2:] == size_hw:
-        return x
-    return F.interpolate(x, size=size_hw, mode="bilinear", align_corners=False)
 
 
 class SpatialAttention(nn.Module):
@@ -284,6 +279,6 @@ class SegmentationHead(nn.Module):
             return output
         size_hw = mask_logits.shape[2:]
         return output._replace(
-            contour_logits=_resized(self.contour_branch(shared), size_hw),
-            distance=_resized(self.distance_decoder(shared), size_hw),
+            contour_logits=resized(self.contour_branch(shared), size_hw),
+            distance=resized(self.distance_decoder(shared), size_hw),
         )

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from peopleseg.contract import ROI_SIZE_HW
 from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
+from peopleseg.networks.resizing import doubled, resized
 
 LITE = "lite"  # its name as a variant
 WIDTHS = (32, 64, 128, 192)  # channels at the roi's size, a half, a quarter, an eighth of it
@@ -54,12 +55,10 @@ class LiteMaskHead(MaskHead):
         parts = [2 * roi_rgb - 1]
         if roi_logit is not None:
             parts += [roi_logit, -roi_logit]
-        reduced = None
-        if roi_features is not None and self.feature_reducer is not None:
-            reduced = self.feature_reducer(roi_features)
+        reduced = self.feature_reducer(roi_features) if self.feature_reducer is not None else None
         shared = self.unet(self.stem(torch.cat(parts, dim=1)), reduced)
         person_logits_low = self.person_branch(shared)
-        person_logits = _doubled(person_logits_low) + self.person_up(shared)
+        person_logits = doubled(person_logits_low) + self.person_up(shared)
         gated = shared * self.gate(person_logits_low).sigmoid()
         target_logits = self.target_branch(gated)
         return HeadOutput(combine(person_logits, target_logits), person_logits, target_logits)
@@ -83,11 +82,13 @@ class GhostUNet(nn.Module):
         for level, (down, encoder) in enumerate(zip(self.downs, self.encoders[1:], strict=True)):
             x = down(skips[-1])
             if level == 0:
-                x = self.join(x if extra is None else torch.cat((x, _resized(extra, x)), dim=1))
+                x = self.join(
+                    x if extra is None else torch.cat((x, resized(extra, x.shape[2:])), dim=1)
+                )
             skips.append(encoder(x))
         x = self.context(skips.pop())
         for skip, up, decoder in zip(reversed(skips), self.ups, self.decoders, strict=True):
-            x = decoder(up(torch.cat((skip, _resized(x, skip)), dim=1)))
+            x = decoder(up(torch.cat((skip, resized(x, skip.shape[2:])), dim=1)))
         return x
 
 
@@ -158,13 +159,3 @@ def _conv_norm_relu(
     )
     layers: list[nn.Module] = [conv, nn.BatchNorm2d(out_channels)]
     return nn.Sequential(*layers, nn.ReLU()) if activation else nn.Sequential(*layers)
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    if x.shape[2:] == like.shape[2:]:
-        return x
-    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

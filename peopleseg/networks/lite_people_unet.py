@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from peopleseg.networks.resizing import doubled
 from peopleseg.networks.yolov9 import YOLOv9, run_layers
 from peopleseg.networks.yolov9_blocks import Conv
 from peopleseg.networks.yolov9_layers import deploy_layers
@@ -43,8 +43,8 @@ class LitePeopleUNet(nn.Module):
         run_layers(zip(self.sources, self.layers, strict=True), images, outputs)
         x = self.context(outputs[-1])
         for layer, decode in zip(SKIP_LAYERS, self.decoder, strict=True):
-            x = decode(torch.cat((_doubled(x), outputs[layer]), dim=1))
-        return _doubled(self.classifier(x))
+            x = decode(torch.cat((doubled(x), outputs[layer]), dim=1))
+        return doubled(self.classifier(x))
 
     def start_from_detector(self, detector: YOLOv9) -> None:
         """Take the encoder's weights of a YOLOv9-t. Raises ValueError for another variant."""
@@ -58,7 +58,3 @@ class LitePeopleUNet(nn.Module):
 
 def _two_convs(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(Conv(in_channels, out_channels, 3), Conv(out_channels, out_channels, 3))
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -69,8 +69,10 @@ class PeopleUNet(nn.Module):
     @property
     def unread(self) -> Sequence[nn.Module]:
         """Parts that published checkpoints have, but the UNet does not read: the encoder's end."""
-        encoder = None if self.variant == LITE else self.unet.encoder
-        return () if encoder is None else (encoder.conv_head, encoder.bn2)
+        if self.variant == LITE:
+            return ()
+        encoder = self.unet.encoder
+        return (encoder.conv_head, encoder.bn2)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.shrink == 1:

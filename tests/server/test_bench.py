@@ -38,6 +38,7 @@ from peopleseg.masks import decode_rle
 from serving.embedded import EmbeddedServer
 from tests.data.small_repository import READS, write_pictures, write_small_repository
 from tests.server.conftest import READY_TIMEOUT_S
+from tests.server.telling import server_of
 
 pytestmark = pytest.mark.server
 
@@ -50,17 +51,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def small_server(
-    repository: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[EmbeddedServer]:
-    http_port, grpc_port, metrics_port = demo.free_ports(3)
-    with EmbeddedServer(
-        model_repository=repository,
-        log_file=tmp_path_factory.mktemp("server") / "triton.log",
-        http_port=http_port,
-        grpc_port=grpc_port,
-        metrics_port=metrics_port,
-    ) as running:
+def small_server(repository: Path) -> Iterator[EmbeddedServer]:
+    with server_of(repository) as running:
         running.wait_until_ready(READY_TIMEOUT_S)
         yield running
 

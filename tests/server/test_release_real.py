@@ -18,6 +18,7 @@ from peopleseg.ensembles import serving_versions
 from serving.embedded import EmbeddedServer
 from serving.triton_wheel import MODEL_REPOSITORY
 from tests.server.conftest import READY_TIMEOUT_S
+from tests.server.telling import server_of
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -45,15 +46,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def restricted(repository: Path) -> Iterator[EmbeddedServer]:
     """A server whose model control wants a key."""
-    http_port, grpc_port, metrics_port = demo.free_ports(3)
-    with EmbeddedServer(
-        model_repository=repository,
-        log_file=repository.parent / "triton.log",
-        http_port=http_port,
-        grpc_port=grpc_port,
-        metrics_port=metrics_port,
-        extra_arguments=[f"--grpc-restricted-protocol=model-repository:{SECRET.replace(':', '=')}"],
-    ) as server:
+    key = f"--grpc-restricted-protocol=model-repository:{SECRET.replace(':', '=')}"
+    with server_of(repository, [key]) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         yield server
 

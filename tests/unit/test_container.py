@@ -17,6 +17,7 @@ from conversion.release.operations import Place, release
 from conversion.release.plan import current_versions
 from peopleseg.ensembles import served
 from serving import command
+from tests.killing import Killed, killed_at
 from tests.server.telling import TellingExaminer, make_repository, new_version
 
 Start = Callable[..., subprocess.CompletedProcess[str]]
@@ -58,23 +59,11 @@ def test_triton_gets_every_ensemble_and_the_arguments(repository: Path, start: S
     assert len(served(repository)) >= 3
 
 
-class Killed(BaseException):
-    """Ends a release as kill -9 does."""
-
-
 def test_a_release_that_was_killed_half_way_is_finished_first(
     repository: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = {"people_unet": new_version(repository, "people_unet")}
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    def on_stage(stage: str) -> None:
-        if stage == "person_segmentation written":
-            monkeypatch.setattr("conversion.release.transition.Offline.undo", die)
-            raise Killed
-
+    on_stage = killed_at("person_segmentation written", monkeypatch)
     with pytest.raises(Killed):
         release(Place(repository, None, TellingExaminer(), on_stage), "new", new)
     assert start().returncode == 0

@@ -41,13 +41,10 @@ from peopleseg.contract import STEPS
 from peopleseg.ensembles import pinned
 from peopleseg.triton_config import parse_config
 from serving.triton_wheel import MODEL_REPOSITORY
+from tests.killing import Killed, killed_at
 from tests.server.telling import PICTURE, TellingExaminer, make_repository, new_version
 
 Capture = pytest.CaptureFixture[str]
-
-
-class Killed(BaseException):
-    """Ends a release as kill -9 does: nothing of its own runs any more."""
 
 
 @pytest.fixture
@@ -256,17 +253,8 @@ def test_a_killed_rollback_that_something_else_finished_is_found_done_once(
 def kill_at(
     repository: Path, stage: str, versions: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Release or roll back, and end at a stage without undoing, which the dead cannot."""
-
-    def on_stage(reached: str) -> None:
-        if reached == stage:
-            monkeypatch.setattr("conversion.release.transition.Offline.undo", die)
-            raise Killed
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    dying = Place(repository, None, TellingExaminer(), on_stage)
+    """Release or roll back, and be killed at a stage."""
+    dying = Place(repository, None, TellingExaminer(), killed_at(stage, monkeypatch))
     with pytest.raises(Killed):
         release(dying, "new", versions) if versions else rollback(dying)
     monkeypatch.undo()

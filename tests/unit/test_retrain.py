@@ -19,6 +19,7 @@ from peopleseg.ensembles import serving_versions
 from peopleseg.manifest import Manifest, sha256
 from peopleseg.networks.people_unet import PeopleUNet
 from tests.data.small_repository import write_pictures, write_small_repository
+from tests.killing import Killed, killed_at
 from training.checkpoint import read_checkpoint, save_network
 from training.data.generated import write_training_data
 
@@ -223,10 +224,6 @@ def test_a_lost_record_of_a_release_that_serves_releases_nothing(
     assert worked_on(capsys) == []
 
 
-class Killed(BaseException):
-    """Ends a release as kill -9 does: nothing of its own runs any more."""
-
-
 @pytest.mark.parametrize(
     "stage", ["started", "decided", "person_segmentation written", "people_foreground written"]
 )
@@ -244,15 +241,7 @@ def test_killed_in_the_release_the_same_command_finishes_it(
     write_small_repository(place.repository)
     shutil.move(tmp_path / "2", exported)
 
-    def on_stage(reached: str) -> None:
-        if reached == stage:
-            raise Killed
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    monkeypatch.setattr("conversion.release.options._say", on_stage)
-    monkeypatch.setattr("conversion.release.transition.Offline.undo", die)
+    monkeypatch.setattr("conversion.release.options._say", killed_at(stage, monkeypatch))
     with pytest.raises(Killed):
         place.retrain(*ANY_ACCURACY)
     monkeypatch.undo()

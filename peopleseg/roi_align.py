@@ -34,8 +34,11 @@ class RoiAligner:
         feature_size_hw: Sequence[int] = ROI_FEATURE_SIZE_HW,
         threads: int = 1,
     ) -> None:
-        self._image = make_sampler(sampling, roi_size_hw, 1, threads)
-        self._features = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads)
+        self._pixels = make_sampler(sampling, roi_size_hw, 1, threads, np.uint8)
+        self._logit = make_sampler(sampling, roi_size_hw, 1, threads)
+        self._features = make_sampler(
+            sampling, feature_size_hw, FEATURE_STRIDE, threads, np.float16
+        )
 
     def align(
         self,
@@ -50,15 +53,17 @@ class RoiAligner:
         Zeros (N, 1, 1, 1) stand for what is not wanted and for what has no map to be cut from.
         """
 
-        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None) -> NDArray[np.float32]:
+        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None) -> NDArray[Any]:
             if maps is None or name not in wanted:
                 return np.zeros((len(rois), 1, 1, 1), dtype=np.float32)
             return sample(maps, rois)
 
         return AlignedRois(
-            roi_rgb=cut("roi_rgb", self._image, pixels),
-            roi_logit=cut("roi_logit", self._image, person_logit),
-            roi_features=cut("roi_features", self._features, features).astype(np.float16),
+            roi_rgb=cut("roi_rgb", self._pixels, pixels),
+            roi_logit=cut("roi_logit", self._logit, person_logit),
+            roi_features=cut("roi_features", self._features, features).astype(
+                np.float16, copy=False
+            ),
         )
 
 
@@ -79,13 +84,13 @@ class FeatureAligner:
         threads: int = 1,
     ) -> None:
         self._padding = padding
-        self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads)
+        self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads, np.float16)
 
     def align(
         self, features: NDArray[np.float16], rois: NDArray[np.float32]
     ) -> NDArray[np.float16]:
         """roi_features (N, C, h, w) of rois (N, 5), batch index and xyxy in network pixels."""
-        return self._sample(features, widened(rois, self._padding)).astype(np.float16)
+        return self._sample(features, widened(rois, self._padding))
 
 
 def widened(rois: NDArray[np.float32], padding: float) -> NDArray[np.float32]:

@@ -69,5 +69,5 @@ def combine(person_logits: Tensor, target_logits: Tensor) -> Tensor:
     probability of person. [N, 2, H, W] twice to [N, 3, H, W].
     """
     background, person = person_logits.split(1, dim=1)
-    person_probability = person_logits.softmax(dim=1)[:, 1:]
+    person_probability = (person - background).sigmoid()  # the softmax of two
     return torch.cat((background, person + target_logits * person_probability), dim=1)

@@ -4,11 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import onnx
+
 from conversion.export import parity
+from conversion.export.blocked_layout import keep_blocked
 from conversion.export.fp16 import to_fp16
 from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
-from conversion.export.onnx_export import halve_weights
+from conversion.export.onnx_export import halve_weights, save
 from conversion.export.parity import Tolerances
 from conversion.export.settings import ExportError
 from peopleseg.coco import load_pictures
@@ -34,6 +37,10 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
     if settings.precision == "fp16":
         to_fp16(full, artifact)
         return Converted(parity.HALF, "fp16", {})
+    if settings.accelerator == "cpu":
+        model = onnx.load(full)
+        keep_blocked(model)
+        save(model, full)
     if settings.stored == "fp16":
         halve_weights(full, artifact)
         return Converted(parity.HALF_WEIGHTS, "fp16", {})

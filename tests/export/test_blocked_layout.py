@@ -1,0 +1,92 @@
+"""Graphs for ONNX Runtime's CPU provider: the same answers, in its blocked layout where it pays."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from conversion.export.blocked_layout import keep_blocked
+
+
+class Silus(nn.Module):
+    """Convolutions with SiLU between them, and a product of two maps that is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 3, padding=1)
+        self.second = nn.Conv2d(16, 16, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.silu(self.second(F.silu(self.first(images))))
+        return x * torch.sigmoid(-x)
+
+
+class OneChannel(nn.Module):
+    """One channel, and sixteen, doubled in size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 16, 3, padding=1)
+        self.classifier = nn.Conv2d(16, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return _doubled(self.classifier(_doubled(self.features(images))))
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def exported(network: nn.Module, folder: Path) -> Any:
+    path = folder / "graph.onnx"
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 8, 8)
+    torch.onnx.export(network.eval(), (images,), str(path), opset_version=17, dynamo=False)
+    return onnx.load(path)
+
+
+def answer_and_operators(model: Any, folder: Path) -> tuple[np.ndarray, Counter[str]]:
+    """What ONNX Runtime answers, and the operators that it runs after its own rewriting."""
+    rewritten = folder / "rewritten.onnx"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(rewritten)
+    options.log_severity_level = 3  # it warns that the rewritten graph suits this machine alone
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    images = np.random.default_rng(0).random((2, 3, 8, 8), dtype=np.float32)
+    (answer,) = session.run(None, {session.get_inputs()[0].name: images})
+    return answer, Counter(node.op_type for node in onnx.load(rewritten).graph.node)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("network", "plainly", "expected"),
+    [(Silus, "QuickGelu", 0), (OneChannel, "Resize", 1)],
+)
+def test_a_rewritten_graph_answers_the_same_in_other_operators(
+    network: type[nn.Module], plainly: str, expected: int, tmp_path: Path
+) -> None:
+    model = exported(network(), tmp_path)
+    before, operators = answer_and_operators(model, tmp_path)
+    keep_blocked(model)
+    onnx.checker.check_model(model)
+    after, rewritten = answer_and_operators(model, tmp_path)
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    assert operators[plainly] != expected, "without it ONNX Runtime does otherwise"
+    assert rewritten[plainly] == expected
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_graph_with_nothing_to_rewrite_stays_as_it_is(tmp_path: Path) -> None:
+    model = exported(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), tmp_path)
+    before = model.SerializeToString()
+    keep_blocked(model)
+    assert model.SerializeToString() == before

@@ -1,9 +1,13 @@
-"""Train the hierarchical mask head beside a frozen people UNet and a frozen detector."""
+"""Train the hierarchical mask head beside a frozen people UNet and a frozen detector.
+
+Alone, or taught by another head.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -11,9 +15,10 @@ from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.person_segmenter import PersonSegmenter
-from training.checkpoint import CheckpointError, load_companion
+from training.checkpoint import CheckpointError, load_companion, load_network
 from training.data.samples import RoiBatch
 from training.losses.hierarchical import HierarchicalLoss
+from training.losses.mask_distillation import MaskDistillation, mask_divergence
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
 from training.validation.metrics import ROI_MIOU, mask_metrics
@@ -24,7 +29,9 @@ class PersonMasks(Task):
 
     As published it reads RGB and the people UNet's logit (`reads_person_logit`); the fused form
     also reads the detector's features (`reads_features`). people_unet, detector: checkpoints of
-    those networks. start_from: a checkpoint of the same head.
+    those networks. start_from: a checkpoint of the same head. teacher: the checkpoint of a trained
+    (larger) head to learn from beside the labels (arXiv:1503.02531); what that one reads comes from
+    the same file.
     """
 
     family = "hierarchical_head"
@@ -42,7 +49,9 @@ class PersonMasks(Task):
         roi_size_hw: tuple[int, int] = (64, 48),
         start_from: Path | None = None,
         loss: HierarchicalLoss | None = None,
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
+        teacher: Path | None = None,
+        distillation: MaskDistillation = MaskDistillation(),  # noqa: B008  (frozen)
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
         schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
         backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
     ) -> None:
@@ -63,8 +72,11 @@ class PersonMasks(Task):
             self.network.segmentation_head.distance_decoder.threshold.requires_grad_(False)
         self.start_from(start_from)
         self.loss = loss or HierarchicalLoss()
+        self.distillation = distillation
         # In a list: its modules are registered above, under the names that a checkpoint has.
         self._segmenter = [PersonSegmenter(self.network, self.people_unet, self.detector)]
+        # Likewise, so that it is no part of what is trained, averaged and saved.
+        self._teacher = [] if teacher is None else [_load_teacher(teacher, self.family)]
         self.mious = nn.ModuleDict(mask_metrics())
 
     def train(self, mode: bool = True) -> "PersonMasks":
@@ -83,9 +95,17 @@ class PersonMasks(Task):
         return len(batch.rois) == 0
 
     def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
-        output = self._segmenter[0](batch.images.float() / 255, batch.rois, refine=True)
+        images = batch.images.float() / 255
+        output = self._segmenter[0](images, batch.rois, refine=True)
         terms: dict[str, Tensor] = self.loss(output, batch.labels.long())
-        return terms
+        if not self._teacher:
+            return terms
+        with torch.no_grad():
+            taught = self._teacher[0].to(images.device)(images, batch.rois)
+        distillation = self.distillation.weight * mask_divergence(
+            output.mask_logits, taught.mask_logits, self.distillation.temperature
+        )
+        return {**terms, "distillation": distillation, "loss": terms["loss"] + distillation}
 
     def validation_step(self, batch: RoiBatch, batch_idx: int) -> None:
         if self.is_empty(batch):
@@ -103,3 +123,19 @@ def _require(reads: bool, checkpoint: Path | None, name: str, what: str) -> None
         verb = "give" if reads else "leave out"
         reading = "reads" if reads else "does not read"
         raise CheckpointError(f"this head {reading} {what}: {verb} --model.{name} CHECKPOINT")
+
+
+def _load_teacher(checkpoint: Path, family: str) -> PersonSegmenter:
+    """The head of a checkpoint with the networks that it reads, frozen."""
+    loaded = load_network(Path(checkpoint))
+    if loaded.family != family:
+        raise CheckpointError(f"{checkpoint} holds a {loaded.family}, not a {family}")
+    head: Any = loaded.network  # of the class that the family says
+    companions: Any = loaded.companions
+    try:
+        teacher = PersonSegmenter(head, **companions)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{checkpoint} cannot teach: {error} in the same file, as a training's best.ckpt has"
+        ) from error
+    return teacher.eval().requires_grad_(False)

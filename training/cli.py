@@ -106,9 +106,10 @@ class TrainCLI(LightningCLI):
                 filename="best",
                 monitor=self.model.monitor,
                 mode="max",
-                save_last=True,
                 enable_version_counter=False,
             ),
+            # Of its own: with the other's `save_last` it would be of the last better figure.
+            ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
             StopOnSignal(out / LAST),
         ]
         self.save_config_kwargs["overwrite"] = True

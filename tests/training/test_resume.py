@@ -7,11 +7,13 @@ from typing import Any
 
 import lightning
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.runs import Data, differing, train, unet_arguments
 from training.checkpoint import load_network, read_checkpoint
+from training.validation.metrics import PeopleSegMiou
 
 EPOCHS = 3
 
@@ -37,6 +39,16 @@ def test_resumed_after_an_epoch(data: Data, out: Path, uninterrupted: Path) -> N
     assert read_checkpoint(out / "last.ckpt")["epoch"] == 0
     assert train(*unet_arguments(data, out, EPOCHS), "--ckpt_path=last") == 0
     assert differing(out / "last.ckpt", uninterrupted) == []
+
+
+def test_the_last_checkpoint_is_of_the_last_epoch_also_when_its_figure_is_no_better(
+    data: Data, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter((0.5, 0.4))
+    monkeypatch.setattr(PeopleSegMiou, "compute", lambda _: torch.tensor(next(falling)))
+    assert train(*unet_arguments(data, out, 2)) == 0
+    assert read_checkpoint(out / "best.ckpt")["epoch"] == 0
+    assert read_checkpoint(out / "last.ckpt")["epoch"] == 1
 
 
 def test_resumed_within_an_epoch_after_ctrl_c(

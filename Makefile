@@ -66,15 +66,17 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) report
 
 .PHONY: test
-test: $(VENV)/.test ## run all tests but the slow ones; those with a server beside the others
-	@$(MAKE) --no-print-directory --jobs=2 test-server test-others
+test: $(VENV)/.test ## run all tests but the slow ones, in two processes
+	@$(MAKE) --no-print-directory --jobs=2 test-served test-others
 
-# pytest's 5: none of TESTS is of that kind. One thread each, because two processes run.
-.PHONY: test-server test-others
-test-server:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and server" $(TESTS) || [ $$? -eq 5 ]
+# Half of the time each: tests with a server or an export, and the others. pytest's 5: none of TESTS
+# is of that kind. One thread each, because two processes run.
+SERVED = server or export
+.PHONY: test-served test-others
+test-served:
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and ($(SERVED))" $(TESTS) || [ $$? -eq 5 ]
 test-others:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not server" $(TESTS) || [ $$? -eq 5 ]
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not ($(SERVED))" $(TESTS) || [ $$? -eq 5 ]
 
 .PHONY: lint
 lint: $(VENV)/.test ## check style, format and types

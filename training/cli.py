@@ -108,8 +108,14 @@ class TrainCLI(LightningCLI):
                 mode="max",
                 enable_version_counter=False,
             ),
-            # Of its own: with the other's `save_last` it would be of the last better figure.
-            ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False),
+            # Of its own: with the other's `save_last` it would be of the last better figure. Of
+            # every epoch: not all are validated.
+            ModelCheckpoint(
+                out,
+                Path(LAST).stem,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
             StopOnSignal(out / LAST),
         ]
         self.save_config_kwargs["overwrite"] = True

@@ -51,6 +51,14 @@ def test_the_last_checkpoint_is_of_the_last_epoch_also_when_its_figure_is_no_bet
     assert read_checkpoint(out / "last.ckpt")["epoch"] == 1
 
 
+def test_the_last_checkpoint_is_of_the_last_epoch_also_when_that_is_not_validated(
+    data: Data, out: Path
+) -> None:
+    assert train(*unet_arguments(data, out, 3), "--trainer.check_val_every_n_epoch=2") == 0
+    assert read_checkpoint(out / "best.ckpt")["epoch"] == 1
+    assert read_checkpoint(out / "last.ckpt")["epoch"] == 2
+
+
 def test_resumed_within_an_epoch_after_ctrl_c(
     data: Data, out: Path, uninterrupted: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

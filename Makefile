@@ -53,6 +53,7 @@ bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most),
 	$(BENCH) steps $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
 	$(BENCH) rois $(PICTURES) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
 	$(BENCH) peers $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) runtimes --networks hierarchical_head --runtimes onnxruntime --rois 1 5 --rounds 3 --seconds 0.5 --results "$(OUT)/bench"
 	$(BENCH) memory $(PICTURES) --requests 100 1000 --results "$(OUT)/bench"
 	$(BENCH) report --results "$(OUT)/bench"
 
@@ -62,6 +63,7 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) steps $(PICTURES) --rounds 7
 	$(BENCH) rois $(PICTURES) --rounds 7
 	$(BENCH) peers $(PICTURES) --people 1 5 10 --rounds 7 --seconds 4
+	$(BENCH) runtimes --rounds 7
 	$(BENCH) memory $(PICTURES)
 	$(BENCH) report
 

@@ -5,13 +5,15 @@
 
 Each benchmark writes one JSON with its raw samples into benchmarks/results/ and prints its table;
 `report` makes the tables and plots of all of them again, from the JSON alone. `make bench` runs a
-short form of all, `make bench-full` the form whose figures are published.
+short form of all, `make bench-full` the form whose figures are published. All but `report` measure
+on the processors or, with --device cuda, on the first NVIDIA GPU.
 """
 
 import argparse
 import sys
 
-from benchmarks.speed import direct, memory, peers, report, rois, server, steps
+from benchmarks.speed import direct, memory, peers, report, rois, runtimes, server, steps
+from benchmarks.speed.devices import CPU, require
 from benchmarks.speed.errors import BenchError, MissingTool
 from peopleseg.errors import InvalidInput
 from serving.errors import ServerError
@@ -22,6 +24,7 @@ BENCHMARKS = {
     "steps": (steps, "where a request's time goes: each step's time and bytes"),
     "rois": (rois, "latency against the number of rois"),
     "peers": (peers, "beside Mask R-CNN and the published full-size graphs"),
+    "runtimes": (runtimes, "every network by every runtime; lite and full heads"),
     "memory": (memory, "the server's memory at rest, under load and after many requests"),
     "report": (report, "tables and plots of the results"),
 }
@@ -46,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """The exit code: 1 where calls failed or nothing can be measured, 2 where a tool is missing."""
     module, _ = BENCHMARKS[args.benchmark]
     try:
+        require(getattr(args, "device", CPU))
         return int(module.run(args))
     except MissingTool as error:
         print(f"peopleseg: {error}", file=sys.stderr)

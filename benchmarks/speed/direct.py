@@ -8,12 +8,12 @@ threads, with one each. The better one is the limit for a server with the same t
 
 import argparse
 
+from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.options import add_round_options, add_run_options, confined_to
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import direct_targets, interleave
-from peopleseg.pipeline import Pipeline
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
-        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_pictures(args, pipeline)
-        targets = direct_targets(pipeline, args.model_repository, args.threads)
+        targets = direct_targets(
+            pipeline, args.model_repository, threads=args.threads, device=args.device
+        )
         slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
     return finish(
         args,

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.mask_rcnn.network import CLASSES, Features, MaskRCNNNetwork
+from benchmarks.speed.devices import open_model
 from benchmarks.speed.targets import Question
 from peopleseg.contract import MAX_PEOPLE
 from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
@@ -35,6 +35,9 @@ class Answer(NamedTuple):
 
 class MaskRCNN(nn.Module):
     """A square picture [3, S, S] in [0, 1] and n people: boxes [n, 4] and masks [n, 28, 28]."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,8 +58,8 @@ class MaskRCNN(nn.Module):
         nn.init.zeros_(self.network.model.rpn.head.bbox_pred.weight)
         nn.init.zeros_(self.network.model.roi_heads.box_predictor.bbox_pred.weight)
         transform = self.network.model.transform
-        self.mean = torch.tensor(transform.image_mean)[:, None, None]
-        self.std = torch.tensor(transform.image_std)[:, None, None]
+        self.register_buffer("mean", torch.tensor(transform.image_mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(transform.image_std)[:, None, None])
         self.eval()
 
     def forward(self, image: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,34 +74,32 @@ class MaskRCNN(nn.Module):
 
 
 class InTorch:
-    """Answers by PyTorch on the processor."""
+    """Answers by PyTorch."""
 
-    def __init__(self, module: MaskRCNN, threads: int) -> None:
+    def __init__(self, module: MaskRCNN, *, threads: int, device: str) -> None:
         torch.set_num_threads(threads)
-        self._module = module
+        self._module = module.to(device)
+        self._device = device
 
     def __call__(self, question: Question) -> Answer:
         image, letterbox = square_of(question)
         with torch.inference_mode():
-            found = self._module(torch.from_numpy(image), torch.tensor(question.people))
-        boxes, masks = (values.numpy() for values in found)
+            on_device = torch.from_numpy(image).to(self._device)
+            found = self._module(on_device, torch.tensor(question.people))
+        boxes, masks = (values.cpu().numpy() for values in found)
         return answer_of(boxes, masks, letterbox)
 
 
 class InOnnxRuntime:
-    """Answers by ONNX Runtime on the processor."""
+    """Answers by ONNX Runtime."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
+    def __init__(self, path: Path, *, threads: int, device: str) -> None:
+        self._model = open_model(path, threads=threads, device=device)
 
     def __call__(self, question: Question) -> Answer:
         image, letterbox = square_of(question)
-        feeds = {"image": image, "people": np.array(question.people)}
-        boxes, masks = self._session.run(list(OUTPUTS), feeds)
+        found = self._model(image=image, people=np.array(question.people))
+        boxes, masks = (found[name] for name in OUTPUTS)
         return answer_of(boxes, masks, letterbox)
 
 

@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass, field
 import psutil
 from tqdm import tqdm
 
+from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.options import add_run_options, confined_to, running_server
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, Server
 from clients.positive import positive
-from peopleseg.pipeline import Pipeline
 from serving.guard import processes_of_group
 
 AT_REST, UNDER_LOAD, AFTER = "at rest", "under load", "after {} requests"
@@ -66,9 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
-        chosen = choose_pictures(args, Pipeline(args.model_repository, threads=args.threads))
+        chosen = choose_pictures(
+            args, open_pipeline(args.model_repository, threads=args.threads, device=args.device)
+        )
         everything = Group("all", [one for group in chosen.groups for one in group.questions])
-        with running_server(args.model_repository) as running:
+        with running_server(args.model_repository, device=args.device) as running:
             assert running.pid is not None
             server = Server(running.url, args.concurrency)
             samples = measure(server, running.pid, everything, sorted(args.requests))

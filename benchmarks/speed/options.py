@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tritonclient.grpc import InferenceServerClient
 
+from benchmarks.speed.devices import CPU, CUDA, add_device_option, server_arguments
 from benchmarks.speed.result import RESULTS
 from benchmarks.speed.targets import asking
 from clients.demo import free_ports
@@ -33,6 +34,7 @@ class Running(NamedTuple):
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_repository_option(parser)
+    add_device_option(parser)
     parser.add_argument(
         "--threads",
         type=positive,
@@ -41,7 +43,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="processors for all that is measured, its callers too (all: %(default)s)",
     )
     parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="DIR", help="for the JSON (%(default)s)"
+        "--results",
+        type=Path,
+        metavar="DIR",
+        help=f"for the JSON ({RESULTS}; on cuda the folder {CUDA} there)",
     )
 
 
@@ -59,7 +64,8 @@ def add_server_option(parser: argparse.ArgumentParser) -> None:
         "--url",
         type=grpc_address,
         metavar="HOST:PORT",
-        help="gRPC port of a server of this machine that is up; without it, one is started",
+        help="gRPC port of a server of this machine that is up, on --device; without it, one is "
+        "started",
     )
 
 
@@ -75,8 +81,10 @@ def confined_to(threads: int) -> Iterator[None]:
 
 
 @contextmanager
-def running_server(repository: Path, url: str | None = None) -> Iterator[Running]:
-    """The server at `url`, or one that is up meanwhile.
+def running_server(
+    repository: Path, url: str | None = None, *, device: str = CPU
+) -> Iterator[Running]:
+    """The server at `url`, or one that is up meanwhile, with its networks on the device.
 
     Raises ServerStartError, and ServerUnavailable where nobody answers at `url`.
     """
@@ -92,6 +100,7 @@ def running_server(repository: Path, url: str | None = None) -> Iterator[Running
         http_port=http_port,
         grpc_port=grpc_port,
         metrics_port=metrics_port,
+        extra_arguments=server_arguments(device),
     ) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         print(f"server ready after {time.monotonic() - begin:.1f} s", flush=True)

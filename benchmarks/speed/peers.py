@@ -19,6 +19,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.speed.devices import open_model, open_pipeline
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -39,7 +40,6 @@ from benchmarks.speed.targets import (
     one_caller,
 )
 from conversion.cache import cache_folder
-from peopleseg.pipeline import OnnxModel, Pipeline
 from peopleseg.roi_align import RoiAligner
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
@@ -63,10 +63,10 @@ def run(args: argparse.Namespace) -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
     settings = {"rounds": args.rounds, "seconds": args.seconds}
     with confined_to(args.threads):
-        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_pictures(args, pipeline)
         made = {name: _MADE[name](args) for name in args.peers}
-        with running_server(args.model_repository, args.url) as running:
+        with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)
             targets: list[Target] = [Server(running.url, callers=1), one_caller(pipeline)]
             targets += [InProcess(name, answer) for name, answer in made.items()]
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]:
-    pipeline = Pipeline(args.model_repository, threads=args.threads)
+    pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
 
     def answer(question: Question) -> object:
         pixels, letterbox = pipeline.prepare(question.image)
@@ -98,9 +98,9 @@ def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]
 
 def _published(args: argparse.Namespace) -> Callable[[Question], object]:
     unet, head = (_exported(args.cache, name) for name in ("people_unet", "hierarchical_head"))
-    pipeline = Pipeline(args.model_repository, threads=args.threads)
-    pipeline.people_unet = OnnxModel(unet, threads=args.threads)
-    pipeline.hierarchical_head = OnnxModel(head, threads=args.threads)
+    pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
+    pipeline.people_unet = open_model(unet, threads=args.threads, device=args.device)
+    pipeline.hierarchical_head = open_model(head, threads=args.threads, device=args.device)
     pipeline.reads = ("roi_rgb", "roi_logit")
     pipeline.aligner = RoiAligner(threads=args.threads)
     return lambda question: pipeline.segment(question.image)
@@ -109,7 +109,7 @@ def _published(args: argparse.Namespace) -> Callable[[Question], object]:
 def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[Question], object]:
     from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
 
-    return InTorch(MaskRCNN(), args.threads)
+    return InTorch(MaskRCNN(), threads=args.threads, device=args.device)
 
 
 def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[Question], object]:
@@ -119,7 +119,7 @@ def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[Question], object]:
     if not path.is_file():
         print(f"exporting {path}", flush=True)
         export(MaskRCNN(), path)
-    return InOnnxRuntime(path, args.threads)
+    return InOnnxRuntime(path, threads=args.threads, device=args.device)
 
 
 _MADE = {

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ matplotlib.use("Agg")  # files only, no screen
 from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
 
 DPI = 120
+PANELS = 4  # in a row
 
 
 def draw(result: Result, path: Path) -> None:
@@ -106,25 +108,34 @@ def _rois(result: Result) -> Any:
     return figure
 
 
-def _peers(result: Result) -> Any:
-    """Latency of every target, one panel for each group."""
+def _latencies(result: Result, title: str) -> Any:
+    """Latency of every target, one panel for each group, four in a row."""
     slices = slices_of(result)
     groups, kinds = groups_of(slices), kinds_of(slices)
+    columns = min(PANELS, len(groups))
+    rows = -(-len(groups) // columns)
     figure, panels = plt.subplots(
-        1, len(groups), figsize=(4 * len(groups) + 2, 3.5), squeeze=False, layout="constrained"
+        rows,
+        columns,
+        figsize=(4 * columns + 2, rows * (0.35 * len(kinds) + 1.4)),
+        squeeze=False,
+        layout="constrained",
     )
-    for panel, group in zip(panels[0], groups, strict=True):
+    for unused in panels.flat[len(groups) :]:
+        unused.remove()
+    for panel, group in zip(panels.flat, groups, strict=False):
         for row, kind in enumerate(kinds):
             spread = figures.latencies(of_kind(slices, group, *kind))
             if spread:
                 errors = [[spread.median - spread.low], [spread.high - spread.median]]
                 colour = "tab:orange" if kind[0] == SERVER else "tab:blue"
                 panel.barh(row, spread.median, xerr=errors, color=colour)
-                panel.text(spread.high, row, f" {spread.median:.0f}", va="center")
+                digits = 0 if spread.median >= 10 else 2
+                panel.text(spread.high, row, f" {spread.median:.{digits}f}", va="center")
         panel.set_yticks(range(len(kinds)), [name for name, _ in kinds])
         panel.invert_yaxis()
-        panel.margins(x=0.15)
-        panel.set(title=f"people: {group}", xlabel="latency, ms")
+        panel.margins(x=0.2)
+        panel.set(title=title.format(group), xlabel="latency, ms")
     return figure
 
 
@@ -150,7 +161,8 @@ _DRAWN: dict[str, Callable[[Result], Any]] = {
     "server": _throughput,
     "steps": _steps,
     "rois": _rois,
-    "peers": _peers,
+    "peers": partial(_latencies, title="people: {}"),
+    "runtimes": partial(_latencies, title="{}"),
     "memory": _memory,
 }
 

@@ -1,7 +1,7 @@
-"""Tables and plots of the results, made from their JSON alone.
+"""Summary, tables and plots of the results, made from their JSON alone.
 
   peopleseg bench report
-  peopleseg bench report --results out/bench
+  peopleseg bench report --results benchmarks/results/cuda
 
 Writes a PNG beside each JSON that `peopleseg bench` has left in the folder, and speed.md with all
 tables. Needs matplotlib, which is among the packages for training.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.result import RESULTS, read_results
+from benchmarks.speed.summary import summary
 from benchmarks.speed.tables import TABLES, heading
 from peopleseg.files import write_atomically
 
@@ -22,6 +23,7 @@ TITLES = {
     "steps": "Where a request's time goes",
     "rois": "Latency against the number of rois",
     "peers": "Beside others",
+    "runtimes": "How the networks are run",
     "memory": "Memory",
 }
 
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         draw(result, args.results / f"{name}.png")
         parts += [f"## {TITLES[name]}", heading(result), f"![{TITLES[name]}]({name}.png)"]
         parts.append(TABLES[name](result))
+    parts[2:2] = summary(results)
     page = args.results / PAGE
     write_atomically(page, ("\n\n".join(parts) + "\n").encode())
     print(f"written: {page} and {len(results)} plots beside it")

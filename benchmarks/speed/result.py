@@ -6,11 +6,14 @@
       "time": "2026-01-31T12:00:00+00:00",
       "commit": "...",                  of this repository; -dirty where files differ from it
       "machine": {"processor": "...", "cores": 8, "memory_gb": 31, "system": "Linux 6.1"},
-      "device": "cpu",
+                                        on cuda also the first "gpu" and its "driver"
+      "device": "cpu",                  or "cuda"; of the networks
+      "provider": "CPUExecutionProvider",  of ONNX Runtime for it
       "threads": 2,                     processors that everything measured had together
       "software": {"python": "3.11.2", "onnxruntime": "1.23.2", "triton": "2.51.0", ...},
       "versions": {"yolov9": 2, ...},   of the steps served
       "settings": {...},                rounds, seconds, pictures and the like
+      "figures": {...},                 what else was found, by some: see the benchmark's module
       "samples": [...]                  Slices, or what the benchmark's module says
     }
 
@@ -29,13 +32,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
+
+from benchmarks.speed.devices import CPU, CUDA, PROVIDERS, gpu
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.load import Slice
 from clients.results import write_json
 from conversion.commit import current_commit
 
 RESULTS = Path(__file__).parents[1] / "results"
-PACKAGES = ("numpy", "onnxruntime", "opencv-python-headless", "torch", "torchvision")
+PACKAGES = ("numpy", "opencv-python-headless", "tensorrt", "torch", "torchvision")
 Result = dict[str, Any]
 
 
@@ -46,6 +52,8 @@ def make_result(
     versions: Mapping[str, int],
     settings: Mapping[str, Any],
     samples: Sequence[Mapping[str, Any]],
+    device: str = CPU,
+    figures: Mapping[str, Any] | None = None,
     triton: str | None = None,
 ) -> Result:
     """triton: version of the server, where one was measured."""
@@ -54,14 +62,21 @@ def make_result(
         "command": shlex.join(["peopleseg", *sys.argv[1:]]),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": current_commit(),
-        "machine": machine(),
-        "device": "cpu",
+        "machine": machine(device),
+        "device": device,
+        "provider": PROVIDERS[device],
         "threads": threads,
         "software": {**software(), **({"triton": triton} if triton else {})},
         "versions": dict(versions),
         "settings": dict(settings),
+        **({"figures": dict(figures)} if figures else {}),
         "samples": list(samples),
     }
+
+
+def folder_of(device: str) -> Path:
+    """For results; those of the processors and of GPUs do not overwrite each other."""
+    return RESULTS / device if device != CPU else RESULTS
 
 
 def as_samples(slices: Sequence[Slice]) -> list[dict[str, Any]]:
@@ -91,18 +106,22 @@ def read_results(folder: Path, benchmarks: Sequence[str]) -> dict[str, Result]:
     return results
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str = CPU) -> dict[str, Any]:
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "memory_gb": round(pages * size / 2**30),
         "system": f"{platform.system()} {platform.release()}",
+        **(gpu() if device == CUDA else {}),
     }
 
 
 def software() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    # ONNX Runtime's package has another name where it is for GPUs.
+    found = {"python": platform.python_version(), "onnxruntime": onnxruntime.__version__}
+    if onnxruntime.cuda_version:
+        found["cuda"] = onnxruntime.cuda_version
     for package in PACKAGES:
         try:
             found[package] = version(package)

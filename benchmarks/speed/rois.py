@@ -11,6 +11,7 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -32,7 +33,6 @@ from benchmarks.speed.targets import (
 )
 from peopleseg.coco import Picture
 from peopleseg.contract import MAX_PEOPLE
-from peopleseg.pipeline import Pipeline
 
 ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 _SEED = 0
@@ -61,10 +61,10 @@ def run(args: argparse.Namespace) -> int:
     groups = roi_groups(picture, args.rois)
     with (
         confined_to(args.threads),
-        running_server(args.model_repository, args.url) as running,
+        running_server(args.model_repository, args.url, device=args.device) as running,
     ):
         check_answers(running.url, groups)
-        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         targets: list[Target] = [one_caller(pipeline), Server(running.url, callers=1)]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
     return finish(

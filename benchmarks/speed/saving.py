@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.result import Result, make_result, write_result
+from benchmarks.speed.result import Result, folder_of, make_result, write_result
 from benchmarks.speed.tables import TABLES
 from peopleseg.ensembles import serving_versions
 
@@ -18,6 +18,7 @@ def finish(
     *,
     settings: Mapping[str, Any],
     samples: Sequence[Mapping[str, Any]],
+    figures: Mapping[str, Any] | None = None,
     triton: str | None = None,
 ) -> int:
     """Save what was measured with the options of `add_run_options`; the exit code of `save`."""
@@ -27,9 +28,11 @@ def finish(
         versions=serving_versions(args.model_repository),
         settings=settings,
         samples=samples,
+        device=args.device,
+        figures=figures,
         triton=triton,
     )
-    return save(args.results, result)
+    return save(args.results or folder_of(args.device), result)
 
 
 def save(folder: Path, result: Result) -> int:

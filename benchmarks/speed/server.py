@@ -15,6 +15,7 @@ same rounds: so it holds on a machine whose speed varies.
 import argparse
 from pathlib import Path
 
+from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -28,7 +29,6 @@ from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_answers, direct_targets, interleave
 from clients.positive import positive
-from peopleseg.pipeline import Pipeline
 
 CONCURRENCY = (1, 2, 4, 8)
 
@@ -59,12 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     tool = find_perf_analyzer(args.perf_analyzer) if args.perf_analyzer else None
     with confined_to(args.threads):
-        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_pictures(args, pipeline)
-        with running_server(args.model_repository, args.url) as running:
+        with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)
             targets: list[Target] = []
-            targets += direct_targets(pipeline, args.model_repository, args.threads)
+            targets += direct_targets(
+                pipeline, args.model_repository, threads=args.threads, device=args.device
+            )
             targets += [Server(running.url, callers) for callers in args.concurrency]
             if tool:
                 targets += [PerfAnalyzer(tool, running.url, n) for n in args.concurrency]

@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
 
+from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -32,7 +33,6 @@ from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, 
 from clients.positive import positive
 from clients.wire import CHANNEL_ARGS
 from peopleseg.ensembles import steps_of
-from peopleseg.pipeline import Pipeline
 
 CONCURRENCY = (1, 4)
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
@@ -65,10 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
-        pipeline = Pipeline(args.model_repository, threads=args.threads)
+        pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen, steps = choose_pictures(args, pipeline), steps_of(ENSEMBLE, pipeline.reads)
         stepwise = Stepwise(pipeline)
-        with running_server(args.model_repository, args.url) as running:
+        with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)
             servers = [Server(running.url, callers) for callers in args.concurrency]
             samples = []

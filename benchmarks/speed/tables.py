@@ -18,10 +18,11 @@ def heading(result: Result) -> str:
     machine, software = result["machine"], result["software"]
     steps = ", ".join(f"{step} {number}" for step, number in result["versions"].items())
     tools = ", ".join(f"{name} {number}" for name, number in software.items())
+    gpu = f"; {machine['gpu']}, driver {machine['driver']}" if "gpu" in machine else ""
     return (
         f"`{result['command']}`\n\n"
         f"{machine['processor']}, {result['threads']} of {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB; {tools}; commit {result['commit'][:12]}; "
+        f"{machine['memory_gb']} GB{gpu}; {tools}; commit {result['commit'][:12]}; "
         f"{result['time'][:10]}; versions: {steps}."
     )
 
@@ -40,16 +41,16 @@ def throughput_table(result: Result) -> str:
                     group,
                     target,
                     callers,
-                    _spread(figures.rates(ours)),
-                    _spread(figures.throughput_ratio(ours, best)),
-                    _spread(figures.latencies(ours), 1),
+                    spread_text(figures.rates(ours)),
+                    spread_text(figures.throughput_ratio(ours, best)),
+                    spread_text(figures.latencies(ours), 1),
                     f"{figures.percentile(ours, 95):.1f}",
-                    _spread(figures.latency_ratio(ours, one)) if callers == 1 else "",
+                    spread_text(figures.latency_ratio(ours, one)) if callers == 1 else "",
                     sum(len(slice_.calls_ms) for slice_ in ours),
                 ]
             )
     head = ("people", "target", "callers", "pictures/s", "/ limit", "latency, ms", "p95, ms")
-    return _table((*head, "direct's latency / this", "calls"), rows)
+    return as_table((*head, "direct's latency / this", "calls"), rows)
 
 
 def steps_table(result: Result) -> str:
@@ -68,7 +69,7 @@ def steps_table(result: Result) -> str:
             [group, target, callers, "**whole call**", "", "", f"{latency:.2f}", "", "", ""]
         )
     head = ("people", "target", "callers", "step", *(f"{name}, ms" for name in PARTS.values()))
-    return _table((*head, "read, MB", "written, MB"), rows)
+    return as_table((*head, "read, MB", "written, MB"), rows)
 
 
 def rois_table(result: Result) -> str:
@@ -79,12 +80,12 @@ def rois_table(result: Result) -> str:
         rows.append(
             [
                 group,
-                _spread(figures.latencies(direct), 1),
-                _spread(figures.latencies(server), 1),
-                _spread(figures.latency_ratio(server, direct)),
+                spread_text(figures.latencies(direct), 1),
+                spread_text(figures.latencies(server), 1),
+                spread_text(figures.latency_ratio(server, direct)),
             ]
         )
-    return _table(("rois", "direct, ms", "server, ms", "direct / server"), rows)
+    return as_table(("rois", "direct, ms", "server, ms", "direct / server"), rows)
 
 
 def peers_table(result: Result) -> str:
@@ -98,13 +99,44 @@ def peers_table(result: Result) -> str:
                 [
                     group,
                     target,
-                    _spread(figures.latencies(theirs), 1),
-                    _spread(figures.rates(theirs)),
-                    _spread(figures.throughput_ratio(server, theirs)),
+                    spread_text(figures.latencies(theirs), 1),
+                    spread_text(figures.rates(theirs)),
+                    spread_text(figures.throughput_ratio(server, theirs)),
                 ]
             )
     head = ("people", "target", "latency, ms", "pictures/s", "server is faster, times")
-    return _table(head, rows)
+    return as_table(head, rows)
+
+
+def runtimes_table(result: Result) -> str:
+    """Of `runtimes`: every network by every runtime, heads also by the person; what is left out."""
+    slices, found = slices_of(result), result["figures"]
+    runtimes = list(dict.fromkeys(one.target for one in slices))
+    heads = {(one["group"], one["runtime"]): one for one in found["heads"]}
+    rows = []
+    for group in groups_of(slices):
+        first = of_kind(slices, group, runtimes[0], 1)
+        for runtime in runtimes:
+            ours = of_kind(slices, group, runtime, 1)
+            shared = heads.get((group, runtime))
+            differences = found["differences"][group].get(runtime, {})
+            rows.append(
+                [
+                    group,
+                    runtime,
+                    spread_text(figures.latencies(ours)),
+                    spread_text(figures.latency_ratio(ours, first)),
+                    ", ".join(f"{name} {gap['max']:.1g}" for name, gap in differences.items()),
+                    f"{shared['ms_a_person']:.2f}" if shared else "",
+                    spread_text(Spread(*shared["times_first"])) if shared else "",
+                ]
+            )
+    head_names = dict.fromkeys(one["network"] for one in found["heads"])
+    head = ("network x pictures or rois", "runtime", "latency, ms", f"{runtimes[0]}'s / this")
+    of_heads = ("ms a person", f"times {next(iter(head_names), 'a head')}'s")
+    left_out = (f"Left out: {name}. {reason}" for name, reason in found["left_out"].items())
+    table = as_table((*head, "largest difference", *of_heads), rows)
+    return "\n\n".join((table, *left_out))
 
 
 def memory_table(result: Result) -> str:
@@ -119,7 +151,7 @@ def memory_table(result: Result) -> str:
     ]
     for label, size in (("**all, RSS**", "rss_mb"), ("**all, PSS**", "pss_mb")):
         rows.append([label, *(f"{_largest(found, names, size):.0f}" for found in looks.values())])
-    return _table(("process, RSS in MB", *looks), rows)
+    return as_table(("process, RSS in MB", *looks), rows)
 
 
 TABLES: dict[str, Callable[[Result], str]] = {
@@ -128,6 +160,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "steps": steps_table,
     "rois": rois_table,
     "peers": peers_table,
+    "runtimes": runtimes_table,
     "memory": memory_table,
 }
 
@@ -146,6 +179,18 @@ def direct_bytes(result: Result, group: str) -> dict[str, dict[str, int]]:
     return {}
 
 
+def spread_text(spread: Spread | None, digits: int = 2) -> str:
+    """Median, and from smallest to largest."""
+    if spread is None:
+        return "-"
+    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
+
+
+def as_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
 def _key(sample: dict[str, Any]) -> tuple[str, str, int]:
     return sample["group"], sample["target"], sample["callers"]
 
@@ -155,15 +200,3 @@ def _largest(
 ) -> float:
     chosen = list(names)
     return max(sum(look[name][size] for name in chosen if name in look) for look in looks)
-
-
-def _spread(spread: Spread | None, digits: int = 2) -> str:
-    """Median, and from smallest to largest."""
-    if spread is None:
-        return "-"
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.load import Calls, Slice, drive_tasks, drive_threads
 from clients import wire
@@ -100,11 +101,13 @@ def one_caller(pipeline: Pipeline) -> InProcess:
     return InProcess(ONE_CALLER, lambda question: answer(pipeline, question))
 
 
-def direct_targets(together: Pipeline, repository: Path, threads: int) -> list[InProcess]:
+def direct_targets(
+    together: Pipeline, repository: Path, *, threads: int, device: str
+) -> list[InProcess]:
     """The limit: the served artifacts in both ways to use the threads, which `together` has all."""
     targets = [one_caller(together)]
     if threads > 1:
-        alone = Pipeline(repository, threads=1)
+        alone = open_pipeline(repository, threads=1, device=device)
         targets.append(InProcess(MANY_CALLERS, lambda question: answer(alone, question), threads))
     return targets
 

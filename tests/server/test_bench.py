@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.speed import perf_analyzer
+from benchmarks.speed import devices, perf_analyzer
+from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
 from benchmarks.speed.memory import AT_REST, UNDER_LOAD, measure
+from benchmarks.speed.options import running_server
 from benchmarks.speed.peers import DETECTOR_AND_UNET, PEERS
 from benchmarks.speed.result import slices_of
 from benchmarks.speed.steps import PARTS
@@ -36,6 +39,7 @@ from peopleseg.contract import STEPS
 from peopleseg.ensembles import serving_versions, steps_of
 from peopleseg.masks import decode_rle
 from serving.embedded import EmbeddedServer
+from serving.errors import ServerStartError
 from tests.data.small_repository import READS, write_pictures, write_small_repository
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
@@ -214,6 +218,31 @@ def test_all_peers_answer_and_their_graphs_are_kept(
     shutil.rmtree(cache)
 
 
+@pytest.mark.skipif(bool(devices.gpu()), reason="this machine has a GPU")
+def test_for_cuda_the_server_takes_the_configs_for_it(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # its log stays where it fails
+    with (
+        pytest.raises(ServerStartError, match="yolov9 has kind KIND_GPU but"),
+        running_server(repository, device=CUDA),
+    ):
+        pass
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_server_and_the_limit_are_measured(
+    bench: Bench,
+) -> None:
+    try:
+        devices.require(CUDA)
+    except MissingTool as missing:
+        pytest.skip(str(missing))
+    result = bench("server", "--device=cuda", "--rounds=1", f"--seconds={SECONDS}")
+    assert result["provider"] == "CUDAExecutionProvider" and result["machine"]["gpu"]
+    assert all(one.calls_ms and not one.failures for one in slices_of(result))
+
+
 @pytest.mark.slow
 def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
     pictures: tuple[Path, Path], tmp_path: Path
@@ -225,7 +254,8 @@ def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
     image = (pictures[0] / "0.png").read_bytes()
     for people in (0, 1, 5):
         question = Question(image, people)
-        ours, theirs = InTorch(module, 1)(question), InOnnxRuntime(path, 1)(question)
+        ours = InTorch(module, threads=1, device=CPU)(question)
+        theirs = InOnnxRuntime(path, threads=1, device=CPU)(question)
         assert len(ours.boxes_xyxy) == len(ours.rles) == people
         np.testing.assert_allclose(theirs.boxes_xyxy, ours.boxes_xyxy, atol=1e-2)
         for one, other in zip(ours.rles, theirs.rles, strict=True):

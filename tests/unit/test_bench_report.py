@@ -9,8 +9,10 @@ import pytest
 
 from benchmarks.speed.load import Slice
 from benchmarks.speed.memory import MemorySample
+from benchmarks.speed.peers import DETECTOR_AND_UNET, MASK_RCNN_TORCH
 from benchmarks.speed.report import PAGE, TITLES
 from benchmarks.speed.result import as_samples, make_result, slices_of, write_result
+from benchmarks.speed.runtimes import compare_heads
 from benchmarks.speed.saving import save
 from benchmarks.speed.steps import StepSample, per_request
 from benchmarks.speed.targets import MANY_CALLERS, ONE_CALLER, SERVER
@@ -19,20 +21,53 @@ from clients.cli import main
 KINDS = ((ONE_CALLER, 1, 20), (MANY_CALLERS, 2, 25), (SERVER, 1, 22), (SERVER, 4, 80))
 
 
-def slices(groups: tuple[str, ...], call_ms: int = 0) -> list[Slice]:
+def slices(groups: tuple[str, ...], slower_ms: int = 0) -> list[Slice]:
     return [
-        Slice(target, group, callers, number, 0.5, [(0.0, ms + number), (200.0, 200.0 + ms)], {})
+        Slice(target, group, callers, number, 0.5, calls(ms + slower_ms, number), {})
         for number in range(3)
         for group in groups
         for target, callers, ms in KINDS
     ]
 
 
+def calls(ms: int, number: int) -> list[tuple[float, float]]:
+    return [(0.0, float(ms + number)), (200.0, 200.0 + ms)]
+
+
+RUNTIME_MS = {  # by network and runtime
+    ("lite x 5", "onnxruntime"): 10,
+    ("lite x 5", "torch"): 20,
+    ("full x 5", "onnxruntime"): 80,
+    ("full x 5", "torch"): 100,
+}
+
+
+def runtime_slices() -> list[Slice]:
+    return [
+        Slice(runtime, group, 1, number, 1.0, [(0.0, float(ms))], {})
+        for number in range(3)
+        for (group, runtime), ms in RUNTIME_MS.items()
+    ]
+
+
+def figures_of_runtimes() -> dict[str, Any]:
+    gap = {"mask_logits": {"max": 0.00012, "mean": 1e-5, "magnitude": 1.0}}
+    return {
+        "networks": {},
+        "left_out": {"torch_compile": "there is no g++"},
+        "differences": {group: {"torch": gap} for group, _ in RUNTIME_MS},
+        "heads": compare_heads(runtime_slices(), ["lite", "full"], [5]),
+    }
+
+
 def samples_of(benchmark: str) -> list[dict[str, Any]]:
     if benchmark == "memory":
         sizes = {"tritonserver": {"rss_mb": 111.0, "pss_mb": 99.0}}
         more = {**sizes, "yolov9": {"rss_mb": 50.0, "pss_mb": 33.0}}
-        looks = (("at rest", sizes), ("under load", more), ("under load", sizes), ("after", more))
+        looks = (
+            *(("at rest", sizes), ("under load", more), ("under load", sizes)),
+            *(("after 10 requests", sizes), ("after 20 requests", more)),
+        )
         return [vars(MemorySample(stage, 0, processes)) for stage, processes in looks]
     if benchmark == "steps":
         parts = {"queue": 1.0, "compute_input": 2.0, "compute_infer": 30.0, "compute_output": 4.0}
@@ -42,8 +77,11 @@ def samples_of(benchmark: str) -> list[dict[str, Any]]:
             vars(StepSample(ONE_CALLER, "5", 1, 0, 28.0, direct, tensor_bytes=moved)),
             vars(StepSample(SERVER, "5", 4, 0, 39.5, {"yolov9": parts})),
         ]
-    groups = ("0", "1", "64") if benchmark == "rois" else ("1", "5", "10+")
-    return as_samples(slices(groups))
+    if benchmark == "runtimes":
+        return as_samples(runtime_slices())
+    if benchmark == "rois":
+        return as_samples([*slices(("0", "1", "64")), *slices(("10",), slower_ms=11)])
+    return as_samples(slices(("1", "5", "10+")))
 
 
 def result_of(benchmark: str) -> dict[str, Any]:
@@ -53,6 +91,7 @@ def result_of(benchmark: str) -> dict[str, Any]:
         versions={"yolov9": 3},
         settings={},
         samples=samples_of(benchmark),
+        figures=figures_of_runtimes() if benchmark == "runtimes" else None,
         triton="2.51.0",
     )
 
@@ -82,7 +121,13 @@ def test_a_result_says_what_it_depends_on() -> None:
         ("steps", "| 5 | server | 4 | yolov9 | 1.00 | 2.00 | 30.00 | 4.00 | 1.23 | 2.00 |"),
         ("rois", "| 64 | 20.5 (20.0-21.0) | 22.5 (22.0-23.0) | 0.91 (0.91-0.91) |"),
         ("peers", "| 1 | server | 22.5 "),
-        ("memory", "| **all, PSS** | 99 | 132 | 132 |"),
+        (
+            "runtimes",
+            "| full x 5 | torch | 100.00 (100.00-100.00) | 0.80 (0.80-0.80) | mask_logits 0.0001 "
+            "| 20.00 | 5.00 (5.00-5.00) |",
+        ),
+        ("runtimes", "Left out: torch_compile. there is no g++"),
+        ("memory", "| **all, PSS** | 99 | 132 | 99 | 132 |"),
     ],
 )
 def test_a_result_is_printed_as_a_table(
@@ -114,6 +159,29 @@ def test_tables_and_plots_of_every_result_are_made_from_the_files(tmp_path: Path
         image = cv2.imread(str(tmp_path / f"{benchmark}.png"))
         assert image is not None and image.std() > 5
     assert "versions: yolov9 3" in page
+
+
+def test_the_page_begins_with_what_the_results_come_to(tmp_path: Path) -> None:
+    peers = result_of("peers")
+    for sample in list(peers["samples"]):
+        for name in (MASK_RCNN_TORCH, DETECTOR_AND_UNET):
+            if sample["target"] == ONE_CALLER:
+                peers["samples"].append(sample | {"target": name})
+    for result in (*map(result_of, ("server", "rois", "runtimes", "memory")), peers):
+        write_result(tmp_path, result)
+    assert main(["bench", "report", "--results", str(tmp_path)]) == 0
+    in_short = (tmp_path / PAGE).read_text().split("## ")[1]
+    for line in (
+        "| 5 people: throughput of 4 callers / the limit | 1.00 (1.00-1.00) |",
+        "| 1 person: latency called directly / of one caller | 0.91 (0.91-0.91) |",
+        "| latency with 10 rois / with 1 | 1.49 (1.48-1.50) |",
+        "| 5 people: throughput / Mask R-CNN R50-FPN in PyTorch's | 1.00 (1.00-1.00) |",
+        "| 5 people: time / that of the detector and the UNet alone | 1.00 (1.00-1.00) |",
+        "| 5 rois: time of full / of the served head | 8.00 (8.00-8.00) |",
+        "| memory of all processes after 10 requests | 99 MB |",
+        "| memory after 20 requests / after 10 requests | 1.333 |",
+    ):
+        assert line in in_short
 
 
 def test_no_result_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """The networks for processors: shapes, independence of rows, and what they may cost."""
 
 import copy
+from typing import cast
 
 import pytest
 import torch
@@ -131,9 +132,10 @@ def test_maps_joined_from_below_are_those_of_one_convolution(
 ) -> None:
     torch.manual_seed(0)
     join = JoinFromBelow(8, 16)
-    conv, norm, relu = join
+    conv, norm, relu = cast(tuple[nn.Conv2d, nn.BatchNorm2d, nn.ReLU], tuple(join))
     torch.nn.init.uniform_(norm.weight, 0.5, 2)
     torch.nn.init.normal_(norm.bias)
+    assert norm.running_mean is not None and norm.running_var is not None
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
     join.train(training)

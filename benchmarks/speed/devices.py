@@ -1,0 +1,91 @@
+"""Where the networks run: on the processors, or on the machine's first NVIDIA GPU."""
+
+import argparse
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from benchmarks.speed.errors import MissingTool
+from peopleseg.manifest import Manifest
+from peopleseg.pipeline import OnnxModel, Pipeline
+from serving.onnx_model import Instance, ModelLoadError, execution_providers, open_session
+
+CPU, CUDA = "cpu", "cuda"
+PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}  # of ONNX Runtime
+_QUERY = ("nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader")
+
+
+class GpuModel(OnnxModel):
+    """One artifact in ONNX Runtime on the GPU, as configs/cuda.pbtxt has it served."""
+
+    def __init__(self, path: Path, preferred: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
+        """preferred: providers that come before CUDA's. Raises MissingTool where one is missing."""
+        try:
+            providers = [*preferred, *execution_providers(Instance("GPU"))]
+            self._session = open_session(path, onnxruntime.SessionOptions(), providers)
+        except ModelLoadError as error:
+            raise MissingTool(str(error)) from error
+        self.output_names = [output.name for output in self._session.get_outputs()]
+
+
+class GpuPipeline(Pipeline):
+    """The steps in one process, with the networks on the GPU."""
+
+    def _network(self, name: str) -> OnnxModel:
+        folder = self._folder(name)
+        return GpuModel(folder / Manifest.read(folder).artifact)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=(CPU, CUDA),
+        default=CPU,
+        help="for the networks: the processors, or the first NVIDIA GPU (%(default)s)",
+    )
+
+
+def require(device: str) -> None:
+    """Raises MissingTool unless networks can run there."""
+    if device == CPU:
+        return
+    missing = []
+    if not gpu():
+        missing.append("an NVIDIA GPU with its driver (nvidia-smi finds none)")
+    if PROVIDERS[device] not in onnxruntime.get_available_providers():
+        missing.append(
+            f"ONNX Runtime's {PROVIDERS[device]} (pip uninstall onnxruntime; pip install "
+            f"'onnxruntime-gpu[cuda,cudnn]=={onnxruntime.__version__}')"
+        )
+    if missing:
+        raise MissingTool(f"--device {device} needs {' and '.join(missing)}")
+
+
+def gpu() -> dict[str, str]:
+    """Name and driver of the first GPU; empty where there is none."""
+    try:
+        done = subprocess.run(_QUERY, capture_output=True, text=True)
+    except FileNotFoundError:
+        return {}
+    if done.returncode != 0:
+        return {}
+    name, driver = done.stdout.strip().rsplit(", ", 1)
+    return {"gpu": name, "driver": driver}
+
+
+def open_model(path: Path, *, threads: int, device: str) -> OnnxModel:
+    """threads: on the processors."""
+    return GpuModel(path) if device == CUDA else OnnxModel(path, threads=threads)
+
+
+def open_pipeline(repository: Path, *, threads: int, device: str) -> Pipeline:
+    """The networks that a repository serves, and the steps between them."""
+    return (GpuPipeline if device == CUDA else Pipeline)(repository, threads=threads)
+
+
+def server_arguments(device: str) -> list[str]:
+    """Triton's, so that it takes the configs that put the networks there."""
+    return [f"--model-config-name={CUDA}"] if device == CUDA else []

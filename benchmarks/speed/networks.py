@@ -1,0 +1,169 @@
+"""The networks whose runtimes are compared: those of checkpoints, and made-up ones.
+
+A network that no checkpoint brings has random weights: its speed is that of a trained one.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.speed.errors import BenchError
+from conversion.export.exportable import Exportable, of_network
+from conversion.export.inputs import Case, random_cases
+from conversion.export.job import Job, Source, is_image_network
+from conversion.export.onnx_export import export_onnx
+from conversion.export.precision import convert
+from conversion.export.settings import Settings
+from peopleseg.ensembles import HEAD, serving_versions
+from peopleseg.manifest import Manifest, read_manifest
+from training.checkpoint import FAMILIES, CheckpointError, Loaded, load_network
+
+FULL_HEAD = "b0"  # variant that the lite one is compared with
+RANDOM_WEIGHTS = "random"
+_SETTLED_ON = 2  # pictures or rois
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in evaluation mode on the CPU, and what it is asked."""
+
+    loaded: Loaded
+    exportable: Exportable
+    weights: str  # RANDOM_WEIGHTS, or the checkpoint's path
+    cases: dict[int, Case]  # by pictures or rois in one call
+    graphs: Path  # an existing folder for what is exported of it, this network's own
+
+    @property
+    def name(self) -> str:
+        return name_of(self.loaded.family, self.loaded.dims)
+
+    @property
+    def reads_rois(self) -> bool:
+        return not is_image_network(self.exportable)
+
+    def describe(self) -> dict[str, Any]:
+        """For a result."""
+        parameters = sum(values.numel() for values in self.exportable.module.parameters())
+        return {
+            "model": self.loaded.family,
+            "dims": self.loaded.dims,
+            "weights": self.weights,
+            "parameters": parameters,
+        }
+
+    def graph(self, *, accelerator: str, precision: str = "fp32") -> Path:
+        """Its ONNX file as `peopleseg export` makes it, but for weights stored in FP32.
+
+        So what runtimes differ by is their own.
+        """
+        full, scratch = self.graphs / "full.onnx", self.graphs / "scratch.onnx"
+        if not full.is_file():
+            exportable = self.exportable
+            export_onnx(exportable.module, exportable.model, full, exportable.input_shapes)
+        settings = Settings(precision=precision, accelerator=accelerator, stored="fp32")
+        source = Source(self.exportable, self.loaded)
+        artifact = self.graphs / f"{accelerator}_{precision}.onnx"
+        job = Job(source, "", (), settings, self.graphs, on_stage=lambda stage: None)
+        shutil.copyfile(full, scratch)
+        convert(scratch, artifact, job)
+        return artifact
+
+
+def name_of(family: str, dims: Mapping[str, Any]) -> str:
+    """As results call it: "yolov9 t"."""
+    return f"{family} {dims['variant']}" if "variant" in dims else family
+
+
+def find_networks(
+    repository: Path,
+    checkpoints: Sequence[Path],
+    families: Sequence[str],
+    rois: Sequence[int],
+    folder: Path,
+) -> list[Network]:
+    """The networks that a repository serves and the full mask head, those on pictures first.
+
+    Of these families. A checkpoint's network comes in place of its namesake, or is added. Raises
+    BenchError for a checkpoint that is none, where a manifest does not say how its network is
+    built, and where there is no network.
+    """
+    served = {
+        name_of(family, dims): (family, dims)
+        for family, dims in _served(repository)
+        if family in families
+    }
+    given = {
+        name: brought
+        for name, brought in _brought(checkpoints).items()
+        if brought[0].family in families
+    }
+    if not served | given:
+        raise BenchError(
+            f"{repository} serves no {' or '.join(families)}; name a checkpoint with --checkpoint"
+        )
+    networks = []
+    for name in served | given:
+        loaded, weights = given.get(name) or (_random(*served[name]), RANDOM_WEIGHTS)
+        graphs = folder / name.replace(" ", "_")
+        graphs.mkdir()
+        exportable = of_network(loaded)
+        sizes = [1] if is_image_network(exportable) else rois
+        cases = dict(zip(sizes, random_cases(exportable, sizes), strict=True))
+        networks.append(Network(loaded, exportable, weights, cases, graphs))
+    return sorted(networks, key=lambda network: network.reads_rois)
+
+
+def _served(repository: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Family and dims of every network that a repository serves, and of the full mask head."""
+    for step, version in serving_versions(repository).items():
+        folder = repository / step / str(version)
+        manifest = read_manifest(folder)
+        if isinstance(manifest, Manifest):
+            if not manifest.variant:
+                raise BenchError(
+                    f"the manifest in {folder} does not say how the network is built; name another "
+                    "--model-repository"
+                )
+            yield step, manifest.variant
+            if step == HEAD:
+                yield step, manifest.variant | {"variant": FULL_HEAD}  # reads what that one reads
+
+
+def _brought(checkpoints: Sequence[Path]) -> dict[str, tuple[Loaded, str]]:
+    """By name, the network of each checkpoint and its path."""
+    found: dict[str, tuple[Loaded, str]] = {}
+    for path in checkpoints:
+        try:
+            loaded = load_network(path)
+        except (CheckpointError, OSError) as error:
+            raise BenchError(str(error)) from error
+        name = name_of(loaded.family, loaded.dims)
+        if name in found:
+            raise BenchError(f"{found[name][1]} and {path} both hold a {name}; name one of them")
+        found[name] = loaded, str(path)
+    return found
+
+
+def _random(family: str, dims: dict[str, Any]) -> Loaded:
+    """With random weights, and norms fitted to what they see.
+
+    With initial ones, values fade from layer to layer, into numbers that processors are slow with.
+    """
+    torch.manual_seed(0)
+    network = FAMILIES[family](**dims).eval()
+    exportable = of_network(Loaded(family, dims, network, {}))
+    reference: Any = exportable.reference
+    (case,) = random_cases(exportable, [_SETTLED_ON])
+    for module in reference.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        reference.train()(
+            *(torch.from_numpy(case.inputs[tensor.name]) for tensor in exportable.model.inputs)
+        )
+    return Loaded(family, dims, reference.eval().network, {})

@@ -1,0 +1,246 @@
+"""How the networks are run: each by every runtime of the device, and the lite head beside the full.
+
+  peopleseg bench runtimes
+  peopleseg bench runtimes --runtimes onnxruntime --networks hierarchical_head --rois 1 5 10
+  peopleseg bench runtimes --checkpoint runs/yolov9_t/best.ckpt runs/hierarchical_lite/best.ckpt
+  peopleseg bench runtimes --device cuda
+
+onnxruntime                ONNX Runtime on the device, the graph as it is exported
+torch                      PyTorch, as it is written
+torch_compile              PyTorch, compiled (torch.compile); compiling takes minutes
+onnxruntime_tensorrt_fp16  ONNX Runtime's TensorRT provider (cuda)
+tensorrt                   a TensorRT engine (cuda)
+torch_cuda_graph           PyTorch, its kernels recorded and launched at once (cuda)
+
+On cuda also with _fp16: computing in FP16. FP32 may be TF32 there, as PyTorch and ONNX Runtime have
+it by default; TensorRT's is not. A runtime that is not on this machine is left out, and named.
+
+The networks are those that are served, and the full mask head (B0) with the inputs of the served
+one; with random weights, unless --checkpoint brings trained ones. Detector and UNet are asked for
+one picture, the heads for each number of rois, with the same random numbers for every runtime; the
+answers are compared with the first one's. A call takes and gives arrays in the machine's memory.
+Needs the packages for training.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.speed import figures
+from benchmarks.speed.devices import CPU, CUDA
+from benchmarks.speed.errors import BenchError, MissingTool
+from benchmarks.speed.figures import of_kind
+from benchmarks.speed.load import Calls, Slice, drive_threads
+from benchmarks.speed.options import add_round_options, add_run_options, confined_to
+from benchmarks.speed.result import as_samples
+from benchmarks.speed.saving import finish
+from benchmarks.speed.targets import Group, interleave
+from peopleseg.contract import MAX_PEOPLE
+from peopleseg.ensembles import HEAD
+
+if TYPE_CHECKING:  # they bring torch, which --help does without
+    from benchmarks.speed.networks import Network
+    from conversion.export.inputs import Case
+    from conversion.export.runners import Runner
+
+    Opened = dict[str, dict[str, Runner]]  # by runtime and network
+
+NETWORKS = ("yolov9", "people_unet", HEAD, "feature_head")
+RUNTIMES = {
+    CPU: ("onnxruntime", "torch", "torch_compile"),
+    CUDA: (
+        *("onnxruntime", "onnxruntime_fp16", "onnxruntime_tensorrt_fp16"),
+        *("tensorrt", "tensorrt_fp16", "torch", "torch_fp16"),
+        *("torch_compile", "torch_compile_fp16", "torch_cuda_graph", "torch_cuda_graph_fp16"),
+    ),
+}
+ROIS = (1, 5, 10)
+
+
+class Runtime:
+    """One runtime with every network opened, to be put under load."""
+
+    callers = 1
+
+    def __init__(
+        self, name: str, runners: "Mapping[str, Runner]", networks: "Sequence[Network]"
+    ) -> None:
+        """runners: by the network's name."""
+        self.name = name
+        self._calls = {
+            group: partial(runners[network.name], case.inputs)
+            for group, network, case in cases_of(networks)
+        }
+
+    def run(self, group: Group, seconds: float) -> Calls:
+        call = self._calls[group.name]
+        return drive_threads(lambda turn: call(), self.callers, seconds)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="trained networks, in place of those of the same variant or beside the others",
+    )
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        default=NETWORKS,
+        metavar="NAME",
+        help=f"of {', '.join(NETWORKS)} (all)",
+    )
+    every = dict.fromkeys(name for names in RUNTIMES.values() for name in names)
+    parser.add_argument(
+        "--runtimes",
+        nargs="+",
+        choices=every,
+        metavar="NAME",
+        help=f"of {', '.join(every)} (all of the device)",
+    )
+    parser.add_argument(
+        "--rois",
+        type=int,
+        nargs="+",
+        choices=range(1, MAX_PEOPLE + 1),
+        default=ROIS,
+        metavar="N",
+        help=f"in one call of a mask head ({' '.join(map(str, ROIS))})",
+    )
+    add_run_options(parser)
+    add_round_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from benchmarks.speed.networks import find_networks
+
+    names, rois = runtimes_of(args.device, args.runtimes), sorted(set(args.rois))
+    with confined_to(args.threads), tempfile.TemporaryDirectory(prefix="runtimes-") as folder:
+        networks = find_networks(
+            args.model_repository, args.checkpoint, args.networks, rois, Path(folder)
+        )
+        opened, left_out = open_all(names, networks, device=args.device, threads=args.threads)
+        differences = compare(opened, networks)
+        groups = [Group(group, ()) for group, _, _ in cases_of(networks)]
+        targets = [Runtime(name, runners, networks) for name, runners in opened.items()]
+        slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
+    heads = [network.name for network in networks if network.reads_rois]
+    return finish(
+        args,
+        "runtimes",
+        settings={"rounds": args.rounds, "seconds": args.seconds, "rois": rois},
+        samples=as_samples(slices),
+        figures={
+            "networks": {network.name: network.describe() for network in networks},
+            "left_out": left_out,
+            "differences": differences,
+            "heads": compare_heads(slices, heads, rois),
+        },
+    )
+
+
+def runtimes_of(device: str, wanted: Sequence[str] | None) -> list[str]:
+    """Those wanted, None for all, in the device's order. Raises BenchError for another device's."""
+    for name in wanted or ():
+        if name not in RUNTIMES[device]:
+            raise BenchError(
+                f"{name} does not run on --device {device}, which has {', '.join(RUNTIMES[device])}"
+            )
+    return [name for name in RUNTIMES[device] if wanted is None or name in wanted]
+
+
+def cases_of(networks: "Sequence[Network]") -> "Iterator[tuple[str, Network, Case]]":
+    """What is measured: group, network and case. Heads follow each other for one number of rois."""
+    sizes = sorted({size for network in networks for size in network.cases})
+    for reads_rois in (False, True):
+        for size in sizes:
+            for network in networks:
+                if network.reads_rois == reads_rois and size in network.cases:
+                    yield group_name(network.name, size), network, network.cases[size]
+
+
+def group_name(network: str, size: int) -> str:
+    """size: pictures or rois in a call."""
+    return f"{network} x {size}"
+
+
+def open_all(
+    names: Sequence[str], networks: "Sequence[Network]", *, device: str, threads: int
+) -> "tuple[Opened, dict[str, str]]":
+    """Every runtime with all networks, and why others are left out.
+
+    Raises MissingTool when none is left.
+    """
+    from benchmarks.speed.runners import open_runner
+
+    opened: Opened = {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        print(f"opening {name}", flush=True)
+        try:
+            opened[name] = {
+                network.name: open_runner(network, name, device=device, threads=threads)
+                for network in networks
+            }
+        except MissingTool as error:
+            left_out[name] = str(error)
+            print(f"left out {name}: {error}", flush=True)
+    if not opened:
+        raise MissingTool("; ".join(left_out.values()))
+    return opened, left_out
+
+
+def compare(
+    opened: "Opened", networks: "Sequence[Network]"
+) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """How far the runtimes' answers are from the first one's, by group, runtime and output.
+
+    As `conversion.export.parity.Gap` says.
+    """
+    from conversion.export.parity import Expected, as_record, gaps
+
+    first, *others = opened
+    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {}
+    for group, network, case in cases_of(networks):
+        expected = Expected(case, opened[first][network.name](case.inputs))
+        found[group] = {}
+        for name in others:
+            gap = gaps([expected], opened[name][network.name])
+            found[group][name] = as_record(gap)[case.source]
+    return found
+
+
+def compare_heads(
+    slices: Sequence[Slice], heads: Sequence[str], rois: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Of every head, runtime and number of rois: ms a person, and how many times the first head's.
+
+    The latter as median, smallest and largest of the rounds.
+    """
+    found = []
+    for runtime in dict.fromkeys(one.target for one in slices):
+        for size in rois:
+            groups = [group_name(head, size) for head in heads]
+            measured = [of_kind(slices, group, runtime, Runtime.callers) for group in groups]
+            for head, group, ours in zip(heads, groups, measured, strict=True):
+                latency = figures.latencies(ours)
+                times = figures.latency_ratio(measured[0], ours)
+                assert latency is not None and times is not None  # nothing here fails to answer
+                found.append(
+                    {
+                        "network": head,
+                        "runtime": runtime,
+                        "rois": size,
+                        "group": group,
+                        "ms_a_person": round(latency.median / size, 4),
+                        "times_first": [round(ratio, 4) for ratio in times],
+                    }
+                )
+    return found

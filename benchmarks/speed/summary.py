@@ -1,0 +1,106 @@
+"""What the results come to, in a few lines: the figures that people choose a server by."""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from benchmarks.speed import figures
+from benchmarks.speed.figures import Spread, groups_of, of_kind
+from benchmarks.speed.memory import AT_REST, UNDER_LOAD
+from benchmarks.speed.peers import DETECTOR_AND_UNET, MASK_RCNN_ONNX, MASK_RCNN_TORCH
+from benchmarks.speed.result import Result, slices_of
+from benchmarks.speed.tables import as_table, spread_text
+from benchmarks.speed.targets import ONE_CALLER, SERVER
+
+Line = tuple[str, str]  # what, and how much
+LOADED = 4  # callers
+FEW, MANY = "1", "10"  # rois, between which the latency grows
+
+
+def summary(results: Mapping[str, Result]) -> list[str]:
+    """A heading and a Markdown table of what these results, by benchmark, come to."""
+    lines: list[Line] = []
+    for name, lines_of in _LINES.items():
+        if name in results:
+            lines += lines_of(results[name])
+    return ["## In short", as_table(("figure", "measured"), lines)] if lines else []
+
+
+def _of_server(result: Result) -> Iterable[Line]:
+    slices = slices_of(result)
+    for group in groups_of(slices):
+        loaded = of_kind(slices, group, SERVER, LOADED)
+        if loaded:
+            ratio = figures.throughput_ratio(loaded, figures.limit(slices, group))
+            yield (
+                f"{_people(group)}: throughput of {LOADED} callers / the limit",
+                spread_text(ratio),
+            )
+    for group in groups_of(slices):
+        single = of_kind(slices, group, SERVER, 1)
+        if single:
+            ratio = figures.latency_ratio(single, of_kind(slices, group, ONE_CALLER, 1))
+            yield f"{_people(group)}: latency called directly / of one caller", spread_text(ratio)
+
+
+def _of_peers(result: Result) -> Iterable[Line]:
+    slices = slices_of(result)
+    for group in groups_of(slices):
+        server = of_kind(slices, group, SERVER, 1)
+        for peer, name in (
+            (MASK_RCNN_TORCH, "Mask R-CNN R50-FPN in PyTorch"),
+            (MASK_RCNN_ONNX, "Mask R-CNN R50-FPN in ONNX Runtime"),
+        ):
+            theirs = of_kind(slices, group, peer, 1)
+            if theirs:
+                ratio = figures.throughput_ratio(server, theirs)
+                yield f"{_people(group)}: throughput / {name}'s", spread_text(ratio)
+        alone = of_kind(slices, group, DETECTOR_AND_UNET, 1)
+        if alone:
+            ratio = figures.throughput_ratio(alone, server)
+            yield (
+                f"{_people(group)}: time / that of the detector and the UNet alone",
+                spread_text(ratio),
+            )
+
+
+def _of_rois(result: Result) -> Iterable[Line]:
+    slices = slices_of(result)
+    few, many = (of_kind(slices, group, SERVER, 1) for group in (FEW, MANY))
+    if few and many:
+        growth = figures.latency_ratio(few, many)
+        yield f"latency with {MANY} rois / with {FEW}", spread_text(growth)
+
+
+def _of_runtimes(result: Result) -> Iterable[Line]:
+    for one in result["figures"]["heads"]:
+        if one["runtime"] == "onnxruntime" and one["times_first"][0] != 1:
+            times = Spread(*one["times_first"])
+            yield (
+                f"{one['rois']} rois: time of {one['network']} / of the served head",
+                spread_text(times),
+            )
+
+
+def _of_memory(result: Result) -> Iterable[Line]:
+    sums: dict[str, list[float]] = {}
+    for sample in result["samples"]:
+        total = sum(process["pss_mb"] for process in sample["processes"].values())
+        sums.setdefault(sample["stage"], []).append(total)
+    after = [stage for stage in sums if stage not in (AT_REST, UNDER_LOAD)]
+    first, last = after[0], after[-1]
+    yield f"memory of all processes {first}", f"{median(sums[first]):.0f} MB"
+    if last != first:
+        yield f"memory {last} / {first}", f"{median(sums[last]) / median(sums[first]):.3f}"
+
+
+_LINES = {
+    "server": _of_server,
+    "rois": _of_rois,
+    "peers": _of_peers,
+    "runtimes": _of_runtimes,
+    "memory": _of_memory,
+}
+
+
+def _people(group: str) -> str:
+    return f"{group} {'person' if group == '1' else 'people'}"

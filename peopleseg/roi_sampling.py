@@ -18,6 +18,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
+from peopleseg.onnx_threads import let_threads_sleep
+
 Sampling = Literal["half_pixel", "corner_to_corner"]
 # Maps (B, C, H, W) and rois (N, 5), batch index and xyxy in network pixels, to (N, C, h, w).
 Sampler = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
@@ -154,6 +156,7 @@ def _session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    let_threads_sleep(options)
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import onnxruntime
 
+from peopleseg.onnx_threads import let_threads_sleep
 from serving.request_batching import Arrays, run_requests
 
 DEFAULT_FILE_NAME = "model.onnx"
@@ -95,6 +96,7 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _read_count(parameters, "intra_op_thread_count")
     options.inter_op_num_threads = _read_count(parameters, "inter_op_thread_count")
+    let_threads_sleep(options)
     mode = _read_count(parameters, "execution_mode")
     if mode not in _EXECUTION_MODES:
         raise ModelLoadError(f"parameter execution_mode must be 0 or 1, got {mode}")

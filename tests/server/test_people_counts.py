@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 
 Call = Callable[[str, Arrays], Arrays]
 PICTURE = encoded_picture(seed=3, people=1)
-BLANK = cv2.imencode(".png", np.full((240, 320, 3), 114, dtype=np.uint8))[1].tobytes()
+BLACK = cv2.imencode(".png", np.zeros((240, 320, 3), dtype=np.uint8))[1].tobytes()
 
 
 @pytest.fixture(params=["grpc", "http"])
@@ -53,7 +53,7 @@ def assert_lengths(answer: Arrays, count: int) -> None:
 
 
 def test_nobody_in_the_picture_is_four_empty_tensors(call: Call) -> None:
-    assert_lengths(call("person_segmentation", {"image": image_array(BLANK)}), 0)
+    assert_lengths(call("person_segmentation", {"image": image_array(BLACK)}), 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, MAX_PEOPLE])

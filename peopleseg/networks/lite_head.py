@@ -5,7 +5,6 @@ arXiv:1911.11907; squeeze and excitation: Hu et al. 2018, arXiv:1709.01507.
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +74,7 @@ class GhostUNet(nn.Module):
         self.downs = nn.ModuleList(_conv_norm_relu(a, b, 3, stride=2) for a, b in pairs)
         self.join = _conv_norm_relu(WIDTHS[1] + extra_channels, WIDTHS[1], 1)
         self.context = ChannelAttention(WIDTHS[-1])
-        self.ups = nn.ModuleList(JoinFromBelow(a, b) for a, b in reversed(pairs))
+        self.ups = nn.ModuleList(_conv_norm_relu(a + b, a, 1) for a, b in reversed(pairs))
         self.decoders = nn.ModuleList(_two_blocks(a) for a, _ in reversed(pairs))
 
     def forward(self, x: Tensor, extra: Tensor | None) -> Tensor:
@@ -89,29 +88,8 @@ class GhostUNet(nn.Module):
             skips.append(encoder(x))
         x = self.context(skips.pop())
         for skip, up, decoder in zip(reversed(skips), self.ups, self.decoders, strict=True):
-            x = decoder(up(skip, x))
+            x = decoder(up(torch.cat((skip, resized(x, skip.shape[2:])), dim=1)))
         return x
-
-
-class JoinFromBelow(nn.ModuleList):
-    """A 1x1 convolution, normalised, of maps and of deeper ones resized to them, as one.
-
-    The deeper ones are convolved before they are resized, which is the same and takes a quarter of
-    the operations.
-    """
-
-    def __init__(self, channels: int, deeper_channels: int) -> None:
-        super().__init__(_conv_norm_relu(channels + deeper_channels, channels, 1))
-        self.widths = channels, deeper_channels
-
-    def forward(self, maps: Tensor, deeper: Tensor) -> Tensor:
-        conv, norm, relu = cast(tuple[nn.Conv2d, nn.BatchNorm2d, nn.ReLU], tuple(self))
-        own, below = conv.weight.split(self.widths, dim=1)
-        if self.training:
-            return relu(norm(_sum_of_convs(maps, own, deeper, below)))  # type: ignore[no-any-return]
-        # The normalisation becomes part of the convolutions, which exporters do for one of them.
-        scale, shift = _as_scale_and_shift(norm)
-        return relu(_sum_of_convs(maps, own * scale, deeper, below * scale, shift))  # type: ignore[no-any-return]
 
 
 class Ghost(nn.Module):
@@ -151,19 +129,6 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weights = self.excite(F.relu(self.squeeze(x.mean(dim=(2, 3), keepdim=True))))
         return x * weights.sigmoid()
-
-
-def _sum_of_convs(
-    maps: Tensor, own: Tensor, deeper: Tensor, below: Tensor, bias: Tensor | None = None
-) -> Tensor:
-    return F.conv2d(maps, own, bias) + resized(F.conv2d(deeper, below), maps.shape[2:])
-
-
-def _as_scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What it does to the channels when it does not train: [C, 1, 1, 1] and [C]."""
-    assert norm.running_var is not None and norm.running_mean is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
 
 def _two_blocks(channels: int) -> nn.Sequential:

@@ -1,15 +1,10 @@
 """The networks for processors: shapes, independence of rows, and what they may cost."""
 
-import copy
-from typing import cast
-
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from peopleseg.networks.lite_head import JoinFromBelow, LiteMaskHead
+from peopleseg.networks.lite_head import LiteMaskHead
 from peopleseg.networks.mask_head import MaskHead, combine
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import PEOPLE_UNETS, person_mask_head
@@ -123,24 +118,3 @@ def test_features_alone_are_those_of_the_whole_detector():
 def test_the_lite_unet_takes_no_other_detector():
     with pytest.raises(ValueError, match="encoder is YOLOv9-t's, the detector given YOLOv9-s"):
         PeopleUNet("lite").unet.start_from_detector(YOLOv9("s"))
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("deeper_hw", [(4, 3), (3, 3)])
-def test_maps_joined_from_below_are_those_of_one_convolution(
-    training: bool, deeper_hw: tuple[int, int]
-) -> None:
-    torch.manual_seed(0)
-    join = JoinFromBelow(8, 16)
-    conv, norm, relu = cast(tuple[nn.Conv2d, nn.BatchNorm2d, nn.ReLU], tuple(join))
-    torch.nn.init.uniform_(norm.weight, 0.5, 2)
-    torch.nn.init.normal_(norm.bias)
-    assert norm.running_mean is not None and norm.running_var is not None
-    norm.running_mean.normal_()
-    norm.running_var.uniform_(0.5, 2)
-    join.train(training)
-    maps, deeper = torch.randn(2, 8, 8, 6), torch.randn(2, 16, *deeper_hw)
-    found = join(maps, deeper)
-    resized = F.interpolate(deeper, size=(8, 6), mode="bilinear", align_corners=False)
-    expected = copy.deepcopy(nn.Sequential(conv, norm, relu))(torch.cat((maps, resized), dim=1))
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -76,7 +76,7 @@ def _of_runtimes(result: Result) -> Iterable[Line]:
         if one["runtime"] == "onnxruntime" and one["times_first"][0] != 1:
             times = Spread(*one["times_first"])
             yield (
-                f"{one['rois']} rois: time of {one['network']} / of the served head",
+                f"time of the head {one['network']} / of the served, rois {one['rois']}",
                 spread_text(times),
             )
 

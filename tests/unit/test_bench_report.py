@@ -177,7 +177,7 @@ def test_the_page_begins_with_what_the_results_come_to(tmp_path: Path) -> None:
         "| latency with 10 rois / with 1 | 1.49 (1.48-1.50) |",
         "| 5 people: throughput / Mask R-CNN R50-FPN in PyTorch's | 1.00 (1.00-1.00) |",
         "| 5 people: time / that of the detector and the UNet alone | 1.00 (1.00-1.00) |",
-        "| 5 rois: time of full / of the served head | 8.00 (8.00-8.00) |",
+        "| time of the head full / of the served, rois 5 | 8.00 (8.00-8.00) |",
         "| memory of all processes after 10 requests | 99 MB |",
         "| memory after 20 requests / after 10 requests | 1.333 |",
     ):

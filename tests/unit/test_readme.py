@@ -23,6 +23,14 @@ def test_every_figure_of_the_results_is_that_of_its_file(readme: str, root: Path
     assert measured["failed"] == []
 
 
+def test_every_figure_of_the_speed_is_that_of_its_file(readme: str, root: Path) -> None:
+    section = readme.split("## How fast it is")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| ")]
+    page = (root / "benchmarks" / "results" / "speed.md").read_text().splitlines()
+    assert len(table) > 5
+    assert [line for line in table if line not in page] == []
+
+
 def test_every_make_command_is_a_target(readme: str, root: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (root / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:`|^)make ([a-z]+)", readme, re.MULTILINE))

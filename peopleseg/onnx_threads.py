@@ -1,6 +1,15 @@
-"""How ONNX Runtime's threads wait for work."""
+"""How many threads ONNX Runtime computes with, and how they wait for work."""
 
 import onnxruntime
+
+
+def options_for(threads: int) -> onnxruntime.SessionOptions:
+    """Of a session that runs one operator after the other, each on so many threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    let_threads_sleep(options)
+    return options
 
 
 def let_threads_sleep(options: onnxruntime.SessionOptions) -> None:

@@ -18,7 +18,7 @@ from peopleseg.ensembles import HEAD, serving_versions
 from peopleseg.geometry import Letterbox
 from peopleseg.images import prepare
 from peopleseg.manifest import Manifest, StepManifest, reads_of
-from peopleseg.onnx_threads import let_threads_sleep
+from peopleseg.onnx_threads import options_for
 from peopleseg.people import Rois, boxes_to_rois, select_people
 from peopleseg.roi_align import FeatureAligner, RoiAligner
 
@@ -29,12 +29,8 @@ class OnnxModel:
     """One artifact in ONNX Runtime on the processor."""
 
     def __init__(self, path: Path, *, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        let_threads_sleep(options)
         self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
+            path, options_for(threads), providers=["CPUExecutionProvider"]
         )
         self.output_names = [output.name for output in self._session.get_outputs()]
 

@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
-from peopleseg.onnx_threads import let_threads_sleep
+from peopleseg.onnx_threads import options_for
 
 Sampling = Literal["half_pixel", "corner_to_corner"]
 # Maps (B, C, H, W) and rois (N, 5), batch index and xyxy in network pixels, to (N, C, h, w).
@@ -153,10 +153,6 @@ def _session(
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
     )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    let_threads_sleep(options)
     return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), options_for(threads), providers=["CPUExecutionProvider"]
     )

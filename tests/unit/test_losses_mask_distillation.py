@@ -70,9 +70,8 @@ def test_a_teacher_of_another_grid_is_brought_to_the_students(size_hw: tuple[int
 def test_each_cell_is_taught_by_the_teachers_cells_in_its_place() -> None:
     student = random_logits()
     finer = student.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    finer[:, 1, ::2, ::2] += (
-        3  # within a cell the teacher's four differ; their mean is the student's
-    )
+    # Within a cell the teacher's four differ; their mean is the student's.
+    finer[:, 1, ::2, ::2] += 3
     finer[:, 1, 1::2, 1::2] -= 3
     assert mask_divergence(student, finer, 2.0).item() == pytest.approx(0, abs=1e-6)
     assert mask_divergence(student, finer.flip(3), 2.0) > 0.1

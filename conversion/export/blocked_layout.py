@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper, shape_inference
 
+from conversion.export.onnx_export import replace_nodes
+
 _CHANNEL_AXIS = "channel_axis"
 
 
@@ -37,7 +39,7 @@ def _part_silus(graph: Any) -> None:
                     node.input[1 - place] = same
                     break
         nodes.append(node)
-    _replace_nodes(graph, nodes)
+    replace_nodes(graph, nodes)
 
 
 def _resize_single_channels_plainly(model: Any) -> None:
@@ -65,9 +67,4 @@ def _resize_single_channels_plainly(model: Any) -> None:
     if len(nodes) > len(graph.node):
         axis = numpy_helper.from_array(np.array([1], dtype=np.int64), _CHANNEL_AXIS)
         graph.initializer.append(axis)
-        _replace_nodes(graph, nodes)
-
-
-def _replace_nodes(graph: Any, nodes: list[Any]) -> None:
-    del graph.node[:]
-    graph.node.extend(nodes)
+        replace_nodes(graph, nodes)

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +119,7 @@ def halve_weights(source: Path, target: Path) -> None:
         halved = numpy_helper.from_array(values.astype(np.float16), stored)
         graph.initializer[index].CopyFrom(halved)
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    replace_nodes(graph, [*casts, *graph.node])
     save(model, target)
 
 
@@ -145,6 +143,12 @@ def check_fits_fp16(name: str, values: Any) -> None:
             f"weights {name} reach {largest:g}, beyond FP16; export with --precision fp32 "
             "--weights fp32; nothing was written"
         )
+
+
+def replace_nodes(graph: Any, nodes: Sequence[Any]) -> None:
+    """Give a graph these nodes, its own among them, in this order."""
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def save(model: Any, path: Path) -> None:

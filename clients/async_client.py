@@ -32,9 +32,9 @@ class AsyncSegmentationClient:
         self.timeout_s = timeout_s
         self._server = InferenceServerClient(url, channel_args=wire.CHANNEL_ARGS)
 
-    async def segment(self, image: wire.Image) -> list[Person]:
-        """Everybody in the image, best score first; empty when there is nobody."""
-        return wire.people_of(await self._infer(wire.segment_request(image)))
+    async def segment(self, image: wire.Image, *, min_score: float | None = None) -> list[Person]:
+        """Everybody in the image of at least min_score, best first; empty when there is nobody."""
+        return wire.people_of(await self._infer(wire.segment_request(image, min_score)))
 
     async def segment_from_boxes(self, image: wire.Image, boxes_xyxy: ArrayLike) -> list[Person]:
         """One person a box, in their order; boxes_xyxy: (K, 4) image pixels, K at most 64."""

@@ -36,9 +36,13 @@ class SegmentationClient:
         self.timeout_s = timeout_s
         self._server = InferenceServerClient(url, channel_args=wire.CHANNEL_ARGS)
 
-    def segment(self, image: wire.Image) -> list[Person]:
-        """Everybody in the image, best score first; empty when there is nobody."""
-        return wire.people_of(self._infer(wire.segment_request(image)))
+    def segment(self, image: wire.Image, *, min_score: float | None = None) -> list[Person]:
+        """Everybody in the image, best score first; empty when there is nobody.
+
+        min_score: the lowest score in the answer, 0.001 to 1; the server masks nobody below it.
+        None: the server's own.
+        """
+        return wire.people_of(self._infer(wire.segment_request(image, min_score)))
 
     def segment_from_boxes(self, image: wire.Image, boxes_xyxy: ArrayLike) -> list[Person]:
         """One person a box of your own, in their order, without looking for others.

@@ -3,9 +3,10 @@
   peopleseg evaluate --images val --annotations person_val.json
   peopleseg evaluate --images val --annotations person_val.json --json accuracy.json --limit 20
 
-Every picture goes through the server. Printed, and written with --json, are mask_ap, mask_ap50,
-box_ap and box_ap50 (COCO's), roi_miou (masks on the true boxes) and foreground_miou (people against
-background). A picture that fails is named and left out; the exit code is then 1.
+Every picture goes through the server, which is asked for uncertain people too, as AP needs them.
+Printed, and written with --json, are mask_ap, mask_ap50, box_ap and box_ap50 (COCO's), roi_miou
+(masks on the true boxes) and foreground_miou (people against background). A picture that fails is
+named and left out; the exit code is then 1.
 """
 
 import argparse
@@ -22,9 +23,11 @@ from tqdm import tqdm
 from clients.client import SegmentationClient
 from clients.errors import SegmentationError
 from clients.evaluation import METRICS_VERSION, Measured, Segmenter, figures, measure
+from clients.min_score import min_score
 from clients.positive import positive
 from clients.results import write_json
 from clients.url_option import READY_TIMEOUT_S, add_url_option
+from peopleseg.average_precision import MIN_SCORE
 from peopleseg.coco import Picture, load_pictures
 
 PRINTED = (
@@ -58,6 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pictures under way at a time (%(default)s)",
     )
+    parser.add_argument(
+        "--min-score",
+        type=min_score,
+        default=MIN_SCORE,
+        metavar="SCORE",
+        help="of the people that enter mask_ap and box_ap, 0.001 to 1 (%(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S)
-        report = evaluate(client, pictures, concurrency=args.concurrency)
+        report = evaluate(client, pictures, concurrency=args.concurrency, min_score=args.min_score)
     report["annotations"] = args.annotations.name
     print(table(report))
     if args.json:
@@ -78,13 +88,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def evaluate(
-    segmenter: Segmenter, pictures: Sequence[Picture], *, concurrency: int
+    segmenter: Segmenter,
+    pictures: Sequence[Picture],
+    *,
+    concurrency: int,
+    min_score: float = MIN_SCORE,
 ) -> dict[str, Any]:
     """The figures of evaluation.py, the seconds, and `failed`: a list of file and reason."""
     start = time.perf_counter()
     measured: dict[int, Measured] = {}
     failed: dict[int, dict[str, str]] = {}
-    for number, outcome in _measure_all(segmenter, pictures, concurrency):
+    for number, outcome in _measure_all(segmenter, pictures, concurrency, min_score):
         if isinstance(outcome, Measured):
             measured[number] = outcome
         else:
@@ -96,6 +110,7 @@ def evaluate(
         **figures([measured[number] for number in sorted(measured)]),
         "seconds": round(seconds, 3),
         "failed": [failed[number] for number in sorted(failed)],
+        "min_score": min_score,
         "metrics_version": METRICS_VERSION,
         "pycocotools": version("pycocotools"),
     }
@@ -112,12 +127,12 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _measure_all(
-    segmenter: Segmenter, pictures: Sequence[Picture], concurrency: int
+    segmenter: Segmenter, pictures: Sequence[Picture], concurrency: int, min_score: float
 ) -> Iterator[tuple[int, Measured | Exception]]:
     """Each picture's number with its measures or its failure, in the order they are ready."""
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
         numbers: dict[Future[Measured], int] = {
-            pool.submit(measure, segmenter, picture): number
+            pool.submit(measure, segmenter, picture, min_score=min_score): number
             for number, picture in enumerate(pictures)
         }
         try:

@@ -1,8 +1,8 @@
 """Measure a server's answers against COCO annotations of people.
 
 mask_ap, mask_ap50, box_ap, box_ap50
-    COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, at most 100 people a
-    picture, as pycocotools computes it (crowds are ignored by its rules).
+    COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, as pycocotools computes
+    it (crowds are ignored by its rules).
 roi_miou
     Of `segment_from_boxes` on the true boxes, crowds and sides under 16 px left out: the mean over
     the boxes of the IoU of the person's mask and the true one, on the mask's grid over the box.
@@ -36,8 +36,8 @@ SMALLEST_SIDE_PX = 16  # of a box that counts in roi_miou
 class Segmenter(Protocol):
     """What is measured: a SegmentationClient, or anything that answers like one."""
 
-    def segment(self, image: bytes, /) -> list[Person]:
-        """Everybody in the image."""
+    def segment(self, image: bytes, /, *, min_score: float | None) -> list[Person]:
+        """Everybody in the image of at least that score; None: the segmenter's own."""
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike, /) -> list[Person]:
         """One person a box, at most MAX_PEOPLE."""
@@ -56,8 +56,11 @@ class Measured:
     foreground_iou: float
 
 
-def measure(segmenter: Segmenter, picture: Picture) -> Measured:
-    """Ask for one picture, three ways. Raises OSError, ValueError and what the segmenter raises."""
+def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None = None) -> Measured:
+    """Ask for one picture, three ways. Raises OSError, ValueError and what the segmenter raises.
+
+    min_score: of the people that enter the AP; None for those that the segmenter answers with.
+    """
     data = picture.path.read_bytes()
     foreground = segmenter.foreground(data)
     if foreground.shape != (picture.height, picture.width):
@@ -67,7 +70,7 @@ def measure(segmenter: Segmenter, picture: Picture) -> Measured:
         )
     return Measured(
         picture=picture,
-        found=coco_results(segmenter.segment(data), picture.id),
+        found=coco_results(segmenter.segment(data, min_score=min_score), picture.id),
         roi_ious=roi_ious(segmenter, data, picture),
         foreground_iou=foreground_iou(foreground, picture),
     )

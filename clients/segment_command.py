@@ -19,6 +19,7 @@ from tqdm import tqdm
 from clients.client import SegmentationClient
 from clients.drawing import draw_people
 from clients.errors import SegmentationError
+from clients.min_score import min_score
 from clients.pictures import find_pictures, image_ids, result_paths, unique
 from clients.results import coco_results, write_json, write_png
 from clients.url_option import READY_TIMEOUT_S, add_url_option
@@ -26,7 +27,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.images import decode_image
 
 RESULTS = "results.json"
-DEFAULT_MIN_SCORE = 0.15  # the server answers with less certain people too
+DEFAULT_MIN_SCORE = 0.15  # the server's own lets less certain people through
 
 
 class Job(NamedTuple):
@@ -46,10 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score",
-        type=float,
+        type=min_score,
         default=DEFAULT_MIN_SCORE,
         metavar="SCORE",
-        help="leave out people below it, 0 to 1 (%(default)s)",
+        help="leave out people below it, 0.001 to 1 (%(default)s)",
     )
 
 
@@ -107,7 +108,7 @@ def _segment_all(
 
 def _segment(client: SegmentationClient, job: Job, min_score: float) -> list[dict[str, Any]]:
     data = job.picture.read_bytes()
-    people = [person for person in client.segment(data) if person.score >= min_score]
+    people = client.segment(data, min_score=min_score)
     # Decoded as the server does it, so that masks and picture are turned alike.
     write_png(job.overlay, draw_people(decode_image(data), people))
     found = coco_results(people, job.image_id)

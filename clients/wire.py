@@ -16,7 +16,19 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 
 from clients.errors import InvalidImage, RequestRejected, ServerError
 from clients.person import Person
-from peopleseg.contract import BOXES, ENSEMBLES, FOREGROUND, IMAGE, MASKS, RLES, SCORES, Tensor
+from peopleseg.contract import (
+    BOXES,
+    ENSEMBLES,
+    FOREGROUND,
+    IMAGE,
+    MASKS,
+    MIN_SCORE_PARAMETER,
+    RLES,
+    SCORES,
+    Tensor,
+)
+from peopleseg.errors import InvalidInput
+from peopleseg.people import requested_min_score
 
 SEGMENTATION = ENSEMBLES["person_segmentation"]
 FROM_BOXES = ENSEMBLES["person_segmentation_from_boxes"]
@@ -44,11 +56,18 @@ class Request(NamedTuple):
     model_name: str
     inputs: list[InferInput]
     outputs: list[InferRequestedOutput]
+    parameters: dict[str, float]
 
 
-def segment_request(image: Image) -> Request:
-    """Everybody in an image. Raises InvalidImage."""
-    return _request(SEGMENTATION.name, [_image_input(image)], SEGMENTATION.outputs)
+def segment_request(image: Image, min_score: float | None = None) -> Request:
+    """Everybody in an image. Raises InvalidImage, and RequestRejected for an unfit min_score."""
+    parameters = {}
+    if min_score is not None:
+        try:
+            parameters[MIN_SCORE_PARAMETER] = requested_min_score(min_score)
+        except InvalidInput as error:
+            raise RequestRejected(str(error)) from error
+    return _request(SEGMENTATION.name, [_image_input(image)], SEGMENTATION.outputs, parameters)
 
 
 def segment_from_boxes_request(image: Image, boxes_xyxy: ArrayLike) -> Request:
@@ -148,8 +167,14 @@ def _input(tensor: Tensor, values: NDArray[Any]) -> InferInput:
     return InferInput(tensor.name, values.shape, tensor.dtype).set_data_from_numpy(values)
 
 
-def _request(model_name: str, inputs: list[InferInput], outputs: tuple[Tensor, ...]) -> Request:
-    return Request(model_name, inputs, [InferRequestedOutput(tensor.name) for tensor in outputs])
+def _request(
+    model_name: str,
+    inputs: list[InferInput],
+    outputs: tuple[Tensor, ...],
+    parameters: dict[str, float] | None = None,
+) -> Request:
+    wanted = [InferRequestedOutput(tensor.name) for tensor in outputs]
+    return Request(model_name, inputs, wanted, parameters or {})
 
 
 def _tensor(result: Any, tensor: Tensor) -> NDArray[Any]:

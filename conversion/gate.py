@@ -1,8 +1,9 @@
 """Whether a set of versions is as accurate as what serves, before any server loads it.
 
 The versions are composed in one process and measured on a reference set, by the figures of
-`peopleseg evaluate`; `features_mask_ap50` is that of `person_segmentation_features`. Without a
-reference set the figures that the manifests bring are compared, where they are of the same data.
+`peopleseg evaluate`, but with their own min_score, which is guarded too; `features_mask_ap50` is
+that of `person_segmentation_features`. Without a reference set the figures that the manifests bring
+are compared, where they are of the same data.
 """
 
 import hashlib
@@ -209,8 +210,8 @@ class _InProcess:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def segment(self, image: bytes, /) -> list[Person]:
-        return _persons(self._pipeline.segment(image))
+    def segment(self, image: bytes, /, *, min_score: float | None) -> list[Person]:
+        return _persons(self._pipeline.segment(image, min_score=min_score))
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike, /) -> list[Person]:
         boxes = np.asarray(boxes_xyxy, dtype=np.float32)

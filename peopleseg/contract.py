@@ -23,6 +23,7 @@ FEATURE_SIDE = INPUT_SIZE // FEATURE_STRIDE  # cells
 ANCHORS = sum((INPUT_SIZE // stride) ** 2 for stride in (8, 16, 32))  # 8400
 
 MASK_CLASSES = ("background", "target", "non_target")
+MIN_SCORE_PARAMETER = "min_score"  # of a request that looks for people: the lowest score in answers
 NO_PERSON_SCORE = -1.0  # score of the one dummy roi that stands for "nobody"
 
 

@@ -11,6 +11,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
 
 MIN_SCORE = 0.05  # of a person, [0, 1]
+SMALLEST_MIN_SCORE = 0.001  # that a request may ask for; below it every anchor is a candidate
 MAX_IOU = 0.5  # of two people's boxes; above it the one with the lower score is dropped
 LARGEST_COORDINATE_PX = 1e6  # of a caller's box; float32 overflows in RoIAlign near its own limit
 SMALLEST_SIDE_PX = 1.0  # of a box within the image or the square
@@ -66,6 +67,16 @@ def select_people(
     kept = cv2.dnn.NMSBoxes(boxes_xywh.tolist(), scores.tolist(), min_score, max_iou)
     best = np.asarray(kept, dtype=np.int64).reshape(-1)[:MAX_PEOPLE]
     return Rois.of(boxes[best], scores[best])
+
+
+def requested_min_score(value: object) -> float:
+    """The min_score that a request asks for. Raises InvalidInput for anything but a fit number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not SMALLEST_MIN_SCORE <= value <= 1:  # type: ignore[operator]
+        raise InvalidInput(
+            f"min_score is {value!r}; expected a number from {SMALLEST_MIN_SCORE} to 1"
+        )
+    return float(value)  # type: ignore[arg-type]
 
 
 def boxes_to_rois(boxes_xyxy: NDArray[np.float32], letterbox: Letterbox) -> Rois:

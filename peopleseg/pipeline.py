@@ -19,7 +19,7 @@ from peopleseg.geometry import Letterbox
 from peopleseg.images import prepare
 from peopleseg.manifest import Manifest, StepManifest, reads_of
 from peopleseg.onnx_threads import options_for
-from peopleseg.people import Rois, boxes_to_rois, select_people
+from peopleseg.people import Rois, boxes_to_rois, requested_min_score, select_people
 from peopleseg.roi_align import FeatureAligner, RoiAligner
 
 Arrays = dict[str, NDArray[Any]]
@@ -59,11 +59,14 @@ class Pipeline:
         self._settings: dict[str, dict[str, Any]] = {}
         self.versions = serving_versions(model_repository) | dict(versions or {})
 
-    def segment(self, image: bytes) -> People:
-        """Every person of an encoded picture, as `person_segmentation` answers."""
+    def segment(self, image: bytes, *, min_score: float | None = None) -> People:
+        """Every person of an encoded picture, as `person_segmentation` answers.
+
+        min_score: that of a request; None for the setting of select_people.
+        """
         pixels, letterbox = self.prepare(image)
         detected = self.yolov9(pixels=pixels)
-        found = self.select_people(detected["predictions"][0], letterbox)
+        found = self.select_people(detected["predictions"][0], letterbox, min_score=min_score)
         return self._people(pixels, detected["features"], found, letterbox)
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
@@ -90,9 +93,16 @@ class Pipeline:
         """As the step preprocess does."""
         return prepare(image, **self._settings_of("preprocess"))
 
-    def select_people(self, predictions: NDArray[np.float32], letterbox: Letterbox) -> Rois:
+    def select_people(
+        self,
+        predictions: NDArray[np.float32],
+        letterbox: Letterbox,
+        *,
+        min_score: float | None = None,
+    ) -> Rois:
         """As the step of that name does, of one image: predictions (5, anchors)."""
-        return select_people(predictions, letterbox, **self._settings_of("select_people"))
+        asked = {} if min_score is None else {"min_score": requested_min_score(min_score)}
+        return select_people(predictions, letterbox, **self._settings_of("select_people") | asked)
 
     @cached_property
     def yolov9(self) -> OnnxModel:

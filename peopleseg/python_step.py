@@ -4,8 +4,9 @@ A step's `model.py` names the step and computes; this class reads the request by
 contract, answers it, and turns a failure into the error of that one request.
 """
 
+import json
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ class PythonStep:
     def load(self) -> None:
         """Prepare the step once; the settings of its version come as arguments."""
 
+    def asked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """What a request's parameters say, as arguments of `compute`. InvalidInput for a bad one.
+
+        An ensemble hands its request's parameters on to all steps, so others' are left alone.
+        """
+        return {}
+
     def compute(self, **inputs: Any) -> Arrays:
         """Input tensors by name to output tensors by name. InvalidInput for a bad request.
 
@@ -54,7 +62,8 @@ class PythonStep:
     def _answer(self, request: Any) -> Any:
         wanted = set(request.requested_output_names())
         try:
-            outputs = self.compute_wanted(wanted, **self._inputs(request))
+            asked = self.asked(json.loads(request.parameters()))
+            outputs = self.compute_wanted(wanted, **self._inputs(request), **asked)
         except InvalidInput as error:
             return self._error(str(error), pb_utils.TritonError.INVALID_ARG)
         except Exception as error:  # the server's fault, but it must not cost the other requests

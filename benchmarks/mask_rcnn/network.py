@@ -7,10 +7,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from benchmarks.mask_rcnn.ops import supply_missing_ops
+from peopleseg.average_precision import MIN_SCORE
 from peopleseg.contract import MAX_PEOPLE
 from peopleseg.geometry import INPUT_SIZE
 from training.checkpoint import NETWORK, CheckpointError, read_checkpoint
-from training.validation.metrics import VALIDATION_SCORE
 
 supply_missing_ops()
 
@@ -62,7 +62,7 @@ class MaskRCNNNetwork(nn.Module):
             min_size=image_size,
             max_size=image_size,
             box_batch_size_per_image=rois_per_image,
-            box_score_thresh=VALIDATION_SCORE,
+            box_score_thresh=MIN_SCORE,
             box_detections_per_img=MAX_PEOPLE,
         )
 

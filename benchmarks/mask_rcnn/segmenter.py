@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 from benchmarks.mask_rcnn.network import Features, MaskRCNNNetwork
 from clients.person import Person
+from peopleseg.average_precision import MIN_SCORE
 from peopleseg.contract import MASK_SIZE_HW
 from peopleseg.geometry import Letterbox, clip_boxes
 from peopleseg.images import decode_image
 from peopleseg.masks import decode_rle, encode_rle, paste_mask
-from peopleseg.people import MIN_SCORE, SMALLEST_SIDE_PX
+from peopleseg.people import SMALLEST_SIDE_PX
 
 FOREGROUND_SCORE = 0.5  # people above it are the foreground
 
@@ -32,8 +33,9 @@ class _Seen:
 class MaskRCNNSegmenter:
     """A `clients.evaluation.Segmenter`; the network is in evaluation mode and stays on its device.
 
-    As the server, it answers with people of a score of at least MIN_SCORE, masks of 128 x 96 cells,
-    and those pasted into the picture; the 28 x 28 cells are interpolated to that grid.
+    It masks who enters an AP, people of a score of at least MIN_SCORE. As the server, it answers
+    with masks of 128 x 96 cells, and those pasted into the picture; the 28 x 28 cells are
+    interpolated to that grid.
     """
 
     def __init__(self, network: MaskRCNNNetwork) -> None:
@@ -41,9 +43,10 @@ class MaskRCNNSegmenter:
         self.device = next(network.parameters()).device
         self._last: _Seen | None = None  # the three questions come one after the other
 
-    def segment(self, image: bytes) -> list[Person]:
-        """Everybody in the image."""
-        return self._see(image).people
+    def segment(self, image: bytes, *, min_score: float | None = None) -> list[Person]:
+        """Everybody in the image of at least that score and of MIN_SCORE."""
+        people = self._see(image).people
+        return [person for person in people if person.score >= (min_score or MIN_SCORE)]
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
         """One person a box, by the mask branch alone."""

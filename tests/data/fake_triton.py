@@ -64,6 +64,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         try:
             outputs = self.answer(request.model_name, _inputs(request))
+            if "min_score" in request.parameters:
+                outputs = _certain(outputs, request.parameters["min_score"].double_param)
         except Refusal as refusal:
             context.abort(refusal.code, str(refusal))
         return _response({tensor.name: outputs[tensor.name] for tensor in request.outputs})
@@ -87,6 +89,11 @@ def one_person(model_name: str, inputs: Arrays) -> Arrays:
     rles = np.array([json.dumps(rle).encode() for rle in pasted], dtype=np.object_)
     scores = np.full(len(boxes), 0.875, dtype=np.float32)
     return {"boxes": boxes, "scores": scores, "masks": masks, "rles": rles}
+
+
+def _certain(outputs: Arrays, min_score: float) -> Arrays:
+    chosen = outputs["scores"] >= min_score
+    return {name: values[chosen] for name, values in outputs.items()}
 
 
 def _inputs(request: Any) -> Arrays:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
 from clients import (
     AsyncSegmentationClient,
@@ -17,7 +19,7 @@ from clients import (
     RequestRejected,
     SegmentationClient,
 )
-from clients.wire import image_bytes
+from clients.wire import image_bytes, segment_request
 from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE
 from peopleseg.masks import paste_mask
 from tests.data.people_pictures import write_picture
@@ -61,6 +63,42 @@ def test_somebody_is_found(people: list[Person]) -> None:
     scores = [person.score for person in people]
     assert scores == sorted(scores, reverse=True)
     assert all(0 < score <= 1 for score in scores)
+
+
+def test_a_request_says_how_certain_people_must_be(
+    client: SegmentationClient, people: list[Person]
+) -> None:
+    assert same(client.segment(IMAGE, min_score=0.05), people)  # the server's own
+    many = client.segment(IMAGE, min_score=0.001)
+    assert len(many) > len(people) and same(many[: len(people)], people)
+    middle = many[len(many) // 2].score
+    sure = client.segment(IMAGE, min_score=middle)
+    assert {person.score >= middle for person in sure} == {True} and len(sure) < len(many)
+    assert client.segment(IMAGE, min_score=1.0) == []
+
+
+def test_a_min_score_costs_no_request_beside_it(server: Any, people: list[Person]) -> None:
+    async def ask() -> list[list[Person]]:
+        async with AsyncSegmentationClient(server.grpc_url) as client:
+            asked = (client.segment(IMAGE, min_score=score) for score in (None, 1.0, None, 0.05))
+            return await asyncio.gather(*asked)
+
+    own, nobody, again, same_as_own = asyncio.run(ask())
+    assert nobody == [] and all(same(found, people) for found in (own, again, same_as_own))
+
+
+@pytest.mark.parametrize("value", [0, -0.1, 1.5, float("nan"), "high", True])
+def test_an_unfit_min_score_is_refused_here_and_there(server: Any, value: Any) -> None:
+    message = "min_score is .*; expected a number from 0.001 to 1"
+    with pytest.raises(RequestRejected, match=message), SegmentationClient(server.grpc_url) as ours:
+        ours.segment(IMAGE, min_score=value)
+    parameters: Any = {"min_score": value, "other": "ignored"}
+    request = segment_request(IMAGE)._replace(parameters=parameters)
+    with (
+        InferenceServerClient(server.grpc_url) as theirs,
+        pytest.raises(InferenceServerException, match=f"select_people: {message}"),
+    ):
+        theirs.infer(**request._asdict())
 
 
 def test_masks_lie_inside_boxes_and_boxes_inside_the_image(people: list[Person]) -> None:

@@ -27,13 +27,15 @@ KEYS = {
 
 
 class Perfect:
-    """Knows the truth of every picture by its bytes."""
+    """Knows the truth of every picture by its bytes, and is sure of it."""
 
     def __init__(self, pictures: list[Picture]) -> None:
         self.pictures = {p.path.read_bytes(): p for p in pictures if p.path.is_file()}
         self.largest_request = 0
+        self.min_scores: set[float | None] = set()
 
-    def segment(self, image: bytes) -> list[Person]:
+    def segment(self, image: bytes, *, min_score: float | None) -> list[Person]:
+        self.min_scores.add(min_score)
         picture = self.pictures[image]
         return [self.person(picture, person, 0.9) for person in picture.people]
 
@@ -60,7 +62,7 @@ class Perfect:
 class Blind(Perfect):
     """Never sees anybody."""
 
-    def segment(self, image: bytes) -> list[Person]:
+    def segment(self, image: bytes, *, min_score: float | None) -> list[Person]:
         return []
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
@@ -174,10 +176,17 @@ def test_roi_miou_is_the_iou_on_the_grid(pictures: list[Picture]) -> None:
     assert report["roi_miou"] == pytest.approx(np.mean(expected))
 
 
+def test_uncertain_people_are_asked_for_and_the_report_says_so(pictures: list[Picture]) -> None:
+    perfect = Perfect(pictures)
+    assert evaluate(perfect, pictures, concurrency=1)["min_score"] == 0.01
+    assert evaluate(perfect, pictures, concurrency=1, min_score=0.3)["min_score"] == 0.3
+    assert perfect.min_scores == {0.01, 0.3}
+
+
 def test_a_lower_score_for_a_wrong_person_costs_little(pictures: list[Picture]) -> None:
     class Eager(Perfect):
-        def segment(self, image: bytes) -> list[Person]:
-            found = super().segment(image)
+        def segment(self, image: bytes, *, min_score: float | None) -> list[Person]:
+            found = super().segment(image, min_score=min_score)
             return [*found, *(replace(p, box_xyxy=(0, 0, 9, 9), score=0.1) for p in found)]
 
     assert evaluate(Eager(pictures), pictures, concurrency=2)["box_ap50"] == pytest.approx(1.0)

@@ -90,8 +90,16 @@ def test_people_below_the_least_score_are_left_out(url: str, photos: Path, tmp_p
     certain = ["segment", str(photos / "a.png"), "--url", url, "--out", str(out), "--min-score"]
     assert main([*certain, "0.999"]) == 0
     assert read(out / "results.json") == []
-    assert main([*certain, "0"]) == 0
+    assert main([*certain, "0.001"]) == 0
     assert len(read(out / "results.json")) == 1
+
+
+@pytest.mark.parametrize("score", ["0", "1.1", "high"])
+def test_an_unfit_least_score_is_refused_before_anything_is_sent(
+    photos: Path, score: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", str(photos), "--min-score", score]) == 2
+    assert "--min-score: " in capsys.readouterr().err
 
 
 def test_a_second_run_does_not_take_its_own_overlays(

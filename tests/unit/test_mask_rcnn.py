@@ -18,11 +18,11 @@ from benchmarks.mask_rcnn.network import MASK_SIZE, Features, Found, MaskRCNNNet
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
 from benchmarks.mask_rcnn.task import MaskRCNN
 from clients.evaluation import Measured
+from peopleseg.average_precision import MIN_SCORE
 from peopleseg.coco import Picture, load_pictures
 from peopleseg.geometry import Letterbox
 from peopleseg.masks import encode_rle
 from peopleseg.networks.roi_align import roi_align as half_pixel_roi_align
-from peopleseg.people import MIN_SCORE
 from tests.data.people_pictures import write_data_set
 from tests.training.runs import Data, train
 from training.checkpoint import CheckpointError
@@ -373,7 +373,7 @@ def test_the_mask_branch_is_asked_in_the_square_and_only_for_the_likely(
     network: MaskRCNNNetwork, pictures: list[Picture]
 ) -> None:
     in_square = torch.tensor([[10.0, 20, 30, 44], [16, 20, 50, 40]])
-    found = Found(in_square, torch.tensor([0.9, MIN_SCORE - 0.01]))
+    found = Found(in_square, torch.tensor([0.9, MIN_SCORE / 2]))
     asked: list[Tensor] = []
 
     def all_person(features: Features, boxes_xyxy: list[Tensor]) -> Tensor:

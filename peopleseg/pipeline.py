@@ -4,8 +4,8 @@ What the server's answers are compared with, what a release is measured with bef
 and what calls the same graphs most directly.
 """
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +26,32 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class OnnxModel:
-    """One artifact in ONNX Runtime on the processor."""
+    """One artifact in a session of ONNX Runtime."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        self._session = onnxruntime.InferenceSession(
-            path, options_for(threads), providers=["CPUExecutionProvider"]
-        )
-        self.output_names = [output.name for output in self._session.get_outputs()]
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self.providers = session.get_providers()
+        self.output_names = [output.name for output in session.get_outputs()]
 
     def __call__(self, **inputs: NDArray[Any]) -> Arrays:
         """Input arrays by name, with their batch axis, to output arrays by name."""
         return dict(zip(self.output_names, self._session.run(None, inputs), strict=True))
 
 
+def open_on_processors(path: Path, *, threads: int) -> OnnxModel:
+    """An artifact that computes with so many threads."""
+    return OnnxModel(
+        onnxruntime.InferenceSession(path, options_for(threads), providers=["CPUExecutionProvider"])
+    )
+
+
 class Pipeline:
     """The networks of a model repository and the steps between them, each loaded when needed.
 
-    versions: of the steps; one that is not named has the version that the ensembles pin. Raises
-    ValueError for a step that is neither named nor pinned, ArtifactError for a version that is not
-    whole.
+    threads: of every network and of RoIAlign. versions: of the steps; one that is not named has the
+    version that the ensembles pin. open_network: opens an artifact elsewhere than on the
+    processors. Raises ValueError for a step that is neither named nor pinned, ArtifactError for a
+    version that is not whole.
     """
 
     def __init__(
@@ -53,9 +60,11 @@ class Pipeline:
         *,
         threads: int = 2,
         versions: Mapping[str, int] | None = None,
+        open_network: Callable[[Path], OnnxModel] | None = None,
     ) -> None:
         self._repository = model_repository
         self._threads = threads
+        self._open_network = open_network or partial(open_on_processors, threads=threads)
         self._settings: dict[str, dict[str, Any]] = {}
         self.versions = serving_versions(model_repository) | dict(versions or {})
 
@@ -151,7 +160,7 @@ class Pipeline:
 
     def _network(self, name: str) -> OnnxModel:
         folder = self._folder(name)
-        return OnnxModel(folder / Manifest.read(folder).artifact, threads=self._threads)
+        return self._open_network(folder / Manifest.read(folder).artifact)
 
     def _settings_of(self, name: str) -> dict[str, Any]:
         if name not in self._settings:

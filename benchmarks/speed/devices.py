@@ -9,34 +9,12 @@ from typing import Any
 import onnxruntime
 
 from benchmarks.speed.errors import MissingTool
-from peopleseg.manifest import Manifest
-from peopleseg.pipeline import OnnxModel, Pipeline
+from peopleseg.pipeline import OnnxModel, Pipeline, open_on_processors
 from serving.onnx_model import Instance, ModelLoadError, execution_providers, open_session
 
 CPU, CUDA = "cpu", "cuda"
 PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}  # of ONNX Runtime
 _QUERY = ("nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader")
-
-
-class GpuModel(OnnxModel):
-    """One artifact in ONNX Runtime on the GPU, as configs/cuda.pbtxt has it served."""
-
-    def __init__(self, path: Path, preferred: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
-        """preferred: providers that come before CUDA's. Raises MissingTool where one is missing."""
-        try:
-            providers = [*preferred, *execution_providers(Instance("GPU"))]
-            self._session = open_session(path, onnxruntime.SessionOptions(), providers)
-        except ModelLoadError as error:
-            raise MissingTool(str(error)) from error
-        self.output_names = [output.name for output in self._session.get_outputs()]
-
-
-class GpuPipeline(Pipeline):
-    """The steps in one process, with the networks on the GPU."""
-
-    def _network(self, name: str) -> OnnxModel:
-        folder = self._folder(name)
-        return GpuModel(folder / Manifest.read(folder).artifact)
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -76,14 +54,27 @@ def gpu() -> dict[str, str]:
     return {"gpu": name, "driver": driver}
 
 
+def open_on_gpu(path: Path, preferred: Sequence[tuple[str, dict[str, Any]]] = ()) -> OnnxModel:
+    """An artifact in ONNX Runtime on the GPU, as configs/cuda.pbtxt has it served.
+
+    preferred: providers that come before CUDA's. Raises MissingTool where one is missing.
+    """
+    try:
+        providers = [*preferred, *execution_providers(Instance("GPU"))]
+        return OnnxModel(open_session(path, onnxruntime.SessionOptions(), providers))
+    except ModelLoadError as error:
+        raise MissingTool(str(error)) from error
+
+
 def open_model(path: Path, *, threads: int, device: str) -> OnnxModel:
     """threads: on the processors."""
-    return GpuModel(path) if device == CUDA else OnnxModel(path, threads=threads)
+    return open_on_gpu(path) if device == CUDA else open_on_processors(path, threads=threads)
 
 
 def open_pipeline(repository: Path, *, threads: int, device: str) -> Pipeline:
     """The networks that a repository serves, and the steps between them."""
-    return (GpuPipeline if device == CUDA else Pipeline)(repository, threads=threads)
+    open_network = open_on_gpu if device == CUDA else None
+    return Pipeline(repository, threads=threads, open_network=open_network)
 
 
 def server_arguments(device: str) -> list[str]:

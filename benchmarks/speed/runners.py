@@ -17,7 +17,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from benchmarks.speed.devices import CPU, CUDA, GpuModel, open_model
+from benchmarks.speed.devices import CPU, CUDA, open_model, open_on_gpu
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.networks import Network
 from conversion.cache import cache_folder
@@ -104,7 +104,7 @@ def in_tensorrt_provider(network: Network, threads: int) -> Runner:
         for which, field in (("min", "smallest"), ("opt", "usual"), ("max", "largest"))
     }
     graph = network.graph(accelerator="tensorrt")
-    return _by_name(GpuModel(graph, preferred=[(TENSORRT, options)]))
+    return _by_name(open_on_gpu(graph, preferred=[(TENSORRT, options)]))
 
 
 def in_tensorrt(network: Network, threads: int, *, precision: str) -> Runner:

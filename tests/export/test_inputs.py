@@ -11,7 +11,7 @@ from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
 from peopleseg.ensembles import serving_versions
 from peopleseg.images import prepare_file
-from peopleseg.pipeline import OnnxModel
+from peopleseg.pipeline import open_on_processors
 from peopleseg.roi_align import FeatureAligner, RoiAligner
 from tests.export.networks import checkpoint, feature_head, mask_head
 from training.checkpoint import load_network
@@ -40,9 +40,9 @@ def test_a_head_without_its_detector_reads_the_repositorys(
     pixels, letterbox = prepare_file(pictures[0])
     assert reader.people(pixels, letterbox).shape[1] == 5
     found = reader.read(pixels, ROIS)["roi_features"]
-    features = OnnxModel(repository / "yolov9" / "1" / "model.onnx", threads=1)(pixels=pixels)[
-        "features"
-    ]
+    features = open_on_processors(repository / "yolov9" / "1" / "model.onnx", threads=1)(
+        pixels=pixels
+    )["features"]
     expected = (
         FeatureAligner().align(features, ROIS)
         if family == "feature_head"

@@ -8,12 +8,11 @@ import pytest
 
 from benchmarks.speed import devices
 from benchmarks.speed.command import BENCHMARKS
-from benchmarks.speed.devices import CPU, CUDA, PROVIDERS, GpuModel, GpuPipeline, open_pipeline
+from benchmarks.speed.devices import CPU, CUDA, PROVIDERS, open_pipeline
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.result import RESULTS, folder_of, make_result
 from benchmarks.speed.tables import heading
 from clients.cli import main
-from peopleseg.pipeline import OnnxModel
 from tests.data.small_repository import write_pictures, write_small_repository
 
 MEASURING = [name for name in BENCHMARKS if name != "report"]
@@ -85,7 +84,8 @@ def test_results_of_a_gpu_have_a_folder_of_their_own() -> None:
 @without_cuda
 def test_a_network_does_not_fall_back_to_the_processors(tmp_path: Path) -> None:
     repository = write_small_repository(tmp_path / "repository")
-    assert type(open_pipeline(repository, threads=1, device=CPU).yolov9) is OnnxModel
+    here = open_pipeline(repository, threads=1, device=CPU)
+    assert here.yolov9.providers == [PROVIDERS[CPU]]
     pipeline = open_pipeline(repository, threads=1, device=CUDA)
     for name in ("yolov9", "people_unet", "hierarchical_head"):
         with pytest.raises(MissingTool, match="no CUDA provider.*onnxruntime-gpu"):
@@ -99,7 +99,7 @@ def test_on_a_gpu_the_pipeline_answers_as_on_the_processors(tmp_path: Path) -> N
     images, _ = write_pictures(tmp_path / "pictures", count=1)
     image = (images / "0.png").read_bytes()
     on_gpu, on_cpu = (open_pipeline(repository, threads=1, device=one) for one in (CUDA, CPU))
-    assert isinstance(on_gpu, GpuPipeline) and isinstance(on_gpu.yolov9, GpuModel)
+    assert on_gpu.yolov9.providers[0] == PROVIDERS[CUDA]
     ours, theirs = on_gpu.segment(image), on_cpu.segment(image)
     assert len(ours.boxes) == len(theirs.boxes) == 1
     assert abs(ours.boxes - theirs.boxes).max() < 1

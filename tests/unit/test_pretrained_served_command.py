@@ -12,7 +12,7 @@ from clients.cli import main
 from peopleseg.ensembles import serving_versions
 from peopleseg.images import prepare
 from peopleseg.manifest import Manifest
-from peopleseg.pipeline import OnnxModel
+from peopleseg.pipeline import open_on_processors
 from tests.data.encoded import some_pictures
 from training.checkpoint import load_network
 
@@ -55,7 +55,7 @@ def test_a_network_computes_what_is_served(
     name: str, output: int, checkpoints: Path, images: Path, served: dict[str, Path]
 ) -> None:
     pixels, _ = prepare((images / "0.jpg").read_bytes())
-    artifact = OnnxModel(served[name] / "model.onnx", threads=2)
+    artifact = open_on_processors(served[name] / "model.onnx", threads=2)
     expected = list(artifact(pixels=pixels).values())[output]
     with torch.no_grad():
         found = load_network(checkpoints / name).network(torch.from_numpy(pixels).float() / 255)

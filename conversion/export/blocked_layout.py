@@ -21,6 +21,22 @@ def keep_blocked(model: Any) -> None:
     _resize_single_channels_plainly(model)
 
 
+def leave_blocked(model: Any) -> None:
+    """Undo `keep_blocked` in place: its nodes only hand on what they read."""
+    graph = model.graph
+    read_instead: dict[str, str] = {}
+    nodes = []
+    for node in graph.node:
+        node.input[:] = [read_instead.get(name, name) for name in node.input]
+        if _CHANNEL_AXIS in node.input or (node.op_type == "Sum" and len(node.input) == 1):
+            read_instead[node.output[0]] = node.input[0]
+        else:
+            nodes.append(node)
+    replace_nodes(graph, nodes)
+    for tensor in [one for one in graph.initializer if one.name == _CHANNEL_AXIS]:
+        graph.initializer.remove(tensor)
+
+
 def _part_silus(graph: Any) -> None:
     """Let the product of x and sigmoid(x) read x through a Sum of one.
 

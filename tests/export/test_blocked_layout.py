@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from conversion.export.blocked_layout import keep_blocked
+from conversion.export.blocked_layout import keep_blocked, leave_blocked
 
 
 class Silus(nn.Module):
@@ -89,4 +89,15 @@ def test_a_graph_with_nothing_to_rewrite_stays_as_it_is(tmp_path: Path) -> None:
     model = exported(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), tmp_path)
     before = model.SerializeToString()
     keep_blocked(model)
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("network", [Silus, OneChannel])
+def test_the_rewriting_is_undone_without_a_trace(network: type[nn.Module], tmp_path: Path) -> None:
+    model = exported(network(), tmp_path)
+    before = model.SerializeToString()
+    keep_blocked(model)
+    assert model.SerializeToString() != before
+    leave_blocked(model)
     assert model.SerializeToString() == before

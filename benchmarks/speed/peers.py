@@ -28,6 +28,7 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
+from benchmarks.speed.published import CACHE, published_graph
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
@@ -39,13 +40,11 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
-from conversion.cache import cache_folder
 from peopleseg.roi_align import RoiAligner
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
 DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"
 PEERS = (DETECTOR_AND_UNET, PUBLISHED, MASK_RCNN_TORCH, MASK_RCNN_ONNX)
-CACHE = cache_folder() / "peers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +96,8 @@ def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]
 
 
 def _published(args: argparse.Namespace) -> Callable[[Question], object]:
-    unet, head = (_exported(args.cache, name) for name in ("people_unet", "hierarchical_head"))
+    networks = ("people_unet", "hierarchical_head")
+    unet, head = (published_graph(name, args.cache) for name in networks)
     pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
     pipeline.people_unet = open_model(unet, threads=args.threads, device=args.device)
     pipeline.hierarchical_head = open_model(head, threads=args.threads, device=args.device)
@@ -128,27 +128,3 @@ _MADE = {
     MASK_RCNN_TORCH: _mask_rcnn_torch,
     MASK_RCNN_ONNX: _mask_rcnn_onnx,
 }
-
-
-def _exported(cache: Path, name: str) -> Path:
-    """The graph of a published B0 network with random weights."""
-    path = cache / f"{name}_b0-torch_{version('torch')}.onnx"
-    if not path.is_file():
-        import torch
-
-        from conversion.export.exportable import of_mask_head, of_people_unet
-        from conversion.export.onnx_export import export_onnx
-        from peopleseg.networks.hierarchical import PersonMaskHead
-        from peopleseg.networks.people_unet import PeopleUNet
-
-        print(f"exporting {path}", flush=True)
-        torch.manual_seed(0)
-        found = (
-            of_people_unet(PeopleUNet("b0"))
-            if name == "people_unet"
-            else of_mask_head(PersonMaskHead("b0"))
-        )
-        part = path.with_suffix(".partial")
-        export_onnx(found.module, found.model, part, found.input_shapes)
-        part.replace(path)
-    return path

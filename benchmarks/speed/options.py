@@ -93,7 +93,7 @@ def running_server(
         return
     http_port, grpc_port, metrics_port = free_ports(3)
     begin = time.monotonic()
-    log_file = Path(tempfile.gettempdir()) / f"peopleseg-bench-{os.getpid()}.log"
+    log_file = Path(tempfile.gettempdir()) / f"peopleseg-bench-{os.getpid()}-{grpc_port}.log"
     with EmbeddedServer(
         model_repository=repository,
         log_file=log_file,

@@ -33,16 +33,18 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_picture_options(parser: argparse.ArgumentParser) -> None:
+def add_picture_options(parser: argparse.ArgumentParser, people: Sequence[int] = PEOPLE) -> None:
+    """people: of the groups, unless the options name others."""
     add_data_options(parser)
     parser.add_argument(
         "--people",
         type=int,
         nargs="+",
         choices=PEOPLE,
-        default=PEOPLE,
+        default=people,
         metavar="N",
-        help=f"pictures with so many people found, of {', '.join(map(str, PEOPLE))} or more (all)",
+        help=f"pictures with so many people found, of {', '.join(map(str, PEOPLE))} or more "
+        f"({' '.join(map(str, people))})",
     )
     parser.add_argument(
         "--pictures", type=int, default=4, metavar="N", help="of each group (%(default)s)"

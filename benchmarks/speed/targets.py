@@ -67,18 +67,23 @@ class InProcess:
 class Server:
     """A Triton server, called by gRPC. What it answers is received, but not decoded."""
 
-    def __init__(self, url: str, callers: int) -> None:
-        self.name, self.callers = SERVER, callers
+    def __init__(self, url: str, callers: int, name: str = SERVER) -> None:
+        self.name, self.callers = name, callers
         self._url = url
 
     def run(self, group: Group, seconds: float) -> Calls:
-        return asyncio.run(self._run([request_of(one) for one in group.questions], seconds))
+        requests = [request_of(one) for one in group.questions]
+        return self.drive(lambda turn: requests[turn % len(requests)], seconds)
 
-    async def _run(self, requests: Sequence[wire.Request], seconds: float) -> Calls:
+    def drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
+        """request_of_turn: takes a call's number and is part of the call."""
+        return asyncio.run(self._drive(request_of_turn, seconds))
+
+    async def _drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
         async with InferenceServerClient(self._url, channel_args=wire.CHANNEL_ARGS) as server:
 
             async def call(turn: int) -> None:
-                request = requests[turn % len(requests)]
+                request = request_of_turn(turn)
                 with asking(self._url):
                     await server.infer(**request._asdict(), client_timeout=TIMEOUT_S)
 

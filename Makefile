@@ -65,6 +65,7 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) peers $(PICTURES) --people 1 5 10 --rounds 7 --seconds 4
 	$(BENCH) runtimes --rounds 7
 	$(BENCH) memory $(PICTURES)
+	$(BENCH) optimisations $(PICTURES) --seconds 1.5
 	$(BENCH) report
 
 .PHONY: test

@@ -6,13 +6,23 @@
 Each benchmark writes one JSON with its raw samples into benchmarks/results/ and prints its table;
 `report` makes the tables and plots of all of them again, from the JSON alone. `make bench` runs a
 short form of all, `make bench-full` the form whose figures are published. All but `report` measure
-on the processors or, with --device cuda, on the first NVIDIA GPU.
+on the processors; with --device cuda, all but `optimisations` measure on the first NVIDIA GPU.
 """
 
 import argparse
 import sys
 
-from benchmarks.speed import direct, memory, peers, report, rois, runtimes, server, steps
+from benchmarks.speed import (
+    direct,
+    memory,
+    optimisations,
+    peers,
+    report,
+    rois,
+    runtimes,
+    server,
+    steps,
+)
 from benchmarks.speed.devices import CPU, require
 from benchmarks.speed.errors import BenchError, MissingTool
 from peopleseg.errors import InvalidInput
@@ -25,7 +35,8 @@ BENCHMARKS = {
     "rois": (rois, "latency against the number of rois"),
     "peers": (peers, "beside Mask R-CNN and the published full-size graphs"),
     "runtimes": (runtimes, "every network by every runtime; lite and full heads"),
-    "memory": (memory, "the server's memory at rest, under load and after many requests"),
+    "memory": (memory, "memory at rest, under load and after many requests"),
+    "optimisations": (optimisations, "before and after each optimisation"),
     "report": (report, "tables and plots of the results"),
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.speed import figures
 from benchmarks.speed.figures import groups_of, kinds_of, of_kind
 from benchmarks.speed.result import Result, slices_of
-from benchmarks.speed.tables import PARTS, step_median
+from benchmarks.speed.tables import PARTS, effects, step_median
 from benchmarks.speed.targets import DIRECT, ONE_CALLER, SERVER
 from peopleseg.files import write_atomically
 
@@ -127,9 +127,7 @@ def _latencies(result: Result, title: str) -> Any:
         for row, kind in enumerate(kinds):
             spread = figures.latencies(of_kind(slices, group, *kind))
             if spread:
-                errors = [[spread.median - spread.low], [spread.high - spread.median]]
-                colour = "tab:orange" if kind[0] == SERVER else "tab:blue"
-                panel.barh(row, spread.median, xerr=errors, color=colour)
+                _spread_bar(panel, row, spread, highlighted=kind[0] == SERVER)
                 digits = 0 if spread.median >= 10 else 2
                 panel.text(spread.high, row, f" {spread.median:.{digits}f}", va="center")
         panel.set_yticks(range(len(kinds)), [name for name, _ in kinds])
@@ -156,6 +154,26 @@ def _memory(result: Result) -> Any:
     return figure
 
 
+def _optimisations(result: Result) -> Any:
+    """What each one did to latency and throughput; those that were kept are highlighted."""
+    found = effects(result)
+    figure, panels = plt.subplots(
+        1, 2, sharey=True, figsize=(10, 0.35 * len(found) + 1.4), layout="constrained"
+    )
+    for row, effect in enumerate(found):
+        for panel, spread in zip(panels, (effect.latency, effect.throughput), strict=True):
+            if spread:
+                _spread_bar(panel, row, spread, highlighted=effect.change["kept"])
+    for panel, figure_of in zip(panels, ("latency", "throughput"), strict=True):
+        panel.axvline(1, color="black", linestyle="--")
+        panel.set(xlabel=f"{figure_of}, after / before")
+    labels = [f"{effect.change['name']}, {effect.group} people" for effect in found]
+    panels[0].set_yticks(range(len(found)), labels)
+    panels[0].invert_yaxis()
+    figure.supxlabel("orange: kept; blue: dropped", fontsize="small")
+    return figure
+
+
 _DRAWN: dict[str, Callable[[Result], Any]] = {
     "direct": _throughput,
     "server": _throughput,
@@ -164,6 +182,7 @@ _DRAWN: dict[str, Callable[[Result], Any]] = {
     "peers": partial(_latencies, title="people: {}"),
     "runtimes": partial(_latencies, title="{}"),
     "memory": _memory,
+    "optimisations": _optimisations,
 }
 
 
@@ -171,3 +190,9 @@ def _spread_line(panel: Any, places: list[int], found: list[figures.Spread], nam
     (line,) = panel.plot(places, [spread.median for spread in found], "o-", label=name)
     lows, highs = [spread.low for spread in found], [spread.high for spread in found]
     panel.fill_between(places, lows, highs, color=line.get_color(), alpha=0.2)
+
+
+def _spread_bar(panel: Any, row: int, spread: figures.Spread, *, highlighted: bool) -> None:
+    errors = [[spread.median - spread.low], [spread.high - spread.median]]
+    colour = "tab:orange" if highlighted else "tab:blue"
+    panel.barh(row, spread.median, xerr=errors, color=colour)

@@ -22,6 +22,7 @@ from peopleseg.pipeline import Pipeline
 
 ONE_CALLER, MANY_CALLERS, SERVER = "direct_one_caller", "direct_many_callers", "server"
 DIRECT = (ONE_CALLER, MANY_CALLERS)
+BEFORE, AFTER = "before", "after"  # an optimisation
 TIMEOUT_S = 120.0
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import shared_memory
 
 from benchmarks.speed import devices, perf_analyzer
 from benchmarks.speed.devices import CPU, CUDA
@@ -23,9 +25,12 @@ from benchmarks.speed.memory import AT_REST, UNDER_LOAD, measure
 from benchmarks.speed.options import running_server
 from benchmarks.speed.peers import DETECTOR_AND_UNET, PEERS
 from benchmarks.speed.result import slices_of
+from benchmarks.speed.shared_memory import shared_picture
 from benchmarks.speed.steps import PARTS
 from benchmarks.speed.stepwise import ENSEMBLE
 from benchmarks.speed.targets import (
+    AFTER,
+    BEFORE,
     MANY_CALLERS,
     ONE_CALLER,
     SERVER,
@@ -34,7 +39,7 @@ from benchmarks.speed.targets import (
     Server,
     check_answers,
 )
-from clients import demo
+from clients import demo, wire
 from clients.cli import main
 from peopleseg.contract import STEPS
 from peopleseg.ensembles import serving_versions, steps_of
@@ -217,6 +222,36 @@ def test_all_peers_answer_and_their_graphs_are_kept(
     bench("peers", *options, f"--cache={cache}")
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
     shutil.rmtree(cache)
+
+
+def test_optimisations_are_measured_before_and_after(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["sleeping_threads", "shared_memory_bmp"]
+    options = ["--people=1", "--rounds=1", f"--seconds={SECONDS}", "--changes", *changes]
+    result = bench("optimisations", *options)
+    assert [change["name"] for change in result["figures"]["changes"]] == changes
+    for change in changes:
+        slices = slices_of(result, change=change)
+        kinds = [(one.target, one.callers) for one in slices]
+        assert sorted(kinds) == [(AFTER, 1), (AFTER, 4), (BEFORE, 1), (BEFORE, 4)]
+        assert all(one.calls_ms and not one.failures for one in slices)
+    assert "| sleeping_threads | kept | 1 | " in capsys.readouterr().out
+
+
+def test_a_picture_in_shared_memory_is_answered_as_one_that_was_sent(
+    small_server: EmbeddedServer, pictures: tuple[Path, Path]
+) -> None:
+    image = (pictures[0] / "0.png").read_bytes()
+    with InferenceServerClient(small_server.grpc_url) as server:
+        sent = server.infer(**wire.segment_request(image)._asdict())
+        with shared_picture(server, "picture", image) as picture:
+            picture.write()
+            shared = server.infer(**picture.request._asdict())
+        assert not server.get_system_shared_memory_status().regions
+    assert not shared_memory.mapped_shared_memory_regions()
+    (ours,), (theirs,) = wire.people_of(shared), wire.people_of(sent)
+    assert ours.rle == theirs.rle and ours.box_xyxy == theirs.box_xyxy
 
 
 @pytest.mark.skipif(bool(devices.gpu()), reason="this machine has a GPU")

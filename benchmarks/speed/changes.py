@@ -1,0 +1,94 @@
+"""The optimisations: what each one changes of what is served, or of how it is asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.speed import edits
+from benchmarks.speed.shared_memory import SharedMemoryServer
+from benchmarks.speed.targets import Server, Target
+from clients.wire import image_bytes
+from peopleseg.images import decode_image
+
+
+@dataclass(frozen=True)
+class Change:
+    """One optimisation. What is served, asked over gRPC, has it if it was kept; the other side:
+
+    edit: makes that side of a copy of the served model repository; None where both ask one server.
+    ask: how that side is asked, of its address, the number of callers and a name.
+    picture: in what form both sides are given an encoded picture.
+    """
+
+    name: str
+    what: str  # the optimisation, in a phrase
+    kept: bool
+    edit: Callable[[Path], None] | None = None
+    ask: Callable[[str, int, str], Target] = Server
+    picture: Callable[[bytes], bytes] = image_bytes
+
+
+def as_bmp(image: bytes) -> bytes:
+    """The same pixels uncompressed, as the client sends an array."""
+    return image_bytes(decode_image(image))
+
+
+CHANGES = (
+    Change(
+        "sleeping_threads",
+        "ONNX Runtime's threads sleep between operators instead of spinning (networks)",
+        True,
+        edits.let_threads_spin,
+    ),
+    Change(
+        "more_instances",
+        "detector and UNet in two instances of one thread, the head in two of two threads, "
+        "instead of all in one of two",
+        True,
+        edits.one_instance_of_two_threads,
+    ),
+    Change(
+        "blocked_layout",
+        "graphs written so that ONNX Runtime stays in its blocked layout",
+        True,
+        edits.plain_layout,
+    ),
+    Change(
+        "lite_unet",
+        "the lite people UNet instead of the published B0",
+        True,
+        partial(edits.full_size, network="people_unet"),
+    ),
+    Change(
+        "lite_head",
+        "the lite mask head instead of the published B0",
+        True,
+        partial(edits.full_size, network="hierarchical_head"),
+    ),
+    Change(
+        "one_thread_everywhere",
+        "the head's instances of one thread too",
+        False,
+        edits.one_thread_everywhere,
+    ),
+    Change(
+        "more_python_steps",
+        "two instances of every Python step",
+        False,
+        edits.two_instances_of_python_steps,
+    ),
+    Change(
+        "shared_memory_jpeg",
+        "pictures handed over in shared memory, as they are",
+        False,
+        ask=SharedMemoryServer,
+    ),
+    Change(
+        "shared_memory_bmp",
+        "pictures handed over in shared memory, uncompressed",
+        False,
+        ask=SharedMemoryServer,
+        picture=as_bmp,
+    ),
+)

@@ -1,0 +1,129 @@
+"""What makes another of a copy of the served model repository: one optimisation less, or one more.
+
+Every edit takes the folder of the copy and changes it in place, so that it is still whole: its
+manifests describe its artifacts, and its ensembles wire what its networks read.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed.published import published_graph
+from peopleseg.ensembles import HEAD, config_text, served, serving_versions
+from peopleseg.manifest import STEP_ARTIFACT, Manifest, reads_of, sha256
+from peopleseg.triton_config import CONFIG_FILE, parse_config
+from serving.triton_wheel import OWN_BACKENDS
+
+NETWORKS, STEPS = "onnxruntime", "python"  # backends
+_THREADS = "intra_op_thread_count"
+# Before the backend's own lines: with ONNX Runtime's default for its threads, and the graph, though
+# a Python step's config names the step's file.
+_SPINNING = """\
+from serving import onnx_model
+
+onnx_model.let_threads_sleep = lambda options: None
+open_session = onnx_model.open_session
+onnx_model.open_session = lambda path, *how: open_session(path.with_name("{graph}"), *how)
+
+"""
+
+
+def copy_served(repository: Path, copy: Path) -> None:
+    """Of a model repository its ensembles, and of their steps the versions that they pin."""
+    for ensemble in served(repository):
+        shutil.copytree(repository / ensemble, copy / ensemble)
+    for step, version in serving_versions(repository).items():
+        shutil.copytree(repository / step / str(version), copy / step / str(version))
+        shutil.copy(repository / step / CONFIG_FILE, copy / step)
+
+
+def let_threads_spin(repository: Path) -> None:
+    """Of the networks; it tells only where an instance has several. Those of Python steps have one.
+
+    No parameter of a config says so: the networks become Python steps, which run the same backend.
+    """
+    backend = (OWN_BACKENDS / NETWORKS / STEP_ARTIFACT).read_text()
+    for config in _edited_configs(repository, NETWORKS):
+        spinning = _SPINNING.format(graph=config.default_model_filename)
+        config.backend, config.default_model_filename = STEPS, STEP_ARTIFACT
+        path = _version_folder(repository, config.name) / STEP_ARTIFACT
+        path.write_text(spinning + backend)
+
+
+def one_instance_of_two_threads(repository: Path) -> None:
+    """Of every network."""
+    for config in _edited_configs(repository, NETWORKS):
+        config.instance_group[0].count = 1
+        config.parameters[_THREADS].string_value = "2"
+
+
+def one_thread_everywhere(repository: Path) -> None:
+    """In every instance of a network."""
+    for config in _edited_configs(repository, NETWORKS):
+        config.parameters[_THREADS].string_value = "1"
+
+
+def two_instances_of_python_steps(repository: Path) -> None:
+    for config in _edited_configs(repository, STEPS):
+        config.instance_group[0].count = 2
+
+
+def plain_layout(repository: Path) -> None:
+    """Of every network's graph."""
+    # These imports bring torch.
+    import onnx
+
+    from conversion.export.blocked_layout import leave_blocked
+
+    for config in _edited_configs(repository, NETWORKS):
+        folder = _version_folder(repository, config.name)
+        model = onnx.load(folder / Manifest.read(folder).artifact)
+        leave_blocked(model)
+        _put_graph(folder, model)
+
+
+def full_size(repository: Path, network: str) -> None:
+    """The published people_unet or hierarchical_head, rewritten like the served graphs.
+
+    Its weights are random: it takes the same time, but its masks are nobody's.
+    """
+    import onnx
+
+    from conversion.export.blocked_layout import keep_blocked
+
+    model = onnx.load(published_graph(network))
+    keep_blocked(model)
+    # Its manifest leaves to the graph what it reads, and how its tensors are shaped.
+    _put_graph(_version_folder(repository, network), model, variant={}, tensors={}, reads=[])
+    versions = serving_versions(repository)
+    reads = reads_of(_version_folder(repository, HEAD))
+    for ensemble in served(repository):
+        text = config_text(ensemble, versions, reads)
+        (repository / ensemble / CONFIG_FILE).write_text(text)
+
+
+def _edited_configs(repository: Path, backend: str) -> Iterator[Any]:
+    """The config of each step with this backend; written back when the next one is asked for."""
+    for step in serving_versions(repository):
+        path = repository / step / CONFIG_FILE
+        config = parse_config(path.read_text())
+        if config.backend == backend:
+            yield config
+            path.write_text(str(config))
+
+
+def _version_folder(repository: Path, step: str) -> Path:
+    return repository / step / str(serving_versions(repository)[step])
+
+
+def _put_graph(folder: Path, model: Any, **described: Any) -> None:
+    """In the place of a network's artifact. described: what its manifest says of the new one."""
+    from conversion.export.onnx_export import save
+
+    manifest = Manifest.read(folder)
+    path = folder / manifest.artifact
+    save(model, path)
+    size = path.stat().st_size
+    replace(manifest, sha256=sha256(path), bytes=size, **described).write(folder)

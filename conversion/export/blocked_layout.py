@@ -8,9 +8,9 @@ operator computes anything else.
 from typing import Any
 
 import numpy as np
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, numpy_helper
 
-from conversion.export.onnx_export import replace_nodes
+from conversion.export.onnx_export import map_shapes, replace_nodes
 
 _CHANNEL_AXIS = "channel_axis"
 
@@ -64,12 +64,7 @@ def _resize_single_channels_plainly(model: Any) -> None:
     Which costs nothing, and leaves the layout in which one channel is resized as sixteen.
     """
     graph = model.graph
-    known = shape_inference.infer_shapes(model).graph
-    single = {
-        value.name
-        for value in (*known.value_info, *known.input)
-        if len(axes := value.type.tensor_type.shape.dim) == 4 and axes[1].dim_value == 1
-    }
+    single = {name for name, (_, channels, *_) in map_shapes(model).items() if channels == 1}
     nodes = []
     for node in graph.node:
         if node.op_type == "Resize" and node.input[0] in single:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 from torch import nn
 
 from conversion.export.settings import ExportError
 from conversion.limits import MAX_IR_VERSION, OPSET
 from peopleseg.contract import Model, Tensor
 
+BATCH = "batch"  # the name of every tensor's first axis
 AXES = ("channels", "height", "width")
 # The decoding of a detector's boxes, by the names that torch's exporter gives its nodes; the
 # convolutions of that layer lie one level deeper.
@@ -55,7 +56,7 @@ def export_onnx(
             str(path),
             input_names=[tensor.name for tensor in model.inputs],
             output_names=[tensor.name for tensor in model.outputs],
-            dynamic_axes={tensor.name: {0: "batch"} for tensor in tensors},
+            dynamic_axes={tensor.name: {0: BATCH} for tensor in tensors},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -145,6 +146,16 @@ def check_fits_fp16(name: str, values: Any) -> None:
         )
 
 
+def map_shapes(model: Any) -> Shapes:
+    """Name to [N, C, H, W] of a graph's maps, 0 for a length that is open or not known."""
+    known = shape_inference.infer_shapes(model).graph
+    return {
+        value.name: tuple(axis.dim_value for axis in axes)
+        for value in (*known.input, *known.value_info, *known.output)
+        if len(axes := value.type.tensor_type.shape.dim) == 4
+    }
+
+
 def replace_nodes(graph: Any, nodes: Sequence[Any]) -> None:
     """Give a graph these nodes, its own among them, in this order."""
     del graph.node[:]
@@ -163,7 +174,7 @@ def _declare_unread_inputs(graph: Any, model: Model) -> None:
     values = [
         found.get(tensor.name)
         or helper.make_tensor_value_info(
-            tensor.name, _ONNX_DTYPES[tensor.dtype], ["batch", *tensor.shape]
+            tensor.name, _ONNX_DTYPES[tensor.dtype], [BATCH, *tensor.shape]
         )
         for tensor in model.inputs
     ]

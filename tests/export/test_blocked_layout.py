@@ -1,18 +1,16 @@
 """Graphs for ONNX Runtime's CPU provider: the same answers, in its blocked layout where it pays."""
 
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from conversion.export.blocked_layout import keep_blocked, leave_blocked
+from tests.export.graphs import answer_and_operators, exported
 
 
 class Silus(nn.Module):
@@ -42,28 +40,6 @@ class OneChannel(nn.Module):
 
 def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def exported(network: nn.Module, folder: Path) -> Any:
-    path = folder / "graph.onnx"
-    torch.manual_seed(0)
-    images = torch.rand(2, 3, 8, 8)
-    torch.onnx.export(network.eval(), (images,), str(path), opset_version=17, dynamo=False)
-    return onnx.load(path)
-
-
-def answer_and_operators(model: Any, folder: Path) -> tuple[np.ndarray, Counter[str]]:
-    """What ONNX Runtime answers, and the operators that it runs after its own rewriting."""
-    rewritten = folder / "rewritten.onnx"
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(rewritten)
-    options.log_severity_level = 3  # it warns that the rewritten graph suits this machine alone
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    images = np.random.default_rng(0).random((2, 3, 8, 8), dtype=np.float32)
-    (answer,) = session.run(None, {session.get_inputs()[0].name: images})
-    return answer, Counter(node.op_type for node in onnx.load(rewritten).graph.node)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -8,6 +8,7 @@ import onnx
 
 from conversion.export import parity
 from conversion.export.blocked_layout import keep_blocked
+from conversion.export.early_convolution import convolve_early
 from conversion.export.fp16 import to_fp16
 from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
@@ -39,6 +40,7 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
         return Converted(parity.HALF, "fp16", {})
     if settings.accelerator == "cpu":
         model = onnx.load(full)
+        convolve_early(model)
         keep_blocked(model)
         save(model, full)
     if settings.stored == "fp16":

@@ -5,17 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
 
-from conversion.export.exportable import Exportable, of_detector, of_people_unet
-from conversion.export.onnx_export import export_onnx, halve_weights
+from conversion.export.early_convolution import convolve_early
+from conversion.export.exportable import Exportable, of_detector, of_mask_head, of_people_unet
+from conversion.export.onnx_export import export_onnx, halve_weights, save
 from peopleseg import contract
+from peopleseg.networks.lite_head import LiteMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.published import randomise
-from training.pretrained.artifact import ArtifactMismatch, load_artifact
+from training.pretrained.artifact import PART, ArtifactMismatch, load_artifact
 
 SIDE = 64  # pixels; small, for speed
 PIXELS = contract.Tensor("pixels", "UINT8", (3, SIDE, SIDE))
@@ -100,6 +103,29 @@ def test_training_starts_from_the_pictures_own_statistics(
     evaluated = answer(copy.deepcopy(loaded).eval(), images)
     trained = answer(loaded, images)
     assert (trained - evaluated).abs().max() < 1e-2 * evaluated.abs().mean()
+
+
+@pytest.mark.parametrize(("artifact", "tolerance"), [("parted", 1e-3), ("halved", 5e-2)])
+def test_a_convolution_that_was_parted_is_loaded_whole(
+    artifact: str, tolerance: float, images: Tensor, tmp_path: Path
+) -> None:
+    def lite_head(seed: int) -> LiteMaskHead:
+        torch.manual_seed(seed)
+        return LiteMaskHead(reads_person_logit=False, roi_size_hw=(SIDE, SIDE)).eval()
+
+    original, loaded = lite_head(seed=0), lite_head(seed=1)
+    randomise(original)
+    head, path = of_mask_head(original), tmp_path / "parted.onnx"
+    export_onnx(head.module, head.model, path, head.input_shapes)
+    model = onnx.load(path)
+    convolve_early(model)
+    save(model, path)
+    halve_weights(path, tmp_path / "halved.onnx")
+    assert sum(PART in node.name and node.op_type == "Conv" for node in model.graph.node) == 6
+    load_artifact(loaded, tmp_path / f"{artifact}.onnx", lambda network: network(images))
+    with torch.no_grad():
+        expected, found = original(images).mask_logits, loaded(images).mask_logits
+    assert (found - expected).abs().max() < tolerance * expected.abs().mean()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ the network computes the same in evaluation mode and starts training from there.
 training has keep their initial weights.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +20,9 @@ from torch import Tensor, nn
 
 from peopleseg.networks.yolov9_blocks import RepConv
 
+# With a number, how the name of a convolution ends that takes some of a layer's input channels
+# (see conversion.export.early_convolution).
+PART = "_part"
 _WEIGHTED = ("Conv", "ConvTranspose", "BatchNormalization")
 _Norms = dict[nn.Module, Any]  # convolution: the norm that reads it
 
@@ -61,15 +66,21 @@ def _stored_layers(artifact: Path) -> list[tuple[str, str, list[Tensor]]]:
     for node in graph.node:
         if node.op_type in ("Cast", "Identity") and node.input[0] in stored:
             stored[node.output[0]] = stored[node.input[0]]
-    return [
-        (
-            _module_path(node.name),
-            node.op_type,
-            [torch.tensor(numpy_helper.to_array(stored[n])).float() for n in node.input[1:]],
-        )
-        for node in graph.node
-        if node.op_type in _WEIGHTED
-    ]
+    parts = defaultdict(list)
+    for node in graph.node:
+        if node.op_type in _WEIGHTED:
+            name = re.sub(rf"{PART}\d$", "", node.name)
+            tensors = [torch.tensor(numpy_helper.to_array(stored[n])) for n in node.input[1:]]
+            parts[name, node.op_type].append([tensor.float() for tensor in tensors])
+    return [(_module_path(name), kind, _joined(*found)) for (name, kind), found in parts.items()]
+
+
+def _joined(first: list[Tensor], *others: list[Tensor]) -> list[Tensor]:
+    """A layer's tensors, from those of its parts, of which the first may have a bias."""
+    if not others:
+        return first
+    weight, *bias = first
+    return [torch.cat([weight, *(other for (other,) in others)], dim=1), *bias]
 
 
 def _module_path(node_name: str) -> str:

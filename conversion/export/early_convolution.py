@@ -1,0 +1,141 @@
+"""Rewrite an FP32 graph so that maps are convolved before they are enlarged: fewer operations.
+
+Resizing does the same linear thing to every channel, a 1x1 convolution the same to every cell: they
+commute, and a map of half the height and width has a quarter of the cells. A UNet convolves maps
+beside deeper ones, enlarged to their size, which is the sum of a convolution of each.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from conversion.export.onnx_export import BATCH, Shapes, map_shapes, replace_nodes
+from training.pretrained.artifact import PART
+
+
+def convolve_early(model: Any) -> None:
+    """Rewrite a graph in place; one without 1x1 convolutions of enlarged maps stays as it is.
+
+    So does one whose maps are of unknown sizes: ONNX Runtime's CPU provider adds within a
+    convolution only what it knows to be of one size, and little is gained where it does not.
+    """
+    _part_convolutions(model)
+    _enlarge_late(model)
+
+
+def _part_convolutions(model: Any) -> None:
+    """Make a convolution of two maps, one of them enlarged, the sum of a convolution of each."""
+    graph, shapes = model.graph, map_shapes(model)
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    pairs = _pairs(graph, shapes)
+    nodes: list[Any] = []
+    for node in graph.node:
+        if _is_pointwise(node) and node.input[0] in pairs and node.input[1] in weights:
+            pair = pairs[node.input[0]]
+            of_each = np.split(weights[node.input[1]], [shapes[pair[0]][1]], axis=1)
+            nodes += _parts(graph, node, pair, of_each)
+        else:
+            nodes.append(node)
+    _replace(graph, nodes)
+
+
+def _enlarge_late(model: Any) -> None:
+    """Let a convolution of enlarged maps read the small ones, and enlarge what it makes."""
+    graph, shapes = model.graph, map_shapes(model)
+    resizes = _enlarging(graph, shapes)
+    nodes: list[Any] = []
+    for node in graph.node:
+        resize = resizes.get(node.input[0]) if _is_pointwise(node) else None
+        if resize is None:
+            nodes.append(node)
+            continue
+        (result,) = node.output
+        small = f"{result}_small"
+        nodes.append(_like(node, [resize.input[0], *node.input[1:]], small, node.name))
+        nodes.append(_like(resize, [small, *resize.input[1:]], result, f"{result}_made"))
+        # ONNX Runtime does not infer that resizing keeps the batch, nor then that sizes are equal.
+        axes: list[str | int] = [BATCH, *shapes[result][1:]]
+        graph.value_info.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, axes))
+    _replace(graph, nodes)
+
+
+def _enlarging(graph: Any, shapes: Shapes) -> dict[str, Any]:
+    """The nodes that enlarge maps for one reader, by what they make."""
+    return {
+        node.output[0]: node
+        for node in _read_once(graph, "Resize")
+        if len(node.input) == 3  # by a factor: a size would be that of all axes, channels too
+        and {node.input[0], node.output[0]} <= shapes.keys()
+        and 0 < np.prod(shapes[node.input[0]][1:]) < np.prod(shapes[node.output[0]][1:])
+    }
+
+
+def _pairs(graph: Any, shapes: Shapes) -> dict[str, Sequence[str]]:
+    """Maps and enlarged ones whose channels are joined for one reader; by their name as one."""
+    enlarged = _enlarging(graph, shapes).keys()
+    known = {name for name, (_, channels, *_) in shapes.items() if channels}
+    return {
+        node.output[0]: node.input
+        for node in _read_once(graph, "Concat")
+        if len(node.input) == 2
+        and node.attribute[0].i == 1
+        and enlarged & set(node.input)
+        and known >= set(node.input)
+    }
+
+
+def _read_once(graph: Any, operator: str) -> list[Any]:
+    """The nodes of an operator whose result is read by one other alone."""
+    read = Counter(name for node in graph.node for name in node.input)
+    return [n for n in graph.node if n.op_type == operator and read[n.output[0]] == 1]
+
+
+def _is_pointwise(node: Any) -> bool:
+    """Whether a node is a 1x1 convolution, of every cell and all channels."""
+    if node.op_type != "Conv":
+        return False
+    said = {given.name: helper.get_attribute_value(given) for given in node.attribute}
+    return {*said["kernel_shape"], *said["strides"], said["group"]} == {1} and not any(said["pads"])
+
+
+def _parts(
+    graph: Any, conv: Any, pair: Sequence[str], weights: Sequence[NDArray[np.float32]]
+) -> list[Any]:
+    """The nodes that convolve each of the pair by its weights, and add what they make."""
+    (result,), (_, joint, *bias) = conv.output, conv.input
+    nodes = []
+    for number, (maps, values) in enumerate(zip(pair, weights, strict=True)):
+        ending = f"{PART}{number}"
+        graph.initializer.append(numpy_helper.from_array(values, joint + ending))
+        inputs = [maps, joint + ending, *bias]
+        nodes.append(_like(conv, inputs, result + ending, conv.name + ending))
+        bias = []  # added once; resizing keeps a constant, so in either part
+    made = [node.output[0] for node in nodes]
+    return [*nodes, helper.make_node("Add", made, [result], f"{result}_made")]
+
+
+def _like(node: Any, inputs: Sequence[str], output: str, name: str) -> Any:
+    """A node that does what another does, to other inputs."""
+    other = helper.make_node(node.op_type, inputs, [output], name)
+    other.attribute.extend(node.attribute)
+    return other
+
+
+def _replace(graph: Any, nodes: Sequence[Any]) -> None:
+    """Give a graph these nodes in place of its own, without those and the weights left unread."""
+    if len(nodes) == len(graph.node):
+        return
+    read = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            read.update(node.input)
+            kept.append(node)
+    replace_nodes(graph, kept[::-1])
+    weights = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)

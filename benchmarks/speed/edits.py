@@ -91,10 +91,10 @@ def full_size(repository: Path, network: str) -> None:
     """
     import onnx
 
-    from conversion.export.blocked_layout import keep_blocked
+    from conversion.export.for_processors import rewrite_for_processors
 
     model = onnx.load(published_graph(network))
-    keep_blocked(model)
+    rewrite_for_processors(model)
     # Its manifest leaves to the graph what it reads, and how its tensors are shaped.
     _put_graph(_version_folder(repository, network), model, variant={}, tensors={}, reads=[])
     versions = serving_versions(repository)

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import onnx
 
 from conversion.export import parity
-from conversion.export.blocked_layout import keep_blocked
-from conversion.export.early_convolution import convolve_early
+from conversion.export.for_processors import rewrite_for_processors
 from conversion.export.fp16 import to_fp16
 from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
@@ -40,8 +39,7 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
         return Converted(parity.HALF, "fp16", {})
     if settings.accelerator == "cpu":
         model = onnx.load(full)
-        convolve_early(model)
-        keep_blocked(model)
+        rewrite_for_processors(model)
         save(model, full)
     if settings.stored == "fp16":
         halve_weights(full, artifact)

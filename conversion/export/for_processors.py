@@ -1,0 +1,12 @@
+"""How an FP32 graph is rewritten for processors: each rewriting leaves its answers as they are."""
+
+from typing import Any
+
+from conversion.export.blocked_layout import keep_blocked
+from conversion.export.early_convolution import convolve_early
+
+
+def rewrite_for_processors(model: Any) -> None:
+    """Rewrite a graph in place, in the order in which one rewriting can read the other's graph."""
+    convolve_early(model)
+    keep_blocked(model)

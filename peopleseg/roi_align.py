@@ -32,7 +32,7 @@ class RoiAligner:
         sampling: Sampling = "half_pixel",
         roi_size_hw: Sequence[int] = ROI_SIZE_HW,
         feature_size_hw: Sequence[int] = ROI_FEATURE_SIZE_HW,
-        threads: int = 1,
+        threads: int = 2,
     ) -> None:
         self._pixels = make_sampler(sampling, roi_size_hw, 1, threads, np.uint8)
         self._logit = make_sampler(sampling, roi_size_hw, 1, threads)
@@ -81,7 +81,7 @@ class FeatureAligner:
         sampling: Sampling = "half_pixel",
         feature_size_hw: Sequence[int] = FEATURE_HEAD_SIZE_HW,
         padding: float = 0.1,
-        threads: int = 1,
+        threads: int = 2,
     ) -> None:
         self._padding = padding
         self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads, np.float16)

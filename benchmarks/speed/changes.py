@@ -43,10 +43,16 @@ CHANGES = (
     ),
     Change(
         "more_instances",
-        "detector and UNet in two instances of one thread, the head in two of two threads, "
-        "instead of all in one of two",
+        "two instances of every network, the UNet's of one thread, the others' of two, instead of "
+        "one of two threads",
         True,
         edits.one_instance_of_two_threads,
+    ),
+    Change(
+        "single_pictures",
+        "detector and UNet take pictures one by one instead of all that wait",
+        True,
+        edits.batch_all_that_wait,
     ),
     Change(
         "blocked_layout",
@@ -68,7 +74,7 @@ CHANGES = (
     ),
     Change(
         "one_thread_everywhere",
-        "the head's instances of one thread too",
+        "the detector's and the head's instances of one thread too",
         False,
         edits.one_thread_everywhere,
     ),

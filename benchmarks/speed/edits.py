@@ -59,6 +59,12 @@ def one_instance_of_two_threads(repository: Path) -> None:
         config.parameters[_THREADS].string_value = "2"
 
 
+def batch_all_that_wait(repository: Path) -> None:
+    """In every network."""
+    for config in _edited_configs(repository, NETWORKS):
+        del config.dynamic_batching.preferred_batch_size[:]
+
+
 def one_thread_everywhere(repository: Path) -> None:
     """In every instance of a network."""
     for config in _edited_configs(repository, NETWORKS):

@@ -109,7 +109,7 @@ def test_an_edited_copy_is_whole_and_the_served_one_untouched(
         ("one_thread_everywhere", "people_unet", ("onnxruntime", 2, "1")),
         ("one_thread_everywhere", HEAD, ("onnxruntime", 2, "1")),
         ("more_python_steps", "roi_align", ("python", 2, "")),
-        ("more_python_steps", "yolov9", ("onnxruntime", 2, "1")),
+        ("more_python_steps", "yolov9", ("onnxruntime", 2, "2")),
         ("sleeping_threads", HEAD, ("python", 2, "2")),
         ("sleeping_threads", "roi_align", ("python", 1, "")),
     ],
@@ -119,6 +119,16 @@ def test_an_edit_changes_the_configs_that_it_is_about(
 ) -> None:
     edit_of(name)(copy)
     assert settings(copy, step) == expected
+
+
+def test_pictures_that_wait_are_batched_without_the_size_of_one(copy: Path) -> None:
+    def sizes() -> list[int]:
+        config = parse_config((copy / "yolov9" / CONFIG_FILE).read_text())
+        return list(config.dynamic_batching.preferred_batch_size)
+
+    assert sizes() == [1]
+    edit_of("single_pictures")(copy)
+    assert sizes() == []
 
 
 def test_threads_that_slept_spin(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

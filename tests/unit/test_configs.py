@@ -81,7 +81,7 @@ def test_every_step_names_its_versions_and_instances(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in NETWORKS if (REPOSITORY / name / "configs" / "cuda.pbtxt").exists()]
 )
-def test_the_cuda_config_differs_in_its_instances_and_threads_alone(name: str) -> None:
+def test_the_cuda_config_differs_in_its_instances_threads_and_batches_alone(name: str) -> None:
     cpu, cuda = config(name), parse(REPOSITORY / name / "configs" / "cuda.pbtxt")
     group = model_config_pb2.ModelInstanceGroup
     assert [instance.kind for instance in cpu.instance_group] == [group.KIND_CPU]
@@ -89,6 +89,7 @@ def test_the_cuda_config_differs_in_its_instances_and_threads_alone(name: str) -
     for found in (cpu, cuda):
         del found.instance_group[:]
         found.parameters.clear()
+        del found.dynamic_batching.preferred_batch_size[:]
     assert cpu == cuda
 
 

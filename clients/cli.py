@@ -31,6 +31,7 @@ COMMANDS = {
         "compute what the head on features reads",
     ),
     "validate": ("training.validation.command", "measure checkpoints and compare them"),
+    "average-weights": ("training.average_command", "average checkpoints of one training"),
     "export": ("conversion.export.command", "make a checkpoint a version of its model"),
     "new-step-version": (
         "conversion.step_version",

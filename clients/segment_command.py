@@ -27,7 +27,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.images import decode_image
 
 RESULTS = "results.json"
-DEFAULT_MIN_SCORE = 0.15  # the server's own lets less certain people through
+DEFAULT_MIN_SCORE = 0.25  # of the default weights: few are missed, few are nobody
 
 
 class Job(NamedTuple):

@@ -117,6 +117,7 @@ def test_on_a_gpu_only_the_place_differs(name: str, accelerator: str) -> None:
     for one in (found, default):
         for field in ("instance_group", "parameters", "optimization"):
             one.ClearField(field)
+        one.dynamic_batching.ClearField("preferred_batch_size")
     assert found == default
 
 

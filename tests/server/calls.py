@@ -30,7 +30,7 @@ def image_array(*images: bytes) -> NDArray[np.object_]:
     return np.array(images, dtype=np.object_)
 
 
-def over_grpc(url: str, model: str, inputs: Arrays) -> Arrays:
+def over_grpc(url: str, model: str, inputs: Arrays, **parameters: float) -> Arrays:
     options = [(f"grpc.max_{way}_message_length", UNLIMITED) for way in ("send", "receive")]
     tensors = []
     for name, values in inputs.items():
@@ -39,17 +39,18 @@ def over_grpc(url: str, model: str, inputs: Arrays) -> Arrays:
         tensors.append(tensor)
     with triton.InferenceServerClient(url, channel_args=options) as client:
         try:
-            result = client.infer(model, tensors, client_timeout=TIMEOUT_S)
+            result = client.infer(model, tensors, parameters=parameters, client_timeout=TIMEOUT_S)
         except InferenceServerException as error:
             raise Refused(error.status() or "", error.message() or "") from error
     return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
 
 
-def over_http(url: str, model: str, inputs: Arrays) -> Arrays:
+def over_http(url: str, model: str, inputs: Arrays, **parameters: float) -> Arrays:
     """By the binary tensor extension of the KServe protocol, which BYTES of pictures need."""
     parts = {name: _encode(values) for name, values in inputs.items()}
     header = json.dumps(
         {
+            "parameters": parameters,
             "inputs": [
                 {
                     "name": name,
@@ -58,7 +59,7 @@ def over_http(url: str, model: str, inputs: Arrays) -> Arrays:
                     "parameters": {"binary_data_size": len(part)},
                 }
                 for name, part in parts.items()
-            ]
+            ],
         }
     ).encode()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_S)

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from peopleseg.coco import load_pictures
 from training.checkpoint import CheckpointError, Loaded, load_network, save_network
+from training.data.pictures import report_skipped, usable_pictures
 from training.validation.evaluation import evaluate
 from training.validation.table import Row, table
 
@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Average, measure, write. Returns 1, and writes nothing, when the networks are not alike."""
     try:
-        pictures = load_pictures(args.annotations, args.images)
+        pictures, skipped = usable_pictures(args.annotations, args.images)
+        report_skipped(skipped)
         loaded = average([(path, load_network(path)) for path in args.checkpoints])
         figures = evaluate(loaded, pictures)
     except (CheckpointError, ValueError) as error:

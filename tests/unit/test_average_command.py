@@ -65,3 +65,14 @@ def test_other_networks_and_one_alone_are_refused_and_nothing_is_written(
     assert run(data, out, lite) == 1
     assert "name two checkpoints or more" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_missing_picture_is_named_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, annotations = write_data_set(tmp_path / "people", count=2)
+    missing = sorted(images.iterdir())[0]
+    missing.unlink()
+    path = unet(tmp_path / "one.ckpt", 0)
+    assert run((images, annotations), tmp_path / "mean.ckpt", path, path) == 0
+    assert missing.name in capsys.readouterr().err

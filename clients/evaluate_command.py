@@ -23,11 +23,11 @@ from tqdm import tqdm
 from clients.client import SegmentationClient
 from clients.errors import SegmentationError
 from clients.evaluation import METRICS_VERSION, Measured, Segmenter, figures, measure
-from clients.min_score import min_score
+from clients.min_score import min_score_of
 from clients.positive import positive
 from clients.results import write_json
 from clients.url_option import READY_TIMEOUT_S, add_url_option
-from peopleseg.average_precision import MIN_SCORE
+from peopleseg.average_precision import AP_MIN_SCORE
 from peopleseg.coco import Picture, load_pictures
 
 PRINTED = (
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score",
-        type=min_score,
-        default=MIN_SCORE,
+        type=min_score_of,
+        default=AP_MIN_SCORE,
         metavar="SCORE",
         help="of the people that enter mask_ap and box_ap, 0.001 to 1 (%(default)s)",
     )
@@ -92,7 +92,7 @@ def evaluate(
     pictures: Sequence[Picture],
     *,
     concurrency: int,
-    min_score: float = MIN_SCORE,
+    min_score: float = AP_MIN_SCORE,
 ) -> dict[str, Any]:
     """The figures of evaluation.py, the seconds, and `failed`: a list of file and reason."""
     start = time.perf_counter()

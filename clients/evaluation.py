@@ -1,8 +1,8 @@
 """Measure a server's answers against COCO annotations of people.
 
 mask_ap, mask_ap50, box_ap, box_ap50
-    COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, as pycocotools computes
-    it (crowds are ignored by its rules).
+    COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, at most 100 people a
+    picture, as pycocotools computes it (crowds are ignored by its rules).
 roi_miou
     Of `segment_from_boxes` on the true boxes, crowds and sides under 16 px left out: the mean over
     the boxes of the IoU of the person's mask and the true one, on the mask's grid over the box.

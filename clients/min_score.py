@@ -6,7 +6,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.people import requested_min_score
 
 
-def min_score(text: str) -> float:
+def min_score_of(text: str) -> float:
     """argparse type: a min_score that a request may ask for."""
     try:
         return requested_min_score(float(text))

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from clients.client import SegmentationClient
 from clients.drawing import draw_people
 from clients.errors import SegmentationError
-from clients.min_score import min_score
+from clients.min_score import min_score_of
 from clients.pictures import find_pictures, image_ids, result_paths, unique
 from clients.results import coco_results, write_json, write_png
 from clients.url_option import READY_TIMEOUT_S, add_url_option
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score",
-        type=min_score,
+        type=min_score_of,
         default=DEFAULT_MIN_SCORE,
         metavar="SCORE",
         help="leave out people below it, 0.001 to 1 (%(default)s)",

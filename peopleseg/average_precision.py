@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from peopleseg.coco import PERSON_CATEGORY_ID, Picture
 
-MIN_SCORE = 0.01  # of people who enter an AP; those below hardly change it
+AP_MIN_SCORE = 0.01  # of people who enter an AP; those below hardly change it
 
 
 class AveragePrecision(NamedTuple):

@@ -32,7 +32,7 @@ from clients.evaluation import (
     measure,
 )
 from clients.results import write_json
-from peopleseg.average_precision import MIN_SCORE
+from peopleseg.average_precision import AP_MIN_SCORE
 from peopleseg.coco import Picture, load_pictures
 from training.checkpoint import CheckpointError
 
@@ -65,7 +65,7 @@ def evaluate(segmenter: Segmenter, pictures: Sequence[Picture]) -> dict[str, Any
     # disable=None: no bar where nobody watches, in a log or a pipe
     for picture in tqdm(pictures, unit="picture", disable=None):
         try:
-            measured.append(measure(segmenter, picture, min_score=MIN_SCORE))
+            measured.append(measure(segmenter, picture, min_score=AP_MIN_SCORE))
         except (OSError, ValueError) as error:
             failed.append({"file": str(picture.path), "reason": str(error)})
             tqdm.write(f"mask_rcnn: {picture.path}: {error}", file=sys.stderr)
@@ -74,7 +74,7 @@ def evaluate(segmenter: Segmenter, pictures: Sequence[Picture]) -> dict[str, Any
         **best_foreground(measured),
         "seconds": round(time.perf_counter() - start, 3),
         "failed": failed,
-        "min_score": MIN_SCORE,
+        "min_score": AP_MIN_SCORE,
         "metrics_version": METRICS_VERSION,
         "pycocotools": version("pycocotools"),
     }

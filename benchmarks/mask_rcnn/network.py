@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from benchmarks.mask_rcnn.ops import supply_missing_ops
-from peopleseg.average_precision import MIN_SCORE
+from peopleseg.average_precision import AP_MIN_SCORE
 from peopleseg.contract import MAX_PEOPLE
 from peopleseg.geometry import INPUT_SIZE
 from training.checkpoint import NETWORK, CheckpointError, read_checkpoint
@@ -62,7 +62,7 @@ class MaskRCNNNetwork(nn.Module):
             min_size=image_size,
             max_size=image_size,
             box_batch_size_per_image=rois_per_image,
-            box_score_thresh=MIN_SCORE,
+            box_score_thresh=AP_MIN_SCORE,
             box_detections_per_img=MAX_PEOPLE,
         )
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from benchmarks.mask_rcnn.network import Features, MaskRCNNNetwork
 from clients.person import Person
-from peopleseg.average_precision import MIN_SCORE
+from peopleseg.average_precision import AP_MIN_SCORE
 from peopleseg.contract import MASK_SIZE_HW
 from peopleseg.geometry import Letterbox, clip_boxes
 from peopleseg.images import decode_image
@@ -33,7 +33,7 @@ class _Seen:
 class MaskRCNNSegmenter:
     """A `clients.evaluation.Segmenter`; the network is in evaluation mode and stays on its device.
 
-    It masks who enters an AP, people of a score of at least MIN_SCORE. As the server, it answers
+    It masks who enters an AP, people of a score of at least AP_MIN_SCORE. As the server, it answers
     with masks of 128 x 96 cells, and those pasted into the picture; the 28 x 28 cells are
     interpolated to that grid.
     """
@@ -44,9 +44,8 @@ class MaskRCNNSegmenter:
         self._last: _Seen | None = None  # the three questions come one after the other
 
     def segment(self, image: bytes, *, min_score: float | None = None) -> list[Person]:
-        """Everybody in the image of at least that score and of MIN_SCORE."""
-        people = self._see(image).people
-        return [person for person in people if person.score >= (min_score or MIN_SCORE)]
+        """Everybody in the image who is masked, of at least min_score."""
+        return [person for person in self._see(image).people if person.score >= (min_score or 0)]
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
         """One person a box, by the mask branch alone."""
@@ -81,7 +80,7 @@ class MaskRCNNSegmenter:
         boxes = clip_boxes(letterbox.boxes_to_image(in_square), letterbox.width, letterbox.height)
         scores = found.scores.float().cpu().numpy()
         large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= SMALLEST_SIDE_PX
-        chosen = large & (scores >= MIN_SCORE)
+        chosen = large & (scores >= AP_MIN_SCORE)
         return boxes[chosen], scores[chosen]
 
     @torch.inference_mode()

@@ -40,7 +40,7 @@ def copy_served(repository: Path, copy: Path) -> None:
 
 
 def let_threads_spin(repository: Path) -> None:
-    """Of the networks; it tells only where an instance has several. Those of Python steps have one.
+    """Of the networks; it tells only where an instance has several. RoIAlign's go on sleeping.
 
     No parameter of a config says so: the networks become Python steps, which run the same backend.
     """

@@ -40,9 +40,8 @@ def test_a_head_without_its_detector_reads_the_repositorys(
     pixels, letterbox = prepare_file(pictures[0])
     assert reader.people(pixels, letterbox).shape[1] == 5
     found = reader.read(pixels, ROIS)["roi_features"]
-    features = open_on_processors(repository / "yolov9" / "1" / "model.onnx", threads=1)(
-        pixels=pixels
-    )["features"]
+    served = open_on_processors(repository / "yolov9" / "1" / "model.onnx", threads=1)
+    features = served(pixels=pixels)["features"]
     expected = (
         FeatureAligner().align(features, ROIS)
         if family == "feature_head"

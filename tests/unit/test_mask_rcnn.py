@@ -18,7 +18,7 @@ from benchmarks.mask_rcnn.network import MASK_SIZE, Features, Found, MaskRCNNNet
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
 from benchmarks.mask_rcnn.task import MaskRCNN
 from clients.evaluation import Measured
-from peopleseg.average_precision import MIN_SCORE
+from peopleseg.average_precision import AP_MIN_SCORE
 from peopleseg.coco import Picture, load_pictures
 from peopleseg.geometry import Letterbox
 from peopleseg.masks import encode_rle
@@ -373,7 +373,7 @@ def test_the_mask_branch_is_asked_in_the_square_and_only_for_the_likely(
     network: MaskRCNNNetwork, pictures: list[Picture]
 ) -> None:
     in_square = torch.tensor([[10.0, 20, 30, 44], [16, 20, 50, 40]])
-    found = Found(in_square, torch.tensor([0.9, MIN_SCORE / 2]))
+    found = Found(in_square, torch.tensor([0.9, AP_MIN_SCORE / 2]))
     asked: list[Tensor] = []
 
     def all_person(features: Features, boxes_xyxy: list[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.average_precision import MIN_SCORE, average_precision
+from peopleseg.average_precision import AP_MIN_SCORE, average_precision
 from peopleseg.coco import PERSON_CATEGORY_ID, Picture
 from peopleseg.geometry import Letterbox
 from peopleseg.networks.torchvision_ops import declare_missing_ops
@@ -172,7 +172,7 @@ class BoxAveragePrecision(Metric):
 
     def update_from(self, image_id: int, predictions: Tensor, letterbox: Letterbox) -> None:
         """One picture's predictions of a detector, [5, anchors], selected as they are served."""
-        found = people_in(predictions, letterbox, MIN_SCORE)
+        found = people_in(predictions, letterbox, AP_MIN_SCORE)
         boxes_xyxy = letterbox.boxes_to_image(found.rois[:, 1:])
         self.update(image_id, torch.from_numpy(boxes_xyxy), torch.from_numpy(found.scores))
 

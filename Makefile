@@ -70,16 +70,15 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 
 .PHONY: test
 test: $(VENV)/.test ## run all tests but the slow ones, in two processes
-	@$(MAKE) --no-print-directory --jobs=2 test-served test-others
+	@$(MAKE) --no-print-directory --jobs=2 test-training test-others
 
-# Half of the time each: tests with a server or an export, and the others. pytest's 5: none of TESTS
-# is of that kind. One thread each, because two processes run.
-SERVED = server or export
-.PHONY: test-served test-others
-test-served:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and ($(SERVED))" $(TESTS) || [ $$? -eq 5 ]
+# Half of the time each: tests that train, and the others. pytest's 5: none of TESTS is of that kind.
+# One thread each, because two processes run.
+.PHONY: test-training test-others
+test-training:
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and training" $(TESTS) || [ $$? -eq 5 ]
 test-others:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not ($(SERVED))" $(TESTS) || [ $$? -eq 5 ]
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not training" $(TESTS) || [ $$? -eq 5 ]
 
 .PHONY: lint
 lint: $(VENV)/.test ## check style, format and types

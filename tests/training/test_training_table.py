@@ -5,9 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 from benchmarks import training_table
 from tests.training.runs import Data
+from training.checkpoint import load_network
 
 QUICK = [
     "--trainer.accelerator=cpu",
@@ -70,3 +73,24 @@ def test_mask_rcnn_is_measured_beside_the_heads(
     *_, rgb, mask_rcnn = capsys.readouterr().out.strip().splitlines()
     assert rgb.startswith("| `rgb` | RGB alone |")
     assert mask_rcnn.startswith("| `mask_rcnn` | torchvision's")
+
+
+def test_all_three_networks_train_in_one_runs_time(
+    folder: Path, data: Data, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert training_table.main(arguments(folder, data, "from_nothing", [])) == 0
+    row = json.loads((folder / "table.json").read_text())["runs"]["from_nothing"]
+    for figure in ("roi_miou", "mask_ap50", "box_ap50", "foreground_miou"):
+        assert 0 <= row[figure] <= 1
+    run = folder / "runs" / "from_nothing"
+    head = load_network(run / "end.ckpt")
+    for name, path in (("detector", run / "detector"), ("people_unet", run / "people_unet")):
+        own = load_network(path / "end.ckpt").network.state_dict()
+        held = head.companions[name].state_dict()
+        assert all(torch.equal(held[key], own[key]) for key in own)
+    minutes = [
+        yaml.safe_load((path / "config.yaml").read_text())["trainer"]["callbacks"][-1]["init_args"]
+        for path in (run / "detector", run / "people_unet", run)
+    ]
+    assert sum(one["minutes"] for one in minutes) == pytest.approx(0.02)
+    assert capsys.readouterr().out.strip().splitlines()[-1].startswith("| `from_nothing` |")

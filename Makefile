@@ -59,11 +59,11 @@ bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most),
 
 .PHONY: bench-full
 bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/results
-	$(BENCH) server $(PICTURES) --rounds 7 --seconds 4 --perf-analyzer
-	$(BENCH) steps $(PICTURES) --rounds 7
-	$(BENCH) rois $(PICTURES) --rounds 7
-	$(BENCH) peers $(PICTURES) --people 1 5 10 --rounds 7 --seconds 4
-	$(BENCH) runtimes --rounds 7
+	$(BENCH) server $(PICTURES) --seconds 2 --perf-analyzer
+	$(BENCH) steps $(PICTURES) --people 1 5 10 --seconds 1.5
+	$(BENCH) rois $(PICTURES) --seconds 1
+	$(BENCH) peers $(PICTURES) --people 1 5 10 --seconds 2
+	$(BENCH) runtimes --seconds 1
 	$(BENCH) memory $(PICTURES)
 	$(BENCH) optimisations $(PICTURES) --seconds 1.5
 	$(BENCH) report

@@ -88,7 +88,7 @@ class OnnxModel:
 
 
 def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
-    """Threads, execution mode and graph level of the config; 0 threads is one a core.
+    """Threads, execution mode, memory pattern and graph level; 0 threads is one a core.
 
     Raises ModelLoadError for a value that is not one of the allowed numbers.
     """
@@ -101,6 +101,10 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     if mode not in _EXECUTION_MODES:
         raise ModelLoadError(f"parameter execution_mode must be 0 or 1, got {mode}")
     options.execution_mode = _EXECUTION_MODES[mode]
+    pattern = _read_count(parameters, "enable_mem_pattern", default="1")
+    if pattern not in (0, 1):
+        raise ModelLoadError(f"parameter enable_mem_pattern must be 0 or 1, got {pattern}")
+    options.enable_mem_pattern = bool(pattern)
     graph = config.get("optimization", {}).get("graph") or {}
     level = int(graph.get("level", 0))
     if level not in _GRAPH_LEVELS:
@@ -209,9 +213,9 @@ def _fits(dims: list[int], shape: list[int | str | None]) -> bool:
     )
 
 
-def _read_count(parameters: dict[str, Any], name: str) -> int:
-    """A parameter's whole number, 0 if it is not set."""
-    text = parameters.get(name, {}).get("string_value", "0")
+def _read_count(parameters: dict[str, Any], name: str, default: str = "0") -> int:
+    """A parameter's whole number, `default` if it is not set."""
+    text = parameters.get(name, {}).get("string_value", default)
     try:
         count = int(text)
     except ValueError:

@@ -157,12 +157,18 @@ def test_thread_parameters_reach_the_session(version_folder: Path) -> None:
     assert options.execution_mode == onnxruntime.ExecutionMode.ORT_PARALLEL
 
 
+def test_the_memory_pattern_is_on_unless_the_config_says_otherwise() -> None:
+    assert session_options(CONFIG).enable_mem_pattern
+    assert not session_options(with_parameters(enable_mem_pattern="0")).enable_mem_pattern
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("intra_op_thread_count", "two"),
         ("inter_op_thread_count", "-1"),
         ("execution_mode", "2"),
+        ("enable_mem_pattern", "2"),
     ],
 )
 def test_a_wrong_parameter_is_named(name: str, text: str) -> None:

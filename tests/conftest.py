@@ -9,12 +9,19 @@ import pytest
 from tests.data.people_pictures import real_photos
 
 ROOT = Path(__file__).resolve().parents[1]
+MARKED_BY_FOLDER = ("export", "training")
 
 
 def pytest_report_header() -> str:
     photos = real_photos()
     where = photos[0] if photos else "none (PEOPLESEG_DATA names a folder); made-up ones instead"
     return f"real photos: {where}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name in MARKED_BY_FOLDER:
+            item.add_marker(item.path.parent.name)
 
 
 @pytest.fixture(scope="session")

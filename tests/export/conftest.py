@@ -9,12 +9,6 @@ from conversion.export.settings import MissingRequirement
 from tests.export.networks import detector, people_unet, picture_files
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.export)
-
-
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two files with people."""

@@ -13,12 +13,6 @@ from tests.training.runs import Data
 from training.checkpoint import save_network
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.training)
-
-
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     """Six pictures, the first without people, and two networks that know nothing."""

@@ -12,7 +12,7 @@ from peopleseg.networks.people_unet import LITE, PeopleUNet
 from training.checkpoint import CheckpointError, load_companion
 from training.data.samples import ForegroundBatch
 from training.losses.distillation import DistillationSchedule, distillation_loss
-from training.losses.foreground import foreground_loss
+from training.losses.foreground import Overlap, foreground_loss
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.pretrained.timm_encoder import load_imagenet_encoder
 from training.tasks.base import Task
@@ -26,7 +26,8 @@ class PeopleForeground(Task):
 
     shrink: it works on 640 / shrink pixels. start_from: a checkpoint of the same variant.
     encoder_weights: "imagenet" downloads timm's. detector: the checkpoint of a YOLOv9-t, for the
-    encoder of a lite UNet to start from. teacher: the checkpoint of a trained (larger) UNet to
+    encoder of a lite UNet to start from. overlap: of people and labels, beside the cross-entropy;
+    not with a teacher. teacher: the checkpoint of a trained (larger) UNet to
     learn from beside the labels (arXiv:1503.02531).
     """
 
@@ -42,6 +43,7 @@ class PeopleForeground(Task):
         encoder_weights: Literal["imagenet"] | None = None,
         detector: Path | None = None,
         positive_weight: float = 1.0,
+        overlap: Overlap = "dice",
         teacher: Path | None = None,
         distillation: DistillationSchedule = DistillationSchedule(),  # noqa: B008  (frozen)
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
@@ -56,7 +58,7 @@ class PeopleForeground(Task):
         if start_from is None:
             self._start_encoder(encoder_weights, detector)
         self.start_from(start_from)
-        self.positive_weight = positive_weight
+        self.positive_weight, self.overlap = positive_weight, overlap
         self.distillation = distillation
         # In a list, so that it is no part of what is trained, averaged and saved.
         self._teacher = [] if teacher is None else [load_companion(teacher, self.family)]
@@ -87,7 +89,8 @@ class PeopleForeground(Task):
         images = batch.images.float() / 255
         logits = self.network.at_working_size(images)[:, 0]
         if not self._teacher:
-            return {"loss": foreground_loss(logits, batch.labels, self.positive_weight)}
+            loss = foreground_loss(logits, batch.labels, self.positive_weight, self.overlap)
+            return {"loss": loss}
         with torch.no_grad():
             teacher_logits = self._teacher[0].to(images.device).at_working_size(images)[:, 0]
         return distillation_loss(

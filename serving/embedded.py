@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from peopleseg.ensembles import served
+from peopleseg.shared_processors import COMPUTING_FILE
 from serving import guard, triton_log
 from serving.errors import PortInUseError, ServerStartError
 from serving.triton_wheel import (
@@ -118,9 +119,11 @@ class EmbeddedServer:
         try:
             backends = lay_out_backends(self._runtime_folder, triton)
             programs = lay_out_python(self._runtime_folder / "python")
+            environment = server_environment(os.environ, programs)
+            environment[COMPUTING_FILE] = str(self._runtime_folder / "computing")
             self._launch(
                 [str(triton / "bin" / "tritonserver"), *self._arguments(triton, backends)],
-                server_environment(os.environ, programs),
+                environment,
             )
         except BaseException:
             self.stop(timeout_s=0)

@@ -4,15 +4,19 @@ Reads the fields that Triton's native onnxruntime backend reads, so that one con
 both: https://github.com/triton-inference-server/onnxruntime_backend#model-config-options
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
 from peopleseg.onnx_threads import let_threads_sleep
+from peopleseg.shared_processors import SharedProcessors
 from serving.request_batching import Arrays, run_requests
+from serving.threaded_session import ThreadedSession
 
 DEFAULT_FILE_NAME = "model.onnx"
 
@@ -67,8 +71,8 @@ class OnnxModel:
         self.input_names = [tensor["name"] for tensor in config["input"]]
         self.output_names = [tensor["name"] for tensor in config["output"]]
         path = version_folder / (config.get("default_model_filename") or DEFAULT_FILE_NAME)
-        self.session = open_session(path, session_options(config), execution_providers(instance))
-        check_signature(config, self.session)
+        self.sessions = open_sessions(config, path, instance)
+        check_signature(config, self.sessions.whole)
 
     def run(
         self, requests: Sequence[Arrays], wanted: Sequence[Sequence[str]]
@@ -77,24 +81,43 @@ class OnnxModel:
         asked = set().union(*wanted)
         names = [name for name in self.output_names if name in asked]
 
-        def run_once(inputs: Arrays) -> Arrays:
-            return dict(zip(names, self.session.run(names, inputs), strict=True))
-
-        results = run_requests(requests, run_once, self.max_batch_size)
+        results = run_requests(requests, partial(self.sessions.run, names), self.max_batch_size)
         return [
             result if isinstance(result, Exception) else {name: result[name] for name in own}
             for result, own in zip(results, wanted, strict=True)
         ]
 
 
-def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
-    """Threads, execution mode, memory pattern and graph level; 0 threads is one a core.
+def open_sessions(config: dict[str, Any], path: Path, instance: Instance) -> ThreadedSession:
+    """On processors with the threads that the config says, on a GPU with one. ModelLoadError."""
+    providers = execution_providers(instance)
+    on_processors = providers == ["CPUExecutionProvider"]
+
+    def open_with(threads: int) -> onnxruntime.InferenceSession:
+        return open_session(path, session_options(config, threads), providers)
+
+    return ThreadedSession(
+        open_with,
+        thread_count(config) if on_processors else 1,
+        batches=on_processors and int(config.get("max_batch_size", 0)) > 0,
+        processors=SharedProcessors.of_this_server(),
+    )
+
+
+def thread_count(config: dict[str, Any]) -> int:
+    """Of one operator; 0, or none in the config, is one for each processor that is ours."""
+    threads = _read_count(config.get("parameters", {}), "intra_op_thread_count")
+    return threads or len(os.sched_getaffinity(0))
+
+
+def session_options(config: dict[str, Any], threads: int) -> onnxruntime.SessionOptions:
+    """Threads of an operator; of the config execution mode, memory pattern and graph level.
 
     Raises ModelLoadError for a value that is not one of the allowed numbers.
     """
     parameters = config.get("parameters", {})
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _read_count(parameters, "intra_op_thread_count")
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = _read_count(parameters, "inter_op_thread_count")
     let_threads_sleep(options)
     mode = _read_count(parameters, "execution_mode")

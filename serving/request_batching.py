@@ -37,7 +37,7 @@ def plan_batches(requests: Sequence[Arrays], max_batch_size: int) -> list[list[i
     open_batches: dict[tuple[Any, ...], tuple[list[int], int]] = {}  # by shapes: members, images
     for index, request in enumerate(requests):
         key = tuple((name, array.dtype, array.shape[1:]) for name, array in sorted(request.items()))
-        size = _batch_size(request) if max_batch_size > 0 else None
+        size = batch_size(request) if max_batch_size > 0 else None
         members, total = open_batches.get(key, ([], 0))
         if size is None or not members or total + size > max_batch_size:
             members, total = [], 0
@@ -48,7 +48,7 @@ def plan_batches(requests: Sequence[Arrays], max_batch_size: int) -> list[list[i
     return batches
 
 
-def _batch_size(request: Arrays) -> int | None:
+def batch_size(request: Arrays) -> int | None:
     """The common length of axis 0; None if there is none, and the request cannot be merged."""
     sizes = {array.shape[0] if array.ndim else None for array in request.values()}
     return sizes.pop() if len(sizes) == 1 else None
@@ -72,7 +72,7 @@ def _run_alone(request: Arrays, run: Run, max_batch_size: int) -> Arrays | Excep
     try:
         outputs = run(request)
         if max_batch_size > 0:
-            _check_batch(outputs, _batch_size(request))
+            _check_batch(outputs, batch_size(request))
     except Exception as error:
         return error
     return outputs

@@ -24,6 +24,9 @@ LIBRARIES = "nvidia_pytriton.libs"  # beside the wheel's package
 STUB = "triton_python_backend_stub"
 # One thread for the numeric libraries of each step: ONNX Runtime's threads are set per model.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# glibc gives large freed arrays back to the kernel, and a page that comes anew costs about as much
+# as copying it: kept, preprocess, roi_align and postprocess take a quarter less time. In bytes.
+_KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
 _no_bytecode = shutil.ignore_patterns("__pycache__")
 
 
@@ -134,6 +137,8 @@ def server_environment(base: Mapping[str, str], programs: Path) -> dict[str, str
     _prepend(environment, "PATH", programs)
     for name in _ONE_THREAD:
         environment.setdefault(name, "1")
+    for name, size in _KEPT_MEMORY.items():
+        environment.setdefault(name, size)
     return environment
 
 

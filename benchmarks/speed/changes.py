@@ -42,6 +42,13 @@ CHANGES = (
         edits.let_threads_spin,
     ),
     Change(
+        "shared_processors",
+        "a network computes with all of its threads only while no other one does, and shares a "
+        "batch out over them in parts that fit into a cache",
+        True,
+        edits.compute_whole_batches,
+    ),
+    Change(
         "more_instances",
         "two instances of every network, the UNet's of one thread, the others' of two, instead of "
         "one of two threads",

@@ -18,14 +18,22 @@ from serving.triton_wheel import OWN_BACKENDS
 
 NETWORKS, STEPS = "onnxruntime", "python"  # backends
 _THREADS = "intra_op_thread_count"
-# Before the backend's own lines: with ONNX Runtime's default for its threads, and the graph, though
-# a Python step's config names the step's file.
-_SPINNING = """\
-from serving import onnx_model
+# Before the backend's own lines: the graph, though a Python step's config names the step's file;
+# and ONNX Runtime's default for its threads, or all threads for every operator of a whole batch.
+_OWN_GRAPH = """\
+from serving import onnx_model, threaded_session
 
-onnx_model.let_threads_sleep = lambda options: None
 open_session = onnx_model.open_session
 onnx_model.open_session = lambda path, *how: open_session(path.with_name("{graph}"), *how)
+"""
+_SPINNING = """\
+onnx_model.let_threads_sleep = lambda options: None
+
+"""
+_WHOLE_BATCHES = """\
+threaded_session.ThreadedSession.run = lambda self, names, inputs: dict(
+    zip(names, self.whole.run(names, inputs))
+)
 
 """
 
@@ -40,16 +48,13 @@ def copy_served(repository: Path, copy: Path) -> None:
 
 
 def let_threads_spin(repository: Path) -> None:
-    """Of the networks; it tells only where an instance has several. RoIAlign's go on sleeping.
+    """Of the networks; it tells only where an instance has several. RoIAlign's go on sleeping."""
+    _as_python_steps(repository, _SPINNING)
 
-    No parameter of a config says so: the networks become Python steps, which run the same backend.
-    """
-    backend = (OWN_BACKENDS / NETWORKS / STEP_ARTIFACT).read_text()
-    for config in _edited_configs(repository, NETWORKS):
-        spinning = _SPINNING.format(graph=config.default_model_filename)
-        config.backend, config.default_model_filename = STEPS, STEP_ARTIFACT
-        path = _version_folder(repository, config.name) / STEP_ARTIFACT
-        path.write_text(spinning + backend)
+
+def compute_whole_batches(repository: Path) -> None:
+    """In every network, with all of its threads in every operator, whoever else computes."""
+    _as_python_steps(repository, _WHOLE_BATCHES)
 
 
 def one_instance_of_two_threads(repository: Path) -> None:
@@ -108,6 +113,17 @@ def full_size(repository: Path, network: str) -> None:
     for ensemble in served(repository):
         text = config_text(ensemble, versions, reads)
         (repository / ensemble / CONFIG_FILE).write_text(text)
+
+
+def _as_python_steps(repository: Path, first_lines: str) -> None:
+    """Change how the networks run where no parameter of a config says so: they become Python steps,
+    which run the same backend after these lines."""
+    backend = (OWN_BACKENDS / NETWORKS / STEP_ARTIFACT).read_text()
+    for config in _edited_configs(repository, NETWORKS):
+        own_graph = _OWN_GRAPH.format(graph=config.default_model_filename)
+        config.backend, config.default_model_filename = STEPS, STEP_ARTIFACT
+        path = _version_folder(repository, config.name) / STEP_ARTIFACT
+        path.write_text(own_graph + first_lines + backend)
 
 
 def _edited_configs(repository: Path, backend: str) -> Iterator[Any]:

@@ -151,15 +151,17 @@ def test_thread_parameters_reach_the_session(version_folder: Path) -> None:
     config = with_parameters(
         intra_op_thread_count="3", inter_op_thread_count="2", execution_mode="1"
     )
-    options = OnnxModel(config, version_folder, Instance()).session.get_session_options()
+    options = OnnxModel(config, version_folder, Instance()).sessions.whole.get_session_options()
     assert options.intra_op_num_threads == 3
     assert options.inter_op_num_threads == 2
     assert options.execution_mode == onnxruntime.ExecutionMode.ORT_PARALLEL
 
 
 def test_the_memory_pattern_is_on_unless_the_config_says_otherwise() -> None:
-    assert session_options(CONFIG).enable_mem_pattern
-    assert not session_options(with_parameters(enable_mem_pattern="0")).enable_mem_pattern
+    assert session_options(CONFIG, threads=1).enable_mem_pattern
+    assert not session_options(
+        with_parameters(enable_mem_pattern="0"), threads=1
+    ).enable_mem_pattern
 
 
 @pytest.mark.parametrize(
@@ -171,18 +173,18 @@ def test_the_memory_pattern_is_on_unless_the_config_says_otherwise() -> None:
         ("enable_mem_pattern", "2"),
     ],
 )
-def test_a_wrong_parameter_is_named(name: str, text: str) -> None:
+def test_a_wrong_parameter_is_named(version_folder: Path, name: str, text: str) -> None:
     with pytest.raises(ModelLoadError, match=f"{name}.*{text}"):
-        session_options(with_parameters(**{name: text}))
+        OnnxModel(with_parameters(**{name: text}), version_folder, Instance())
 
 
 def test_graph_levels_are_the_native_backends() -> None:
     levels = onnxruntime.GraphOptimizationLevel
-    assert session_options(CONFIG).graph_optimization_level == levels.ORT_ENABLE_ALL
+    assert session_options(CONFIG, threads=1).graph_optimization_level == levels.ORT_ENABLE_ALL
     config = CONFIG | {"optimization": {"graph": {"level": 2}}}
-    assert session_options(config).graph_optimization_level == levels.ORT_DISABLE_ALL
+    assert session_options(config, threads=1).graph_optimization_level == levels.ORT_DISABLE_ALL
     with pytest.raises(ModelLoadError, match="7"):
-        session_options(CONFIG | {"optimization": {"graph": {"level": 7}}})
+        session_options(CONFIG | {"optimization": {"graph": {"level": 7}}}, threads=1)
 
 
 @pytest.mark.parametrize(

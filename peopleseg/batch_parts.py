@@ -1,0 +1,45 @@
+"""Compute a batch in parts, several of them at a time, each on one thread.
+
+A network of small operators gains little from a second thread within each of them, and what a large
+batch leaves between its operators no longer fits into a core's cache. Parts that are computed side
+by side, and are not larger than they need be, have neither trouble.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The outputs of some rows of the batch, each with these rows as its axis 0.
+ComputeRows = Callable[[slice], Sequence[NDArray[Any]]]
+
+
+class BatchParts:
+    """Threads for the parts of a batch; they start when first needed, and wait without spinning."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads, "batch-part")
+
+    def compute(
+        self, compute_rows: ComputeRows, rows: int, *, most_rows: int | None = None
+    ) -> list[NDArray[Any]]:
+        """The outputs of all rows, in order; rows >= 1.
+
+        most_rows: of a part; None for no limit. There are at least as many parts as threads, as far
+        as the rows go. compute_rows is called in several threads at a time.
+        """
+        parts = slices(rows, min(self.threads, rows), most_rows or rows)
+        if len(parts) == 1:
+            return list(compute_rows(parts[0]))
+        outputs = list(self._pool.map(compute_rows, parts))
+        return [np.concatenate(of_parts) for of_parts in zip(*outputs, strict=True)]
+
+
+def slices(rows: int, fewest: int, most_rows: int) -> list[slice]:
+    """Rows in at least `fewest` parts of at most `most_rows`, as equal as can be, in order."""
+    count = max(fewest, -(-rows // most_rows))
+    edges = [rows * part // count for part in range(count + 1)]
+    return [slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]

@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from peopleseg.batch_parts import BatchParts, ComputeRows
 from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
 from peopleseg.roi_sampling import Sampler, Sampling, make_sampler
+from peopleseg.shared_processors import SharedProcessors
 
 FEATURE_HEAD_SIZE_HW = (28, 28)  # cells that the head on features alone reads of a roi
 
@@ -24,7 +26,7 @@ class RoiAligner:
     """Cuts rois out of the pixels, the person logit and the features of a batch of images.
 
     Its arguments are the settings of the step roi_align: how to sample, cells of roi_rgb and
-    roi_logit, cells of roi_features, threads of ONNX Runtime.
+    roi_logit, cells of roi_features, threads that share the rois where no network computes.
     """
 
     def __init__(
@@ -34,11 +36,10 @@ class RoiAligner:
         feature_size_hw: Sequence[int] = ROI_FEATURE_SIZE_HW,
         threads: int = 2,
     ) -> None:
-        self._pixels = make_sampler(sampling, roi_size_hw, 1, threads, np.uint8)
-        self._logit = make_sampler(sampling, roi_size_hw, 1, threads)
-        self._features = make_sampler(
-            sampling, feature_size_hw, FEATURE_STRIDE, threads, np.float16
-        )
+        self._rois = _RoiParts(threads)
+        self._pixels = make_sampler(sampling, roi_size_hw, 1, np.uint8)
+        self._logit = make_sampler(sampling, roi_size_hw, 1)
+        self._features = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, np.float16)
 
     def align(
         self,
@@ -53,18 +54,21 @@ class RoiAligner:
         Zeros (N, 1, 1, 1) stand for what is not wanted and for what has no map to be cut from.
         """
 
-        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None) -> NDArray[Any]:
+        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None, rows: slice) -> NDArray[Any]:
             if maps is None or name not in wanted:
-                return np.zeros((len(rois), 1, 1, 1), dtype=np.float32)
-            return sample(maps, rois)
+                return np.zeros((len(rois[rows]), 1, 1, 1), dtype=np.float32)
+            return sample(maps, rois[rows])
 
-        return AlignedRois(
-            roi_rgb=cut("roi_rgb", self._pixels, pixels),
-            roi_logit=cut("roi_logit", self._logit, person_logit),
-            roi_features=cut("roi_features", self._features, features).astype(
-                np.float16, copy=False
-            ),
-        )
+        def cut_all(rows: slice) -> AlignedRois:
+            return AlignedRois(
+                roi_rgb=cut("roi_rgb", self._pixels, pixels, rows),
+                roi_logit=cut("roi_logit", self._logit, person_logit, rows),
+                roi_features=cut("roi_features", self._features, features, rows).astype(
+                    np.float16, copy=False
+                ),
+            )
+
+        return AlignedRois(*self._rois.compute(cut_all, len(rois)))
 
 
 class FeatureAligner:
@@ -83,17 +87,34 @@ class FeatureAligner:
         padding: float = 0.1,
         threads: int = 2,
     ) -> None:
-        self._padding = padding
-        self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, threads, np.float16)
+        self._padding, self._rois = padding, _RoiParts(threads)
+        self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, np.float16)
 
     def align(
         self, features: NDArray[np.float16], rois: NDArray[np.float32]
     ) -> NDArray[np.float16]:
         """roi_features (N, C, h, w) of rois (N, 5), batch index and xyxy in network pixels."""
-        return self._sample(features, widened(rois, self._padding))
+        wide = widened(rois, self._padding)
+        (aligned,) = self._rois.compute(
+            lambda rows: [self._sample(features, wide[rows])], len(rois)
+        )
+        return aligned
 
 
 def widened(rois: NDArray[np.float32], padding: float) -> NDArray[np.float32]:
     """Rois (N, 5) with `padding` of their sides added at each edge."""
     margins = padding * np.tile(rois[:, 3:] - rois[:, 1:3], 2) * (-1, -1, 1, 1)
     return np.concatenate((rois[:, :1], rois[:, 1:] + margins), axis=1).astype(np.float32)
+
+
+class _RoiParts:
+    """Shares rois out over threads, where the server's networks leave the processors free."""
+
+    def __init__(self, threads: int) -> None:
+        self._all_threads, self._one_thread = BatchParts(threads), BatchParts(1)
+        self._processors = SharedProcessors.of_this_server()
+
+    def compute(self, compute_rows: ComputeRows, rois: int) -> list[NDArray[Any]]:
+        with self._processors.computing() as alone:
+            parts = self._all_threads if alone else self._one_thread
+            return parts.compute(compute_rows, rois)

@@ -8,7 +8,7 @@ import torch
 
 from peopleseg.contract import FEATURE_STRIDE
 from peopleseg.roi_align import FeatureAligner, RoiAligner, widened
-from peopleseg.roi_sampling import Sampling, make_sampler
+from peopleseg.roi_sampling import MANY_CHANNELS, Sampling, bin_weights, make_sampler
 from tests.data.published_pipeline import dynamic_roi_align
 
 SIDE = 64  # network pixels, to keep the test small
@@ -55,6 +55,32 @@ def test_the_corners_of_a_roi_are_sampled_where_they_are() -> None:
     rois = np.array([[0, 10, 20, 30, 50]], dtype=np.float32)
     sampled = make_sampler("corner_to_corner", (3, 5))(ramp, rois)
     np.testing.assert_allclose(sampled[0, 0], [[10, 15, 20, 25, 30]] * 3, atol=1e-4)
+
+
+@pytest.mark.parametrize("size_hw", [(8, 6), (32, 24), (28, 28), (1, 1)])
+@pytest.mark.parametrize("stride", [1, FEATURE_STRIDE])
+def test_many_channels_are_sampled_as_few_are(size_hw: tuple[int, int], stride: int) -> None:
+    image = maps(MANY_CHANNELS, SIDE // stride)
+    random = np.random.default_rng(0)
+    corners = random.uniform(-0.2 * SIDE, 1.2 * SIDE, (40, 2, 2))
+    rois = np.zeros((40, 5), dtype=np.float32)
+    rois[:, 0] = random.integers(0, 2, 40)
+    rois[:, 1:3], rois[:, 3:] = corners.min(axis=1), corners.max(axis=1)
+    rois = np.concatenate((ROIS, rois))
+    sample = make_sampler("half_pixel", size_hw, stride)
+    found = sample(image, rois)
+    for first in range(0, MANY_CHANNELS, 4):
+        few = np.ascontiguousarray(image[:, first : first + 4])
+        np.testing.assert_allclose(found[:, first : first + 4], sample(few, rois), atol=5e-5)
+
+
+def test_a_bin_reads_the_cells_around_it_in_all_by_one() -> None:
+    cells, weights = bin_weights(2.0, 6.0, bins=2, cells=10)
+    # Samples at 2.5, 3.5, 4.5 and 5.5 of cells whose centres are at 0.5, 1.5 and so on.
+    assert cells == slice(2, 7)
+    np.testing.assert_allclose(weights, [[0.5, 0.5, 0, 0, 0], [0, 0, 0.5, 0.5, 0]])
+    cells, weights = bin_weights(-30.0, 4.0, bins=4, cells=10)
+    assert weights[:3].sum() == 0 and weights[3].sum() == pytest.approx(0.5)
 
 
 @both_ways

@@ -54,7 +54,7 @@ def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint
         raise ValueError(f"resize is {resize!r}; expected one of {', '.join(_PLACEMENTS)}")
     image_rgb = decode_image(image)
     letterbox = _PLACEMENTS[resize](width=image_rgb.shape[1], height=image_rgb.shape[0])
-    return letterbox.apply(image_rgb).transpose(2, 0, 1)[np.newaxis], letterbox
+    return _planes(letterbox.apply(image_rgb))[np.newaxis], letterbox
 
 
 def prepare_file(path: Path) -> tuple[NDArray[np.uint8], Letterbox]:
@@ -69,6 +69,13 @@ def is_whole_jpeg(data: bytes) -> bool:
     """Whether a JPEG goes on to its end; OpenCV fills what is missing with grey."""
     # An embedded thumbnail's end of image comes before the last start of scan.
     return data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
+
+
+def _planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) to (3, H, W), several times as fast as a transposed copy."""
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    cv2.split(image, mv=list(planes))
+    return planes
 
 
 def _header(data: bytes) -> tuple[str, tuple[int, int]]:

@@ -36,7 +36,7 @@ def paste_mask(
     x1, y1, x2, y2 = (float(v) for v in box_xyxy)
     left, top = max(0, int(np.floor(x1))), max(0, int(np.floor(y1)))
     right, bottom = min(width, int(np.ceil(x2))), min(height, int(np.ceil(y2)))
-    image = np.zeros(size_hw, dtype=np.uint8)
+    image = np.zeros(size_hw, dtype=np.uint8, order="F")  # as encode_rle reads it
     if right <= left or bottom <= top:
         return image
     rows = _cells_at(np.arange(top, bottom) + 0.5, y1, y2, mask.shape[0])

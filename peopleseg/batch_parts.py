@@ -28,18 +28,18 @@ class BatchParts:
     ) -> list[NDArray[Any]]:
         """The outputs of all rows, in order; rows >= 1.
 
-        most_rows: of a part; None for no limit. There are at least as many parts as threads, as far
-        as the rows go. compute_rows is called in several threads at a time.
+        most_rows: of a part; None for no limit. Every thread gets as many parts as the others, as
+        far as the rows go. compute_rows is called in several threads at a time.
         """
-        parts = slices(rows, min(self.threads, rows), most_rows or rows)
+        parts = slices(rows, self.threads, most_rows or rows)
         if len(parts) == 1:
             return list(compute_rows(parts[0]))
         outputs = list(self._pool.map(compute_rows, parts))
         return [np.concatenate(of_parts) for of_parts in zip(*outputs, strict=True)]
 
 
-def slices(rows: int, fewest: int, most_rows: int) -> list[slice]:
-    """Rows in at least `fewest` parts of at most `most_rows`, as equal as can be, in order."""
-    count = max(fewest, -(-rows // most_rows))
+def slices(rows: int, threads: int, most_rows: int) -> list[slice]:
+    """Rows in order, in parts of at most `most_rows`: about equal, and as many for each thread."""
+    count = threads * -(-rows // (threads * most_rows))
     edges = [rows * part // count for part in range(count + 1)]
-    return [slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(*pair) for pair in zip(edges[:-1], edges[1:], strict=True) if pair[0] < pair[1]]

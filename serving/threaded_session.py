@@ -10,9 +10,9 @@ from peopleseg.batch_parts import BatchParts
 from peopleseg.shared_processors import SharedProcessors
 from serving.request_batching import Arrays, batch_size
 
-# What a part of a batch reads at once: one picture, or four rois. More takes a processor longer a
+# What a part of a batch reads at most: one picture, or eight rois. More takes a processor longer a
 # picture, because what one operator leaves for the next no longer fits into its cache.
-PART_BYTES = 3 * 640 * 640
+PART_BYTES = 2_400_000
 
 OpenSession = Callable[[int], onnxruntime.InferenceSession]  # for so many threads
 

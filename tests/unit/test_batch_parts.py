@@ -8,16 +8,22 @@ import pytest
 from peopleseg.batch_parts import BatchParts, slices
 
 
-@pytest.mark.parametrize("rows", [1, 2, 5, 64])
-@pytest.mark.parametrize(("fewest", "most_rows"), [(1, 64), (2, 64), (2, 3), (7, 1)])
-def test_slices_hold_every_row_once_and_no_more_than_allowed(
-    rows: int, fewest: int, most_rows: int
+@pytest.mark.parametrize("rows", [1, 2, 5, 10, 64])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("most_rows", [1, 4, 64])
+def test_slices_hold_every_row_once_and_the_threads_as_many(
+    rows: int, threads: int, most_rows: int
 ) -> None:
-    parts = slices(rows, min(fewest, rows), most_rows)
+    parts = slices(rows, threads, most_rows)
     assert [row for part in parts for row in range(rows)[part]] == list(range(rows))
     sizes = [part.stop - part.start for part in parts]
-    assert len(parts) >= min(fewest, rows) and 1 <= min(sizes) <= max(sizes) <= most_rows
-    assert max(sizes) - min(sizes) <= 1
+    assert 1 <= min(sizes) <= max(sizes) <= most_rows and max(sizes) - min(sizes) <= 1
+    assert len(parts) >= min(threads, rows) and (len(parts) % threads == 0 or max(sizes) == 1)
+
+
+def test_a_part_is_not_smaller_than_it_need_be() -> None:
+    assert slices(10, 2, 4) == [slice(0, 2), slice(2, 5), slice(5, 7), slice(7, 10)]
+    assert slices(5, 1, 8) == [slice(0, 5)]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -24,18 +24,26 @@ class BatchParts:
         self._pool = ThreadPoolExecutor(threads, "batch-part")
 
     def compute(
-        self, compute_rows: ComputeRows, rows: int, *, most_rows: int | None = None
+        self,
+        compute_rows: ComputeRows,
+        rows: int,
+        *,
+        most_rows: int | None = None,
+        alone: bool = True,
     ) -> list[NDArray[Any]]:
         """The outputs of all rows, in order; rows >= 1.
 
         most_rows: of a part; None for no limit. Every thread gets as many parts as the others, as
-        far as the rows go. compute_rows is called in several threads at a time.
+        far as the rows go. compute_rows is called in several threads at a time, or, where the
+        processors are others' too (not `alone`), in the caller's.
         """
-        parts = slices(rows, self.threads, most_rows or rows)
-        if len(parts) == 1:
-            return list(compute_rows(parts[0]))
-        outputs = list(self._pool.map(compute_rows, parts))
-        return [np.concatenate(of_parts) for of_parts in zip(*outputs, strict=True)]
+        threads = self.threads if alone else 1
+        parts = slices(rows, threads, most_rows or rows)
+        map_parts = self._pool.map if min(threads, len(parts)) > 1 else map
+        first, *others = map_parts(compute_rows, parts)
+        if not others:
+            return list(first)
+        return [np.concatenate(of_parts) for of_parts in zip(first, *others, strict=True)]
 
 
 def slices(rows: int, threads: int, most_rows: int) -> list[slice]:

@@ -54,21 +54,33 @@ class RoiAligner:
         Zeros (N, 1, 1, 1) stand for what is not wanted and for what has no map to be cut from.
         """
 
-        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None, rows: slice) -> NDArray[Any]:
+        parts = self._rois.compute(
+            lambda rows: self._align(pixels, person_logit, features, rois[rows], wanted), len(rois)
+        )
+        return AlignedRois(*parts)
+
+    def _align(
+        self,
+        pixels: NDArray[np.uint8],
+        person_logit: NDArray[np.float32] | None,
+        features: NDArray[np.float16] | None,
+        rois: NDArray[np.float32],
+        wanted: Collection[str],
+    ) -> AlignedRois:
+        """Some of the rois, on one thread."""
+
+        def cut(name: str, sample: Sampler, maps: NDArray[Any] | None) -> NDArray[Any]:
             if maps is None or name not in wanted:
-                return np.zeros((len(rois[rows]), 1, 1, 1), dtype=np.float32)
-            return sample(maps, rois[rows])
+                return np.zeros((len(rois), 1, 1, 1), dtype=np.float32)
+            return sample(maps, rois)
 
-        def cut_all(rows: slice) -> AlignedRois:
-            return AlignedRois(
-                roi_rgb=cut("roi_rgb", self._pixels, pixels, rows),
-                roi_logit=cut("roi_logit", self._logit, person_logit, rows),
-                roi_features=cut("roi_features", self._features, features, rows).astype(
-                    np.float16, copy=False
-                ),
-            )
-
-        return AlignedRois(*self._rois.compute(cut_all, len(rois)))
+        return AlignedRois(
+            roi_rgb=cut("roi_rgb", self._pixels, pixels),
+            roi_logit=cut("roi_logit", self._logit, person_logit),
+            roi_features=cut("roi_features", self._features, features).astype(
+                np.float16, copy=False
+            ),
+        )
 
 
 class FeatureAligner:
@@ -111,10 +123,9 @@ class _RoiParts:
     """Shares rois out over threads, where the server's networks leave the processors free."""
 
     def __init__(self, threads: int) -> None:
-        self._all_threads, self._one_thread = BatchParts(threads), BatchParts(1)
+        self._parts = BatchParts(threads)
         self._processors = SharedProcessors.of_this_server()
 
     def compute(self, compute_rows: ComputeRows, rois: int) -> list[NDArray[Any]]:
         with self._processors.computing() as alone:
-            parts = self._all_threads if alone else self._one_thread
-            return parts.compute(compute_rows, rois)
+            return self._parts.compute(compute_rows, rois, alone=alone)

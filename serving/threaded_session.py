@@ -35,19 +35,19 @@ class ThreadedSession:
         self.whole = open_session(threads)
         self._single = self.whole if threads == 1 else open_session(1)
         self._batches, self._processors = batches, processors
-        self._all_threads, self._one_thread = BatchParts(threads), BatchParts(1)
+        self._parts = BatchParts(threads)
 
     def run(self, names: Sequence[str], inputs: Arrays) -> Arrays:
         """The outputs of these names. Raises what ONNX Runtime does."""
         if self._single is self.whole:
-            return self._run(names, inputs, self._one_thread)
+            return self._run(names, inputs, alone=False)
         with self._processors.computing() as alone:
-            return self._run(names, inputs, self._all_threads if alone else self._one_thread)
+            return self._run(names, inputs, alone)
 
-    def _run(self, names: Sequence[str], inputs: Arrays, parts: BatchParts) -> Arrays:
+    def _run(self, names: Sequence[str], inputs: Arrays, alone: bool) -> Arrays:
         rows = batch_size(inputs) if self._batches else None
         if not rows or rows == 1:
-            session = self.whole if parts.threads > 1 else self._single
+            session = self.whole if alone else self._single
             return dict(zip(names, session.run(names, inputs), strict=True))
 
         def run_rows(part: slice) -> list[NDArray[Any]]:
@@ -55,5 +55,5 @@ class ThreadedSession:
 
         row_bytes = sum(array.nbytes for array in inputs.values()) // rows
         most_rows = max(1, PART_BYTES // max(1, row_bytes))
-        outputs = parts.compute(run_rows, rows, most_rows=most_rows)
+        outputs = self._parts.compute(run_rows, rows, most_rows=most_rows, alone=alone)
         return dict(zip(names, outputs, strict=True))

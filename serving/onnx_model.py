@@ -80,7 +80,6 @@ class OnnxModel:
         """One result a request: the outputs it wants (names, a request), or what went wrong."""
         asked = set().union(*wanted)
         names = [name for name in self.output_names if name in asked]
-
         results = run_requests(requests, partial(self.sessions.run, names), self.max_batch_size)
         return [
             result if isinstance(result, Exception) else {name: result[name] for name in own}
@@ -128,7 +127,6 @@ def session_options(config: dict[str, Any], threads: int) -> onnxruntime.Session
     if pattern not in (0, 1):
         raise ModelLoadError(f"parameter enable_mem_pattern must be 0 or 1, got {pattern}")
     options.enable_mem_pattern = bool(pattern)
-    share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
     graph = config.get("optimization", {}).get("graph") or {}
     level = int(graph.get("level", 0))
@@ -181,6 +179,7 @@ def open_session(
     first = providers[0] if isinstance(providers[0], str) else providers[0][0]
     if first == "CUDAExecutionProvider":
         onnxruntime.preload_dlls()  # CUDA's libraries, where they come from wheels
+    share_memory()
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:

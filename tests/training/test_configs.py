@@ -157,3 +157,20 @@ def test_another_familys_checkpoint_is_refused(
     wrong = f"--model.start_from={data.detector}"
     assert fit("people_unet_b0", data, out, wrong) == 1
     assert "holds a yolov9, not a people_unet" in capfd.readouterr().err
+
+
+def test_a_people_unet_learns_its_overlap_by_another_loss(data: Data, out: Path) -> None:
+    dice, lovasz = out / "dice", out / "lovasz"
+    assert fit("people_unet_lite", data, dice) == 0
+    assert fit("people_unet_lite", data, lovasz, "--model.overlap=lovasz") == 0
+    one, other = (load_network(path / "last.ckpt").network for path in (dice, lovasz))
+    classifier = one.get_submodule("unet.classifier").state_dict()["weight"]
+    assert not classifier.equal(other.get_submodule("unet.classifier").state_dict()["weight"])
+
+
+def test_a_teacher_and_another_loss_of_the_overlap_are_refused(
+    data: Data, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    both = [f"--model.teacher={data.people_unet}", "--model.overlap=lovasz"]
+    assert fit("people_unet_b0", data, out, *both) == 1
+    assert "leave out --model.overlap or --model.teacher" in capfd.readouterr().err

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from training.data.samples import IGNORED
 from training.losses.foreground import foreground_loss, known_cross_entropy, known_dice
+from training.losses.lovasz import lovasz_loss
 
 
 def label_maps() -> list[Tensor]:
@@ -42,6 +43,14 @@ def test_the_loss_equals_the_slow_obvious_version(labels: Tensor, positive_weigh
     expected = slow_loss(logits, labels, positive_weight, 100.0)
     found = foreground_loss(logits, labels, positive_weight).item()
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("labels", label_maps())
+def test_the_overlap_may_be_by_the_lovasz_loss(labels: Tensor) -> None:
+    logits = torch.randn(2, 9, 9) * 3
+    overlap = lovasz_loss(logits.sigmoid(), labels == 1, labels != IGNORED)
+    found = foreground_loss(logits, labels, 2.27, "lovasz")
+    torch.testing.assert_close(found, known_cross_entropy(logits, labels, 2.27) + overlap)
 
 
 def test_ignored_pixels_do_not_count() -> None:

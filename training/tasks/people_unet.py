@@ -26,9 +26,9 @@ class PeopleForeground(Task):
 
     shrink: it works on 640 / shrink pixels. start_from: a checkpoint of the same variant.
     encoder_weights: "imagenet" downloads timm's. detector: the checkpoint of a YOLOv9-t, for the
-    encoder of a lite UNet to start from. overlap: of people and labels, beside the cross-entropy;
-    not with a teacher. teacher: the checkpoint of a trained (larger) UNet to
-    learn from beside the labels (arXiv:1503.02531).
+    encoder of a lite UNet to start from. overlap: of people and labels, beside the cross-entropy.
+    teacher: the checkpoint of a trained (larger) UNet to learn from beside the labels
+    (arXiv:1503.02531), by Dice.
     """
 
     family = "people_unet"
@@ -58,6 +58,11 @@ class PeopleForeground(Task):
         if start_from is None:
             self._start_encoder(encoder_weights, detector)
         self.start_from(start_from)
+        if teacher is not None and overlap != "dice":
+            raise CheckpointError(
+                f"a teacher's loss has Dice, not {overlap}; leave out --model.overlap or "
+                "--model.teacher"
+            )
         self.positive_weight, self.overlap = positive_weight, overlap
         self.distillation = distillation
         # In a list, so that it is no part of what is trained, averaged and saved.

@@ -1,6 +1,7 @@
 """What tests of several folders use."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,11 @@ from tests.data.people_pictures import real_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED_BY_FOLDER = ("export", "training")
+
+
+def pytest_configure() -> None:
+    # A shell's background jobs ignore Ctrl-C, and so would the processes that the tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from conversion.export.onnx_export import map_shapes, replace_nodes
+from conversion.export.graph_nodes import map_shapes, replace_nodes
 
 _CHANNEL_AXIS = "channel_axis"
 

@@ -5,7 +5,6 @@ commute, and a map of half the height and width has a quarter of the cells. A UN
 beside deeper ones, enlarged to their size, which is the sum of a convolution of each.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from conversion.export.onnx_export import BATCH, Shapes, map_shapes, replace_nodes
+from conversion.export.graph_nodes import (
+    Shapes,
+    like,
+    map_shapes,
+    read_once,
+    replace_with_read_nodes,
+)
+from conversion.export.onnx_export import BATCH
 from training.pretrained.artifact import PART
 
 
@@ -40,7 +46,7 @@ def _part_convolutions(model: Any) -> None:
             nodes += _parts(graph, node, pair, of_each)
         else:
             nodes.append(node)
-    _replace(graph, nodes)
+    replace_with_read_nodes(graph, nodes)
 
 
 def _enlarge_late(model: Any) -> None:
@@ -55,19 +61,19 @@ def _enlarge_late(model: Any) -> None:
             continue
         (result,) = node.output
         small = f"{result}_small"
-        nodes.append(_like(node, [resize.input[0], *node.input[1:]], small, node.name))
-        nodes.append(_like(resize, [small, *resize.input[1:]], result, f"{result}_made"))
+        nodes.append(like(node, [resize.input[0], *node.input[1:]], small, node.name))
+        nodes.append(like(resize, [small, *resize.input[1:]], result, f"{result}_made"))
         # ONNX Runtime does not infer that resizing keeps the batch, nor then that sizes are equal.
         axes: list[str | int] = [BATCH, *shapes[result][1:]]
         graph.value_info.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, axes))
-    _replace(graph, nodes)
+    replace_with_read_nodes(graph, nodes)
 
 
 def _enlarging(graph: Any, shapes: Shapes) -> dict[str, Any]:
     """The nodes that enlarge maps for one reader, by what they make."""
     return {
         node.output[0]: node
-        for node in _read_once(graph, "Resize")
+        for node in read_once(graph, "Resize")
         if len(node.input) == 3  # by a factor: a size would be that of all axes, channels too
         and {node.input[0], node.output[0]} <= shapes.keys()
         and 0 < np.prod(shapes[node.input[0]][1:]) < np.prod(shapes[node.output[0]][1:])
@@ -80,18 +86,12 @@ def _pairs(graph: Any, shapes: Shapes) -> dict[str, Sequence[str]]:
     known = {name for name, (_, channels, *_) in shapes.items() if channels}
     return {
         node.output[0]: node.input
-        for node in _read_once(graph, "Concat")
+        for node in read_once(graph, "Concat")
         if len(node.input) == 2
         and node.attribute[0].i == 1
         and enlarged & set(node.input)
         and known >= set(node.input)
     }
-
-
-def _read_once(graph: Any, operator: str) -> list[Any]:
-    """The nodes of an operator whose result is read by one other alone."""
-    read = Counter(name for node in graph.node for name in node.input)
-    return [n for n in graph.node if n.op_type == operator and read[n.output[0]] == 1]
 
 
 def _is_pointwise(node: Any) -> bool:
@@ -112,30 +112,7 @@ def _parts(
         ending = f"{PART}{number}"
         graph.initializer.append(numpy_helper.from_array(values, joint + ending))
         inputs = [maps, joint + ending, *bias]
-        nodes.append(_like(conv, inputs, result + ending, conv.name + ending))
+        nodes.append(like(conv, inputs, result + ending, conv.name + ending))
         bias = []  # added once; resizing keeps a constant, so in either part
     made = [node.output[0] for node in nodes]
     return [*nodes, helper.make_node("Add", made, [result], f"{result}_made")]
-
-
-def _like(node: Any, inputs: Sequence[str], output: str, name: str) -> Any:
-    """A node that does what another does, to other inputs."""
-    other = helper.make_node(node.op_type, inputs, [output], name)
-    other.attribute.extend(node.attribute)
-    return other
-
-
-def _replace(graph: Any, nodes: Sequence[Any]) -> None:
-    """Give a graph these nodes in place of its own, without those and the weights left unread."""
-    if len(nodes) == len(graph.node):
-        return
-    read = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(nodes):
-        if read.intersection(node.output):
-            read.update(node.input)
-            kept.append(node)
-    replace_nodes(graph, kept[::-1])
-    weights = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)

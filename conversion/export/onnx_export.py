@@ -2,16 +2,16 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from conversion.export.graph_nodes import Shapes, replace_nodes
 from conversion.export.settings import ExportError
 from conversion.limits import MAX_IR_VERSION, OPSET
 from peopleseg.contract import Model, Tensor
@@ -28,8 +28,6 @@ _ONNX_DTYPES = {
     "FP32": TensorProto.FLOAT,
 }
 _SMALLEST_HALVED = 1024  # weights; smaller tensors (biases, constants) stay FP32
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def export_onnx(
@@ -144,22 +142,6 @@ def check_fits_fp16(name: str, values: Any) -> None:
             f"weights {name} reach {largest:g}, beyond FP16; export with --precision fp32 "
             "--weights fp32; nothing was written"
         )
-
-
-def map_shapes(model: Any) -> Shapes:
-    """Name to [N, C, H, W] of a graph's maps, 0 for a length that is open or not known."""
-    known = shape_inference.infer_shapes(model).graph
-    return {
-        value.name: tuple(axis.dim_value for axis in axes)
-        for value in (*known.input, *known.value_info, *known.output)
-        if len(axes := value.type.tensor_type.shape.dim) == 4
-    }
-
-
-def replace_nodes(graph: Any, nodes: Sequence[Any]) -> None:
-    """Give a graph these nodes, its own among them, in this order."""
-    del graph.node[:]
-    graph.node.extend(nodes)
 
 
 def save(model: Any, path: Path) -> None:

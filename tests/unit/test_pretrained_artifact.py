@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from conversion.export.early_convolution import convolve_early
 from conversion.export.exportable import Exportable, of_detector, of_mask_head, of_people_unet
+from conversion.export.for_processors import rewrite_for_processors
 from conversion.export.onnx_export import export_onnx, halve_weights, save
 from peopleseg import contract
 from peopleseg.networks.lite_head import LiteMaskHead
@@ -19,6 +19,7 @@ from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.published import randomise
 from training.pretrained.artifact import PART, ArtifactMismatch, load_artifact
+from training.pretrained.phases import PHASE
 
 SIDE = 64  # pixels; small, for speed
 PIXELS = contract.Tensor("pixels", "UINT8", (3, SIDE, SIDE))
@@ -106,7 +107,7 @@ def test_training_starts_from_the_pictures_own_statistics(
 
 
 @pytest.mark.parametrize(("artifact", "tolerance"), [("parted", 1e-3), ("halved", 5e-2)])
-def test_a_convolution_that_was_parted_is_loaded_whole(
+def test_convolutions_that_were_parted_are_loaded_whole(
     artifact: str, tolerance: float, images: Tensor, tmp_path: Path
 ) -> None:
     def lite_head(seed: int) -> LiteMaskHead:
@@ -118,10 +119,12 @@ def test_a_convolution_that_was_parted_is_loaded_whole(
     head, path = of_mask_head(original), tmp_path / "parted.onnx"
     export_onnx(head.module, head.model, path, head.input_shapes)
     model = onnx.load(path)
-    convolve_early(model)
+    rewrite_for_processors(model)
     save(model, path)
     halve_weights(path, tmp_path / "halved.onnx")
-    assert sum(PART in node.name and node.op_type == "Conv" for node in model.graph.node) == 6
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    assert sum(PART in name for name in convolutions) == 6
+    assert sum(PHASE in name for name in convolutions) == 16
     load_artifact(loaded, tmp_path / f"{artifact}.onnx", lambda network: network(images))
     with torch.no_grad():
         expected, found = original(images).mask_logits, loaded(images).mask_logits

@@ -13,12 +13,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from peopleseg.networks.yolov9_blocks import RepConv
+from training.pretrained.phases import (
+    PHASE,
+    Weights,
+    convolution_of_phases,
+    transposed_of_phases,
+)
 
 # With a number, how the name of a convolution ends that takes some of a layer's input channels
 # (see conversion.export.early_convolution).
@@ -69,18 +76,27 @@ def _stored_layers(artifact: Path) -> list[tuple[str, str, list[Tensor]]]:
     parts = defaultdict(list)
     for node in graph.node:
         if node.op_type in _WEIGHTED:
-            name = re.sub(rf"{PART}\d$", "", node.name)
-            tensors = [torch.tensor(numpy_helper.to_array(stored[n])) for n in node.input[1:]]
-            parts[name, node.op_type].append([tensor.float() for tensor in tensors])
-    return [(_module_path(name), kind, _joined(*found)) for (name, kind), found in parts.items()]
+            name = re.sub(rf"({PART}|{PHASE})\d$", "", node.name)
+            tensors = [numpy_helper.to_array(stored[n]).astype(np.float32) for n in node.input[1:]]
+            parts[name, node.op_type, PHASE in node.name].append(tensors)
+    return [
+        (_module_path(name), kind, [*map(torch.tensor, _joined(found, in_phases))])
+        for (name, kind, in_phases), found in parts.items()
+    ]
 
 
-def _joined(first: list[Tensor], *others: list[Tensor]) -> list[Tensor]:
+def _joined(parts: list[list[Weights]], in_phases: bool) -> list[Weights]:
     """A layer's tensors, from those of its parts, of which the first may have a bias."""
-    if not others:
-        return first
-    weight, *bias = first
-    return [torch.cat([weight, *(other for (other,) in others)], dim=1), *bias]
+    (weight, *others), weights = parts[0], [part[0] for part in parts]
+    if len(parts) == 1:
+        return parts[0]
+    if not in_phases:
+        return [np.concatenate(weights, axis=1), *others]
+    if weight.ndim == 1:  # every phase has the whole norm
+        return parts[0]
+    if weight.shape[2:] == (1, 1):
+        return [transposed_of_phases(weights), *others]
+    return [convolution_of_phases(weights), *(bias[:: len(parts)] for bias in others)]
 
 
 def _module_path(node_name: str) -> str:

@@ -2,7 +2,8 @@
 
 Resizing does the same linear thing to every channel, a 1x1 convolution the same to every cell: they
 commute, and a map of half the height and width has a quarter of the cells. A UNet convolves maps
-beside deeper ones, enlarged to their size, which is the sum of a convolution of each.
+beside deeper ones, enlarged to their size, which is the sum of a convolution of each. So is that of
+any two maps, which then need not be copied beside each other: ONNX Runtime adds in a convolution.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from conversion.export.graph_nodes import (
+    BLOCK,
     Shapes,
     like,
     map_shapes,
@@ -34,7 +36,7 @@ def convolve_early(model: Any) -> None:
 
 
 def _part_convolutions(model: Any) -> None:
-    """Make a convolution of two maps, one of them enlarged, the sum of a convolution of each."""
+    """Make a convolution of two joined maps the sum of a convolution of each."""
     graph, shapes = model.graph, map_shapes(model)
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     pairs = _pairs(graph, shapes)
@@ -81,16 +83,20 @@ def _enlarging(graph: Any, shapes: Shapes) -> dict[str, Any]:
 
 
 def _pairs(graph: Any, shapes: Shapes) -> dict[str, Sequence[str]]:
-    """Maps and enlarged ones whose channels are joined for one reader; by their name as one."""
+    """Maps whose channels are joined for one reader, by their name as one.
+
+    One is enlarged, or both fill ONNX Runtime's blocks of channels; else the parts of a convolution
+    take longer than the whole.
+    """
     enlarged = _enlarging(graph, shapes).keys()
-    known = {name for name, (_, channels, *_) in shapes.items() if channels}
+    known = {name: channels for name, (_, channels, *_) in shapes.items() if channels}
     return {
-        node.output[0]: node.input
+        node.output[0]: pair
         for node in read_once(graph, "Concat")
-        if len(node.input) == 2
+        if len(pair := node.input) == 2
         and node.attribute[0].i == 1
-        and enlarged & set(node.input)
-        and known >= set(node.input)
+        and known.keys() >= set(pair)
+        and (enlarged & set(pair) or not any(known[name] % BLOCK for name in pair))
     }
 
 

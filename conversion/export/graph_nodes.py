@@ -8,6 +8,8 @@ from onnx import helper, shape_inference
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+BLOCK = 16  # channels that ONNX Runtime's CPU provider computes together
+
 
 def map_shapes(model: Any) -> Shapes:
     """Name to [N, C, H, W] of a graph's maps, 0 for a length that is open or not known."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from onnx import helper, numpy_helper
 
-from conversion.export.graph_nodes import like, read_once, replace_with_read_nodes
+from conversion.export.graph_nodes import BLOCK, like, read_once, replace_with_read_nodes
 from training.pretrained.phases import (
     PHASE,
     PHASES,
@@ -22,7 +22,6 @@ from training.pretrained.phases import (
     transposed_in_phases,
 )
 
-_BLOCK = 16  # channels that are computed together
 _DOUBLING = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0] * 4}
 _SAME_SIZE = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1] * 4}
 
@@ -60,7 +59,7 @@ def _endings(graph: Any, weights: Mapping[str, Weights]) -> Iterator[_Ending]:
         ending = _Ending(*chain)
         known = weights.keys() >= {*ending.double.input[1:], *conv.input[1:]}
         if known and _is(ending.double, _DOUBLING) and _is(conv, _SAME_SIZE):
-            if len(PHASES) * len(weights[conv.input[1]]) <= _BLOCK:
+            if len(PHASES) * len(weights[conv.input[1]]) <= BLOCK:
                 yield ending
 
 

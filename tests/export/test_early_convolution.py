@@ -25,6 +25,7 @@ from tests.export.graphs import SHAPE, answer_and_operators, exported
 from tests.export.networks import mask_head
 
 DOUBLED: dict[str, Any] = {"scale_factor": 2.0, "mode": "bilinear", "align_corners": False}
+SAME_SIZE: dict[str, Any] = {"strides": (1, 1), "resize": None}
 TO_SIZE: dict[str, Any] = {"size": SHAPE[2:], "mode": "bilinear", "align_corners": True}
 
 
@@ -35,22 +36,23 @@ class Joint(nn.Module):
         self,
         *,
         strides: tuple[int, int] = (1, 2),
-        resize: dict[str, Any] = DOUBLED,
+        resize: dict[str, Any] | None = DOUBLED,
         deeper_first: bool = False,
         read_twice: bool = False,
+        channels: int = 16,
         **convolution: Any,
     ) -> None:
         super().__init__()
-        self.maps = nn.Conv2d(3, 16, 3, strides[0], padding=1)
+        self.maps = nn.Conv2d(3, channels, 3, strides[0], padding=1)
         self.deeper = nn.Conv2d(3, 32, 3, strides[1], padding=1)
-        self.convolution = nn.Conv2d(48, 16, **({"kernel_size": 1} | convolution))
+        self.convolution = nn.Conv2d(channels + 32, 16, **({"kernel_size": 1} | convolution))
         self.norm = nn.BatchNorm2d(16)
         self.resize, self.deeper_first, self.read_twice = resize, deeper_first, read_twice
         randomise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         maps, deeper = self.maps(images).relu(), self.deeper(images).relu()
-        pair = [maps, F.interpolate(deeper, **self.resize)]
+        pair = [maps, F.interpolate(deeper, **self.resize) if self.resize else deeper]
         joint = torch.cat(pair[::-1] if self.deeper_first else pair, dim=1)
         answer = self.norm(self.convolution(joint)).relu()
         return answer + joint.mean() if self.read_twice else answer
@@ -98,11 +100,14 @@ def test_a_rewritten_graph_enlarges_what_is_convolved_and_answers_the_same(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_onnx_runtime_adds_within_the_convolution(tmp_path: Path) -> None:
-    model = exported(Joint(), tmp_path)
+@pytest.mark.parametrize("dims", [{}, SAME_SIZE])
+def test_onnx_runtime_adds_within_the_convolution(dims: dict[str, Any], tmp_path: Path) -> None:
+    model = exported(Joint(**dims), tmp_path)
+    before, _ = answer_and_operators(model, tmp_path)
     convolve_early(model)
     assert "Concat" not in {node.op_type for node in model.graph.node}
-    _, operators = answer_and_operators(model, tmp_path)
+    after, operators = answer_and_operators(model, tmp_path)
+    np.testing.assert_allclose(after, before, atol=1e-5)
     assert operators["Conv"] == 4
     assert operators["Add"] == operators["Relu"] == 0
 
@@ -116,7 +121,7 @@ def test_onnx_runtime_adds_within_the_convolution(tmp_path: Path) -> None:
         {"groups": 2},
         {"read_twice": True},
         {"resize": TO_SIZE},
-        {"strides": (2, 1), "resize": DOUBLED | {"scale_factor": 0.5}},
+        SAME_SIZE | {"channels": 24},
     ],
 )
 def test_a_graph_with_nothing_to_gain_stays_as_it_is(dims: dict[str, Any], tmp_path: Path) -> None:

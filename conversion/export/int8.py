@@ -94,7 +94,8 @@ class Quantiser:
         quantiser = QDQQuantizer(
             copy.deepcopy(self._model),
             per_channel=True,
-            reduce_range=False,
+            # 7 bits of weights, as a processor without VNNI adds two products in 16 bits.
+            reduce_range=not self._signed,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QInt8 if self._signed else QuantType.QUInt8,
             tensors_range=self._ranges,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from conversion.export.exportable import Exportable, of_detector, of_mask_head, of_people_unet
 from conversion.export.for_processors import rewrite_for_processors
+from conversion.export.int8 import Quantiser
 from conversion.export.onnx_export import export_onnx, halve_weights, save
 from peopleseg import contract
 from peopleseg.networks.lite_head import LiteMaskHead
@@ -86,6 +87,21 @@ def test_a_loaded_artifact_gives_the_same_answers(
     assert (answer(loaded, images) - expected).abs().max() > tolerance * scale
     load_artifact(loaded, folder / f"{artifact}.onnx", lambda network: network(images))
     assert (answer(loaded, images) - expected).abs().max() < tolerance * scale
+
+
+def test_a_quantised_artifact_is_loaded_up_to_its_rounding(
+    exported: tuple[str, nn.Module, Path], images: Tensor, tmp_path: Path
+) -> None:
+    name, original, folder = exported
+    pixels = (255 * images).byte().numpy()
+    quantiser = Quantiser(folder / "full.onnx", [{"pixels": pixels}], signed=False)
+    quantiser.write(tmp_path / "int8.onnx", quantiser.blocks)
+    torch.manual_seed(1)
+    loaded = MAKE[name][0]().eval()
+    expected = answer(original, images)
+    before = (answer(loaded, images) - expected).abs().mean()
+    load_artifact(loaded, tmp_path / "int8.onnx", lambda network: network(images))
+    assert (answer(loaded, images) - expected).abs().mean() < 0.1 * before
 
 
 def test_training_starts_from_the_pictures_own_statistics(

@@ -21,10 +21,22 @@ NETWORKS = ("people_unet", "yolov9", "hierarchical_head")
 
 @pytest.fixture(scope="module")
 def served(root: Path) -> dict[str, Path]:
-    """The version folder of each network that serves."""
+    """The version folder of each network that serves; of one in INT8 that of the same in float."""
     repository = root / "model_repository"
     versions = serving_versions(repository)
-    return {name: repository / name / str(versions[name]) for name in NETWORKS}
+    return {name: in_float(repository / name / str(versions[name])) for name in NETWORKS}
+
+
+def in_float(version: Path) -> Path:
+    """The version of the same checkpoint whose activations are not rounded."""
+    checkpoint = Manifest.read(version).checkpoint_sha256
+    (found,) = (
+        path.parent
+        for path in version.parent.glob("*/manifest.json")
+        if (manifest := Manifest.read(path.parent)).checkpoint_sha256 == checkpoint
+        and manifest.precision == "fp32"
+    )
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -67,22 +67,32 @@ def load_artifact(network: nn.Module, artifact: Path, run: Callable[[nn.Module],
 def _stored_layers(artifact: Path) -> list[tuple[str, str, list[Tensor]]]:
     """Module path, operator and tensors of every layer with weights, in the graph's order."""
     graph = onnx.load(artifact).graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    # Weights stored as FP16 pass a Cast (see conversion.export.onnx_export), and of equal
-    # weights the exporter stores one, and passes it on through an Identity.
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    # Weights stored as FP16 pass a Cast (see conversion.export.onnx_export), those in INT8 a
+    # DequantizeLinear, and of equal weights the exporter stores one, and passes it on through an
+    # Identity.
     for node in graph.node:
         if node.op_type in ("Cast", "Identity") and node.input[0] in stored:
             stored[node.output[0]] = stored[node.input[0]]
+        elif node.op_type == "DequantizeLinear" and stored.keys() >= set(node.input):
+            stored[node.output[0]] = _dequantised(*(stored[name] for name in node.input))
     parts = defaultdict(list)
     for node in graph.node:
         if node.op_type in _WEIGHTED:
             name = re.sub(rf"({PART}|{PHASE})\d$", "", node.name)
-            tensors = [numpy_helper.to_array(stored[n]).astype(np.float32) for n in node.input[1:]]
+            tensors = [stored[name].astype(np.float32) for name in node.input[1:]]
             parts[name, node.op_type, PHASE in node.name].append(tensors)
     return [
         (_module_path(name), kind, [*map(torch.tensor, _joined(found, in_phases))])
         for (name, kind, in_phases), found in parts.items()
     ]
+
+
+def _dequantised(values: Any, scale: Any, zero_point: Any) -> Weights:
+    """Of a scale and a zero point for all values, or for each on their first axis."""
+    of_each = (-1, *[1] * (values.ndim - 1))
+    centred = values.astype(np.float32) - zero_point.reshape(of_each)
+    return centred * scale.reshape(of_each)  # type: ignore[no-any-return]
 
 
 def _joined(parts: list[list[Weights]], in_phases: bool) -> list[Weights]:

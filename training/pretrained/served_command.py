@@ -7,6 +7,7 @@
 
 The artifact computes the same as before; the norms' statistics, which an export folds away, are
 measured on pictures like those to train on: a few dozen with people. No annotations are needed.
+Of an INT8 version they are the rounded weights: import the one in float where it is there.
 """
 
 import argparse

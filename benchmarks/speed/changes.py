@@ -19,6 +19,7 @@ class Change:
     edit: makes that side of a copy of the served model repository; None where both ask one server.
     ask: how that side is asked, of its address, the number of callers and a name.
     picture: in what form both sides are given an encoded picture.
+    other_people: whether the other side may find others.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Change:
     edit: Callable[[Path], None] | None = None
     ask: Callable[[str, int, str], Target] = Server
     picture: Callable[[bytes], bytes] = image_bytes
+    other_people: bool = False
 
 
 def as_bmp(image: bytes) -> bytes:
@@ -66,6 +68,20 @@ CHANGES = (
         "graphs written so that ONNX Runtime stays in its blocked layout",
         True,
         edits.plain_layout,
+    ),
+    Change(
+        "early_convolution",
+        "the mask head's graph written so that maps are convolved before they are joined, enlarged "
+        "or doubled",
+        True,
+        partial(edits.as_traced, network="hierarchical_head"),
+    ),
+    Change(
+        "int8_detector",
+        "the detector in INT8",
+        True,
+        partial(edits.in_float, network="yolov9"),
+        other_people=True,
     ),
     Change(
         "lite_unet",

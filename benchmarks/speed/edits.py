@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.published import published_graph
+from benchmarks.speed.errors import BenchError
+from benchmarks.speed.random_weights import published_graph, write_traced_graph
 from peopleseg.ensembles import HEAD, config_text, served, serving_versions
-from peopleseg.manifest import STEP_ARTIFACT, Manifest, reads_of, sha256
+from peopleseg.manifest import FILE_NAME, STEP_ARTIFACT, Manifest, reads_of, sha256
 from peopleseg.triton_config import CONFIG_FILE, parse_config
 from serving.triton_wheel import OWN_BACKENDS
 
@@ -39,12 +40,9 @@ threaded_session.ThreadedSession.run = lambda self, names, inputs: dict(
 
 
 def copy_served(repository: Path, copy: Path) -> None:
-    """Of a model repository its ensembles, and of their steps the versions that they pin."""
-    for ensemble in served(repository):
-        shutil.copytree(repository / ensemble, copy / ensemble)
-    for step, version in serving_versions(repository).items():
-        shutil.copytree(repository / step / str(version), copy / step / str(version))
-        shutil.copy(repository / step / CONFIG_FILE, copy / step)
+    """Of a model repository its ensembles, and their steps with all versions."""
+    for folder in (*served(repository), *serving_versions(repository)):
+        shutil.copytree(repository / folder, copy / folder)
 
 
 def let_threads_spin(repository: Path) -> None:
@@ -113,6 +111,41 @@ def full_size(repository: Path, network: str) -> None:
     for ensemble in served(repository):
         text = config_text(ensemble, versions, reads)
         (repository / ensemble / CONFIG_FILE).write_text(text)
+
+
+def as_traced(repository: Path, network: str) -> None:
+    """The network as torch's exporter writes it, rewritten for the blocked layout alone.
+
+    Its weights are random, as those of `full_size`.
+    """
+    import onnx
+
+    from conversion.export.blocked_layout import keep_blocked
+
+    folder = _version_folder(repository, network)
+    manifest, path = Manifest.read(folder), folder / "traced.onnx"
+    write_traced_graph(manifest.model, manifest.variant, path)
+    model = onnx.load(path)
+    path.unlink()
+    keep_blocked(model)
+    _put_graph(folder, model)
+
+
+def in_float(repository: Path, network: str) -> None:
+    """The version in FP32 of the checkpoint of which one in INT8 is served."""
+    import onnx
+
+    folder = _version_folder(repository, network)
+    wanted = ("fp32", Manifest.read(folder).checkpoint_sha256)
+    for path in folder.parent.glob(f"*/{FILE_NAME}"):
+        found = Manifest.read(path.parent)
+        if (found.precision, found.checkpoint_sha256) == wanted:
+            _put_graph(folder, onnx.load(path.with_name(found.artifact)), precision="fp32")
+            return
+    raise BenchError(
+        f"{network} has no version in fp32 of the checkpoint that {folder} was made of; export it "
+        "with --precision fp32"
+    )
 
 
 def _as_python_steps(repository: Path, first_lines: str) -> None:

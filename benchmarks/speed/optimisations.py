@@ -7,11 +7,12 @@
 Each is measured alone, beside what is served: one that was kept is taken out of a copy of the model
 repository, one that was dropped is put in. So figures do not multiply: what one brings depends on
 the others. Servers of both are up and are asked by turns, by one caller (latency) and by four
-(throughput). They must find the same people.
+(throughput). They must find the same people; where the detectors differ, both are asked of
+pictures in which they find as many.
 
-Not here: INT8. Which layers it takes is decided by the accuracy of a checkpoint, so `peopleseg
-export --precision int8` has to make the version to be measured. The full-size networks have random
-weights; `peopleseg bench runtimes` and `peopleseg bench peers` measure them without a server.
+Networks as they were before have random weights, and so other masks of the same people; `peopleseg
+bench runtimes` and `peopleseg bench peers` measure the full-size ones without a server. Not here:
+other networks in INT8, as `peopleseg export --precision int8` has to make their versions first.
 """
 
 import argparse
@@ -39,6 +40,7 @@ from benchmarks.speed.targets import (
     Group,
     Server,
     Target,
+    agreed,
     check_answers,
     interleave,
 )
@@ -75,8 +77,11 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{change.name}: {change.what}", flush=True)
                 groups = [in_form(group, change) for group in chosen.groups]
                 with other_side(change, args.model_repository, running.url) as url:
-                    for asked in (running.url, url):
-                        check_answers(asked, groups)
+                    check_answers(running.url, groups)
+                    if change.other_people:
+                        groups = [agreed(url, group) for group in groups]
+                    else:
+                        check_answers(url, groups)
                     targets = sides(change, running.url, url)
                     slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
                 samples += as_samples(slices, change=change.name)

@@ -28,7 +28,7 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
-from benchmarks.speed.published import CACHE, published_graph
+from benchmarks.speed.random_weights import CACHE, published_graph
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (

@@ -132,19 +132,42 @@ def request_of(question: Question) -> wire.Request:
 
 def check_answers(url: str, groups: Sequence[Group]) -> None:
     """Raises BenchError unless the server finds in every picture whom the pipeline here found."""
+    for group in groups:
+        for question, found in zip(group.questions, people_found_at(url, group), strict=True):
+            if found != question.people:
+                raise BenchError(
+                    f"the server at {url} finds {found} people where the model repository's "
+                    f"networks find {question.people}: they are not the same; name the "
+                    "server's own with --model-repository"
+                )
+
+
+def agreed(url: str, group: Group) -> Group:
+    """The questions in which a server of other networks finds as many people.
+
+    Raises BenchError when there is none.
+    """
+    found = people_found_at(url, group)
+    questions = [
+        one for one, people in zip(group.questions, found, strict=True) if people == one.people
+    ]
+    if not questions:
+        raise BenchError(
+            f"in none of {len(found)} pictures with {group.name} people does the other network "
+            "find as many; look at more, with --pictures"
+        )
+    return group._replace(questions=questions)
+
+
+def people_found_at(url: str, group: Group) -> list[int]:
+    """How many people a server finds, by question."""
     with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
-        for group in groups:
-            for question in group.questions:
-                if question.boxes_xyxy is None:
-                    found = len(client.segment(question.image))
-                else:
-                    found = len(client.segment_from_boxes(question.image, question.boxes_xyxy))
-                if found != question.people:
-                    raise BenchError(
-                        f"the server at {url} finds {found} people where the model repository's "
-                        f"networks find {question.people}: they are not the same; name the "
-                        "server's own with --model-repository"
-                    )
+        return [
+            len(client.segment(one.image))
+            if one.boxes_xyxy is None
+            else len(client.segment_from_boxes(one.image, one.boxes_xyxy))
+            for one in group.questions
+        ]
 
 
 def interleave(

@@ -37,6 +37,7 @@ from benchmarks.speed.targets import (
     Group,
     Question,
     Server,
+    agreed,
     check_answers,
 )
 from clients import demo, wire
@@ -358,3 +359,13 @@ def test_the_same_answers_are_recognised(
 ) -> None:
     image = (pictures[0] / "0.png").read_bytes()
     check_answers(small_server.grpc_url, [Group("1", [Question(image, people=1)])])
+
+
+def test_pictures_in_which_other_networks_find_others_are_left_out(
+    small_server: EmbeddedServer, pictures: tuple[Path, Path]
+) -> None:
+    image = (pictures[0] / "0.png").read_bytes()
+    one, two = Question(image, people=1), Question(image, people=2)
+    assert agreed(small_server.grpc_url, Group("1", [one, two])) == Group("1", [one])
+    with pytest.raises(BenchError, match="in none of 1 pictures with 2 people"):
+        agreed(small_server.grpc_url, Group("2", [two]))

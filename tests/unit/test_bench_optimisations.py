@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import shutil
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from benchmarks.speed import command, edits
 from benchmarks.speed.changes import CHANGES, Change, as_bmp
+from benchmarks.speed.errors import BenchError
 from benchmarks.speed.optimisations import CALLERS, sides
 from benchmarks.speed.shared_memory import SharedMemoryServer
 from benchmarks.speed.targets import AFTER, BEFORE, Server
@@ -54,6 +57,11 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_head(repository, 1, reads=("roi_rgb", "roi_logit"))
     graph = "{}/1/model.onnx"
     monkeypatch.setattr(edits, "published_graph", lambda name: repository / graph.format(name))
+    monkeypatch.setattr(
+        edits,
+        "write_traced_graph",
+        lambda name, dims, path: shutil.copy(repository / graph.format(name), path),
+    )
 
 
 def settings(repository: Path, step: str) -> tuple[str, int, str]:
@@ -77,8 +85,8 @@ def test_every_change_has_a_name_of_its_own() -> None:
     assert all(change.what for change in CHANGES)
 
 
-def test_a_copy_has_the_served_versions_alone(small: Path, copy: Path) -> None:
-    assert versions_in(small / HEAD) == [1, 2] and versions_in(copy / HEAD) == [1]
+def test_a_copy_serves_the_same_versions(small: Path, copy: Path) -> None:
+    assert versions_in(small / HEAD) == versions_in(copy / HEAD) == [1, 2]
     assert served(copy) == served(small)
     assert serving_versions(copy) == serving_versions(small)
 
@@ -92,7 +100,8 @@ def test_an_edited_copy_is_whole_and_the_served_one_untouched(
     assert change.edit is not None
     change.edit(copy)
     assert files(small) == before
-    assert change.name == "blocked_layout" or files(copy) != unedited  # small graphs are plain
+    # small graphs are plain, and in float
+    assert change.name in ("blocked_layout", "int8_detector") or files(copy) != unedited
     for step, version in serving_versions(copy).items():
         folder = copy / step / str(version)
         read_manifest(folder).verify(folder)
@@ -171,12 +180,26 @@ def test_the_ensembles_are_wired_for_what_the_full_head_reads(copy: Path) -> Non
     assert steps == list(steps_of("person_segmentation", reads))
 
 
+def test_the_float_version_of_a_quantised_checkpoint_takes_its_place(copy: Path) -> None:
+    write_head(copy, 3, reads=("roi_rgb", "roi_logit"))
+    head, other, of_same = (copy / HEAD / version for version in ("1", "2", "3"))
+    replace(Manifest.read(head), precision="int8", checkpoint_sha256="same").write(head)
+    replace(Manifest.read(other), checkpoint_sha256="other").write(other)
+    with pytest.raises(BenchError, match="no version in fp32 of the checkpoint"):
+        edits.in_float(copy, HEAD)
+    replace(Manifest.read(of_same), checkpoint_sha256="same").write(of_same)
+    edits.in_float(copy, HEAD)
+    served_now = Manifest.read(head)
+    served_now.verify(head)
+    assert (served_now.precision, served_now.sha256) == ("fp32", Manifest.read(of_same).sha256)
+
+
 def test_in_the_plain_layout_the_served_networks_answer_the_same(tmp_path: Path) -> None:
     edits.copy_served(MODEL_REPOSITORY, tmp_path)
     edit_of("blocked_layout")(tmp_path)
     graphs = []
     for repository in (MODEL_REPOSITORY, tmp_path):
-        folder = repository / "yolov9" / str(serving_versions(repository)["yolov9"])
+        folder = repository / "people_unet" / str(serving_versions(repository)["people_unet"])
         graphs.append(onnx.load(folder / Manifest.read(folder).artifact).graph)
     served_nodes, plain_nodes = (
         {node.name: node.op_type for node in graph.node} for graph in graphs

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -9,8 +10,18 @@ import pytest
 
 from benchmarks.speed import perf_analyzer
 from benchmarks.speed.errors import MissingTool
-from benchmarks.speed.perf_analyzer import BASE64, CUDA_RUNTIME, PROGRAM, calls_of, input_data
+from benchmarks.speed.perf_analyzer import (
+    BASE64,
+    CUDA_RUNTIME,
+    PROGRAM,
+    PerfAnalyzer,
+    Tool,
+    calls_of,
+    input_data,
+)
+from benchmarks.speed.targets import Group, Question
 from clients.cli import main
+from clients.errors import ServerError
 from tests.data.small_repository import write_pictures
 
 
@@ -75,3 +86,39 @@ def test_without_a_registry_it_says_what_is_missing_and_ends_with_2(
     told = capsys.readouterr().err
     assert f"{folder / PROGRAM} is missing" in told and "tritonclient==2.51.0" in told
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("cut_short", "runs"), [(0, 1), (2, 3)])
+def test_an_export_that_is_cut_short_is_asked_for_again(
+    cut_short: int, runs: int, tmp_path: Path
+) -> None:
+    target, counted = tool_that_exports(tmp_path / "tool", cut_short)
+    calls = target.run(Group("1", [Question(b"picture", people=1)]), seconds=1)
+    assert calls.calls_ms == [(0, 50)]
+    assert counted.read_text().split() == ["run"] * runs
+
+
+def test_one_that_is_never_whole_is_an_error(tmp_path: Path) -> None:
+    target, _ = tool_that_exports(tmp_path / "tool", cut_short=100)
+    with pytest.raises(ServerError, match="without a whole export of its 2 calls"):
+        target.run(Group("1", [Question(b"picture", people=1)]), seconds=1)
+
+
+def tool_that_exports(folder: Path, cut_short: int) -> tuple[PerfAnalyzer, Path]:
+    """A target whose program cuts its first exports short, and the file in which it counts runs."""
+    counted, whole = folder / "runs", folder / "whole.json"
+    script = f"""
+        for one in "$@"; do
+            case $one in --profile-export-file=*) file=${{one#*=}} ;; esac
+        done
+        echo run >> {counted}
+        if [ "$(wc -l < {counted})" -gt {cut_short} ]; then cat {whole}; else head -c 30 {whole}; fi \
+            > "$file"
+    """
+    write_tool(folder, script)
+    request = {"timestamp": 0, "response_timestamps": [50_000_000]}
+    whole.write_text(json.dumps({"experiments": [{"requests": [request]}]}))
+    (folder / PROGRAM).chmod(0o755)
+    return PerfAnalyzer(
+        Tool(folder / PROGRAM, dict(os.environ)), "localhost:8001", callers=1
+    ), counted

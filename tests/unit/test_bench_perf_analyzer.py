@@ -112,8 +112,8 @@ def tool_that_exports(folder: Path, cut_short: int) -> tuple[PerfAnalyzer, Path]
             case $one in --profile-export-file=*) file=${{one#*=}} ;; esac
         done
         echo run >> {counted}
-        if [ "$(wc -l < {counted})" -gt {cut_short} ]; then cat {whole}; else head -c 30 {whole}; fi \
-            > "$file"
+        cp {whole} "$file"
+        [ "$(wc -l < {counted})" -gt {cut_short} ] || truncate -s 30 "$file"
     """
     write_tool(folder, script)
     request = {"timestamp": 0, "response_timestamps": [50_000_000]}

@@ -39,7 +39,7 @@ WHEELS = {
 PLATFORMS = ("manylinux1_x86_64", "manylinux2014_x86_64", "manylinux_2_17_x86_64")
 TARGET = "perf_analyzer"
 RUN_TIMEOUT_S = 600.0
-_TRIES = 3  # seen once in hundreds of runs: its export ends in the middle, its exit code is 0
+_TRIES = 3  # seen once in some 200 runs: its export ends in the middle, its exit code is 0
 
 
 class Tool(NamedTuple):

@@ -136,15 +136,20 @@ def in_float(repository: Path, network: str) -> None:
     import onnx
 
     folder = _version_folder(repository, network)
+    found = float_version(folder)
+    _put_graph(folder, onnx.load(found / Manifest.read(found).artifact), precision="fp32")
+
+
+def float_version(folder: Path) -> Path:
+    """Of a network's version the one in FP32 of the same checkpoint. Raises BenchError."""
     wanted = ("fp32", Manifest.read(folder).checkpoint_sha256)
     for path in folder.parent.glob(f"*/{FILE_NAME}"):
         found = Manifest.read(path.parent)
         if (found.precision, found.checkpoint_sha256) == wanted:
-            _put_graph(folder, onnx.load(path.with_name(found.artifact)), precision="fp32")
-            return
+            return path.parent
     raise BenchError(
-        f"{network} has no version in fp32 of the checkpoint that {folder} was made of; export it "
-        "with --precision fp32"
+        f"{folder.parent.name} has no version in fp32 of the checkpoint that {folder} was made of; "
+        "export it with --precision fp32"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.speed.edits import float_version
 from clients.cli import main
 from peopleseg.ensembles import serving_versions
 from peopleseg.images import prepare
@@ -24,19 +25,7 @@ def served(root: Path) -> dict[str, Path]:
     """The version folder of each network that serves; of one in INT8 that of the same in float."""
     repository = root / "model_repository"
     versions = serving_versions(repository)
-    return {name: in_float(repository / name / str(versions[name])) for name in NETWORKS}
-
-
-def in_float(version: Path) -> Path:
-    """The version of the same checkpoint whose activations are not rounded."""
-    checkpoint = Manifest.read(version).checkpoint_sha256
-    (found,) = (
-        path.parent
-        for path in version.parent.glob("*/manifest.json")
-        if (manifest := Manifest.read(path.parent)).checkpoint_sha256 == checkpoint
-        and manifest.precision == "fp32"
-    )
-    return found
+    return {name: float_version(repository / name / str(versions[name])) for name in NETWORKS}
 
 
 @pytest.fixture(scope="module")

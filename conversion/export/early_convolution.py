@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from conversion.export.graph_nodes import (
     BLOCK,
     Shapes,
+    attributes_of,
     like,
     map_shapes,
     read_once,
@@ -104,7 +105,7 @@ def _is_pointwise(node: Any) -> bool:
     """Whether a node is a 1x1 convolution, of every cell and all channels."""
     if node.op_type != "Conv":
         return False
-    said = {given.name: helper.get_attribute_value(given) for given in node.attribute}
+    said = attributes_of(node)
     return {*said["kernel_shape"], *said["strides"], said["group"]} == {1} and not any(said["pads"])
 
 

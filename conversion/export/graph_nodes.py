@@ -43,10 +43,15 @@ def replace_with_read_nodes(graph: Any, nodes: Sequence[Any]) -> None:
     graph.initializer.extend(weights)
 
 
-def read_once(graph: Any, operator: str) -> list[Any]:
-    """The nodes of an operator whose result is read by one other alone."""
+def read_once(graph: Any, *operators: str) -> list[Any]:
+    """The nodes of these operators whose result is read by one other alone."""
     read = Counter(name for node in graph.node for name in node.input)
-    return [n for n in graph.node if n.op_type == operator and read[n.output[0]] == 1]
+    return [n for n in graph.node if n.op_type in operators and read[n.output[0]] == 1]
+
+
+def attributes_of(node: Any) -> dict[str, Any]:
+    """A node's attributes that are said: those left at their default are not."""
+    return {given.name: helper.get_attribute_value(given) for given in node.attribute}
 
 
 def like(node: Any, inputs: Sequence[str], output: str, name: str) -> Any:

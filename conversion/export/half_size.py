@@ -12,7 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from onnx import helper, numpy_helper
 
-from conversion.export.graph_nodes import BLOCK, like, read_once, replace_with_read_nodes
+from conversion.export.graph_nodes import (
+    BLOCK,
+    attributes_of,
+    like,
+    read_once,
+    replace_with_read_nodes,
+)
 from training.pretrained.phases import (
     PHASE,
     PHASES,
@@ -49,7 +55,7 @@ def double_late(model: Any) -> None:
 
 def _endings(graph: Any, weights: Mapping[str, Weights]) -> Iterator[_Ending]:
     operators = ("ConvTranspose", "BatchNormalization", "Relu")
-    made = {node.output[0]: node for name in operators for node in read_once(graph, name)}
+    made = {node.output[0]: node for node in read_once(graph, *operators)}
     for conv in (node for node in graph.node if node.op_type == "Conv"):
         chain = [conv]
         while len(chain) < len(_Ending._fields) and chain[0].input[0] in made:
@@ -64,8 +70,7 @@ def _endings(graph: Any, weights: Mapping[str, Weights]) -> Iterator[_Ending]:
 
 
 def _is(convolution: Any, attributes: Mapping[str, Any]) -> bool:
-    found = {one.name: helper.get_attribute_value(one) for one in convolution.attribute}
-    return found == {**attributes, "dilations": [1, 1], "group": 1}
+    return attributes_of(convolution) == {**attributes, "dilations": [1, 1], "group": 1}
 
 
 def _computed_by_phases(

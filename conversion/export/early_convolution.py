@@ -27,7 +27,7 @@ from training.pretrained.artifact import PART
 
 
 def convolve_early(model: Any) -> None:
-    """Rewrite a graph in place; one without 1x1 convolutions of enlarged maps stays as it is.
+    """Rewrite a graph in place; without 1x1 convolutions of enlarged or joined maps it stays.
 
     So does one whose maps are of unknown sizes: ONNX Runtime's CPU provider adds within a
     convolution only what it knows to be of one size, and little is gained where it does not.

@@ -2,7 +2,8 @@
 
 A network of small operators gains little from a second thread within each of them, and what a large
 batch leaves between its operators no longer fits into a core's cache. Parts that are computed side
-by side, and are not larger than they need be, have neither trouble.
+by side, and are not larger than they need be, have neither trouble. Nor do they take more memory
+than one thread's: what is under way at a time is as much.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,12 +34,14 @@ class BatchParts:
     ) -> list[NDArray[Any]]:
         """The outputs of all rows, in order; rows >= 1.
 
-        most_rows: of a part; None for no limit. Every thread gets as many parts as the others, as
-        far as the rows go. compute_rows is called in several threads at a time, or, where the
-        processors are others' too (not `alone`), in the caller's.
+        most_rows: under way at a time, of all threads together, each of which has a row at least;
+        None for no limit. Every thread gets as many parts as the others, as far as the rows go.
+        compute_rows is called in several threads at a time, or, where the processors are others'
+        too (not `alone`), in the caller's.
         """
         threads = self.threads if alone else 1
-        parts = slices(rows, threads, most_rows or rows)
+        most_of_a_part = rows if most_rows is None else max(1, most_rows // threads)
+        parts = slices(rows, threads, most_of_a_part)
         map_parts = self._pool.map if min(threads, len(parts)) > 1 else map
         first, *others = map_parts(compute_rows, parts)
         if not others:

@@ -10,9 +10,10 @@ from peopleseg.batch_parts import BatchParts
 from peopleseg.shared_processors import SharedProcessors
 from serving.request_batching import Arrays, batch_size
 
-# What a part of a batch reads at most: one picture, or eight rois. More takes a processor longer a
-# picture, because what one operator leaves for the next no longer fits into its cache.
-PART_BYTES = 2_400_000
+# What is read at most by the parts of a batch that are computed at a time: one picture, or ten
+# rois. More takes a processor longer a picture, because what one operator leaves for the next no
+# longer fits into its cache, and memory that a process does not give back.
+AT_A_TIME_BYTES = 3_000_000
 
 OpenSession = Callable[[int], onnxruntime.InferenceSession]  # for so many threads
 
@@ -54,6 +55,6 @@ class ThreadedSession:
             return self._single.run(names, {name: array[part] for name, array in inputs.items()})
 
         row_bytes = sum(array.nbytes for array in inputs.values()) // rows
-        most_rows = max(1, PART_BYTES // max(1, row_bytes))
+        most_rows = max(1, AT_A_TIME_BYTES // max(1, row_bytes))
         outputs = self._parts.compute(run_rows, rows, most_rows=most_rows, alone=alone)
         return dict(zip(names, outputs, strict=True))

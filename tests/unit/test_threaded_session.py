@@ -80,12 +80,17 @@ def test_beside_others_everything_has_one_thread(open_session: Sessions, tmp_pat
     assert open_session.runs[-1] == (2, 1)
 
 
-def test_parts_are_no_larger_than_a_cache_takes(
-    open_session: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("threads", "parts"), [(1, [3, 4]), (2, [1, 2, 2, 2]), (3, [1] * 7)])
+def test_no_more_is_under_way_at_a_time_than_a_cache_takes(
+    threads: int,
+    parts: list[int],
+    open_session: Sessions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threaded_session, "PART_BYTES", 2 * 3 * 4)  # two rows of three floats
-    doubled(session_of(open_session, 1, tmp_path / "computing"), 7)
-    assert sorted(open_session.runs) == [(1, 1), (1, 2), (1, 2), (1, 2)]
+    monkeypatch.setattr(threaded_session, "AT_A_TIME_BYTES", 4 * 3 * 4)  # four rows of three floats
+    doubled(session_of(open_session, threads, tmp_path / "computing"), 7)
+    assert sorted(open_session.runs) == [(1, rows) for rows in parts]
 
 
 def test_a_network_of_one_thread_does_not_count_as_company(

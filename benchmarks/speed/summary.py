@@ -27,18 +27,19 @@ def summary(results: Mapping[str, Result]) -> list[str]:
 
 def _of_server(result: Result) -> Iterable[Line]:
     slices = slices_of(result)
-    for group in groups_of(slices):
-        loaded = of_kind(slices, group, SERVER, LOADED)
-        if loaded:
-            ratio = figures.throughput_ratio(loaded, figures.limit(slices, group))
-            yield (
-                f"{_people(group)}: throughput of {LOADED} callers / the limit",
-                spread_text(ratio),
-            )
-    for group in groups_of(slices):
-        single = of_kind(slices, group, SERVER, 1)
-        if single:
-            ratio = figures.latency_ratio(single, of_kind(slices, group, ONE_CALLER, 1))
+    limits = {group: figures.limit(slices, group) for group in groups_of(slices)}
+    one_by_one = {group: of_kind(slices, group, ONE_CALLER, 1) for group in groups_of(slices)}
+    for than, directly in (("the limit", limits), ("called directly one by one", one_by_one)):
+        for group, others in directly.items():
+            if loaded := of_kind(slices, group, SERVER, LOADED):
+                ratio = figures.throughput_ratio(loaded, others)
+                yield (
+                    f"{_people(group)}: throughput of {LOADED} callers / {than}",
+                    spread_text(ratio),
+                )
+    for group, others in one_by_one.items():
+        if single := of_kind(slices, group, SERVER, 1):
+            ratio = figures.latency_ratio(single, others)
             yield f"{_people(group)}: latency called directly / of one caller", spread_text(ratio)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.speed import figures
 from benchmarks.speed.figures import groups_of, kinds_of, of_kind
+from benchmarks.speed.memory import UNDER_LOAD
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.tables import PARTS, effects, step_median
 from benchmarks.speed.targets import DIRECT, ONE_CALLER, SERVER
@@ -138,19 +139,22 @@ def _latencies(result: Result, title: str) -> Any:
 
 
 def _memory(result: Result) -> Any:
-    """Proportional size by process, one bar for each look."""
+    """Proportional size by process, one bar for each look; those at rest are named."""
     samples = result["samples"]
     figure, panel = plt.subplots(figsize=(9, 4.5), layout="constrained")
     bottom = np.zeros(len(samples))
-    for name in dict.fromkeys(name for one in samples for name in one["processes"]):
+    colours = plt.get_cmap("tab20")
+    names = dict.fromkeys(name for one in samples for name in one["processes"])
+    for number, name in enumerate(names):
         sizes = np.array([one["processes"].get(name, {}).get("pss_mb", 0.0) for one in samples])
-        panel.bar(range(len(samples)), sizes, bottom=bottom, width=1.0, label=name)
+        places = range(len(samples))
+        panel.bar(places, sizes, bottom=bottom, width=1.0, label=name, color=colours(number))
         bottom += sizes
-    stages = [one["stage"] for one in samples]
-    edges = [row for row, stage in enumerate(stages) if stage not in stages[max(0, row - 1) : row]]
-    panel.set_xticks(edges, [stages[row] for row in edges], rotation=20, ha="right")
+    stages = {row: one["stage"] for row, one in enumerate(samples) if one["stage"] != UNDER_LOAD}
+    panel.set_xticks(list(stages), list(stages.values()))
+    panel.set(xlabel="between them: under load, ever longer apart")
     panel.set(ylabel="MB (PSS: what processes share is counted once)")
-    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", reverse=True)
     return figure
 
 

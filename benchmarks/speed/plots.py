@@ -20,6 +20,7 @@ from peopleseg.files import write_atomically
 matplotlib.use("Agg")  # files only, no screen
 
 from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter  # noqa: E402
 
 DPI = 120
 PANELS = 4  # in a row
@@ -167,10 +168,13 @@ def _optimisations(result: Result) -> Any:
     for row, effect in enumerate(found):
         for panel, spread in zip(panels, (effect.latency, effect.throughput), strict=True):
             if spread:
-                _spread_bar(panel, row, spread, highlighted=effect.change["kept"])
+                _spread_bar(panel, row, spread, start=1, highlighted=effect.change["kept"])
     for panel, figure_of in zip(panels, ("latency", "throughput"), strict=True):
         panel.axvline(1, color="black", linestyle="--")
-        panel.set(xlabel=f"{figure_of}, after / before")
+        panel.set(xscale="log", xlabel=f"{figure_of}, after / before")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_locator(NullLocator())
     labels = [f"{effect.change['name']}, {effect.group} people" for effect in found]
     panels[0].set_yticks(range(len(found)), labels)
     panels[0].invert_yaxis()
@@ -196,7 +200,9 @@ def _spread_line(panel: Any, places: list[int], found: list[figures.Spread], nam
     panel.fill_between(places, lows, highs, color=line.get_color(), alpha=0.2)
 
 
-def _spread_bar(panel: Any, row: int, spread: figures.Spread, *, highlighted: bool) -> None:
+def _spread_bar(
+    panel: Any, row: int, spread: figures.Spread, *, start: float = 0, highlighted: bool
+) -> None:
     errors = [[spread.median - spread.low], [spread.high - spread.median]]
     colour = "tab:orange" if highlighted else "tab:blue"
-    panel.barh(row, spread.median, xerr=errors, color=colour)
+    panel.barh(row, spread.median - start, left=start, xerr=errors, color=colour)

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from benchmarks.speed.errors import BenchError
+from benchmarks.speed.random_weights import random_network
 from conversion.export.exportable import Exportable, of_network
 from conversion.export.inputs import Case, random_cases
 from conversion.export.job import Job, Source, is_image_network
@@ -21,11 +19,10 @@ from conversion.export.precision import convert
 from conversion.export.settings import Settings
 from peopleseg.ensembles import HEAD, serving_versions
 from peopleseg.manifest import Manifest, read_manifest
-from training.checkpoint import FAMILIES, CheckpointError, Loaded, load_network
+from training.checkpoint import CheckpointError, Loaded, load_network
 
 FULL_HEAD = "b0"  # variant that the lite one is compared with
 RANDOM_WEIGHTS = "random"
-_SETTLED_ON = 2  # pictures or rois
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def find_networks(
         )
     networks = []
     for name in served | given:
-        loaded, weights = given.get(name) or (_random(*served[name]), RANDOM_WEIGHTS)
+        loaded, weights = given.get(name) or (random_network(*served[name]), RANDOM_WEIGHTS)
         graphs = folder / name.replace(" ", "_")
         graphs.mkdir()
         exportable = of_network(loaded)
@@ -147,23 +144,3 @@ def _brought(checkpoints: Sequence[Path]) -> dict[str, tuple[Loaded, str]]:
             raise BenchError(f"{found[name][1]} and {path} both hold a {name}; name one of them")
         found[name] = loaded, str(path)
     return found
-
-
-def _random(family: str, dims: dict[str, Any]) -> Loaded:
-    """With random weights, and norms fitted to what they see.
-
-    With initial ones, values fade from layer to layer, into numbers that processors are slow with.
-    """
-    torch.manual_seed(0)
-    network = FAMILIES[family](**dims).eval()
-    exportable = of_network(Loaded(family, dims, network, {}))
-    reference: Any = exportable.reference
-    (case,) = random_cases(exportable, [_SETTLED_ON])
-    for module in reference.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
-    with torch.no_grad():
-        reference.train()(
-            *(torch.from_numpy(case.inputs[tensor.name]) for tensor in exportable.model.inputs)
-        )
-    return Loaded(family, dims, reference.eval().network, {})

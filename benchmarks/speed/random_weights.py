@@ -1,14 +1,18 @@
-"""Graphs of networks with random weights: the published full-size ones, and those of a version."""
+"""Networks with random weights, and their graphs: any, and the published full-size ones."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conversion.cache import cache_folder
 
+if TYPE_CHECKING:  # it brings torch
+    from training.checkpoint import Loaded
+
 CACHE = cache_folder() / "peers"
 _PUBLISHED = {"variant": "b0"}
+_SETTLED_ON = 2  # pictures or rois
 
 
 def published_graph(name: str, cache: Path = CACHE) -> Path:
@@ -28,12 +32,35 @@ def published_graph(name: str, cache: Path = CACHE) -> Path:
 
 def write_traced_graph(family: str, dims: Mapping[str, Any], path: Path) -> None:
     """The graph of a network as torch's exporter makes it, not rewritten for processors."""
-    import torch
-
     from conversion.export.exportable import of_network
     from conversion.export.onnx_export import export_onnx
+
+    found = of_network(random_network(family, dims))
+    export_onnx(found.module, found.model, path, found.input_shapes)
+
+
+def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
+    """A network in evaluation mode, with norms fitted to what they see.
+
+    With initial ones, values fade from layer to layer, into numbers that processors are slow with.
+    """
+    import torch
+    from torch import nn
+
+    from conversion.export.exportable import of_network
+    from conversion.export.inputs import random_cases
     from training.checkpoint import FAMILIES, Loaded
 
     torch.manual_seed(0)
-    found = of_network(Loaded(family, dict(dims), FAMILIES[family](**dims), metrics={}))
-    export_onnx(found.module, found.model, path, found.input_shapes)
+    network = FAMILIES[family](**dims).eval()
+    exportable = of_network(Loaded(family, dict(dims), network, metrics={}))
+    reference: Any = exportable.reference
+    (case,) = random_cases(exportable, [_SETTLED_ON])
+    for module in reference.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        reference.train()(
+            *(torch.from_numpy(case.inputs[tensor.name]) for tensor in exportable.model.inputs)
+        )
+    return Loaded(family, dict(dims), reference.eval().network, metrics={})

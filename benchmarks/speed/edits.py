@@ -123,10 +123,10 @@ def as_traced(repository: Path, network: str) -> None:
     from conversion.export.blocked_layout import keep_blocked
 
     folder = _version_folder(repository, network)
-    manifest, path = Manifest.read(folder), folder / "traced.onnx"
+    manifest = Manifest.read(folder)
+    path = folder / manifest.artifact
     write_traced_graph(manifest.model, manifest.variant, path)
     model = onnx.load(path)
-    path.unlink()
     keep_blocked(model)
     _put_graph(folder, model)
 

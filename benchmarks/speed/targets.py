@@ -118,10 +118,10 @@ def direct_targets(
     return targets
 
 
-def answer(pipeline: Pipeline, question: Question) -> Any:
+def answer(asked: Pipeline | SegmentationClient, question: Question) -> Any:
     if question.boxes_xyxy is None:
-        return pipeline.segment(question.image)
-    return pipeline.segment_from_boxes(question.image, question.boxes_xyxy)
+        return asked.segment(question.image)
+    return asked.segment_from_boxes(question.image, question.boxes_xyxy)
 
 
 def request_of(question: Question) -> wire.Request:
@@ -162,12 +162,7 @@ def agreed(url: str, group: Group) -> Group:
 def people_found_at(url: str, group: Group) -> list[int]:
     """How many people a server finds, by question."""
     with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
-        return [
-            len(client.segment(one.image))
-            if one.boxes_xyxy is None
-            else len(client.segment_from_boxes(one.image, one.boxes_xyxy))
-            for one in group.questions
-        ]
+        return [len(answer(client, question)) for question in group.questions]
 
 
 def interleave(

@@ -143,18 +143,19 @@ def _memory(result: Result) -> Any:
     """Proportional size by process, one bar for each look; those at rest are named."""
     samples = result["samples"]
     figure, panel = plt.subplots(figsize=(9, 4.5), layout="constrained")
-    bottom = np.zeros(len(samples))
+    places, bottom = range(len(samples)), np.zeros(len(samples))
     colours = plt.get_cmap("tab20")
     names = dict.fromkeys(name for one in samples for name in one["processes"])
     for number, name in enumerate(names):
         sizes = np.array([one["processes"].get(name, {}).get("pss_mb", 0.0) for one in samples])
-        places = range(len(samples))
         panel.bar(places, sizes, bottom=bottom, width=1.0, label=name, color=colours(number))
         bottom += sizes
     stages = {row: one["stage"] for row, one in enumerate(samples) if one["stage"] != UNDER_LOAD}
     panel.set_xticks(list(stages), list(stages.values()))
-    panel.set(xlabel="between them: under load, ever longer apart")
-    panel.set(ylabel="MB (PSS: what processes share is counted once)")
+    panel.set(
+        xlabel="between them: under load, ever longer apart",
+        ylabel="MB (PSS: what processes share is counted once)",
+    )
     panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small", reverse=True)
     return figure
 

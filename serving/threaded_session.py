@@ -55,6 +55,6 @@ class ThreadedSession:
             return self._single.run(names, {name: array[part] for name, array in inputs.items()})
 
         row_bytes = sum(array.nbytes for array in inputs.values()) // rows
-        most_rows = max(1, AT_A_TIME_BYTES // max(1, row_bytes))
+        most_rows = AT_A_TIME_BYTES // max(1, row_bytes)
         outputs = self._parts.compute(run_rows, rows, most_rows=most_rows, alone=alone)
         return dict(zip(names, outputs, strict=True))

@@ -27,7 +27,7 @@ def test_a_part_is_not_smaller_than_it_need_be() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("most_rows", [None, 1, 4])
+@pytest.mark.parametrize("most_rows", [None, 0, 1, 4])
 def test_parts_make_what_the_whole_does(threads: int, most_rows: int | None) -> None:
     values = np.arange(20).reshape(10, 2)
     doubled, sums = BatchParts(threads).compute(

@@ -23,7 +23,7 @@ from conversion.export.graph_nodes import (
     replace_with_read_nodes,
 )
 from conversion.export.onnx_export import BATCH
-from training.pretrained.artifact import PART
+from training.pretrained.artifact import PART, weights_of
 
 
 def convolve_early(model: Any) -> None:
@@ -39,7 +39,7 @@ def convolve_early(model: Any) -> None:
 def _part_convolutions(model: Any) -> None:
     """Make a convolution of two joined maps the sum of a convolution of each."""
     graph, shapes = model.graph, map_shapes(model)
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = weights_of(graph)
     pairs = _pairs(graph, shapes)
     nodes: list[Any] = []
     for node in graph.node:

@@ -19,6 +19,7 @@ from conversion.export.graph_nodes import (
     read_once,
     replace_with_read_nodes,
 )
+from training.pretrained.artifact import weights_of
 from training.pretrained.phases import (
     PHASE,
     PHASES,
@@ -44,7 +45,7 @@ class _Ending(NamedTuple):
 def double_late(model: Any) -> None:
     """Rewrite a graph in place; one without such an ending stays as it is."""
     graph = model.graph
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = weights_of(graph)
     endings = {ending.conv.name: ending for ending in _endings(graph, weights)}
     nodes: list[Any] = []
     for node in graph.node:

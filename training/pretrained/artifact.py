@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
@@ -64,10 +65,15 @@ def load_artifact(network: nn.Module, artifact: Path, run: Callable[[nn.Module],
     network.train(was_training)
 
 
+def weights_of(graph: Any) -> dict[str, NDArray[Any]]:
+    """A graph's stored arrays by name, each in its own dtype."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
 def _stored_layers(artifact: Path) -> list[tuple[str, str, list[Tensor]]]:
     """Module path, operator and tensors of every layer with weights, in the graph's order."""
     graph = onnx.load(artifact).graph
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    stored = weights_of(graph)
     # Weights stored as FP16 pass a Cast (see conversion.export.onnx_export), those in INT8 a
     # DequantizeLinear, and of equal weights the exporter stores one, and passes it on through an
     # Identity.

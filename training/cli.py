@@ -36,7 +36,7 @@ from training.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from training.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.data.module import PeopleData  # noqa: E402
 from training.data.pictures import DataError  # noqa: E402
-from training.pretrained.timm_encoder import WeightsUnavailable  # noqa: E402
+from training.pretrained.imagenet_encoder import WeightsUnavailable  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
 
 LAST = "last.ckpt"

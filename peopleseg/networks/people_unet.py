@@ -1,7 +1,8 @@
 """The people-segmentation UNet: one logit a pixel, above 0 is person.
 
-A `segmentation_models_pytorch` UNet (Ronneberger et al. 2015) on an EfficientNet encoder (Tan and
-Le 2019), as in the people-segmentation checkpoints of ternaus and PINTO0309.
+As published, a `segmentation_models_pytorch` UNet (Ronneberger et al. 2015) on an EfficientNet
+encoder (Tan and Le 2019), as in the people-segmentation checkpoints of ternaus and PINTO0309; or a
+narrow one for CPUs.
 """
 
 from collections.abc import Sequence
@@ -17,23 +18,30 @@ declare_missing_ops()
 
 import segmentation_models_pytorch as smp  # noqa: E402  (after declare_missing_ops)
 
+from peopleseg.networks import narrow_people_unet  # noqa: E402
 from peopleseg.networks.lite_people_unet import LitePeopleUNet  # noqa: E402
+from peopleseg.networks.narrow_people_unet import NarrowPeopleUNet  # noqa: E402
 
 ENCODERS = {variant: f"timm-efficientnet-{variant}" for variant in ("b0", "b1", "b3", "b7")}
-LITE = "lite"  # the variant for processors, see `LitePeopleUNet`
+NARROW = tuple(narrow_people_unet.ENCODERS)  # for CPUs, see `NarrowPeopleUNet`
+LITE = "lite"  # for CPUs, on a detector's first layers, see `LitePeopleUNet`
+VARIANTS = (*ENCODERS, *NARROW, LITE)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def people_unet(variant: str) -> smp.Unet:
+def people_unet(variant: str) -> Any:
     """The bare UNet with random weights: normalised RGB [B, 3, H, W] to person logits [B, 1, H, W].
 
-    Raises ValueError for a variant other than b0, b1, b3 or b7.
+    Raises ValueError for a variant that is none of VARIANTS.
     """
+    if variant in NARROW:
+        return NarrowPeopleUNet(variant)
+    if variant == LITE:
+        return LitePeopleUNet()
     if variant not in ENCODERS:
-        known = ", ".join((*ENCODERS, LITE))
-        raise ValueError(f"people UNet variant {variant!r} is not one of {known}")
+        raise ValueError(f"people UNet variant {variant!r} is not one of {', '.join(VARIANTS)}")
     return smp.Unet(ENCODERS[variant], encoder_weights=None, classes=1, activation=None)
 
 
@@ -42,16 +50,15 @@ class PeopleUNet(nn.Module):
 
     Input [B, 3, S, S] RGB in [0, 1]; output person logits [B, 1, S, S]. The network works on
     S / `shrink` pixels a side: a shrink of 2 costs a quarter of the operations and needs weights
-    trained at that size. `variant` is the encoder's, or LITE.
+    trained at that size. `variant` is one of VARIANTS.
     """
 
     def __init__(self, variant: str, shrink: int = 1) -> None:
         super().__init__()
-        self.unet: Any = LitePeopleUNet() if variant == LITE else people_unet(variant)
+        self.unet = people_unet(variant)
         self.variant = variant
         self.shrink = shrink
-        # the detector's layers read RGB in [0, 1]
-        self.normalise = nn.Identity() if variant == LITE else Normalise()
+        self.normalise = _normalisation(variant)
 
     @property
     def dims(self) -> dict[str, Any]:
@@ -63,13 +70,15 @@ class PeopleUNet(nn.Module):
         """The encoder's parts, shallow to deep."""
         if self.variant == LITE:
             return list(self.unet.layers)
+        if self.variant in NARROW:
+            return self.unet.encoder_stages  # type: ignore[no-any-return]
         encoder = self.unet.encoder
         return (nn.ModuleList([encoder.conv_stem, encoder.bn1]), *encoder.blocks)
 
     @property
     def unread(self) -> Sequence[nn.Module]:
         """Parts that published checkpoints have, but the UNet does not read: the encoder's end."""
-        if self.variant == LITE:
+        if self.variant not in ENCODERS:
             return ()
         encoder = self.unet.encoder
         return (encoder.conv_head, encoder.bn2)
@@ -88,15 +97,23 @@ class PeopleUNet(nn.Module):
 
 
 class Normalise(nn.Module):
-    """RGB in [0, 1] to zero mean and unit deviation by the ImageNet statistics."""
+    """RGB in [0, 1] to zero mean and unit deviation by the statistics of the training images."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(
+        self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.std
+
+
+def _normalisation(variant: str) -> nn.Module:
+    if variant == LITE:  # the detector's layers read RGB in [0, 1]
+        return nn.Identity()
+    return Normalise(*narrow_people_unet.statistics(variant)) if variant in NARROW else Normalise()

@@ -32,6 +32,7 @@ VARIANTS: list[Any] = [
     pytest.param(lambda: people_unet("b0"), id="people_unet-b0 at half size"),
     pytest.param(lambda: people_unet("b0", shrink=1), id="people_unet-b0", marks=SLOW),
     pytest.param(lambda: people_unet("lite"), id="people_unet-lite at half size"),
+    pytest.param(lambda: people_unet("lite0"), id="people_unet-lite0 at half size"),
     pytest.param(lambda: people_unet("b1"), id="people_unet-b1"),
     pytest.param(lambda: people_unet("b3"), id="people_unet-b3", marks=SLOW),
     pytest.param(lambda: people_unet("b7"), id="people_unet-b7", marks=SLOW),

@@ -134,7 +134,8 @@ def test_the_lite_unets_encoder_starts_from_a_detectors(data: Data, out: Path) -
     ("variant", "arguments", "message"),
     [
         ("people_unet_b0", ["--model.detector={detector}"], "b0 UNet's encoder is no detector's"),
-        ("people_unet_lite", ["--model.encoder_weights=imagenet"], "no weights of the lite UNet's"),
+        ("people_unet_lite", ["--model.encoder_weights=imagenet"], "this encoder is a detector's"),
+        ("people_unet_lite0", ["--model.encoder_weights=lite0"], "a lite0 UNet takes its own"),
         ("people_unet_lite", ["--model.detector={people_unet}"], "a people_unet, not a yolov9"),
     ],
 )

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.networks.people_unet import LITE, PeopleUNet
+from peopleseg.networks.people_unet import ENCODERS, LITE, PeopleUNet
 from training.checkpoint import CheckpointError, load_companion
 from training.data.samples import ForegroundBatch
 from training.losses.distillation import DistillationSchedule, distillation_loss
 from training.losses.foreground import Overlap, foreground_loss
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
-from training.pretrained.timm_encoder import load_imagenet_encoder
+from training.pretrained.imagenet_encoder import load_imagenet_encoder, load_related_encoder
 from training.tasks.base import Task
 from training.validation.metrics import PEOPLE_SEG_MIOU, PeopleSegMiou
 
@@ -25,7 +25,8 @@ class PeopleForeground(Task):
     """The UNet that tells people from background.
 
     shrink: it works on 640 / shrink pixels. start_from: a checkpoint of the same variant.
-    encoder_weights: "imagenet" downloads timm's. detector: the checkpoint of a YOLOv9-t, for the
+    encoder_weights: "imagenet", from an installed package or timm's hub; "lite0", what of
+    EfficientNet-lite0's fits a published encoder. detector: the checkpoint of a YOLOv9-t, for the
     encoder of a lite UNet to start from. overlap: of people and labels, beside the cross-entropy.
     teacher: the checkpoint of a trained (larger) UNet to learn from beside the labels
     (arXiv:1503.02531), by Dice.
@@ -37,10 +38,10 @@ class PeopleForeground(Task):
 
     def __init__(
         self,
-        variant: Literal["b0", "b1", "b3", "b7", "lite"] = "b0",
+        variant: Literal["b0", "b1", "b3", "b7", "lite", "lite0", "lite1", "mobilenetv2"] = "b0",
         shrink: int = 1,
         start_from: Path | None = None,
-        encoder_weights: Literal["imagenet"] | None = None,
+        encoder_weights: Literal["imagenet", "lite0"] | None = None,
         detector: Path | None = None,
         positive_weight: float = 1.0,
         overlap: Overlap = "dice",
@@ -69,23 +70,34 @@ class PeopleForeground(Task):
         self._teacher = [] if teacher is None else [load_companion(teacher, self.family)]
         self.miou, self.teacher_miou = PeopleSegMiou(), PeopleSegMiou()
 
-    def _start_encoder(self, imagenet: str | None, detector: Path | None) -> None:
+    def _start_encoder(self, weights: str | None, detector: Path | None) -> None:
         unet, variant = self.network.unet, self.network.variant
-        if imagenet is not None:
-            if variant == LITE:
-                raise CheckpointError(
-                    "timm has no weights of the lite UNet's encoder; --model.detector has"
-                )
+        if weights is not None and variant == LITE:
+            raise CheckpointError(
+                "this encoder is a detector's; give --model.detector in place of "
+                "--model.encoder_weights"
+            )
+        if weights == "imagenet":
             load_imagenet_encoder(unet, variant)
-        if detector is not None:
-            if variant != LITE:
+        elif weights is not None:
+            if variant not in ENCODERS:
                 raise CheckpointError(
-                    f"a {variant} UNet's encoder is no detector's; leave out --model.detector"
+                    f"a {variant} UNet takes its own weights: --model.encoder_weights imagenet"
                 )
-            try:
-                unet.start_from_detector(load_companion(detector, "yolov9"))
-            except ValueError as error:
-                raise CheckpointError(f"{detector}: {error}") from error
+            load_related_encoder(unet)
+        if detector is not None:
+            self._start_from_detector(detector)
+
+    def _start_from_detector(self, detector: Path) -> None:
+        if self.network.variant != LITE:
+            raise CheckpointError(
+                f"a {self.network.variant} UNet's encoder is no detector's; leave out "
+                "--model.detector"
+            )
+        try:
+            self.network.unet.start_from_detector(load_companion(detector, "yolov9"))
+        except ValueError as error:
+            raise CheckpointError(f"{detector}: {error}") from error
 
     def backbone_stages(self) -> Sequence[nn.Module]:
         return self.network.encoder_stages

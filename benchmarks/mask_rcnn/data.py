@@ -71,11 +71,11 @@ class MaskRCNNData(PeopleData):
 
 
 def instance_sample(scene: Scene) -> InstanceSample:
-    """Everybody whom the scene shows well enough to be found; crowds are background."""
+    """Everybody with a mask whom the scene shows well enough; all others are background."""
     masks, _ = scene.mask_arrays()
     boxes = scene.boxes.as_subclass(Tensor)
     seen = cut(boxes, scene.size_hw)
-    chosen = well_seen(boxes, seen, SMALLEST_SEEN_PX)
+    chosen = well_seen(boxes, seen, SMALLEST_SEEN_PX) & scene.masked
     return InstanceSample(
-        scene.image.as_subclass(Tensor), seen[chosen], torch.from_numpy(masks)[chosen]
+        scene.image.as_subclass(Tensor), seen[chosen], torch.from_numpy(masks)[chosen[scene.masked]]
     )

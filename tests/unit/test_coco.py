@@ -3,10 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from peopleseg.coco import load_pictures
+from peopleseg.coco import box_pixels, load_pictures
 from peopleseg.masks import encode_rle
 
 HEIGHT, WIDTH = 30, 40
+MISSING = object()
 SQUARE = [[10, 5, 20, 5, 20, 25, 10, 25]]  # x, y of a polygon
 
 
@@ -75,6 +76,36 @@ def test_every_form_of_segmentation_gives_the_mask(form, tmp_path):
     forms = {"polygon": SQUARE, "compressed": encode_rle(mask), "uncompressed": uncompressed(mask)}
     picture = load_pictures(write(tmp_path, [annotation(7, forms[form])]), tmp_path)[0]
     assert (picture.people[0].mask(HEIGHT, WIDTH) == mask).all()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"segmentation": []}, {"segmentation": None}, {"mask": "none"}, {"segmentation": MISSING}],
+)
+def test_who_has_a_box_alone_is_a_person_without_a_mask(changes, tmp_path):
+    entry = {k: v for k, v in annotation(7, **changes).items() if v is not MISSING}
+    picture = load_pictures(write(tmp_path, [entry, annotation(7)]), tmp_path)[0]
+    box_alone, masked = picture.people
+    assert box_alone.box_xyxy == masked.box_xyxy and picture.masked_people == [masked]
+    assert not box_alone.masked and masked.masked
+    with pytest.raises(ValueError, match=r"\(10, 5, 20, 25\) has no mask"):
+        box_alone.mask(HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("box", "touched"),
+    [
+        ((0, 0, 4, 3), (4, 3)),
+        ((0.5, 0.5, 3.5, 2.5), (4, 3)),
+        ((-9, -9, 2, 99), (2, 30)),
+        ((-9, -9, -2, -2), (0, 0)),
+        ((50, 50, 60, 60), (0, 0)),
+    ],
+)
+def test_the_pixels_of_a_box_are_those_that_it_touches(box, touched):
+    image = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    image[box_pixels(box, (HEIGHT, WIDTH))] = 1
+    assert (image.any(axis=0).sum(), image.any(axis=1).sum()) == touched
 
 
 def test_two_polygons_are_one_person(tmp_path):

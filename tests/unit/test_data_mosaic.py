@@ -16,8 +16,14 @@ BACKGROUND, FIGURE = 10, 210  # red
 KERNEL = np.ones((3, 3), dtype=np.uint8)
 
 
-def block_scene(picture: int, size_hw: tuple[int, int] = (80, 110)) -> Scene:
-    """One person, exactly its box."""
+def block_scene(
+    picture: int,
+    size_hw: tuple[int, int] = (80, 110),
+    *,
+    masked: bool = True,
+    ignored_boxes=(),
+) -> Scene:
+    """One person, exactly its box; masked: with a mask."""
     height, width = size_hw
     mask = np.zeros((1, height, width), dtype=np.uint8)
     mask[0, 20:60, 30:70] = 1
@@ -25,7 +31,10 @@ def block_scene(picture: int, size_hw: tuple[int, int] = (80, 110)) -> Scene:
     image[..., 0] = np.where(mask[0] > 0, FIGURE, BACKGROUND)
     box = np.array([[30, 20, 70, 60]], dtype=np.float32)
     ignored = np.zeros((1, height, width), dtype=np.uint8)
-    return make_scene(image, box, torch.tensor([40.0]), mask, ignored)
+    masks = mask if masked else mask[:0]
+    regions = np.array(ignored_boxes, dtype=np.float32).reshape(-1, 4)
+    sides = torch.tensor([40.0])
+    return make_scene(image, box, sides, masks, ignored, torch.tensor([masked]), regions)
 
 
 def made_scene(seed: int) -> Scene:
@@ -132,6 +141,31 @@ def make_empty(height: int, width: int) -> Scene:
     )
 
 
+def test_an_ignored_picture_of_a_mosaic_is_the_whole_of_its_part_and_nothing_else():
+    for seed in range(20):
+        torch.manual_seed(seed)
+        scenes = [block_scene(0), block_scene(1, ignored_boxes=[[0, 0, 110, 80]])]
+        seen = mosaic([*scenes, block_scene(2), block_scene(3)], SIZE, (1.0, 1.0))
+        own = seen.image_rgb()[..., 1] == PICTURES[1]
+        cut_off = seen.ignored_boxes.round().int().tolist()
+        cut_off.remove(bounding_box(own))
+        # Of whom too little is left is neither a target nor background.
+        people = (seen.image_rgb()[..., 0] == FIGURE).astype(np.uint8)
+        parts = cv2.connectedComponentsWithStats(people)[0] - 1
+        assert len(seen.boxes) <= parts <= len(seen.boxes) + len(cut_off) <= 4
+
+
+def test_masks_of_a_mosaic_are_of_those_who_have_one():
+    for seed in range(20):
+        torch.manual_seed(seed)
+        scenes = [block_scene(i, masked=i % 2 == 0) for i in range(4)]
+        seen = mosaic(scenes, SIZE)
+        masks = seen.mask_arrays()[0]
+        assert len(masks) == seen.masked.sum() < max(len(seen.boxes), 1)
+        for box, mask in zip(seen.boxes[seen.masked].numpy(), masks, strict=True):
+            np.testing.assert_allclose(bounding_box(mask), box, atol=1.01)
+
+
 def test_a_mosaic_is_of_four():
     with pytest.raises(ValueError, match="4 scenes, not of 3"):
         mosaic([block_scene(0)] * 3, SIZE)
@@ -180,6 +214,33 @@ def test_who_is_hidden_is_dropped_and_who_is_not_touched_keeps_a_box_beyond_the_
     mask[:, :10] = 1
     apart.boxes[0] = torch.tensor([-50.0, 0, 10, 80])
     assert only_pasting(apart, other).boxes[0].tolist() == [-50, 0, 10, 80]
+
+
+def test_who_has_no_mask_is_not_pasted():
+    torch.manual_seed(0)
+    scene = block_scene(0)
+    for _ in range(10):
+        both = copy_paste(scene, block_scene(1, masked=False))
+        assert torch.equal(both.image, scene.image) and torch.equal(both.boxes, scene.boxes)
+
+
+def test_who_has_no_mask_stays_behind_the_pasted_unless_covered_altogether():
+    covered = only_pasting(block_scene(0, masked=False), block_scene(1))
+    assert covered.masked.tolist() == [True] and len(covered.mask_arrays()[0]) == 1
+
+    beside = block_scene(0, masked=False)
+    beside.boxes[0, 2] = 71  # one column more than the pasted
+    both = only_pasting(beside, block_scene(1))
+    assert both.masked.tolist() == [False, True] and len(both.mask_arrays()[0]) == 1
+    assert both.boxes.tolist() == [[30, 20, 71, 60], [30, 20, 70, 60]]
+
+
+def test_ignored_regions_stay_where_people_are_pasted():
+    regions = [[0, 0, 110, 80], [1, 2, 3, 4]]
+    both = only_pasting(
+        block_scene(0, ignored_boxes=regions), block_scene(1, ignored_boxes=[[9] * 4])
+    )
+    assert both.ignored_boxes.tolist() == regions
 
 
 def test_a_pasted_person_is_no_ignored_crowd():

@@ -28,8 +28,16 @@ GRID_HW = (12, 8)
 SIZE = 100
 
 
-def scene_of(boxes, *, short_sides_px=None, ignored=None, size: int = SIZE) -> Scene:
-    """People that fill their boxes, from back to front."""
+def scene_of(
+    boxes,
+    *,
+    short_sides_px=None,
+    ignored=None,
+    size: int = SIZE,
+    masked=None,
+    ignored_boxes=(),
+) -> Scene:
+    """People that fill their boxes, from back to front; masked: who has a mask (all)."""
     boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
     masks = np.zeros((len(boxes), size, size), dtype=np.uint8)
     for index, box in enumerate(boxes.clip(0, size).astype(int)):
@@ -40,7 +48,11 @@ def scene_of(boxes, *, short_sides_px=None, ignored=None, size: int = SIZE) -> S
         short_sides_px = [100.0] * len(boxes)
     image = np.zeros((size, size, 3), dtype=np.uint8)
     ignored = np.zeros((size, size), dtype=np.uint8) if ignored is None else ignored
-    return make_scene(image, boxes, torch.tensor(short_sides_px), masks, ignored[None])
+    known = torch.tensor([True] * len(boxes) if masked is None else masked, dtype=torch.bool)
+    masks = masks[known.numpy()]
+    regions = np.array(ignored_boxes, dtype=np.float32).reshape(-1, 4)
+    sides = torch.tensor(short_sides_px)
+    return make_scene(image, boxes, sides, masks, ignored[None], known, regions)
 
 
 def made_scene(seed: int) -> Scene:
@@ -190,12 +202,22 @@ def test_the_detector_gets_the_boxes_that_it_can_find_cut_to_the_view():
         sample = detection_sample(scene)
         expected = torch.tensor([[0, 0, 40, 40], [0, 0, 4.1, 60]])
         torch.testing.assert_close(sample.boxes_xyxy, expected)
+        unfair = torch.tensor([[0, 0, 3.9, 60], [0, 0, 20, 50]])  # what is seen of the others
+        torch.testing.assert_close(sample.ignored_xyxy, unfair)
         assert type(sample.boxes_xyxy) is torch.Tensor and type(sample.image) is torch.Tensor
+
+
+def test_ignored_regions_are_cut_to_the_view_and_left_out_beyond_it():
+    scene = scene_of([[0, 0, 40, 40], [-80, 0, -10, 50]], ignored_boxes=[[50, 50, 130, 130]])
+    scene_beyond = scene_of([[0, 0, 40, 40]], ignored_boxes=[[110, 50, 130, 90]])
+    assert detection_sample(scene).ignored_xyxy.tolist() == [[50, 50, 100, 100]]
+    assert detection_sample(scene_beyond).ignored_xyxy.shape == (0, 4)
 
 
 def test_nobody_in_the_picture_is_an_empty_sample():
     nobody = scene_of([])
     assert detection_sample(nobody).boxes_xyxy.shape == (0, 4)
+    assert detection_sample(nobody).ignored_xyxy.shape == (0, 4)
     assert not foreground_sample(nobody).labels.any()
     sample = roi_sample(nobody, GRID_HW, 10, torch.Generator(), padding=0.1, box_jitter=0.1)
     assert sample.boxes_xyxy.shape == (0, 4) and sample.labels.shape == (0, *GRID_HW)
@@ -229,8 +251,10 @@ def test_a_batch_of_detections_is_its_samples():
     batch = collate_detection(samples("detection"))
     whole = [s for s in samples("detection") if isinstance(s, DetectionSample)]
     assert batch.images.shape == (4, 3, 120, 120) and batch.images.dtype == torch.uint8
-    for image, boxes, sample in zip(batch.images, batch.boxes_xyxy, whole, strict=True):
-        assert torch.equal(image, sample.image) and torch.equal(boxes, sample.boxes_xyxy)
+    for *parts, sample in zip(
+        batch.images, batch.boxes_xyxy, batch.ignored_xyxy, whole, strict=True
+    ):
+        assert all(torch.equal(*pair) for pair in zip(parts, sample, strict=True))
     assert batch.skipped == ["b.jpg is cut off"]
 
 

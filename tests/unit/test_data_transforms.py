@@ -1,5 +1,8 @@
 """Scenes and their views: image, masks and boxes stay together."""
 
+from dataclasses import replace
+from typing import get_args
+
 import cv2
 import numpy as np
 import pytest
@@ -11,8 +14,8 @@ from tests.data.people_pictures import people_picture, write_data_set, write_pic
 from training.data import colour
 from training.data.pictures import BrokenPicture
 from training.data.samples import cut
-from training.data.scene import CROWD, OUTSIDE, Scene, make_scene, read_scene
-from training.data.transforms import letterbox, stretch, training_transforms
+from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene, make_scene, read_scene
+from training.data.transforms import Strength, letterbox, stretch, training_transforms
 
 from torchvision import tv_tensors  # isort: skip  (after declare_missing_ops)
 from torchvision.transforms import v2  # isort: skip
@@ -73,11 +76,74 @@ def test_crowds_are_ignored_regions_and_nobody(tmp_path):
     write_picture(tmp_path / "a.png", np.zeros((20, 30, 3), dtype=np.uint8))
     polygon = [[2, 3, 12, 3, 12, 9, 2, 9]]
     crowd = Annotation((2, 3, 12, 9), polygon, crowd=True)
-    scene = read_scene(Picture(1, tmp_path / "a.png", 30, 20, [crowd]))
+    picture = Picture(1, tmp_path / "a.png", 30, 20, [crowd])
+    scene = read_scene(picture)
     masks, ignored = scene.mask_arrays()
     assert scene.boxes.shape == (0, 4) and masks.shape == (0, 20, 30)
     np.testing.assert_array_equal(ignored, crowd.mask(20, 30) * CROWD)
     assert ignored.any()
+    for with_masks in (True, False):
+        scene = read_scene(replace(picture, annotations=[crowd]), with_masks=with_masks)
+        assert scene.ignored_boxes.tolist() == [[2, 3, 12, 9]]
+
+
+# An 8 x 8 picture: someone with a mask, someone without, and a crowd without. The first one's mask
+# is the left half of the box.
+MASKED = Annotation((0, 0, 4, 4), [[0, 0, 2, 0, 2, 4, 0, 4]], crowd=False)
+BOX_ALONE = Annotation((3, 3, 6, 5), None, crowd=False)
+CROWD_BOX = Annotation((1.5, 6.5, 3, 8), None, crowd=True)
+U = UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("everybody", "expected"),
+    [
+        (
+            True,
+            [
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                [0, 0, 0, U, U, U, 0, 0],
+                [0, 0, 0, U, U, U, 0, 0],
+                [0, 0, 0, 0, 0, 0, 0, 0],
+                [0, U, U, 0, 0, 0, 0, 0],
+                [0, U, U, 0, 0, 0, 0, 0],
+            ],
+        ),
+        (
+            False,
+            [
+                [0, 0, 0, 0, U, U, U, U],
+                [0, 0, 0, 0, U, U, U, U],
+                [0, 0, 0, 0, U, U, U, U],
+                [0, 0, 0, U, U, U, U, U],
+                *[[U] * 8] * 4,
+            ],
+        ),
+    ],
+)
+def test_where_people_may_be_without_a_mask_is_unknown(tmp_path, everybody, expected):
+    write_picture(tmp_path / "a.png", np.zeros((8, 8, 3), dtype=np.uint8))
+    people = [BOX_ALONE, MASKED, CROWD_BOX]
+    scene = read_scene(Picture(1, tmp_path / "a.png", 8, 8, people, everybody))
+    masks, ignored = scene.mask_arrays()
+    np.testing.assert_array_equal(masks, MASKED.mask(8, 8)[None])
+    assert scene.boxes.tolist() == [[3, 3, 6, 5], [0, 0, 4, 4]]
+    assert scene.masked.tolist() == [False, True]
+    assert ignored.tolist() == expected
+    assert scene.ignored_boxes.tolist() == [[1.5, 6.5, 3, 8] if everybody else [0, 0, 8, 8]]
+
+
+def test_ignored_boxes_go_where_the_people_go():
+    scene = scene_of(3)
+    scene = scene._replace(ignored_boxes=scene.boxes.clone())
+    views = [training_transforms(s, SIZE) for s in get_args(Strength)]
+    for seed, view in enumerate(views * 5):
+        torch.manual_seed(seed)
+        seen = view(scene)
+        assert torch.equal(seen.ignored_boxes, seen.boxes) and len(seen.boxes)
+        assert torch.equal(seen.masked, scene.masked)
 
 
 def test_a_picture_of_another_size_than_annotated_is_broken(tmp_path):

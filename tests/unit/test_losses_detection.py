@@ -13,6 +13,7 @@ from training.losses.detection import (
     DFL_GAIN,
     Assignment,
     DetectionLosses,
+    anchors_within,
     assign,
     ciou,
     detection_losses,
@@ -302,6 +303,94 @@ def test_losses_are_differentiable_also_without_people(detect):
         for level in maps:
             assert level.grad is not None
             assert torch.isfinite(level.grad).all() and level.grad.any()
+
+
+def test_anchors_within_equals_the_slow_obvious_version():
+    torch.manual_seed(0)
+    centres = torch.rand(50, 2) * SIDE
+    regions = [random_boxes(3), NOBODY, random_boxes(1)]
+    found = anchors_within(centres, regions)
+    for image, own in enumerate(regions):
+        for anchor, (x, y) in enumerate(centres.tolist()):
+            expected = any(x1 < x < x2 and y1 < y < y2 for x1, y1, x2, y2 in own.tolist())
+            assert found[image, anchor] == expected
+    assert found[0].any() and not found[0].all() and not found[1].any()
+
+
+def gradients_of(detect, maps: list[Tensor], boxes: Tensor, ignored: Tensor | None) -> list[Tensor]:
+    maps = [level.clone().requires_grad_() for level in maps]
+    regions = None if ignored is None else [ignored]
+    detection_losses(detect, maps, [boxes], regions).total.backward()
+    return [level.grad for level in maps if level.grad is not None]
+
+
+def within(level: Tensor, region: Tensor) -> Tensor:
+    """[rows, columns] of bool: the cells of a map whose centre is in the region."""
+    stride = SIDE // level.shape[2]
+    centres = (torch.arange(level.shape[2]) + 0.5) * stride
+    rows = (centres > region[1]) & (centres < region[3])
+    return rows[:, None] & ((centres > region[0]) & (centres < region[2]))
+
+
+def test_what_is_found_in_an_ignored_region_costs_nothing(detect):
+    region = torch.tensor([[64.0, 0, 128, 60]])
+    maps = random_maps(1)
+    changed = [level.clone() for level in maps]
+    for level in changed:
+        level[0, :, within(level, region[0])] += 9.0
+    person = torch.tensor([[4.0, 60, 60, 124]])
+    alone = detection_losses(detect, maps, [person], [region])
+    for before, after in zip(
+        alone, detection_losses(detect, changed, [person], [region]), strict=True
+    ):
+        assert before.item() == pytest.approx(after.item(), rel=1e-6)
+    assert detection_losses(detect, changed, [person]).classes > 2 * alone.classes
+    for level in gradients_of(detect, changed, person, region):
+        inside = within(level, region[0])
+        assert inside.any() and not level[0, :, inside].any()
+        assert level[0, 64, ~inside].all()
+
+
+def test_a_person_in_an_ignored_region_is_learned_all_the_same(detect):
+    maps = perfect_maps(TWO_PEOPLE, certainty=2.0)
+    everywhere = torch.tensor([[0.0, 0, SIDE, SIDE]])
+    whole = detection_losses(detect, maps, [TWO_PEOPLE])
+    ignoring = detection_losses(detect, maps, [TWO_PEOPLE], [everywhere])
+    assert ignoring.box == whole.box > 0 and ignoring.dfl == whole.dfl > 0
+    assert 0 < ignoring.classes < whole.classes
+
+
+def test_where_not_everybody_is_annotated_only_the_anchors_of_people_learn(detect):
+    everywhere = torch.tensor([[0.0, 0, SIDE, SIDE]])
+    maps = random_maps(1)
+    learning = gradients_of(detect, maps, TWO_PEOPLE, everywhere)
+    judged = gradients_of(detect, maps, TWO_PEOPLE, None)
+    for partly, whole in zip(learning, judged, strict=True):
+        assigned = whole[0, :64].any(dim=0)  # only those have a box to learn
+        assert torch.equal(partly[0, 64] != 0, assigned)
+        torch.testing.assert_close(partly[0, :, assigned], whole[0, :, assigned])
+    assert any(level[0, 64].any() for level in learning)
+
+
+def test_an_image_of_nobody_learns_that_unless_it_is_ignored(detect):
+    (nobody, ignored) = (
+        gradients_of(detect, random_maps(1), NOBODY, region)
+        for region in (NOBODY, torch.tensor([[0.0, 0, SIDE, SIDE]]))
+    )
+    assert all((level[0, 64] > 0).all() for level in nobody)
+    assert not any(level.any() for level in ignored)
+
+
+def test_ignored_regions_are_of_their_image_alone(detect):
+    region = torch.tensor([[0.0, 0, SIDE, SIDE]])
+    maps = [level.repeat(2, 1, 1, 1) for level in random_maps(1)]
+    one, none = (
+        detection_losses(detect, maps, [NOBODY] * 2, regions).classes.item()
+        for regions in ([region, NOBODY], [NOBODY, NOBODY])
+    )
+    assert one == pytest.approx(none / 2, rel=1e-5)
+    with pytest.raises(ValueError, match="1 tensors of boxes for 2 images"):
+        detection_losses(detect, maps, [NOBODY] * 2, [region])
 
 
 def test_anchor_points_are_the_cells_centres(detect):

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from peopleseg.coco import box_pixels
 from peopleseg.geometry import PAD_VALUE
-from training.data.samples import SMALLEST_SEEN_PX, cut, well_seen
+from training.data.samples import seen_boxes
 from training.data.scene import OUTSIDE, Scene, make_scene
 from training.data.views import random_part, whole_number
 
@@ -19,8 +20,8 @@ SCALES = (0.5, 1.5)  # of each picture, against the whole of it in the square
 def mosaic(scenes: Sequence[Scene], size: int, scales: tuple[float, float] = SCALES) -> Scene:
     """Random parts of four scenes around a random centre (Bochkovskiy et al. 2020, YOLOv4).
 
-    Boxes are cut to their part; people of whom too little is left are dropped. Masks are kept where
-    all four have them. Raises ValueError for another number of scenes.
+    Boxes are cut to their part; people of whom too little is left become regions to ignore. Masks
+    are kept where all four have them. Raises ValueError for another number of scenes.
     """
     if len(scenes) != 4:
         raise ValueError(f"a mosaic is of 4 scenes, not of {len(scenes)}")
@@ -41,69 +42,93 @@ def mosaic(scenes: Sequence[Scene], size: int, scales: tuple[float, float] = SCA
 def copy_paste(scene: Scene, other: Scene) -> Scene:
     """Some of the people of `other` in front of `scene` (Ghiasi et al. 2021, arXiv:2012.07177).
 
-    Each is pasted with probability 0.5, at the place it has; so both are views of one size, with
-    masks. Who is hidden altogether is dropped; who is hidden in part gets the box of what is left.
-    Raises ValueError for scenes of different sizes or without masks.
+    Each that has a mask is pasted with probability 0.5, at the place it has; so both are views of
+    one size, with masks. Who is hidden altogether is dropped; who is hidden in part gets the box of
+    what is left. Raises ValueError for scenes of different sizes or without masks.
     """
     if scene.size_hw != other.size_hw:
         raise ValueError(
             f"scenes of {scene.size_hw} and {other.size_hw} pixels; make views of one size first"
         )
     masks, ignored = scene.mask_arrays()
-    chosen = torch.rand(len(other.boxes)) < 0.5
-    pasted = other.mask_arrays()[0][chosen.numpy()]
+    chosen = other.masked & (torch.rand(len(other.boxes)) < 0.5)
+    pasted = other.mask_arrays()[0][chosen[other.masked].numpy()]
     front = pasted.any(axis=0)
     behind = masks & ~front
-    left = torch.from_numpy(behind.any(axis=(1, 2)))
-    boxes = _boxes_behind(scene.boxes, masks, behind)[left]
+    boxes, left = _left_of(scene, masks, behind, front)
     return make_scene(
         np.where(front[..., None], other.image_rgb(), scene.image_rgb()),
-        torch.cat((boxes, other.boxes.as_subclass(Tensor)[chosen])),
+        torch.cat((boxes[left], other.boxes.as_subclass(Tensor)[chosen])),
         torch.cat((scene.short_sides_px[left], other.short_sides_px[chosen])),
-        np.concatenate((behind[left.numpy()], pasted)),
+        np.concatenate((behind[left[scene.masked].numpy()], pasted)),
         np.where(front, np.uint8(0), ignored)[np.newaxis],
+        torch.cat((scene.masked[left], other.masked[chosen])),
+        scene.ignored_boxes,
     )
 
 
 def _joined(tiles: Sequence[tuple[Scene, int, int]], size: int) -> Scene:
     """Scenes at their top and left in a square, apart from each other."""
     image = np.full((size, size, 3), PAD_VALUE, dtype=np.uint8)
-    masks = np.zeros((sum(len(part.boxes) for part, _, _ in tiles), size, size), dtype=np.uint8)
+    parts = [part for part, _, _ in tiles]
+    masked = torch.cat([part.masked for part in parts])
+    with_masks = all(part.masks is not None for part in parts)
+    masks = np.zeros((int(masked.sum()) * with_masks, size, size), dtype=np.uint8)
     ignored = np.full((1, size, size), OUTSIDE, dtype=np.uint8)
-    boxes, first = [], 0
+    boxes, ignored_boxes, first = [], [], 0
     for part, top, left in tiles:
         rows, columns = (
             slice(start, start + side)
             for start, side in zip((top, left), part.size_hw, strict=True)
         )
         image[rows, columns] = part.image_rgb()
-        boxes.append(part.boxes.as_subclass(Tensor) + torch.tensor([left, top] * 2))
-        if part.masks is not None and part.ignored is not None:
-            masks[first : first + len(part.boxes), rows, columns] = part.masks.numpy()
+        shift = torch.tensor([left, top] * 2)
+        boxes.append(part.boxes.as_subclass(Tensor) + shift)
+        ignored_boxes.append(part.ignored_boxes.as_subclass(Tensor) + shift)
+        if with_masks and part.masks is not None and part.ignored is not None:
+            masks[first : first + len(part.masks), rows, columns] = part.masks.numpy()
             ignored[:, rows, columns] = part.ignored.numpy()
-        first += len(part.boxes)
-    with_masks = all(part.masks is not None for part, _, _ in tiles)
+            first += len(part.masks)
     return make_scene(
         image,
         torch.cat(boxes),
-        torch.cat([part.short_sides_px for part, _, _ in tiles]),
+        torch.cat([part.short_sides_px for part in parts]),
         masks if with_masks else None,
         ignored if with_masks else None,
+        masked,
+        torch.cat(ignored_boxes),
     )
 
 
 def _only_seen(part: Scene) -> Scene:
-    """Boxes cut to the part, without the people of whom too little is left."""
-    boxes = part.boxes.as_subclass(Tensor)
-    seen = cut(boxes, part.size_hw)
-    kept = well_seen(boxes, seen, SMALLEST_SEEN_PX)
+    """Boxes cut to the part; those of whom too little is left are to be ignored."""
+    kept, boxes, ignored = seen_boxes(part)
     return make_scene(
         part.image_rgb(),
-        seen[kept],
+        boxes[kept],
         part.short_sides_px[kept],
-        None if part.masks is None else part.masks.numpy()[kept.numpy()],
+        None if part.masks is None else part.masks.numpy()[kept[part.masked].numpy()],
         None if part.ignored is None else part.ignored.numpy(),
+        part.masked[kept],
+        ignored,
     )
+
+
+def _left_of(
+    scene: Scene, masks: NDArray[np.uint8], behind: NDArray[np.uint8], front: NDArray[np.bool_]
+) -> tuple[Tensor, Tensor]:
+    """Boxes (N, 4) behind what was pasted, and of whom anything is left (N,).
+
+    Who has no mask keeps the box, and is left where it is not covered altogether.
+    """
+    boxes = scene.boxes.as_subclass(Tensor).clone()
+    left = torch.tensor(
+        [not front[box_pixels(box, scene.size_hw)].all() for box in boxes.tolist()],
+        dtype=torch.bool,
+    )
+    boxes[scene.masked] = _boxes_behind(boxes[scene.masked], masks, behind)
+    left[scene.masked] = torch.from_numpy(behind.any(axis=(1, 2)))
+    return boxes, left
 
 
 def _boxes_behind(boxes: Tensor, masks: NDArray[np.uint8], behind: NDArray[np.uint8]) -> Tensor:

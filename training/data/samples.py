@@ -31,6 +31,7 @@ Sample = TypeVar("Sample")
 class DetectionSample(NamedTuple):
     image: Tensor  # uint8 (3, S, S) RGB
     boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
+    ignored_xyxy: Tensor  # float32 (r, 4): what is found there and is none of the n is not judged
 
 
 class ForegroundSample(NamedTuple):
@@ -47,6 +48,7 @@ class RoiSample(NamedTuple):
 class DetectionBatch(NamedTuple):
     images: Tensor  # uint8 (B, 3, S, S) RGB
     boxes_xyxy: list[Tensor]  # of each image, float32 (n, 4)
+    ignored_xyxy: list[Tensor]  # of each image, float32 (r, 4), see DetectionSample
     skipped: list[str]  # a line for each broken picture
 
 
@@ -64,10 +66,9 @@ class RoiBatch(NamedTuple):
 
 
 def detection_sample(scene: Scene) -> DetectionSample:
-    """Everybody whom the scene shows well enough to be found."""
-    boxes = scene.boxes.as_subclass(Tensor)
-    seen = cut(boxes, scene.size_hw)
-    return DetectionSample(_plain(scene.image), seen[well_seen(boxes, seen, SMALLEST_SEEN_PX)])
+    """Everybody whom the scene shows well enough to be found, and the regions to ignore."""
+    kept, boxes, ignored = seen_boxes(scene)
+    return DetectionSample(_plain(scene.image), boxes[kept], ignored)
 
 
 def foreground_sample(scene: Scene) -> ForegroundSample:
@@ -114,7 +115,12 @@ def roi_sample(
 def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> DetectionBatch:
     """B = 0 when every picture is broken."""
     whole, skipped = _split(samples)
-    return DetectionBatch(_stacked_images(whole), [s.boxes_xyxy for s in whole], skipped)
+    return DetectionBatch(
+        _stacked_images(whole),
+        [s.boxes_xyxy for s in whole],
+        [s.ignored_xyxy for s in whole],
+        skipped,
+    )
 
 
 def collate_foreground(samples: Sequence[ForegroundSample | BrokenPicture]) -> ForegroundBatch:
@@ -148,6 +154,19 @@ def well_seen(whole_xyxy: Tensor, seen_xyxy: Tensor, smallest_px: float) -> Tens
     whole, seen = _sides(whole_xyxy), _sides(seen_xyxy)
     large = seen.amin(dim=1) >= smallest_px
     return large & (seen.prod(dim=1) >= SMALLEST_VISIBLE * whole.prod(dim=1))
+
+
+def seen_boxes(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+    """Who is seen well enough to be found (N,), all boxes (N, 4) and the ignored ones (R, 4), cut.
+
+    What is seen of the others is ignored as well: it is neither a fair target nor background.
+    """
+    boxes = scene.boxes.as_subclass(Tensor)
+    seen = cut(boxes, scene.size_hw)
+    kept = well_seen(boxes, seen, SMALLEST_SEEN_PX)
+    ignored = cut(scene.ignored_boxes.as_subclass(Tensor), scene.size_hw)
+    ignored = torch.cat((ignored, seen[~kept]))
+    return kept, seen, ignored[_sides(ignored).amin(dim=1) > 0]
 
 
 def _widened(

@@ -1,5 +1,6 @@
 """A picture with everybody in it, as tensors that torchvision's v2 transforms take."""
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.coco import Annotation, Picture
+from peopleseg.coco import Annotation, Picture, box_pixels
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.data.pictures import BrokenPicture, read_rgb
 
@@ -15,7 +16,11 @@ declare_missing_ops()
 
 from torchvision import tv_tensors  # noqa: E402  (after declare_missing_ops)
 
-CROWD, OUTSIDE = 1, 2  # in Scene.ignored
+# In Scene.ignored. UNKNOWN: people may be here, and no mask tells where. That is the boxes of those
+# without a mask and, where not everybody is annotated, all but the boxes of those with one.
+CROWD, OUTSIDE, UNKNOWN = 1, 2, 3
+
+_NO_BOXES = np.empty((0, 4), dtype=np.float32)
 
 
 class Scene(NamedTuple):
@@ -28,8 +33,10 @@ class Scene(NamedTuple):
     image: tv_tensors.Image  # uint8 (3, H, W) RGB
     boxes: tv_tensors.BoundingBoxes  # float32 (N, 4) xyxy pixels, may reach outside
     short_sides_px: Tensor  # float32 (N,) of the boxes in the picture as it was annotated
-    masks: tv_tensors.Mask | None  # uint8 (N, H, W) of 0 and 1; None: read without masks
-    ignored: tv_tensors.Mask | None  # uint8 (1, H, W): CROWD, OUTSIDE of the picture, else 0
+    masks: tv_tensors.Mask | None  # uint8 (M, H, W) of 0 and 1; None: read without masks
+    ignored: tv_tensors.Mask | None  # uint8 (1, H, W): CROWD, OUTSIDE of the picture, UNKNOWN or 0
+    masked: Tensor  # bool (N,), M of them true: whom the masks are of, in this order
+    ignored_boxes: tv_tensors.BoundingBoxes  # float32 (R, 4) xyxy: others may be in them
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -41,13 +48,31 @@ class Scene(NamedTuple):
         return self.image.numpy().transpose(1, 2, 0)
 
     def mask_arrays(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """masks and ignored as (N, H, W) and (H, W); they share their memory.
+        """masks and ignored as (M, H, W) and (H, W); they share their memory.
 
         Raises ValueError when the scene was read without masks.
         """
         if self.masks is None or self.ignored is None:
             raise ValueError("the scene has no masks; read it with with_masks=True")
         return self.masks.numpy(), self.ignored.numpy()[0]
+
+    def viewed(
+        self,
+        image_rgb: NDArray[np.uint8],
+        to_view: Callable[[Tensor], Tensor],
+        masks: NDArray[np.uint8] | None,
+        ignored: NDArray[np.uint8] | None,
+    ) -> "Scene":
+        """The same people in another image; to_view: of boxes (n, 4), pixels."""
+        return make_scene(
+            image_rgb,
+            to_view(self.boxes.as_subclass(Tensor)),
+            self.short_sides_px,
+            masks,
+            ignored,
+            self.masked,
+            to_view(self.ignored_boxes.as_subclass(Tensor)),
+        )
 
 
 def make_scene(
@@ -56,20 +81,21 @@ def make_scene(
     short_sides_px: Tensor,
     masks: NDArray[np.uint8] | None,
     ignored: NDArray[np.uint8] | None,
+    masked: Tensor | None = None,
+    ignored_xyxy: NDArray[np.float32] | Tensor = _NO_BOXES,
 ) -> Scene:
-    """image_rgb: (H, W, 3); boxes_xyxy: (N, 4); masks: (N, H, W); ignored: (1, H, W)."""
-    boxes = tv_tensors.BoundingBoxes(
-        torch.as_tensor(boxes_xyxy, dtype=torch.float32).reshape(-1, 4),
-        format="XYXY",
-        canvas_size=image_rgb.shape[:2],
-        clamping_mode=None,
-    )
+    """image_rgb: (H, W, 3); boxes_xyxy: (N, 4); masks: (M, H, W); ignored: (1, H, W); masked: (N,),
+    by default all; ignored_xyxy: (R, 4)."""
+    size_hw = image_rgb.shape[:2]
+    boxes = _bounding_boxes(boxes_xyxy, size_hw)
     return Scene(
         tv_tensors.Image(torch.from_numpy(image_rgb).permute(2, 0, 1)),
         boxes,
         short_sides_px,
         None if masks is None else tv_tensors.Mask(torch.from_numpy(masks)),
         None if ignored is None else tv_tensors.Mask(torch.from_numpy(ignored)),
+        torch.ones(len(boxes), dtype=torch.bool) if masked is None else masked,
+        _bounding_boxes(ignored_xyxy, size_hw),
     )
 
 
@@ -86,13 +112,54 @@ def read_scene(picture: Picture, *, with_masks: bool = True) -> Scene:
             f"{picture.width} x {picture.height}"
         )
     people = picture.people
-    crowds = [annotation for annotation in picture.annotations if annotation.crowd]
-    boxes = np.array([person.box_xyxy for person in people], dtype=np.float32).reshape(-1, 4)
-    short_sides_px = torch.from_numpy((boxes[:, 2:] - boxes[:, :2]).min(axis=1))
-    if not with_masks:
-        return make_scene(image_rgb, boxes, short_sides_px, None, None)
-    crowd = _drawn(crowds, height, width).any(axis=0, keepdims=True).astype(np.uint8) * CROWD
-    return make_scene(image_rgb, boxes, short_sides_px, _drawn(people, height, width), crowd)
+    boxes = _boxes(people)
+    return make_scene(
+        image_rgb,
+        boxes,
+        torch.from_numpy((boxes[:, 2:] - boxes[:, :2]).min(axis=1)),
+        _drawn(picture.masked_people, height, width) if with_masks else None,
+        _ignored(picture) if with_masks else None,
+        torch.tensor([person.masked for person in people], dtype=torch.bool),
+        _ignored_boxes(picture),
+    )
+
+
+def _bounding_boxes(
+    boxes_xyxy: NDArray[np.float32] | Tensor, size_hw: tuple[int, ...]
+) -> tv_tensors.BoundingBoxes:
+    return tv_tensors.BoundingBoxes(
+        torch.as_tensor(boxes_xyxy, dtype=torch.float32).reshape(-1, 4),
+        format="XYXY",
+        canvas_size=size_hw,
+        clamping_mode=None,
+    )
+
+
+def _boxes(annotations: Sequence[Annotation]) -> NDArray[np.float32]:
+    boxes = [annotation.box_xyxy for annotation in annotations]
+    return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+
+
+def _ignored_boxes(picture: Picture) -> NDArray[np.float32]:
+    """Of the crowds; the whole picture where not everybody is annotated."""
+    if not picture.everybody:
+        return np.array([[0, 0, picture.width, picture.height]], dtype=np.float32)
+    return _boxes([annotation for annotation in picture.annotations if annotation.crowd])
+
+
+def _ignored(picture: Picture) -> NDArray[np.uint8]:
+    """(1, height, width) of CROWD, UNKNOWN and 0; known masks may lie over it."""
+    size_hw = picture.height, picture.width
+    ignored = np.full(size_hw, 0 if picture.everybody else UNKNOWN, dtype=np.uint8)
+    for person in picture.masked_people:  # who else is in their boxes is taken to be annotated
+        ignored[box_pixels(person.box_xyxy, size_hw)] = 0
+    for annotation in picture.annotations:
+        if not annotation.masked:
+            ignored[box_pixels(annotation.box_xyxy, size_hw)] = UNKNOWN
+    for crowd in picture.annotations:
+        if crowd.crowd and crowd.masked:
+            ignored[crowd.mask(*size_hw) > 0] = CROWD
+    return ignored[np.newaxis]
 
 
 def _drawn(annotations: list[Annotation], height: int, width: int) -> NDArray[np.uint8]:

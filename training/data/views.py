@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from peopleseg.geometry import PAD_VALUE, Letterbox, Resize
-from training.data.scene import OUTSIDE, Scene, make_scene
+from training.data.scene import OUTSIDE, Scene
 
 
 def letterboxed(scene: Scene, size: int) -> Scene:
@@ -66,13 +66,11 @@ def resized_part(scene: Scene, part: tuple[slice, slice], size_hw: tuple[int, in
         image = cv2.resize(image, size_hw[::-1], interpolation=interpolation)
     corner = torch.tensor([columns.start, rows.start] * 2, dtype=torch.float32)
     zoom = torch.tensor([zoom_x, zoom_y] * 2, dtype=torch.float32)
-    boxes = (scene.boxes.as_subclass(Tensor) - corner) * zoom
     y = rows.start + _nearest(size_hw[0], zoom_y, source_hw[0])
     x = columns.start + _nearest(size_hw[1], zoom_x, source_hw[1])
-    return make_scene(
+    return scene.viewed(
         np.ascontiguousarray(image),
-        boxes,
-        scene.short_sides_px,
+        lambda boxes: (boxes - corner) * zoom,
         *(_sampled(masks, y, x) for masks in (scene.masks, scene.ignored)),
     )
 
@@ -86,10 +84,9 @@ def bordered(scene: Scene, top: int, left: int, size_hw: tuple[int, int]) -> Sce
     image = np.full((*size_hw, 3), PAD_VALUE, dtype=np.uint8)
     image[inside] = scene.image_rgb()
     shift = torch.tensor([left, top] * 2, dtype=torch.float32)
-    return make_scene(
+    return scene.viewed(
         image,
-        scene.boxes.as_subclass(Tensor) + shift,
-        scene.short_sides_px,
+        lambda boxes: boxes + shift,
         _within(scene.masks, inside, size_hw, 0),
         _within(scene.ignored, inside, size_hw, OUTSIDE),
     )
@@ -102,10 +99,9 @@ def _placed(scene: Scene, box: Letterbox, size: int) -> Scene:
     y, x = _nearest(shown_hw[0], box.scale_y, height), _nearest(shown_hw[1], box.scale_x, width)
     masks, ignored = _sampled(scene.masks, y, x), _sampled(scene.ignored, y, x)
     inside, size_hw = (rows, columns), (size, size)
-    return make_scene(
+    return scene.viewed(
         box.apply(np.ascontiguousarray(scene.image_rgb()), size),
-        box.boxes_to_network(scene.boxes.numpy()),
-        scene.short_sides_px,
+        lambda boxes: torch.from_numpy(box.boxes_to_network(boxes.numpy())),
         _within(masks, inside, size_hw, 0),
         _within(ignored, inside, size_hw, OUTSIDE),
     )

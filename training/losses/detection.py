@@ -49,18 +49,26 @@ def dual_losses(main: DetectionLosses, auxiliary: DetectionLosses | None) -> Det
 
 
 def detection_losses(
-    detect: Detect, maps: Sequence[Tensor], boxes: Sequence[Tensor]
+    detect: Detect,
+    maps: Sequence[Tensor],
+    boxes: Sequence[Tensor],
+    ignored: Sequence[Tensor] | None = None,
 ) -> DetectionLosses:
     """Losses of one batch for a person-only head.
 
     maps: the head's raw training outputs. boxes: one [people, 4] xyxy float tensor an image, in
-    input pixels; empty where there is nobody. Raises ValueError for a head of several classes, or
-    if there are not as many tensors of boxes as images.
+    input pixels; empty where there is nobody. ignored: the same of regions, none by default; an
+    anchor whose centre is in one and that stands for nobody has no loss. Raises ValueError for a
+    head of several classes, or if there are not as many tensors as images.
     """
     if detect.classes != 1:
         raise ValueError(f"the head has {detect.classes} classes; train one with 1, person")
-    if len(boxes) != len(maps[0]):
-        raise ValueError(f"{len(boxes)} tensors of boxes for {len(maps[0])} images; give one each")
+    ignored = [own[:0] for own in boxes] if ignored is None else ignored
+    for tensors in (boxes, ignored):
+        if len(tensors) != len(maps[0]):
+            raise ValueError(
+                f"{len(tensors)} tensors of boxes for {len(maps[0])} images; give one each"
+            )
     centres, strides = anchor_points(maps, detect.strides)  # [A, 2] cells, [A]
     flat = torch.cat([m.flatten(2) for m in maps], dim=2).float()
     distribution, logits = flat.split((4 * detect.reg_max, 1), dim=1)
@@ -70,10 +78,14 @@ def detection_losses(
         sides = detect.distances(distribution).transpose(1, 2)  # [B, A, 4] cells
         predicted = _boxes_at(centres, sides) * strides[:, None]
         found = assign(logits.sigmoid(), predicted, centres * strides[:, None], boxes)
+        judged = (~anchors_within(centres * strides[:, None], ignored)).float()
+        judged[found.images, found.anchors] = 1
     target_scores = torch.zeros_like(logits)
     target_scores[found.images, found.anchors] = found.scores
     normaliser = found.scores.sum().clamp(min=1)
-    classes = F.binary_cross_entropy_with_logits(logits, target_scores, reduction="sum")
+    classes = F.binary_cross_entropy_with_logits(
+        logits, target_scores, weight=judged, reduction="sum"
+    )
 
     # Only the anchors found are decoded again with gradients: a few hundred of many thousands.
     cells = centres[found.anchors]
@@ -101,7 +113,7 @@ def assign(
     image = torch.arange(batch, device=truth.device).repeat_interleave(people)  # [G]
 
     # Most anchors lie in no box: only those inside are compared.
-    inside = ((centres > truth[:, None, :2]) & (centres < truth[:, None, 2:])).all(dim=2)
+    inside = _inside(centres, truth)
     person, anchor = inside.nonzero(as_tuple=True)
     place = (image[person], anchor)
     pair_overlap = ciou(truth[person], predicted[place]).clamp(min=0)
@@ -126,6 +138,16 @@ def assign(
         truth[person],
         (best * ratio)[person, column],
     )
+
+
+def anchors_within(centres: Tensor, regions: Sequence[Tensor]) -> Tensor:
+    """Whether each anchor lies in a region of its image: [B, A] of bool.
+
+    centres: [A, 2] pixels; regions: one [n, 4] xyxy tensor an image, pixels. A place whose label is
+    unknown has no loss, as in OpenPose (Cao et al. 2017, arXiv:1611.08050); by the centre and not
+    by the box found there, which in the beginning is anywhere.
+    """
+    return torch.stack([_inside(centres, own).any(dim=0) for own in regions])
 
 
 def ciou(a: Tensor, b: Tensor) -> Tensor:
@@ -159,6 +181,11 @@ def distribution_focal_loss(bins: Tensor, sides: Tensor) -> Tensor:
     upper = log_probability.gather(2, left[..., None] + 1)[..., 0]
     weight = sides - left
     return -(lower * (1 - weight) + upper * weight).mean(dim=1)
+
+
+def _inside(centres: Tensor, boxes: Tensor) -> Tensor:
+    """Centres [A, 2] in boxes [n, 4] xyxy: [n, A] of bool."""
+    return ((centres > boxes[:, None, :2]) & (centres < boxes[:, None, 2:])).all(dim=2)
 
 
 def _boxes_at(centres: Tensor, sides: Tensor) -> Tensor:

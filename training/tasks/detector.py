@@ -57,12 +57,13 @@ class PersonDetection(Task):
 
     def loss_terms(self, batch: DetectionBatch) -> dict[str, Tensor]:
         output = self.network(batch.images.float() / 255)
-        main = detection_losses(self.network.detect, output.predictions, batch.boxes_xyxy)
+        truth = batch.boxes_xyxy, batch.ignored_xyxy
+        main = detection_losses(self.network.detect, output.predictions, *truth)
         auxiliary = None
         if output.auxiliary is not None:
             detect = self.network.auxiliary[-1]
             assert isinstance(detect, Detect)
-            auxiliary = detection_losses(detect, output.auxiliary, batch.boxes_xyxy)
+            auxiliary = detection_losses(detect, output.auxiliary, *truth)
         losses = dual_losses(main, auxiliary)
         return {**losses._asdict(), "loss": losses.total}
 

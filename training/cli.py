@@ -38,9 +38,10 @@ from training.data.module import PeopleData  # noqa: E402
 from training.data.pictures import DataError  # noqa: E402
 from training.pretrained.imagenet_encoder import WeightsUnavailable  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
+from training.teachers.teacher import TeacherError  # noqa: E402
 
 LAST = "last.ckpt"
-MENDABLE = (CheckpointError, DataError, FloatingPointError, WeightsUnavailable)
+MENDABLE = (CheckpointError, DataError, FloatingPointError, TeacherError, WeightsUnavailable)
 _SETTINGS: dict[str, Any] = {
     "model_class": Task,
     "datamodule_class": PeopleData,

@@ -19,7 +19,9 @@ from peopleseg.networks.yolov9_layers import VARIANTS, deploy_layers
 class YOLOv9Output(NamedTuple):
     features: Tensor  # [B, C, H / 8, W / 8], the FPN concat at stride 8
     predictions: Tensor | list[Tensor]  # see `Detect`
-    auxiliary: list[Tensor] | None = None  # raw maps of the auxiliary branch, in training only
+    # In training only:
+    levels: Sequence[Tensor] = ()  # what the detection head reads, [B, C, h, w] of each stride
+    auxiliary: list[Tensor] | None = None  # raw maps of the auxiliary branch, where there is one
 
 
 class YOLOv9(nn.Module):
@@ -47,6 +49,7 @@ class YOLOv9(nn.Module):
         self.classes = classes
         self.class_width = class_width
         branch, self.feature_layer, self.feature_channels = deploy_layers(variant)
+        self.detect_sources = branch.detect_sources
         self.sources = [layer.sources for layer in branch.layers] + [branch.detect_sources]
         self.layers = nn.ModuleList([layer.module for layer in branch.layers])
         self.layers.append(Detect(classes, branch.detect_channels, class_width))
@@ -80,10 +83,13 @@ class YOLOv9(nn.Module):
         outputs: list[Any] = []
         run_layers(zip(self.sources, self.layers, strict=True), images, outputs)
         features, predictions = outputs[self.feature_layer], outputs[-1]
-        if not (self.training and len(self.auxiliary)):
+        if not self.training:
             return YOLOv9Output(features, predictions)
+        levels = [outputs[source] for source in self.detect_sources]
+        if not len(self.auxiliary):
+            return YOLOv9Output(features, predictions, levels)
         run_layers(zip(self.auxiliary_sources, self.auxiliary, strict=True), images, outputs)
-        return YOLOv9Output(features, predictions, auxiliary=outputs[-1])
+        return YOLOv9Output(features, predictions, levels, outputs[-1])
 
     def features(self, images: Tensor) -> Tensor:
         """The features of `forward` alone, without the layers that only predictions need."""

@@ -11,6 +11,7 @@ from training.checkpoint import load_network
 ELSEWHERE = {
     "feature_head_precomputed",  # in test_features, where there are features
     "hierarchical_lite_distilled",  # in test_mask_distillation, where there is a teacher
+    "yolov9_t_distilled",  # in test_detector_distillation, likewise
 }
 VARIANTS = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - ELSEWHERE)
 RECIPES = sorted(path.stem for path in (CONFIGS / "recipes").glob("*.yaml"))

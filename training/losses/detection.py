@@ -76,7 +76,7 @@ def detection_losses(
 
     with torch.no_grad():
         sides = detect.distances(distribution).transpose(1, 2)  # [B, A, 4] cells
-        predicted = _boxes_at(centres, sides) * strides[:, None]
+        predicted = boxes_at(centres, sides) * strides[:, None]
         found = assign(logits.sigmoid(), predicted, centres * strides[:, None], boxes)
         judged = (~anchors_within(centres * strides[:, None], ignored)).float()
         judged[found.images, found.anchors] = 1
@@ -92,7 +92,7 @@ def detection_losses(
     truth = found.boxes / strides[found.anchors, None]  # cells
     bins = distribution[found.images, :, found.anchors].unflatten(1, (4, detect.reg_max))
     sides = (bins.softmax(dim=2) * detect.dfl_positions).sum(dim=2)
-    box = ((1 - ciou(_boxes_at(cells, sides), truth)) * found.scores).sum()
+    box = ((1 - ciou(boxes_at(cells, sides), truth)) * found.scores).sum()
     true_sides = torch.cat((cells - truth[:, :2], truth[:, 2:] - cells), dim=1)
     dfl = (distribution_focal_loss(bins, true_sides) * found.scores).sum()
     return DetectionLosses(box / normaliser, classes / normaliser, dfl / normaliser)
@@ -188,6 +188,6 @@ def _inside(centres: Tensor, boxes: Tensor) -> Tensor:
     return ((centres > boxes[:, None, :2]) & (centres < boxes[:, None, 2:])).all(dim=2)
 
 
-def _boxes_at(centres: Tensor, sides: Tensor) -> Tensor:
+def boxes_at(centres: Tensor, sides: Tensor) -> Tensor:
     """Centres [..., 2] and left, top, right, bottom [..., 4] to xyxy [..., 4]."""
     return torch.cat((centres - sides[..., :2], centres + sides[..., 2:]), dim=-1)

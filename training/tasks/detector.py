@@ -5,24 +5,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from peopleseg.geometry import Letterbox
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
 from peopleseg.networks.yolov9_blocks import SPPELAN, Detect
+from training.checkpoint import CheckpointError
 from training.data.detection import DetectionValidationBatch
 from training.data.samples import DetectionBatch
-from training.losses.detection import detection_losses, dual_losses
+from training.losses.detection import DetectionLosses, detection_losses, dual_losses
+from training.losses.imitation import Imitation, attention_difference, imitation_losses
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
+from training.teachers.teacher import DenseAnswer, Kind, open_teacher
+from training.teachers.unlabelled import filled_in
 from training.validation.metrics import BoxAveragePrecision
 
 
 class PersonDetection(Task):
     """YOLOv9 for people, with or without its auxiliary branch (arXiv:2402.13616).
 
-    start_from: a checkpoint of the same variant whose weights to begin with.
+    start_from: a checkpoint of the same variant whose weights to begin with. teacher: the ONNX file
+    of a published detector to learn from beside the labels, of teacher_kind. On canvases of a
+    NanoDet's own size it is imitated anchor by anchor (arXiv:2106.05237: the same image for both,
+    for long); on others, and of a MoveNet, the people found where labels are missing are labels.
+    teacher_levels: names of its neck's tensors at strides 8, 16 and 32, for `imitation.levels`.
     """
 
     family = "yolov9"
@@ -35,13 +44,25 @@ class PersonDetection(Task):
         variant: Literal["t", "s", "m", "c", "e"] = "t",
         auxiliary: bool = True,
         start_from: Path | None = None,
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
+        teacher: Path | None = None,
+        teacher_kind: Kind = "nanodet",
+        teacher_levels: Sequence[str] = (),
+        imitation: Imitation = Imitation(),  # noqa: B008  (frozen)
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
         schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
         backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
     ) -> None:
         super().__init__(optimizer, schedule, backbone)
         self.network = YOLOv9(variant, auxiliary=auxiliary)
         self.start_from(start_from)
+        if bool(teacher_levels) != (imitation.levels > 0):
+            raise CheckpointError(
+                "a teacher's levels need --model.teacher_levels and --model.imitation.levels, both"
+            )
+        self.imitation = imitation
+        self.teacher = (
+            None if teacher is None else open_teacher(teacher, teacher_kind, teacher_levels)
+        )
         self.average_precision: BoxAveragePrecision | None = None
 
     def backbone_stages(self) -> Sequence[nn.Module]:
@@ -56,16 +77,41 @@ class PersonDetection(Task):
         self.average_precision = BoxAveragePrecision(pictures)
 
     def loss_terms(self, batch: DetectionBatch) -> dict[str, Tensor]:
-        output = self.network(batch.images.float() / 255)
-        truth = batch.boxes_xyxy, batch.ignored_xyxy
-        main = detection_losses(self.network.detect, output.predictions, *truth)
-        auxiliary = None
-        if output.auxiliary is not None:
-            detect = self.network.auxiliary[-1]
-            assert isinstance(detect, Detect)
-            auxiliary = detection_losses(detect, output.auxiliary, *truth)
-        losses = dual_losses(main, auxiliary)
-        return {**losses._asdict(), "loss": losses.total}
+        images = batch.images.float() / 255
+        output = self.network(images)
+        boxes: Sequence[Tensor] = batch.boxes_xyxy
+        if self.teacher is None or self.teacher.dense_size != images.shape[2]:
+            if self.teacher is not None:
+                boxes = filled_in(boxes, batch.ignored_xyxy, self.teacher.people(images))
+            losses = self._label_losses(output, boxes, batch.ignored_xyxy)
+            return {**losses._asdict(), "loss": losses.total}
+        labels = self._label_losses(output, boxes, batch.ignored_xyxy).total
+        return self._imitation_terms(output, self.teacher.dense(images), labels)
+
+    def _label_losses(
+        self, output: YOLOv9Output, boxes: Sequence[Tensor], ignored: Sequence[Tensor]
+    ) -> DetectionLosses:
+        main = detection_losses(self.network.detect, list(output.predictions), boxes, ignored)
+        if output.auxiliary is None:
+            return main
+        detect = self.network.auxiliary[-1]
+        assert isinstance(detect, Detect)
+        return dual_losses(main, detection_losses(detect, output.auxiliary, boxes, ignored))
+
+    def _imitation_terms(
+        self, output: YOLOv9Output, answer: DenseAnswer, labels: Tensor
+    ) -> dict[str, Tensor]:
+        weights = self.imitation
+        own = imitation_losses(self.network.detect, list(output.predictions), answer)
+        terms = {
+            "labels": weights.labels * labels,
+            "scores": weights.scores * own.scores,
+            "boxes": weights.boxes * own.boxes,
+            "bins": weights.bins * own.bins,
+        }
+        if answer.levels:
+            terms["levels"] = weights.levels * attention_difference(output.levels, answer.levels)
+        return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def validation_step(self, batch: DetectionValidationBatch, batch_idx: int) -> None:
         assert self.average_precision is not None

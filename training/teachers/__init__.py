@@ -1,0 +1,1 @@
+"""Published detectors to learn from, each behind a small adapter."""

@@ -1,0 +1,120 @@
+"""NanoDet (RangiLyu/nanodet, Apache-2.0): anchor-free, with distance distributions at each cell.
+
+Generalized focal loss (arXiv:2006.04388): a score says how well the box fits, and each side is a
+distribution over whole numbers of cells. At its own size its cells are YOLOv9's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.teachers.teacher import DenseAnswer, People, TeacherError, TeacherGraph
+
+STRIDES = (8, 16, 32)
+MEAN_BGR, STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # of values up to 255
+PERSON = 0  # among its classes
+LEAST_SCORE, MAX_IOU = 0.05, 0.6  # of people, as published
+
+
+class NanoDet:
+    """A file whose outputs are, of every stride, scores [B, n, classes] and distances [B, n, 4 R].
+
+    Raises TeacherError for another layout.
+    """
+
+    def __init__(self, graph: TeacherGraph, levels: Sequence[str] = ()) -> None:
+        self._graph, self._levels = graph, tuple(levels)
+        shapes = list(graph.inputs.values())
+        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][1] != 3:
+            raise TeacherError(f"{graph.path} reads {shapes}; a NanoDet reads one [B, 3, S, S]")
+        self.dense_size = int(shapes[0][2])
+        self._scores, self._distances = self._outputs()
+
+    def people(self, images: Tensor) -> list[People]:
+        resized = F.interpolate(
+            images, size=(self.dense_size,) * 2, mode="bilinear", antialias=True
+        )
+        answer = self.dense(resized)
+        zoom = images.shape[2] / self.dense_size
+        boxes = decoded(answer.bins, self.dense_size) * zoom
+        return [_best(*found) for found in zip(boxes, answer.scores, strict=True)]
+
+    def dense(self, images: Tensor) -> DenseAnswer:
+        outputs = self._graph(_normalised(images))
+        scores = np.concatenate([outputs[name][..., PERSON] for name in self._scores], axis=1)
+        distances = np.concatenate([outputs[name] for name in self._distances], axis=1)
+        bins = torch.from_numpy(distances).unflatten(2, (4, -1)).softmax(dim=3)
+        levels = (torch.from_numpy(outputs[name]) for name in self._levels)
+        device = images.device
+        return DenseAnswer(
+            torch.from_numpy(scores).to(device),
+            bins.to(device),
+            tuple(level.to(device) for level in levels),
+        )
+
+    def _outputs(self) -> tuple[list[str], list[str]]:
+        """Names of the scores and of the distances, the finest stride first."""
+        size = self.dense_size
+        probe = self._graph(np.zeros((1, 3, size, size), dtype=np.float32))
+        cells = [(size // stride) ** 2 for stride in STRIDES]
+        of_stride = [
+            {n: rows for n, rows in probe.items() if rows.ndim == 3 and rows.shape[1] == count}
+            for count in cells
+        ]
+        if any(len(rows) != 2 for rows in of_stride):
+            shapes = ", ".join(f"{name} {rows.shape}" for name, rows in probe.items())
+            raise TeacherError(
+                f"{self._graph.path} gives {shapes}; a NanoDet of {size} pixels gives scores and "
+                f"distances of {', '.join(map(str, cells))} cells"
+            )
+        pairs = [self._scores_first(rows) for rows in of_stride]
+        return [scores for scores, _ in pairs], [distances for _, distances in pairs]
+
+    def _scores_first(self, rows: dict[str, NDArray[np.float32]]) -> Sequence[str]:
+        """Scores are sigmoids; distances are logits, four times as many as bins."""
+        names = sorted(rows, key=lambda name: not _is_probability(rows[name]))
+        if [_is_probability(rows[name]) for name in names] != [True, False]:
+            raise TeacherError(
+                f"{self._graph.path}: of {' and '.join(names)} one must be scores in [0, 1], the "
+                "other distances as logits"
+            )
+        return names
+
+
+def _is_probability(values: NDArray[np.float32]) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())
+
+
+def decoded(bins: Tensor, size: int) -> Tensor:
+    """[B, A, 4, R] probabilities to boxes [B, A, 4] xyxy in pixels of a canvas of `size`."""
+    centres, strides = _anchors(size, bins.device)
+    sides = (bins * torch.arange(bins.shape[3], device=bins.device)).sum(dim=3)
+    corners = torch.cat((centres - sides[..., :2], centres + sides[..., 2:]), dim=2)
+    return corners * strides[:, None]
+
+
+def _anchors(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cell centres [A, 2] in cells, and strides [A]."""
+    from peopleseg.networks.yolov9_blocks import anchor_points
+
+    maps = [torch.empty((1, 1, size // s, size // s), device=device) for s in STRIDES]
+    return anchor_points(maps, STRIDES)
+
+
+def _normalised(images: Tensor) -> NDArray[np.float32]:
+    mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (MEAN_BGR, STD_BGR))
+    pixels: Any = ((images.float().flip(1) * 255 - mean) / std).cpu().numpy()
+    return np.ascontiguousarray(pixels)
+
+
+def _best(boxes: Tensor, scores: Tensor) -> People:
+    xywh = torch.cat((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), dim=1)
+    kept = cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), LEAST_SCORE, MAX_IOU)
+    best = torch.as_tensor(np.asarray(kept, dtype=np.int64).reshape(-1), device=boxes.device)
+    return People(boxes[best], scores[best])

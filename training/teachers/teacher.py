@@ -1,0 +1,105 @@
+"""What a published detector tells about a batch of training images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from peopleseg.onnx_threads import options_for
+
+Kind = Literal["nanodet", "movenet"]
+
+
+class TeacherError(ValueError):
+    """A file cannot teach; the message names it, what it has and what was expected."""
+
+
+class People(NamedTuple):
+    """Whom a teacher finds in one image."""
+
+    boxes_xyxy: Tensor  # float32 [n, 4], image pixels
+    scores: Tensor  # float32 [n] in [0, 1]
+
+
+class DenseAnswer(NamedTuple):
+    """A teacher's answer at every anchor: the cells of strides 8, 16 and 32, row by row."""
+
+    scores: Tensor  # float32 [B, A] of person, in [0, 1]
+    bins: (
+        Tensor  # float32 [B, A, 4, R]: probability of 0 to R - 1 cells to left, top, right, bottom
+    )
+    levels: tuple[Tensor, ...]  # maps of its neck, [B, C, h, w] each; none where none was asked for
+
+
+class Teacher(Protocol):
+    """A frozen detector. images: [B, 3, S, S] RGB in [0, 1]."""
+
+    dense_size: int | None  # S for which `dense` answers; None: for no S
+
+    def people(self, images: Tensor) -> list[People]:
+        """Everybody found in each image, whatever its size, after non-maximum suppression."""
+
+    def dense(self, images: Tensor) -> DenseAnswer:
+        """The answer at the anchors of a student's grid; S is `dense_size`."""
+
+
+class TeacherGraph:
+    """An ONNX file in ONNX Runtime, on the GPU where its build has one; shared, never copied.
+
+    levels: names of tensors within the graph to give out, too. Raises TeacherError.
+    """
+
+    def __init__(self, path: Path, levels: Sequence[str] = ()) -> None:
+        self.path = path
+        try:
+            graph = onnx.load(path)
+        except Exception as error:  # protobuf's DecodeError is of a class that depends on its build
+            raise TeacherError(
+                f"{path} is not an ONNX file ({error}); name a detector's"
+            ) from error
+        _give_out(graph, levels, path)
+        self._session = onnxruntime.InferenceSession(
+            graph.SerializeToString(),
+            options_for(torch.get_num_threads()),
+            providers=onnxruntime.get_available_providers(),
+        )
+        self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
+        self.outputs = {o.name: tuple(o.shape) for o in self._session.get_outputs()}
+
+    def __call__(self, images: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
+        """A batch; a graph made for single images is asked image by image."""
+        (name, shape) = next(iter(self.inputs.items()))
+        parts = np.split(images, len(images)) if shape[0] == 1 else [images]
+        answers = [self._session.run(None, {name: part}) for part in parts]
+        joined = (np.concatenate(values) for values in zip(*answers, strict=True))
+        return dict(zip(self.outputs, joined, strict=True))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TeacherGraph":
+        return self
+
+
+def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher:
+    """The adapter of that kind on a file. Raises TeacherError; OSError where there is no file."""
+    from training.teachers.movenet import MoveNet
+    from training.teachers.nanodet import NanoDet
+
+    if not Path(path).is_file():
+        raise TeacherError(f"there is no teacher {path}; name an ONNX file")
+    graph = TeacherGraph(Path(path), levels)
+    if kind == "movenet":
+        return MoveNet(graph)
+    return NanoDet(graph, levels)
+
+
+def _give_out(model: Any, levels: Sequence[str], path: Path) -> None:
+    known = {output for node in model.graph.node for output in node.output}
+    for name in levels:
+        if name not in known:
+            raise TeacherError(f"{path} has no tensor {name}; name one that a node of it makes")
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))

@@ -14,12 +14,13 @@ from peopleseg.masks import (
     target_probability,
 )
 from peopleseg.people import is_person
+from peopleseg.scores import GIVEN_SCORE, ScoreFit, distinct, mask_confidences
 
 _ROWS_AT_ONCE = 512
 
 
 class People(NamedTuple):
-    """The n people of one image, in the order of the rois."""
+    """The n people of one image."""
 
     boxes: NDArray[np.float32]  # (n, 4) xyxy, pixels of the image sent
     scores: NDArray[np.float32]  # (n,)
@@ -32,8 +33,17 @@ def people_of(
     rois: NDArray[np.float32],
     scores: NDArray[np.float32],
     letterbox: Letterbox,
+    *,
+    score_fit: ScoreFit | None = None,
+    max_mask_iou: float = 1.0,
+    min_score: float = 0.0,
 ) -> People:
-    """mask_logits (N, 3, h, w), rois (N, 5) in network pixels, scores (N,)."""
+    """mask_logits (N, 3, h, w), rois (N, 5) in network pixels, scores (N,).
+
+    People of a caller's boxes come in their order. Those whom the detector found come best first,
+    with the score of `score_fit` in place of the detector's, without those below min_score and
+    without whose mask has an IoU above max_mask_iou with a better one's.
+    """
     found = is_person(scores)
     boxes = letterbox.boxes_to_image(rois[found, 1:])
     masks = target_probability(mask_logits[found])
@@ -41,7 +51,25 @@ def people_of(
     rles = [
         encode_rle(paste_mask(mask, box, size_hw)) for mask, box in zip(masks, boxes, strict=True)
     ]
-    return People(boxes, scores[found], masks, rles)
+    people = People(boxes, scores[found], masks, rles)
+    if (people.scores == GIVEN_SCORE).all():
+        return people
+    if score_fit is not None:
+        fitted = score_fit(people.scores, mask_confidences(masks))
+        people = people._replace(scores=fitted)
+    return _best_first(people, min_score, max_mask_iou)
+
+
+def _best_first(people: People, min_score: float, max_mask_iou: float) -> People:
+    order = np.argsort(-people.scores, kind="stable")
+    order = order[people.scores[order] >= min_score]
+    chosen = order[distinct([people.rles[place] for place in order], max_mask_iou)]
+    return People(
+        people.boxes[chosen],
+        people.scores[chosen],
+        people.masks[chosen],
+        [people.rles[place] for place in chosen],
+    )
 
 
 def foreground_of(person_logit: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.uint8]:

@@ -1,14 +1,16 @@
 """From a detector's predictions, or a caller's boxes, to rois."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.contract import MAX_PEOPLE, NO_PERSON_SCORE
+from peopleseg.contract import MAX_PEOPLE, MIN_SCORE_PARAMETER, NO_PERSON_SCORE
 from peopleseg.errors import InvalidInput
 from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.scores import GIVEN_SCORE, ScoreFit
 
 MIN_SCORE = 0.05  # of a person, [0, 1]
 SMALLEST_MIN_SCORE = 0.001  # that a request may ask for; below it every anchor is a candidate
@@ -49,13 +51,17 @@ def select_people(
     *,
     min_score: float = MIN_SCORE,
     max_iou: float = MAX_IOU,
+    score_fit: ScoreFit | None = None,
 ) -> Rois:
     """The people among the anchors of one image, best score first, after non-maximum suppression.
 
-    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1]. Of more than
-    MAX_PEOPLE the best are taken. The rois are cut to the image; one that lies in the letterbox's
-    border alone is nobody.
+    predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1]. min_score: of the
+    answer; with a score_fit, whoever may reach it by a clear mask is taken. Of more than MAX_PEOPLE
+    the best are taken. The rois are cut to the image; one that lies in the letterbox's border alone
+    is nobody.
     """
+    if score_fit is not None:
+        min_score = score_fit.least_detection(min_score)
     candidates = predictions[:, predictions[4] >= min_score]
     centres, sizes, scores = candidates[:2].T, candidates[2:4].T, candidates[4]
     boxes = letterbox.clip_to_content(
@@ -66,7 +72,15 @@ def select_people(
     boxes_xywh = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
     kept = cv2.dnn.NMSBoxes(boxes_xywh.tolist(), scores.tolist(), min_score, max_iou)
     best = np.asarray(kept, dtype=np.int64).reshape(-1)[:MAX_PEOPLE]
-    return Rois.of(boxes[best], scores[best])
+    below = np.nextafter(np.float32(GIVEN_SCORE), np.float32(0))  # a sigmoid may round to 1
+    return Rois.of(boxes[best], np.minimum(scores[best], below))
+
+
+def min_score_of(parameters: Mapping[str, Any]) -> dict[str, float]:
+    """A request's parameter of that name, checked, where it has one. Raises InvalidInput."""
+    if MIN_SCORE_PARAMETER not in parameters:
+        return {}
+    return {MIN_SCORE_PARAMETER: requested_min_score(parameters[MIN_SCORE_PARAMETER])}
 
 
 def requested_min_score(value: object) -> float:
@@ -80,7 +94,7 @@ def requested_min_score(value: object) -> float:
 
 
 def boxes_to_rois(boxes_xyxy: NDArray[np.float32], letterbox: Letterbox) -> Rois:
-    """A caller's boxes in image pixels as rois in the same order, with score 1.
+    """A caller's boxes in image pixels as rois in the same order, with GIVEN_SCORE.
 
     A box may reach over the image's edge: its mask lies over the box as it was sent.
 
@@ -101,7 +115,7 @@ def boxes_to_rois(boxes_xyxy: NDArray[np.float32], letterbox: Letterbox) -> Rois
                 f"boxes[{row}] = {sent} {fault}; expected x1 < x2, y1 < y2 in "
                 f"pixels of the {letterbox.width} x {letterbox.height} image"
             )
-    scores = np.ones(len(boxes_xyxy), dtype=np.float32)
+    scores = np.full(len(boxes_xyxy), GIVEN_SCORE, dtype=np.float32)
     return Rois.of(letterbox.boxes_to_network(boxes_xyxy), scores)
 
 

@@ -21,6 +21,7 @@ from peopleseg.manifest import Manifest, StepManifest, reads_of
 from peopleseg.onnx_threads import options_for
 from peopleseg.people import Rois, boxes_to_rois, requested_min_score, select_people
 from peopleseg.roi_align import FeatureAligner, RoiAligner
+from peopleseg.scores import with_score_fit
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -76,7 +77,7 @@ class Pipeline:
         pixels, letterbox = self.prepare(image)
         detected = self.yolov9(pixels=pixels)
         found = self.select_people(detected["predictions"][0], letterbox, min_score=min_score)
-        return self._people(pixels, detected["features"], found, letterbox)
+        return self._people(pixels, detected["features"], found, letterbox, min_score)
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
         """One mask a box, as `person_segmentation_from_boxes` answers."""
@@ -91,7 +92,7 @@ class Pipeline:
         found = self.select_people(detected["predictions"][0], letterbox)
         roi_features = self.feature_aligner.align(detected["features"], found.rois)
         mask_logits = self.feature_head(roi_features=roi_features)["mask_logits"]
-        return people_of(mask_logits, found.rois, found.scores, letterbox)
+        return self.postprocess(mask_logits, found, letterbox)
 
     def foreground(self, image: bytes) -> NDArray[np.uint8]:
         """(height, width) person probability x 255, as `people_foreground` answers."""
@@ -110,8 +111,20 @@ class Pipeline:
         min_score: float | None = None,
     ) -> Rois:
         """As the step of that name does, of one image: predictions (5, anchors)."""
-        asked = {} if min_score is None else {"min_score": requested_min_score(min_score)}
-        return select_people(predictions, letterbox, **self._settings_of("select_people") | asked)
+        settings = self._settings_of("select_people") | _asked(min_score)
+        return select_people(predictions, letterbox, **with_score_fit(settings))
+
+    def postprocess(
+        self,
+        mask_logits: NDArray[np.float32],
+        found: Rois,
+        letterbox: Letterbox,
+        *,
+        min_score: float | None = None,
+    ) -> People:
+        """As the step of that name does: mask_logits (N, 3, h, w) of the N rois."""
+        settings = self._settings_of("postprocess") | _asked(min_score)
+        return people_of(mask_logits, *found, letterbox, **with_score_fit(settings))
 
     @cached_property
     def yolov9(self) -> OnnxModel:
@@ -150,13 +163,14 @@ class Pipeline:
         features: NDArray[np.float16] | None,
         found: Rois,
         letterbox: Letterbox,
+        min_score: float | None = None,
     ) -> People:
         person_logit = None
         if "roi_logit" in self.reads:
             person_logit = self.people_unet(pixels=pixels)["person_logit"]
         aligned = self.aligner.align(pixels, person_logit, features, found.rois, self.reads)
         mask_logits = self.hierarchical_head(**aligned._asdict())["mask_logits"]
-        return people_of(mask_logits, found.rois, found.scores, letterbox)
+        return self.postprocess(mask_logits, found, letterbox, min_score=min_score)
 
     def _network(self, name: str) -> OnnxModel:
         folder = self._folder(name)
@@ -173,3 +187,7 @@ class Pipeline:
                 f"no version of {name}: no ensemble of {self._repository} pins one; name it"
             )
         return self._repository / name / str(self.versions[name])
+
+
+def _asked(min_score: float | None) -> dict[str, float]:
+    return {} if min_score is None else {"min_score": requested_min_score(min_score)}

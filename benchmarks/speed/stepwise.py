@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.answer import people_of
 from peopleseg.contract import IMAGE
 from peopleseg.ensembles import HEAD, wiring
 from peopleseg.geometry import Letterbox
 from peopleseg.masks import rles_as_json
+from peopleseg.people import Rois
 from peopleseg.pipeline import Arrays, Pipeline
 
 ENSEMBLE = "person_segmentation"
@@ -38,7 +38,7 @@ class Stepwise:
             "select_people": self._select_people,
             "roi_align": self._roi_align,
             HEAD: pipeline.hierarchical_head,
-            "postprocess": _postprocess,
+            "postprocess": self._postprocess,
         }
 
     def run(self, image: bytes) -> tuple[dict[str, StepRun], Arrays]:
@@ -68,10 +68,16 @@ class Stepwise:
         pipeline = self._pipeline
         return pipeline.aligner.align(pixels, **given, rois=rois, wanted=pipeline.reads)._asdict()
 
-
-def _postprocess(letterbox: NDArray[Any], **inputs: NDArray[Any]) -> Arrays:
-    people = people_of(letterbox=Letterbox.from_array(letterbox), **inputs)
-    return people._asdict() | {"rles": rles_as_json(people.rles)}
+    def _postprocess(
+        self,
+        mask_logits: NDArray[Any],
+        rois: NDArray[Any],
+        scores: NDArray[Any],
+        letterbox: NDArray[Any],
+    ) -> Arrays:
+        box = Letterbox.from_array(letterbox)
+        people = self._pipeline.postprocess(mask_logits, Rois(rois, scores), box)
+        return people._asdict() | {"rles": rles_as_json(people.rles)}
 
 
 def _bytes_of(tensors: Arrays) -> int:

@@ -1,9 +1,11 @@
 """Versions that only work with one another, because one leaves to the other what is its own.
 
 The step roi_align_features widens the boxes that the head on features cuts its masks back by. A
-detector may do a head's first convolution, and its features then suit that very head alone.
+detector may do a head's first convolution, and its features then suit that very head alone. Who is
+in an answer is decided twice, before the masks are made and with them: by the same fit and score.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from peopleseg.manifest import Manifest, StepManifest, reads_of
 _HEADS = ("hierarchical_head", "feature_head")
 _DETECTOR = "yolov9"
 _ALIGNER = "roi_align_features"
+_SELECTS, _ANSWERS = "select_people", "postprocess"
 
 
 def pair_faults(config: Any, repository: Path) -> Iterator[str]:
@@ -32,9 +35,25 @@ def pair_faults(config: Any, repository: Path) -> Iterator[str]:
                 f"feature_head/{pins['feature_head']} cuts its masks back by {cut:g}; make a "
                 f"version that fits: peopleseg new-step-version {_ALIGNER} --set padding={cut:g}"
             )
+    if _SELECTS in folders:
+        yield from _score_faults(pins, folders)
     for name in _HEADS:
         if name in folders and "roi_features" in reads_of(folders[name]):
             yield from _convolution_faults(pins, manifests[_DETECTOR], manifests[name])
+
+
+def _score_faults(pins: dict[str, int], folders: dict[str, Path]) -> Iterator[str]:
+    """min_score counts only with a fit: without, who is selected is in the answer."""
+    selects, answers = (StepManifest.read(folders[n]).settings for n in (_SELECTS, _ANSWERS))
+    shared = ("score_fit", "min_score") if selects.get("score_fit") else ("score_fit",)
+    for name in shared:
+        if selects.get(name) != answers.get(name):
+            yield (
+                f"{_SELECTS}/{pins[_SELECTS]} has {name} {selects.get(name)}, "
+                f"{_ANSWERS}/{pins[_ANSWERS]} has {answers.get(name)}; make a version that fits: "
+                f"peopleseg new-step-version {_ANSWERS} --set "
+                f"'{name}={json.dumps(selects.get(name))}'"
+            )
 
 
 def _convolution_faults(pins: dict[str, int], detector: Manifest, head: Manifest) -> Iterator[str]:

@@ -18,11 +18,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from conversion.model_folder import config_files
+from conversion.model_folder import config_files, versions_in
 from conversion.release.plan import with_policy
 from peopleseg import ensembles
 from peopleseg.contract import ANCHORS, FEATURE_SIDE, STEPS, Tensor
-from peopleseg.manifest import Manifest, sha256
+from peopleseg.manifest import STEP_ARTIFACT, Manifest, sha256
 from peopleseg.triton_config import CONFIG_FILE
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
@@ -37,6 +37,7 @@ _DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": Tens
 def write_small_repository(repository: Path) -> Path:
     """Version 1 of every step but those of the head on features; nothing is linked to SOURCE."""
     shutil.copytree(SOURCE, repository, ignore=_not_copied)
+    keep_newest_steps(repository)
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
     versions = dict.fromkeys(STEPS, 1)
@@ -53,12 +54,23 @@ def write_small_repository(repository: Path) -> Path:
     return repository
 
 
+def keep_newest_steps(repository: Path) -> None:
+    """Make the newest version of each Python step its first and only one."""
+    for step in STEPS:
+        versions = sorted(versions_in(repository / step))
+        for version in versions[:-1]:
+            shutil.rmtree(repository / step / str(version))
+        if versions and versions != [1]:
+            (repository / step / str(versions[-1])).rename(repository / step / "1")
+
+
 def _not_copied(folder: str, names: list[str]) -> set[str]:
-    """Artifacts, records of releases, configs with the lengths of other networks, and every version
-    but the first, which all steps have.
+    """Artifacts, records of releases, configs with the lengths of other networks, and the versions
+    of networks.
     """
-    later = {name for name in names if name.isdecimal() and name != "1"}
-    return later | shutil.ignore_patterns("*.onnx", ".*", "*.jsonl", "tensorrt.pbtxt")(
+    numbered = {name for name in names if name.isdecimal() and Path(folder).name in STEPS}
+    networks = {name for name in numbered if not Path(folder, name, STEP_ARTIFACT).exists()}
+    return networks | shutil.ignore_patterns("*.onnx", ".*", "*.jsonl", "tensorrt.pbtxt")(
         folder, names
     )
 

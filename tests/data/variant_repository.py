@@ -30,7 +30,7 @@ from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.encoded import astronaut
-from tests.data.small_repository import SOURCE, write_manifest
+from tests.data.small_repository import SOURCE, keep_newest_steps, write_manifest
 
 CHANNELS = 6  # of the features of the small detector
 # cx, cy, w, h in network pixels and score: two people, one that reaches over the edge, and a
@@ -101,13 +101,14 @@ class SmallFeatureHead(nn.Module):
 
 
 def write_steps(repository: Path) -> None:
-    """Every config and the first version of every Python step; of the networks, no version."""
+    """Every config, and the newest Python steps as version 1; of the networks, no version."""
     unwanted = shutil.ignore_patterns("*.onnx", ".*", "*.jsonl")
     for name in STEPS:
         shutil.copytree(SOURCE / name, repository / name, ignore=unwanted)
         for manifest in (repository / name).glob("*/manifest.json"):
             if not (manifest.parent / "model.py").exists():
                 shutil.rmtree(manifest.parent)
+    keep_newest_steps(repository)
 
 
 def add_detector(repository: Path) -> int:

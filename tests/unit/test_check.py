@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -636,3 +637,29 @@ def test_checking_imports_no_torch(good: Path) -> None:
         f"assert faults(Path({json.dumps(str(good))})) == []; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY.parent)
+
+
+def test_people_are_selected_and_answered_by_one_fit(repository: Path) -> None:
+    fit = {"score_fit": [1.5, 3.0, 0.4]}
+    set_settings(repository, "select_people", **fit)
+    (fault,) = faults(repository)
+    assert "select_people/1 has score_fit [1.5, 3.0, 0.4], postprocess/1 has None" in fault
+    assert fault.endswith("new-step-version postprocess --set 'score_fit=[1.5, 3.0, 0.4]'")
+    set_settings(repository, "postprocess", **fit)
+    assert faults(repository) == []
+
+
+def test_with_a_fit_both_have_one_least_score(repository: Path) -> None:
+    fit = {"score_fit": [1.5, 3.0, 0.4]}
+    set_settings(repository, "select_people", **fit, min_score=0.3)
+    set_settings(repository, "postprocess", **fit, min_score=0.2)
+    assert all("has min_score 0.3, postprocess/1 has 0.2" in fault for fault in faults(repository))
+    set_settings(repository, "select_people", score_fit=None, min_score=0.3)
+    set_settings(repository, "postprocess", score_fit=None, min_score=0.2)
+    assert faults(repository) == []  # who is selected is in the answer
+
+
+def set_settings(repository: Path, step: str, **settings: Any) -> None:
+    folder = repository / step / "1"
+    manifest = StepManifest.read(folder)
+    replace(manifest, settings={**manifest.settings, **settings}).write(folder)

@@ -1,31 +1,21 @@
 """The model repository's configs against the tensor contract and each other, without a server."""
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tritonclient.grpc import model_config_pb2
 
+from conversion.checks.settings import SETTINGS, settings_faults
 from peopleseg.contract import MAX_PEOPLE, MODELS, STEPS, Model, Tensor
 from peopleseg.ensembles import pinned, served, serving_versions
-from peopleseg.images import prepare
 from peopleseg.manifest import Manifest, StepManifest
-from peopleseg.people import select_people
-from peopleseg.roi_align import FeatureAligner, RoiAligner
 from peopleseg.triton_config import parse_config
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 NETWORKS = ("yolov9", "people_unet", "hierarchical_head", "feature_head")
 PYTHON_STEPS = tuple(name for name in STEPS if name not in NETWORKS)
 # What the settings of each step are arguments of.
-USES: dict[str, Callable[..., Any]] = {
-    "preprocess": prepare,
-    "select_people": select_people,
-    "roi_align": RoiAligner,
-    "roi_align_features": FeatureAligner,
-}
 CONFIG_FILES = sorted(REPOSITORY.glob("*/config.pbtxt")) + sorted(
     REPOSITORY.glob("*/configs/*.pbtxt")
 )
@@ -104,14 +94,11 @@ def test_overload_is_shed_by_time_in_the_queue_and_never_by_its_length(name: str
 
 
 @pytest.mark.parametrize("name", PYTHON_STEPS)
-def test_the_first_settings_of_a_step_are_the_defaults_of_what_they_are_for(name: str) -> None:
-    settings = StepManifest.read(REPOSITORY / name / "1").settings
-    if name not in USES:
-        assert settings == {}
-        return
-    arguments = inspect.signature(USES[name]).parameters
-    defaults = {key: arguments[key].default for key in settings}
-    assert settings == {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+def test_the_settings_of_a_step_are_all_that_there_are_and_of_use(name: str) -> None:
+    for manifest in (REPOSITORY / name).glob("*/manifest.json"):
+        settings = StepManifest.read(manifest.parent).settings
+        assert set(settings) == set(SETTINGS.get(name, {})), manifest
+        assert settings_faults(name, settings) == [], manifest
 
 
 def test_the_heads_take_as_many_people_as_the_contract_allows() -> None:

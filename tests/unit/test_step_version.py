@@ -13,6 +13,7 @@ from conversion import step_version
 from conversion.check import faults
 from conversion.checks.settings import SETTINGS, settings_faults
 from conversion.step_version import SettingsError, new_step_version
+from peopleseg.answer import people_of
 from peopleseg.images import prepare
 from peopleseg.manifest import ArtifactError, StepManifest
 from peopleseg.people import select_people
@@ -22,6 +23,7 @@ from tests.data.small_repository import write_small_repository
 USES: dict[str, Callable[..., Any]] = {
     "preprocess": prepare,
     "select_people": select_people,
+    "postprocess": people_of,
     "roi_align": RoiAligner,
     "roi_align_features": FeatureAligner,
 }
@@ -54,7 +56,11 @@ def test_settings_add_up_from_version_to_version(repository: Path) -> None:
     new_step_version(repository, "select_people", {"min_score": 0.2})
     third = new_step_version(repository, "select_people", {"max_iou": 0.6})
     assert third.name == "3"
-    assert StepManifest.read(third).settings == {"min_score": 0.2, "max_iou": 0.6}
+    assert StepManifest.read(third).settings == {
+        "min_score": 0.2,
+        "max_iou": 0.6,
+        "score_fit": None,
+    }
 
 
 def test_the_command_prints_the_folder_and_what_serves_it(
@@ -73,7 +79,8 @@ def test_the_command_prints_the_folder_and_what_serves_it(
         ("yolov9", "threads=2", "yolov9 is not a Python step of"),
         ("yolov10", "a=1", "yolov10 is not a Python step of"),
         ("../roi_align", "threads=2", "../roi_align is not a Python step"),
-        ("postprocess", "a=1", "postprocess has no setting a; it has none"),
+        ("postprocess_foreground", "a=1", "postprocess_foreground has no setting a; it has none"),
+        ("postprocess", "a=1", "postprocess has no setting a; it has min_score"),
         ("roi_align", "sampling=corners", "expected half_pixel or corner_to_corner"),
         ("roi_align", "thread=2", "roi_align has no setting thread; it has sampling"),
         ("roi_align", "threads=0", "threads is 0; expected a whole number from 1 on"),

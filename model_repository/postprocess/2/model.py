@@ -1,0 +1,36 @@
+"""From mask logits to the people of the image: boxes, scores, masks and RLEs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from peopleseg.answer import people_of
+from peopleseg.geometry import Letterbox
+from peopleseg.masks import rles_as_json
+from peopleseg.people import min_score_of
+from peopleseg.python_step import Arrays, PythonStep
+from peopleseg.scores import with_score_fit
+
+
+class TritonPythonModel(PythonStep):
+    name = "postprocess"
+
+    def load(self, **settings: Any) -> None:
+        self.settings = with_score_fit(settings)
+
+    def asked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        return min_score_of(parameters)
+
+    def compute(
+        self,
+        mask_logits: np.ndarray,
+        rois: np.ndarray,
+        scores: np.ndarray,
+        letterbox: np.ndarray,
+        **asked: float,
+    ) -> Arrays:
+        people = people_of(
+            mask_logits, rois, scores, Letterbox.from_array(letterbox), **self.settings | asked
+        )
+        return people._asdict() | {"rles": rles_as_json(people.rles)}

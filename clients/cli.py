@@ -26,6 +26,7 @@ COMMANDS = {
     "data-stats": ("training.data.stats_command", "measure a data set, and its class weights"),
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
     "data-generate": ("training.data.generate_command", "make up a data set for first tries"),
+    "fill-masks": ("training.data.fill_masks_command", "make masks of people with a box alone"),
     "precompute-features": (
         "training.features_command",
         "compute what the head on features reads",

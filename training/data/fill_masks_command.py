@@ -1,0 +1,77 @@
+"""Give people who are annotated by a box alone a mask, where the served mask head is sure.
+
+  peopleseg fill-masks --images coco_val --annotations coco_val.json --out coco_val_filled.json
+
+Each such person is looked at three times by the networks of the model repository: as they are, in
+the mirrored image, and by a wider box. The mask is kept where the three agree and where it holds
+the person's visible keypoints, if there are any, and few of the others'. Kept masks are marked
+`"mask": "filled"`; all else of the file stays as it is, so that what is not sure is still ignored
+by a training. Stopped, the command starts from the beginning.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from clients.positive import positive
+from peopleseg.files import write_atomically
+from peopleseg.pipeline import Pipeline
+from serving.repository_option import add_repository_option
+from training.data.mask_filling import Agreement, filled
+from training.data.pictures import BrokenPicture, read_rgb
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg fill-masks`."""
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
+    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="written")
+    parser.add_argument(
+        "--least-iou",
+        type=float,
+        default=Agreement.least_iou,
+        metavar="X",
+        help="of the three masks, from which they agree (%(default)s)",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
+    parser.add_argument(
+        "--threads", type=positive, default=2, metavar="N", help="of each network (%(default)s)"
+    )
+    add_repository_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the file and say how many masks it gained. Returns 1 when nothing could be read."""
+    try:
+        data = json.loads(args.annotations.read_text())
+        images, entries = data["images"][: args.limit], data["annotations"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"peopleseg: {args.annotations} is no COCO file: {error!r}", file=sys.stderr)
+        return 1
+    pipeline = Pipeline(args.model_repository, threads=args.threads)
+    agreement = Agreement(least_iou=args.least_iou)
+    of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for entry in entries:
+        of_image[entry["image_id"]].append(entry)
+    count = 0
+    for image in tqdm(images, unit="image", disable=None):
+        own = of_image[image["id"]]
+        try:
+            masks = filled(pipeline, read_rgb(args.images / image["file_name"]), own, agreement)
+        except BrokenPicture as error:
+            tqdm.write(f"left out: {error}", file=sys.stderr)
+            continue
+        for place, rle in masks.items():
+            own[place].update(segmentation=rle, mask="filled")
+        count += len(masks)
+    data["images"] = images
+    data["annotations"] = [entry for image in images for entry in of_image[image["id"]]]
+    write_atomically(args.out, json.dumps(data).encode())
+    boxes = sum(not e.get("segmentation") and not e.get("iscrowd") for e in data["annotations"])
+    print(f"{args.out}: {count} people got a mask, {boxes} still have a box alone")
+    return 0

@@ -2,14 +2,16 @@
 
 mask_ap, mask_ap50, box_ap, box_ap50
     COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, at most 100 people a
-    picture, as pycocotools computes it (crowds are ignored by its rules).
+    picture, as pycocotools computes it (crowds are ignored by its rules; of masks, who has a box
+    alone is such a crowd, as large as the box).
 roi_miou
-    Of `segment_from_boxes` on the true boxes, crowds and sides under 16 px left out: the mean over
-    the boxes of the IoU of the person's mask and the true one, on the mask's grid over the box.
+    Of `segment_from_boxes` on the true boxes, crowds, sides under 16 px and who has no mask left
+    out: the mean over the boxes of the IoU of the person's mask and the true one, on the mask's
+    grid over the box.
 foreground_miou
     Of `foreground`: per picture the mean of the IoU of people and the IoU of background, at its own
-    size, crowds' regions left out, a class absent from answer and truth counting 1; the mean over
-    the pictures.
+    size, a class absent from answer and truth counting 1; the mean over the pictures. Left out are
+    crowds' regions, and of the boxes of those without a mask what no mask covers.
 
 Pictures that failed are left out of every figure; a figure without anything to measure is None.
 """
@@ -24,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from clients.person import Person
 from clients.results import coco_results
 from peopleseg.average_precision import average_precision
-from peopleseg.coco import Annotation, Picture
+from peopleseg.coco import Annotation, Picture, box_pixels
 from peopleseg.contract import MAX_PEOPLE
 from peopleseg.geometry import clip_boxes
 from peopleseg.masks import THRESHOLD, grid_mask
@@ -91,7 +93,7 @@ def figures(measured: Sequence[Measured]) -> dict[str, float | int | None]:
 
 def roi_ious(segmenter: Segmenter, data: bytes, picture: Picture) -> list[float]:
     """IoU on the grid of each true box that counts, in the order of the annotations."""
-    people = [person for person in picture.people if _counts(person)]
+    people = [person for person in picture.masked_people if _counts(person)]
     boxes = clip_boxes(
         np.array([person.box_xyxy for person in people], dtype=np.float32).reshape(-1, 4),
         picture.width,
@@ -109,9 +111,10 @@ def roi_ious(segmenter: Segmenter, data: bytes, picture: Picture) -> list[float]
 
 
 def foreground_iou(foreground: NDArray[np.uint8], picture: Picture) -> float:
-    """Mean of the IoU of people and the IoU of background outside of crowds."""
-    counted = ~_union(picture, [person for person in picture.annotations if person.crowd])
-    true = _union(picture, picture.people)[counted]
+    """Mean of the IoU of people and the IoU of background, outside of crowds and where known."""
+    people = _union(picture, picture.masked_people)
+    counted = _counted(picture, people)
+    true = people[counted]
     found = (foreground > THRESHOLD)[counted]
     return (_iou(found, true) + _iou(~found, ~true)) / 2
 
@@ -128,6 +131,16 @@ def average_precisions(measured: Sequence[Measured]) -> dict[str, float | None]:
         "box_ap": boxes.ap,
         "box_ap50": boxes.ap50,
     }
+
+
+def _counted(picture: Picture, people: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(height, width): where it is known who is a person; people: where a mask says so."""
+    counted = np.ones_like(people)
+    for annotation in picture.annotations:
+        if not annotation.masked:
+            box = box_pixels(annotation.box_xyxy, (picture.height, picture.width))
+            counted[box] &= people[box]
+    return counted & ~_union(picture, [a for a in picture.annotations if a.crowd and a.masked])
 
 
 def _counts(person: Annotation) -> bool:

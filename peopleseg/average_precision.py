@@ -22,11 +22,14 @@ def average_precision(
 ) -> AveragePrecision:
     """AP of COCO results for these pictures, at most 100 people a picture, crowds by COCO's rules.
 
-    A result has image_id, category_id, score, bbox (xywh) and, for segm, segmentation (RLE).
+    Of masks, who has a box alone is as a crowd that fills the box: what is found there is neither
+    right nor wrong. A result has image_id, category_id, score, bbox (xywh) and, for segm,
+    segmentation (RLE).
     """
     from pycocotools.cocoeval import COCOeval
 
-    truth = _coco(pictures, [entry for picture in pictures for entry in _true_entries(picture)])
+    true = [entry for picture in pictures for entry in _true_entries(picture, kind)]
+    truth = _coco(pictures, true)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         evaluation = COCOeval(truth, _coco(pictures, results), kind)
         evaluation.evaluate()
@@ -35,7 +38,7 @@ def average_precision(
     return AveragePrecision(*(_or_none(value) for value in evaluation.stats[:2]))
 
 
-def _true_entries(picture: Picture) -> list[dict[str, Any]]:
+def _true_entries(picture: Picture, kind: Literal["bbox", "segm"]) -> list[dict[str, Any]]:
     entries = []
     for person in picture.annotations:
         x1, y1, x2, y2 = person.box_xyxy
@@ -44,8 +47,8 @@ def _true_entries(picture: Picture) -> list[dict[str, Any]]:
                 "image_id": picture.id,
                 "category_id": PERSON_CATEGORY_ID,
                 "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "segmentation": person.segmentation,
-                "iscrowd": int(person.crowd),
+                "segmentation": person.segmentation or [[x1, y1, x2, y1, x2, y2, x1, y2]],
+                "iscrowd": int(person.crowd or (kind == "segm" and not person.masked)),
             }
         )
     return entries

@@ -3,10 +3,10 @@
   peopleseg precompute-features --detector runs/yolov9_e/best.ckpt \\
       --images train --annotations person_train.json --out features/train
 
-Of each picture's first ten people it writes the roi-aligned features in FP16 and the label maps to
-one file, called by the picture's id. A command that was interrupted goes on where it was: files
-that are there are kept. features.json says what the features were computed with; a folder with
-other settings is refused.
+Of each picture's first ten people with a mask it writes the roi-aligned features in FP16 and the
+label maps to one file, called by the picture's id. A command that was interrupted goes on where it
+was: files that are there are kept. features.json says what the features were computed with; a
+folder with other settings is refused.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         _claim(folder, detector, args)
         pictures, skipped = usable_pictures(args.annotations, args.images)
         report_skipped(skipped)
-        missing = [p for p in pictures if p.people and not folder.has(p)]
+        missing = [p for p in pictures if p.masked_people and not folder.has(p)]
         _require_room(folder.path, missing, detector.feature_channels)
     except (CheckpointError, FeaturesError) as error:
         return _failed(str(error))
@@ -100,7 +100,7 @@ def needed_bytes(pictures: Sequence[Picture], channels: int) -> tuple[int, int]:
     """People whose features are kept, and the bytes of these."""
     people = sum(
         min(MOST_PEOPLE, sum(_short_side_px(person.box_xyxy) >= SMALLEST_SIDE_PX for person in own))
-        for own in (picture.people for picture in pictures)
+        for own in (picture.masked_people for picture in pictures)
     )
     return people, people * channels * ROI_FEATURE_SIZE**2 * BYTES_OF_FP16
 

@@ -144,6 +144,19 @@ def test_a_crowd_counts_neither_for_nor_against(pictures: list[Picture]) -> None
     assert report["mask_ap"] == pytest.approx(1.0)
 
 
+def test_who_has_a_box_alone_counts_neither_for_nor_against_masks(pictures: list[Picture]) -> None:
+    whole = next(p for p in pictures if len(p.people) > 1)
+    first, *others = whole.annotations
+    partly = replace(whole, annotations=[replace(first, segmentation=None), *others])
+    unseeing = replace(whole, annotations=others)
+    for known, box_ap in ((whole, 1.0), (unseeing, len(others) / len(whole.people))):
+        report = evaluate(Perfect([known]), [partly], concurrency=1)
+        assert report["people"] == report["rois"] + 1 == len(whole.people)
+        assert report["box_ap"] == pytest.approx(box_ap, abs=0.01)
+        for name in ("mask_ap", "roi_miou", "foreground_miou"):
+            assert report[name] == pytest.approx(1.0), name
+
+
 def test_small_boxes_are_no_rois_and_many_are_split(pictures: list[Picture]) -> None:
     picture = pictures[0]
     square = np.zeros((picture.height, picture.width), dtype=np.uint8)

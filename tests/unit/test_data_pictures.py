@@ -59,7 +59,7 @@ def test_missing_broken_and_wrongly_annotated_pictures_are_left_out_and_named(da
 
 @pytest.mark.parametrize(
     "segmentation",
-    [[], None, "text", [[1, 2, 3, 4, 5]], {"counts": "x", "size": [1, 1]}, {"size": [240, 320]}],
+    ["text", [[1, 2, 3, 4, 5]], {"counts": "x", "size": [1, 1]}, {"size": [240, 320]}],
 )
 def test_what_is_no_segmentation_is_noticed(data, segmentation):
     def replace(data):
@@ -68,6 +68,18 @@ def test_what_is_no_segmentation_is_noticed(data, segmentation):
     edit_annotations(data[1], replace)
     pictures, skipped = usable_pictures(data[1], data[0])
     assert len(pictures) == 5 and "malformed segmentation" in skipped[0].reason
+
+
+@pytest.mark.parametrize("segmentation", [[], None])
+def test_a_box_alone_is_no_reason_to_leave_a_picture_out(data, segmentation):
+    def replace(data):
+        data["annotations"][0] |= {"segmentation": segmentation}
+        data["annotations"][1] |= {"segmentation": segmentation, "iscrowd": 1}
+
+    edit_annotations(data[1], replace)
+    pictures, skipped = usable_pictures(data[1], data[0])
+    assert len(pictures) == 6 and skipped == []
+    assert sum(len(p.people) - len(p.masked_people) for p in pictures) == 1
 
 
 def test_a_crowds_uncompressed_rle_and_polygons_are_segmentations(data):

@@ -22,7 +22,7 @@ from training.data.samples import (
     foreground_sample,
     roi_sample,
 )
-from training.data.scene import CROWD, OUTSIDE, Scene, make_scene
+from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene, make_scene
 
 GRID_HW = (12, 8)
 SIZE = 100
@@ -128,6 +128,33 @@ def test_a_crowd_is_other_people_and_outside_is_background():
     ]
 
 
+def test_where_somebody_without_a_mask_may_be_is_ignored_unless_a_known_mask_is_there():
+    ignored = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    ignored[0:40, 20:40] = UNKNOWN  # the box of the first
+    boxes = [[20, 0, 40, 40], [0, 0, 40, 40], [30, 0, 40, 40]]
+    scene = scene_of(boxes, ignored=ignored, masked=[False, True, True])
+    masks, _ = scene.mask_arrays()
+    masks[0] = 0
+    masks[0, :20, :30] = 1
+    first, second = roi_sample(scene, (2, 4), None).labels.tolist()
+    assert first == [
+        [TARGET, TARGET, TARGET, NON_TARGET],
+        [BACKGROUND, BACKGROUND, IGNORED, NON_TARGET],
+    ]
+    assert second == [[TARGET] * 4] * 2
+
+
+def test_only_who_has_a_mask_is_a_roi():
+    boxes = [[10 * i, 0, 10 * i + 9, 90] for i in range(6)]
+    scene = scene_of(boxes, masked=[False, True, True, False, True, True])
+    sample = roi_sample(scene, GRID_HW, 3)
+    assert sample.boxes_xyxy[:, 0].tolist() == [10, 20, 40]
+    assert (sample.labels == TARGET).all()  # each with its own mask
+    assert len(roi_sample(scene, GRID_HW, None).labels) == 4
+    nobody = scene_of(boxes, masked=[False] * 6)
+    assert roi_sample(nobody, GRID_HW, None).labels.shape == (0, *GRID_HW)
+
+
 @pytest.mark.parametrize(
     ("box", "kept"),
     [
@@ -194,6 +221,16 @@ def test_the_foreground_is_everybody_and_crowds_and_outside_are_ignored():
     assert (labels[:20, 50:] == IGNORED).all() and (labels[90:] == IGNORED).all()
     assert (labels[20:90, :40] == BACKGROUND).all()
     assert type(sample.image) is torch.Tensor
+
+
+def test_the_foreground_ignores_where_somebody_without_a_mask_may_be():
+    ignored = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    ignored[:50, :50] = UNKNOWN
+    scene = scene_of([[0, 0, 20, 20], [0, 0, 50, 50]], ignored=ignored, masked=[True, False])
+    scene.mask_arrays()[0][0, :20, :20] = 1
+    labels = foreground_sample(scene).labels
+    assert (labels[:20, :20] == PERSON).all() and (labels == PERSON).sum() == 400
+    assert (labels == IGNORED).sum() == 2100 and (labels == BACKGROUND).sum() == 7500
 
 
 def test_the_detector_gets_the_boxes_that_it_can_find_cut_to_the_view():

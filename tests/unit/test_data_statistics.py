@@ -103,6 +103,30 @@ def test_pixel_ratios_are_counted_pixel_by_pixel(tmp_path, padding):
     np.testing.assert_allclose(figures["class_weights"]["plain"], class_weights(ratios))
 
 
+def test_pixels_are_those_of_masks_and_boxes_of_everybody():
+    box_alone = Annotation((20, 0, 60, 40), None, crowd=False)
+    figures = statistics([picture(person(0, 0, 40, 40), box_alone)], roi_padding=0.5)
+    assert figures["people"] == 2 and figures["people_without_mask"] == 1
+    assert figures["rois"]["count"] == 2 and figures["overlaps"]["pairs"] == 1
+    # 60 x 60 with 40 x 40 of the target; of the other's box 20 x 40 is under no mask.
+    background, target = 3600 - 1600 - 800, 1600
+    ratios = figures["rois"]["pixel_ratios"]
+    assert list(ratios.values()) == [background / 2800, target / 2800, 0.0]
+    assert figures["person_pixel_ratio"] == pytest.approx(1600 / (320 * 160 - 800))
+
+
+def test_boxes_alone_have_no_pixels_and_no_class_weights(tmp_path):
+    box_alone = Annotation((20, 0, 60, 40), None, crowd=False)
+    figures = statistics([picture(box_alone)])
+    assert figures["rois"]["count"] == figures["people_without_mask"] == 1
+    assert figures["rois"]["pixel_ratios"] is None and figures["person_pixel_ratio"] is None
+    assert "class_weights                    -\n" in table(figures) + "\n"
+    path = tmp_path / "stats.json"
+    path.write_text(json.dumps(figures))
+    with pytest.raises(ValueError, match="has no 3 class weights"):
+        read_class_weights(path)
+
+
 def test_a_data_set_without_anybody_is_named():
     with pytest.raises(ValueError, match="none of the 2 pictures has a person of 16 pixels"):
         statistics([picture(), picture(person(0, 0, 300, 15))])

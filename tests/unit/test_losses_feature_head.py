@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.data.samples import IGNORED
 from training.losses.feature_head import SEPARATION_AWARE_WEIGHTS, FeatureHeadLoss
 
 SIZE_HW = (8, 8)
@@ -54,6 +55,20 @@ def test_gradients_are_finite_and_no_rois_cost_nothing(labels: Tensor) -> None:
     loss.backward()
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
     assert len(labels) or loss == 0
+
+
+def test_what_is_said_of_ignored_pixels_changes_nothing() -> None:
+    labels = label_maps()[0]
+    labels[:, :3] = IGNORED
+    logits = torch.randn(2, 3, *SIZE_HW, requires_grad=True)
+    terms = FeatureHeadLoss()(logits, labels)
+    known = FeatureHeadLoss()(logits[:, :, 3:], labels[:, 3:])
+    assert {n: t.item() for n, t in terms.items()} == pytest.approx(
+        {n: t.item() for n, t in known.items()}
+    )
+    terms["loss"].backward()
+    assert logits.grad is not None
+    assert not logits.grad[:, :, :3].any() and logits.grad[:, :, 3:].any()
 
 
 def test_the_default_weights_follow_from_the_shares_of_the_pixels() -> None:

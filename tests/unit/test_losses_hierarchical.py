@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from peopleseg.networks.mask_head import HeadOutput
+from training.data.samples import IGNORED
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.refinement import boundary_loss, contour_loss, distance_loss
 
@@ -45,6 +46,13 @@ def label_maps() -> list[Tensor]:
     return [torch.randint(0, 3, nobody.shape), nobody, nobody + 1, nobody + 2, pixel]
 
 
+def partly_ignored() -> Tensor:
+    """Random, a third of it IGNORED; [2, H, W]."""
+    labels = label_maps()[0]
+    labels[:, :, 8:] = IGNORED
+    return labels
+
+
 def entropy(logits: list[float], label: int) -> float:
     return math.log(sum(math.exp(value) for value in logits)) - logits[label]
 
@@ -67,7 +75,8 @@ def first_batch_weights(values: list[int], gain: float) -> list[float]:
 def slow_terms(output: HeadOutput, labels: Tensor) -> dict[str, float]:
     """The unweighted terms of a loss's first batch, pixel by pixel."""
     pixels = torch.cartesian_prod(*(torch.arange(side) for side in labels.shape)).tolist()
-    label_of = {(n, y, x): int(labels[n, y, x]) for n, y, x in pixels}
+    every = {(n, y, x): int(labels[n, y, x]) for n, y, x in pixels}
+    label_of = {pixel: label for pixel, label in every.items() if label != IGNORED}
     person_weights = first_batch_weights([int(value > 0) for value in label_of.values()], 1.2)
     target_weights = first_batch_weights([value - 1 for value in label_of.values() if value], 1.0)
     sums = dict.fromkeys(("mask", "consistency", "person", "target"), 0.0)
@@ -87,15 +96,15 @@ def slow_terms(output: HeadOutput, labels: Tensor) -> dict[str, float]:
         total[n] += found[1] + (label == 1)
     dice = [1 - (2 * o + 1e-6) / (t + 1e-6) for o, t in zip(overlap, total, strict=True)]
     return {
-        "mask": sums["mask"] / len(pixels),
+        "mask": sums["mask"] / len(label_of),
         "dice": sum(dice) / len(dice),
         "person": sums["person"] / weight_sums["person"],
         "target": sums["target"] / weight_sums["target"] if weight_sums["target"] else 0.0,
-        "consistency": sums["consistency"] / len(pixels),
+        "consistency": sums["consistency"] / len(label_of),
     }
 
 
-@pytest.mark.parametrize("labels", label_maps())
+@pytest.mark.parametrize("labels", [*label_maps(), partly_ignored()])
 def test_the_terms_equal_the_slow_obvious_version(labels: Tensor) -> None:
     output = random_output(2)
     assert output.contour_logits is not None and output.distance is not None
@@ -126,6 +135,32 @@ def test_no_rois_cost_nothing(distance_aware: bool) -> None:
     loss = HierarchicalLoss(distance_aware=distance_aware)
     terms = loss(random_output(0), torch.zeros(0, *SIZE_HW, dtype=torch.long))
     assert all(term == 0 for term in terms.values())
+    assert loss.person_weights.weights.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("distance_aware", [True, False])
+def test_what_is_said_of_ignored_pixels_changes_nothing(distance_aware: bool) -> None:
+    labels = partly_ignored()
+    known = labels[:, None] != IGNORED
+    output = random_output(2)
+    changed = HeadOutput(*(part.where(known, -7.0) for part in output if part is not None))
+    terms, others = (
+        HierarchicalLoss(distance_aware=distance_aware)(o, labels) for o in (output, changed)
+    )
+    assert terms.keys() == others.keys() == REFINED
+    for name, term in terms.items():
+        assert term.item() == pytest.approx(others[name].item(), rel=1e-5) and term > 0, name
+    terms["loss"].backward()
+    for part in output:
+        assert part is not None and part.grad is not None
+        assert part.grad.where(known, 0).any() and not part.grad.where(~known, 0).any()
+
+
+def test_a_roi_of_which_nothing_is_known_costs_nothing() -> None:
+    labels = torch.full((1, *SIZE_HW), IGNORED)
+    loss = HierarchicalLoss()
+    terms = loss(random_output(1), labels)
+    assert all(term.item() == 0 for term in terms.values())
     assert loss.person_weights.weights.tolist() == [1, 1]
 
 

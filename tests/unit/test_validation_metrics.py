@@ -76,6 +76,20 @@ def test_instance_miou_is_the_mean_over_rois_not_over_pixels() -> None:
     assert float(metric.compute()) == pytest.approx((1 / 2 + 3 / 4 + 1) / 3)
 
 
+@pytest.mark.parametrize("name", list(mask_metrics()))
+def test_ignored_cells_of_a_roi_count_nowhere(name: str) -> None:
+    logits, labels = random_rois(0)
+    labels[:, :5] = IGNORED
+    said, perfect = logits.clone(), logits_of(labels.long() % IGNORED).float()
+    for changed in (said, perfect):
+        changed[:, TARGET, :5] = 99.0
+    plain, other, best = (mask_metrics()[name] for _ in range(3))
+    for metric, answer in ((plain, logits), (other, said), (best, perfect)):
+        metric.update(answer, labels)
+    assert 0 < float(plain.compute()) == float(other.compute()) < 1
+    assert float(best.compute()) == 1
+
+
 def test_two_class_miou_pools_the_pixels_of_all_rois_and_leaves_out_background() -> None:
     metric = TwoClassMiou()
     labels = torch.tensor([[[1, 0, 0, 2]], [[1, 1, 1, 2]]])

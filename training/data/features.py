@@ -31,7 +31,7 @@ DESCRIPTION = "features.json"
 class FeatureSample(NamedTuple):
     picture_id: int
     roi_features: Tensor  # float16 (n, C, 28, 28)
-    labels: Tensor  # uint8 (n, 56, 56): BACKGROUND, TARGET or NON_TARGET
+    labels: Tensor  # uint8 (n, 56, 56): BACKGROUND, TARGET, NON_TARGET or IGNORED
 
 
 class FeatureBatch(NamedTuple):

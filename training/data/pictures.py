@@ -41,8 +41,9 @@ def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], lis
     """The pictures of a COCO file that can be trained on, and the others.
 
     Left out are files that are missing, that are no picture, or whose size is not the annotated
-    one, and pictures with a malformed segmentation. Only headers are read: what a file lacks
-    further in is for `read_rgb` to find. Raises ValueError for annotations not in COCO format.
+    one, and pictures with a malformed segmentation (not those with a box alone). Only headers are
+    read: what a file lacks further in is for `read_rgb` to find. Raises ValueError for annotations
+    not in COCO format.
     """
     usable, skipped = [], []
     pictures = load_pictures(annotations, images)
@@ -101,7 +102,7 @@ def _fault(picture: Picture) -> str | None:
             f"{picture.width} x {picture.height}"
         )
     for annotation in picture.annotations:
-        if not _is_segmentation(annotation.segmentation, height, width):
+        if annotation.masked and not _is_segmentation(annotation.segmentation, height, width):
             return f"has a malformed segmentation: {str(annotation.segmentation)[:60]}"
     return None
 

@@ -49,7 +49,7 @@ class PrecomputedFeatureData(PeopleData):
             raise DataError(str(error)) from error
 
     def usable(self, picture: Picture) -> bool:
-        return bool(picture.people)
+        return bool(picture.masked_people)
 
     def setup(self, stage: str) -> None:
         self.require(padding=self.padding, resize=self.resize)
@@ -69,7 +69,7 @@ class PrecomputedFeatureData(PeopleData):
 
 def _with_features(pictures: list[Picture], folder: FeatureFolder) -> list[Picture]:
     """Raises DataError when no picture has any."""
-    pictures = [picture for picture in pictures if picture.people]
+    pictures = [picture for picture in pictures if picture.masked_people]
     there = [picture for picture in pictures if folder.has(picture)]
     absent = [picture for picture in pictures if not folder.has(picture)]
     report_skipped([Skipped(p.path, f"has no features in {folder.path}") for p in absent])

@@ -22,7 +22,8 @@ class RoiSettings:
 
 
 class RoiData(PeopleData):
-    """Canvases of 640 pixels with people's boxes; only pictures with people are trained on."""
+    """Canvases of 640 pixels with people's boxes; only pictures of people with a mask are trained
+    on."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class RoiData(PeopleData):
         self.whole = self.view(INPUT_SIZE)
 
     def usable(self, picture: Picture) -> bool:
-        return bool(picture.people)
+        return bool(picture.masked_people)
 
     def training_sample(self, picture: Picture, epoch: int) -> RoiSample:
         random = torch.Generator().manual_seed(int(torch.randint(2**31, ())))

@@ -15,10 +15,11 @@ from torch.nn import functional as F
 
 from peopleseg.masks import grid_mask
 from training.data.pictures import SMALLEST_SIDE_PX, BrokenPicture
-from training.data.scene import CROWD, OUTSIDE, Scene
+from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene
 
 BACKGROUND, TARGET, NON_TARGET = 0, 1, 2  # in a roi's label map
-PERSON, IGNORED = 1, 255  # in a whole picture's labels, beside BACKGROUND
+PERSON = 1  # in a whole picture's labels, beside BACKGROUND
+IGNORED = 255  # in both: what it is is not known
 
 SMALLEST_VISIBLE = 0.3  # part of a person's box that a view must show
 SMALLEST_SEEN_PX = 4.0  # side of the seen part, for a detector
@@ -42,7 +43,7 @@ class ForegroundSample(NamedTuple):
 class RoiSample(NamedTuple):
     image: Tensor  # uint8 (3, S, S) RGB
     boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
-    labels: Tensor  # uint8 (n, h, w): BACKGROUND, TARGET or NON_TARGET
+    labels: Tensor  # uint8 (n, h, w): BACKGROUND, TARGET, NON_TARGET or IGNORED
 
 
 class DetectionBatch(NamedTuple):
@@ -72,7 +73,8 @@ def detection_sample(scene: Scene) -> DetectionSample:
 
 
 def foreground_sample(scene: Scene) -> ForegroundSample:
-    """People against background; crowds and what lies outside of the picture are ignored."""
+    """People against background; crowds, where people may be whose masks are not known, and what
+    lies outside of the picture are ignored."""
     masks, ignored = scene.mask_arrays()
     labels = np.where(ignored > 0, IGNORED, BACKGROUND).astype(np.uint8)
     labels[masks.any(axis=0)] = PERSON
@@ -90,16 +92,19 @@ def roi_sample(
 ) -> RoiSample:
     """At most `most_people` people with their label maps, read at the centres of the box's cells.
 
-    They are the first ones, as published, or with `random` any. People whose box was under
-    SMALLEST_SIDE_PX in the picture are no targets, but are others to their neighbours, as crowds
-    are. padding: added at each edge, in parts of the side; box_jitter: standard deviation of each
-    edge after that, in parts of the side, drawn from torch's global generator without `random`.
+    They are the first ones that have a mask, as published, or with `random` any. People whose box
+    was under SMALLEST_SIDE_PX in the picture are no targets, but are others to their neighbours, as
+    crowds are. Where people may be without a mask, and no known mask is, cells are IGNORED.
+    padding: added at each edge, in parts of the side; box_jitter: standard deviation of each edge
+    after that, in parts of the side, drawn from torch's global generator without `random`.
     """
     masks, ignored = scene.mask_arrays()
     anybody = masks.any(axis=0) | (ignored == CROWD)
-    boxes = scene.boxes.as_subclass(Tensor)
+    unknown = ignored == UNKNOWN
+    boxes = scene.boxes.as_subclass(Tensor)[scene.masked]
     seen = cut(boxes, scene.size_hw)
-    usable = well_seen(boxes, seen, SMALLEST_ROI_PX) & (scene.short_sides_px >= SMALLEST_SIDE_PX)
+    large = scene.short_sides_px[scene.masked] >= SMALLEST_SIDE_PX
+    usable = well_seen(boxes, seen, SMALLEST_ROI_PX) & large
     chosen = usable.nonzero()[:, 0]
     if random is not None:
         chosen = chosen[torch.randperm(len(chosen), generator=random)]
@@ -107,6 +112,7 @@ def roi_sample(
     rois = _cut_to_content(_widened(seen[chosen], padding, box_jitter, random), ignored)
     labels = np.zeros((len(chosen), *mask_size_hw), dtype=np.uint8)
     for label, index, roi in zip(labels, chosen.tolist(), rois.numpy(), strict=True):
+        label[grid_mask(unknown, roi, mask_size_hw)] = IGNORED
         label[grid_mask(anybody, roi, mask_size_hw)] = NON_TARGET
         label[grid_mask(masks[index], roi, mask_size_hw)] = TARGET
     return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels))

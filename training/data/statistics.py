@@ -1,7 +1,9 @@
 """What a data set is like: people, overlaps, sizes, pixels of each class, class weights.
 
 Shares are of the pictures with people. A roi is the box of a person, with both sides of at least
-SMALLEST_SIDE_PX, padded and cut to the picture. Crowds are nobody here.
+SMALLEST_SIDE_PX, padded and cut to the picture. Crowds are nobody here. Pixels are counted in the
+rois of people with a mask, those of the others' boxes left out that no mask covers; a figure of
+pixels is None where nobody has a mask.
 """
 
 import json
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from peopleseg.coco import Picture
+from peopleseg.coco import Annotation, Picture, box_pixels
 from peopleseg.contract import MASK_CLASSES
 from peopleseg.geometry import INPUT_SIZE, Letterbox
 from training.data.pictures import SMALLEST_SIDE_PX
@@ -33,10 +35,11 @@ class Measured:
     """What one picture with people adds."""
 
     people: int
+    unmasked: int  # of the people
     pair_ious: NDArray[np.float64]  # (pairs,) of the boxes of every two people
     roi_sizes_wh: NDArray[np.float64]  # (rois, 2) unpadded, network pixels
     roi_pixels: NDArray[np.int64]  # (3,) of MASK_CLASSES, all rois together
-    person_share: float  # of the picture's pixels
+    person_share: float | None  # of the picture's pixels
 
 
 def class_weights(ratios: Sequence[float]) -> Weights:
@@ -88,6 +91,7 @@ def statistics(pictures: Sequence[Picture], roi_padding: float = ROI_PADDING) ->
         "images": len(pictures),
         "images_with_people": len(measured),
         "people": sum(counts),
+        "people_without_mask": sum(m.unmasked for m in measured),
         "crowds": sum(a.crowd for picture in pictures for a in picture.annotations),
         "people_per_image": {
             "mean": _mean(counts),
@@ -98,7 +102,7 @@ def statistics(pictures: Sequence[Picture], roi_padding: float = ROI_PADDING) ->
         "multi_person_share": _mean([n > 1 for n in counts]),
         "overlaps": _overlaps(measured),
         "rois": {"padding": roi_padding, **_rois(measured)},
-        "person_pixel_ratio": _mean([m.person_share for m in measured]),
+        "person_pixel_ratio": _mean_or_none([m.person_share for m in measured]),
         "class_weights": _both_weights(measured),
     }
 
@@ -120,33 +124,61 @@ def table(figures: dict[str, Any], prefix: str = "") -> str:
 
 def _measured(picture: Picture, roi_padding: float) -> Measured:
     boxes = np.array([person.box_xyxy for person in picture.people], dtype=np.float64)
-    masks = np.stack([person.mask(picture.height, picture.width) for person in picture.people])
-    anybody = masks.any(axis=0)
     sides = boxes[:, 2:] - boxes[:, :2]
     large = sides.min(axis=1) >= SMALLEST_SIDE_PX
-    pixels = np.zeros(3, dtype=np.int64)
-    for index in np.flatnonzero(large):
-        inside = _padded(boxes[index], roi_padding, anybody.shape)
-        target, people = np.count_nonzero(masks[index][inside]), np.count_nonzero(anybody[inside])
-        pixels += anybody[inside].size - people, target, people - target
     scale = Letterbox.fit(picture.width, picture.height, INPUT_SIZE).scale_x
+    masked = picture.masked_people
+    masks = np.zeros((len(masked), picture.height, picture.width), dtype=np.uint8)
+    for mask, person in zip(masks, masked, strict=True):
+        mask[:] = person.mask(picture.height, picture.width)
+    anybody = masks.any(axis=0)
+    known = _known(picture, anybody)
     return Measured(
         people=len(boxes),
+        unmasked=len(boxes) - len(masked),
         pair_ious=_pair_ious(boxes),
         roi_sizes_wh=sides[large] * scale,
-        roi_pixels=pixels,
-        person_share=float(anybody.mean()),
+        roi_pixels=_roi_pixels(masked, masks, known, roi_padding),
+        person_share=float(anybody.sum() / known.sum()) if masked else None,
     )
 
 
+def _known(picture: Picture, anybody: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where a mask is, or a person without one is not."""
+    known = np.ones_like(anybody)
+    for person in picture.people:
+        if not person.masked:
+            known[box_pixels(person.box_xyxy, (picture.height, picture.width))] = False
+    return known | anybody
+
+
+def _roi_pixels(
+    people: Sequence[Annotation],
+    masks: NDArray[np.uint8],
+    known: NDArray[np.bool_],
+    roi_padding: float,
+) -> NDArray[np.int64]:
+    """(3,) of MASK_CLASSES, in the rois of these people, whose masks are (people, H, W)."""
+    anybody, pixels = masks.any(axis=0), np.zeros(3, dtype=np.int64)
+    height, width = known.shape
+    for person, mask in zip(people, masks, strict=True):
+        box = np.array(person.box_xyxy)
+        if (box[2:] - box[:2]).min() < SMALLEST_SIDE_PX:
+            continue
+        inside = _padded(box, roi_padding, (height, width))
+        counted, someone, target = (
+            np.count_nonzero(where[inside]) for where in (known, anybody, mask)
+        )
+        pixels += counted - someone, target, someone - target
+    return pixels
+
+
 def _padded(
-    box: NDArray[np.float64], padding: float, size_hw: tuple[int, ...]
+    box: NDArray[np.float64], padding: float, size_hw: tuple[int, int]
 ) -> tuple[slice, slice]:
     """Rows and columns of a box (4,) xyxy, padded, rounded outwards and cut to the picture."""
     around = padding * (box[2:] - box[:2])
-    low = np.maximum(np.floor(box[:2] - around), 0).astype(int)
-    high = np.minimum(np.ceil(box[2:] + around), size_hw[::-1]).astype(int)
-    return slice(low[1], high[1]), slice(low[0], high[0])
+    return box_pixels([*(box[:2] - around), *(box[2:] + around)], size_hw)
 
 
 def _pair_ious(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -173,22 +205,26 @@ def _overlaps(measured: Sequence[Measured]) -> dict[str, Any]:
 
 def _rois(measured: Sequence[Measured]) -> dict[str, Any]:
     widths, heights = np.concatenate([m.roi_sizes_wh for m in measured]).T
+    ratios = _pixel_ratios(measured)
     return {
         "count": len(widths),
         "width_px": {"mean": _mean(widths), "median": float(np.median(widths))},
         "height_px": {"mean": _mean(heights), "median": float(np.median(heights))},
-        "pixel_ratios": dict(zip(MASK_CLASSES, _pixel_ratios(measured), strict=True)),
+        "pixel_ratios": ratios and dict(zip(MASK_CLASSES, ratios, strict=True)),
     }
 
 
-def _both_weights(measured: Sequence[Measured]) -> dict[str, list[float]]:
-    plain = class_weights(_pixel_ratios(measured))
+def _both_weights(measured: Sequence[Measured]) -> dict[str, list[float]] | None:
+    ratios = _pixel_ratios(measured)
+    if ratios is None:
+        return None
+    plain = class_weights(ratios)
     return {"plain": list(plain), "separation_aware": list(separation_aware(plain))}
 
 
-def _pixel_ratios(measured: Sequence[Measured]) -> list[float]:
+def _pixel_ratios(measured: Sequence[Measured]) -> list[float] | None:
     pixels = np.sum([m.roi_pixels for m in measured], axis=0)
-    return (pixels / pixels.sum()).tolist()
+    return (pixels / pixels.sum()).tolist() if pixels.any() else None
 
 
 def _to_sum_3(weights: Sequence[float]) -> Weights:
@@ -200,5 +236,12 @@ def _mean(values: Any) -> float:
     return float(np.mean(values))
 
 
-def _shown(value: float) -> str:
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return _mean(known) if known else None
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

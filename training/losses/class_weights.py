@@ -12,19 +12,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.data.pictures import DataError
+from training.data.samples import IGNORED
 from training.data.statistics import read_class_weights
 
 LOWEST, HIGHEST = 0.5, 3.0  # of a class weight
 KEPT = 0.9  # of the old weights, each batch
 
 
-def weighted_cross_entropy(logits: Tensor, labels: Tensor, pixel_weights: Tensor) -> Tensor:
+def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of the pixels' cross-entropy, a scalar; 0 where no pixel has any weight.
 
-    logits: [N, C, H, W]; labels: [N, H, W] int64 below C; pixel_weights: [N, H, W], not negative.
+    logits: [N, C, H, W]; labels: [N, H, W] int64 below C, or IGNORED, which does not count;
+    weights: [N, H, W], not negative.
     """
-    entropy = F.cross_entropy(logits.float(), labels, reduction="none")
-    return (entropy * pixel_weights).sum() / pixel_weights.sum().clamp(min=1e-6)
+    entropy = F.cross_entropy(logits.float(), labels, reduction="none", ignore_index=IGNORED)
+    weights = weights * (labels != IGNORED)
+    return (entropy * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def pixel_weights(class_weights: Tensor, labels: Tensor) -> Tensor:
+    """The weight of each pixel's class, for `weighted_cross_entropy`; of the shape of labels.
+
+    class_weights: [C]; labels: int64 below C, or IGNORED, which gets the weight of class 0.
+    """
+    return class_weights[labels * (labels != IGNORED)]
 
 
 def roi_class_weights(weights: Sequence[float] | Path) -> Tensor:
@@ -67,7 +78,8 @@ class BalancedWeights(nn.Module):
 
     @torch.no_grad()
     def forward(self, labels: Tensor) -> Tensor:
-        """labels: integers of any shape, one a pixel that counts. Weights [C] in [0.5, 3]."""
+        """labels: integers of any shape, IGNORED where they do not count. [C] in [0.5, 3]."""
+        labels = labels[labels != IGNORED]
         if self.training and labels.numel():
             counts = torch.stack([(labels == label).sum() for label in range(len(self.gains))])
             balance = labels.numel() / (len(self.gains) * counts)  # infinite for an absent class

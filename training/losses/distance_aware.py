@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from training.data.samples import NON_TARGET, TARGET
-from training.losses.class_weights import weighted_cross_entropy
+from training.losses.class_weights import pixel_weights, weighted_cross_entropy
 from training.losses.refinement import BOUNDARY_WEIGHT, on_boundary
 
 BOUNDARY_WIDTH = 5.0  # pixels over which a boundary's weight falls to 1
@@ -25,11 +25,12 @@ def distance_aware_cross_entropy(
     """Mean of the pixels' cross-entropy weighted by `distance_weight_map`; a scalar.
 
     The mean is over the weights' sum, so that the term is as large as a plain cross-entropy.
-    mask_logits: [N, 3, H, W]; labels: [N, H, W] int64; class_weights: [3], on top of the map.
+    mask_logits: [N, 3, H, W]; labels: [N, H, W] int64, IGNORED where they do not count;
+    class_weights: [3], on top of the map.
     """
     weights = distance_weight_map(labels)
     if class_weights is not None:
-        weights = weights * class_weights[labels]
+        weights = weights * pixel_weights(class_weights, labels)
     return weighted_cross_entropy(mask_logits, labels, weights)
 
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from training.data.samples import TARGET
-from training.losses.class_weights import roi_class_weights, weighted_cross_entropy
+from training.data.samples import IGNORED, TARGET
+from training.losses.class_weights import (
+    pixel_weights,
+    roi_class_weights,
+    weighted_cross_entropy,
+)
 from training.losses.dice import dice_loss
 
 # Of COCO train2017's people: ln(1 / (share + 0.001)) of the pixels of background, target and
@@ -30,8 +34,11 @@ class FeatureHeadLoss(nn.Module):
     def forward(self, mask_logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Terms "mask" and "dice" and their sum "loss"; scalars, 0 for N = 0.
 
-        mask_logits: [N, 3, 56, 56]; labels: [N, 56, 56] int64 of 0, 1, 2.
+        mask_logits: [N, 3, 56, 56]; labels: [N, 56, 56] int64 of 0, 1, 2, and of IGNORED, where
+        nothing counts.
         """
-        mask = weighted_cross_entropy(mask_logits, labels, self.class_weights[labels])
-        dice = dice_loss(mask_logits.float().softmax(dim=1)[:, TARGET], labels == TARGET)
+        weights = pixel_weights(self.class_weights, labels)
+        mask = weighted_cross_entropy(mask_logits, labels, weights)
+        probability = mask_logits.float().softmax(dim=1)[:, TARGET] * (labels != IGNORED)
+        dice = dice_loss(probability, labels == TARGET)
         return {"mask": mask, "dice": dice, "loss": mask + dice}

@@ -8,13 +8,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from peopleseg.networks.mask_head import HeadOutput
-from training.data.samples import BACKGROUND, NON_TARGET, TARGET
-from training.losses.class_weights import BalancedWeights, roi_class_weights, weighted_cross_entropy
+from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, TARGET
+from training.losses.class_weights import (
+    BalancedWeights,
+    pixel_weights,
+    roi_class_weights,
+    weighted_cross_entropy,
+)
 from training.losses.dice import dice_loss
 from training.losses.distance_aware import distance_aware_cross_entropy
+from training.losses.known import known_mean
 from training.losses.refinement import boundary_loss, contour_loss, contour_weight, distance_loss
 
 PERSON_GAIN = 1.2  # of people over background, on top of the balance
@@ -66,7 +71,8 @@ class HierarchicalLoss(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
-        """labels: [N, 2h, 2w] int64 of background 0, target 1, non-target 2; N may be 0.
+        """labels: [N, 2h, 2w] int64 of background 0, target 1, non-target 2, and of IGNORED, where
+        nothing counts; N may be 0.
 
         The weighted terms by name, and their sum as "loss"; scalars:
 
@@ -85,15 +91,14 @@ class HierarchicalLoss(nn.Module):
 
     def _terms(self, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
         probability = output.mask_logits.float().softmax(dim=1)
+        person = output.person_logits.float().softmax(dim=1)[:, 1]
+        disagreement = person - probability[:, TARGET] - probability[:, NON_TARGET]
         terms = {
             "mask": self._mask(output.mask_logits, labels),
-            "dice": dice_loss(probability[:, TARGET], labels == TARGET),
+            "dice": dice_loss(probability[:, TARGET] * (labels != IGNORED), labels == TARGET),
             "person": self._person(output.person_logits, labels),
             "target": self._target(output.target_logits, labels),
-            "consistency": F.mse_loss(
-                output.person_logits.float().softmax(dim=1)[:, 1],
-                probability[:, TARGET] + probability[:, NON_TARGET],
-            ),
+            "consistency": known_mean(disagreement**2, labels),
             "boundary": boundary_loss(output.mask_logits, labels),
         }
         if output.contour_logits is not None:
@@ -115,15 +120,16 @@ class HierarchicalLoss(nn.Module):
     def _mask(self, mask_logits: Tensor, labels: Tensor) -> Tensor:
         if self.distance_aware:
             return distance_aware_cross_entropy(mask_logits, labels, self.class_weights)
-        return weighted_cross_entropy(mask_logits, labels, self.class_weights[labels])
+        weights = pixel_weights(self.class_weights, labels)
+        return weighted_cross_entropy(mask_logits, labels, weights)
 
     def _person(self, person_logits: Tensor, labels: Tensor) -> Tensor:
-        is_person = (labels != BACKGROUND).long()
-        weights = self.person_weights(is_person)
-        return weighted_cross_entropy(person_logits, is_person, weights[is_person])
+        is_person = (labels != BACKGROUND).long().where(labels != IGNORED, IGNORED)
+        weights = pixel_weights(self.person_weights(is_person), is_person)
+        return weighted_cross_entropy(person_logits, is_person, weights)
 
     def _target(self, target_logits: Tensor, labels: Tensor) -> Tensor:
-        is_person = labels != BACKGROUND
-        which = (labels == NON_TARGET).long()
-        weights = self.target_weights(which[is_person])
-        return weighted_cross_entropy(target_logits, which, weights[which] * is_person)
+        people = (labels == TARGET) | (labels == NON_TARGET)
+        which = (labels == NON_TARGET).long().where(people, IGNORED)
+        weights = pixel_weights(self.target_weights(which), which)
+        return weighted_cross_entropy(target_logits, which, weights)

@@ -1,7 +1,8 @@
 """What sharpens the masks' edges: boundary weights, the contour and the distance branch.
 
 Definitions of PINTO0309/human-instance-segmentation (MIT); the contour branch gives logits here,
-where the published code puts a sigmoid before a loss on logits.
+where the published code puts a sigmoid before a loss on logits. Pixels whose label is IGNORED cost
+nothing.
 """
 
 import math
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data.samples import TARGET
+from training.data.samples import IGNORED, TARGET
+from training.losses.known import known_mean
 
 BOUNDARY_WEIGHT = 2.0  # of a pixel beside another class, against 1 elsewhere
 HIGHEST_TERM = 10.0  # above it a term has no gradient: early mistakes must not rule the step
@@ -26,8 +28,8 @@ def boundary_loss(mask_logits: Tensor, labels: Tensor) -> Tensor:
 
     mask_logits: [N, 3, H, W]; labels: [N, H, W] int64.
     """
-    entropy = F.cross_entropy(mask_logits.float(), labels, reduction="none")
-    return (entropy * boundary_weight_map(labels)).mean().clamp(max=HIGHEST_TERM)
+    entropy = F.cross_entropy(mask_logits.float(), labels, reduction="none", ignore_index=IGNORED)
+    return known_mean(entropy * boundary_weight_map(labels), labels).clamp(max=HIGHEST_TERM)
 
 
 def contour_loss(contour_logits: Tensor, labels: Tensor) -> Tensor:
@@ -35,9 +37,9 @@ def contour_loss(contour_logits: Tensor, labels: Tensor) -> Tensor:
 
     contour_logits: [N, 1, H, W]; labels: [N, H, W].
     """
-    target = contour_target(labels)
-    loss = F.binary_cross_entropy_with_logits(contour_logits[:, 0].float(), target)
-    return loss.clamp(max=HIGHEST_TERM)
+    logits, target = contour_logits[:, 0].float(), contour_target(labels)
+    losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return known_mean(losses, labels).clamp(max=HIGHEST_TERM)
 
 
 def distance_loss(distance: Tensor, labels: Tensor) -> Tensor:
@@ -45,7 +47,8 @@ def distance_loss(distance: Tensor, labels: Tensor) -> Tensor:
 
     distance: [N, 1, H, W]; labels: [N, H, W].
     """
-    return F.l1_loss(distance[:, 0].float(), distance_target(labels)).clamp(max=HIGHEST_TERM)
+    difference = (distance[:, 0].float() - distance_target(labels)).abs()
+    return known_mean(difference, labels).clamp(max=HIGHEST_TERM)
 
 
 def contour_weight(weight: float, height: int, width: int) -> float:
@@ -63,11 +66,12 @@ def contour_weight(weight: float, height: int, width: int) -> float:
 def on_boundary(labels: Tensor) -> Tensor:
     """Whether the 3 x 3 pixels around each have several labels; [N, H, W] to the same, bool.
 
-    That is where the dilation of any class differs from its erosion.
+    That is where the dilation of any class differs from its erosion. IGNORED is no label.
     """
     values = labels[:, None].float()
-    highest, lowest = F.max_pool2d(values, 3, 1, 1), -F.max_pool2d(-values, 3, 1, 1)
-    return (highest != lowest)[:, 0]
+    known = values.masked_fill(values == IGNORED, -1)  # as it stands, IGNORED is above every label
+    highest, lowest = F.max_pool2d(known, 3, 1, 1), -F.max_pool2d(-values, 3, 1, 1)
+    return (highest > lowest)[:, 0]
 
 
 def boundary_weight_map(labels: Tensor) -> Tensor:

@@ -92,8 +92,9 @@ class InstanceMiou(MeanIou):
         self.rule = rule
 
     def update(self, mask_logits: Tensor, labels: Tensor) -> None:
-        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids."""
-        self.add(_ious(target_mask(mask_logits, self.rule), labels == TARGET))
+        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids and IGNORED."""
+        found = target_mask(mask_logits, self.rule) & (labels != IGNORED)
+        self.add(_ious(found, labels == TARGET))
 
 
 class BoundaryIou(MeanIou):
@@ -105,8 +106,8 @@ class BoundaryIou(MeanIou):
     """
 
     def update(self, mask_logits: Tensor, labels: Tensor) -> None:
-        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids."""
-        found = target_mask(mask_logits, "probability")
+        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids and IGNORED."""
+        found = target_mask(mask_logits, "probability") & (labels != IGNORED)
         self.add(_ious(boundary(found), boundary(labels == TARGET)))
 
 
@@ -129,8 +130,8 @@ class TwoClassMiou(Metric):
         self.add_state("unions", zeros.clone(), dist_reduce_fx="sum")
 
     def update(self, mask_logits: Tensor, labels: Tensor) -> None:
-        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids."""
-        classes = mask_logits.argmax(dim=1)
+        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids and IGNORED."""
+        classes = mask_logits.argmax(dim=1).where(labels != IGNORED, IGNORED)
         for index, class_id in enumerate((TARGET, NON_TARGET)):
             found, true = classes == class_id, labels == class_id
             self.intersections[index] += (found & true).sum()

@@ -109,11 +109,14 @@ def _drawings(loaded: Loaded, picture: Picture, scene: Scene) -> tuple[Drawing, 
 
 
 def _true_people(picture: Picture) -> list[Person]:
-    """Everybody but the crowds and people whose box holds no pixel."""
+    """Everybody but the crowds and people whose box holds no pixel; some have a box alone."""
     people = []
     for annotation in picture.people:
         box = clip_boxes(np.array([annotation.box_xyxy]), picture.width, picture.height)[0]
         if (box[2:] - box[:2]).min() < 1:
+            continue
+        if not annotation.masked:
+            people.append(_box_alone(tuple(box.tolist()), 1.0, picture))
             continue
         mask = annotation.mask(picture.height, picture.width)
         grid = grid_mask(mask, box, MASK_SIZE_HW).astype(np.uint8) * np.uint8(255)

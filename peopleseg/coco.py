@@ -50,6 +50,7 @@ class Picture:
     height: int
     annotations: list[Annotation] = field(default_factory=list)
     everybody: bool = True  # is annotated; otherwise there may be others
+    weight: float = 1.0  # how often an epoch of training draws it
 
     @property
     def people(self) -> list[Annotation]:

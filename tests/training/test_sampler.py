@@ -1,5 +1,7 @@
 """Which picture comes when: every one once an epoch, over all processes, from any place on."""
 
+import math
+
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
@@ -58,6 +60,77 @@ def test_the_order_is_of_the_seed_and_the_epoch_alone() -> None:
 def test_pictures_keep_their_order_without_shuffling() -> None:
     assert indices(EpochSampler(5, shuffle=False)) == [0, 1, 2, 3, 4]
     assert indices(EpochSampler(5, shuffle=False, rank=1, processes=2)) == [1, 3]
+
+
+def epochs(sampler: EpochSampler, count: int) -> list[list[int]]:
+    """What each epoch draws."""
+    drawn = []
+    for epoch in range(count):
+        sampler.set_epoch(epoch)
+        drawn.append(indices(sampler))
+    return drawn
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8])
+@pytest.mark.parametrize("parts", [2, 3, 10])
+def test_a_part_of_the_pictures_an_epoch_is_all_of_them_in_as_many_epochs(
+    length: int, parts: int
+) -> None:
+    drawn = epochs(EpochSampler(length, weights=[1 / parts] * length), parts)
+    assert {len(own) for own in drawn} == {-(-length // parts)}
+    assert {index for own in drawn for index in own} == set(range(length))
+    if length % parts == 0:
+        assert sorted(index for own in drawn for index in own) == list(range(length))
+
+
+def test_each_picture_is_drawn_as_often_as_its_weight_says() -> None:
+    weights = [1.0] * 6 + [0.5] * 4 + [2.0] * 3 + [1.5] * 2
+    drawn = epochs(EpochSampler(len(weights), weights=weights, seed=3), 4)
+    assert {len(own) for own in drawn} == {6 + 2 + 6 + 3}
+    for index, weight in enumerate(weights):
+        assert sum(own.count(index) for own in drawn) == 4 * weight
+        assert {own.count(index) for own in drawn} <= {math.floor(weight), math.ceil(weight)}
+    assert drawn[0] != sorted(drawn[0])
+
+
+def test_a_picture_has_another_turn_each_time_it_is_drawn() -> None:
+    weights = [0.3] * 4 + [1.0] * 3 + [2.5] * 2
+    sampler = EpochSampler(len(weights), weights=weights)
+    draws: list[Draw] = []
+    for epoch in range(6):
+        sampler.set_epoch(epoch)
+        draws += sampler
+    assert len({(draw.index, draw.turn) for draw in draws}) == len(draws)
+    assert all(draw.turn == draw.epoch for draw in draws if weights[draw.index] == 1)
+
+
+def test_equal_weights_are_no_weights() -> None:
+    plain, weighted = EpochSampler(9, seed=5), EpochSampler(9, seed=5, weights=[1.0] * 9)
+    for epoch in range(3):
+        for sampler in (plain, weighted):
+            sampler.set_epoch(epoch)
+        assert list(plain) == list(weighted)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_a_weighted_epoch_is_shared_and_resumed_exactly(processes: int) -> None:
+    weights = [0.5] * 5 + [1.0] * 4 + [2.0] * 3
+    whole = EpochSampler(12, weights=weights)
+    for epoch in range(3):
+        whole.set_epoch(epoch)
+        shares = [
+            EpochSampler(12, weights=weights, rank=rank, processes=processes)
+            for rank in range(processes)
+        ]
+        drawn = []
+        for sampler in shares:
+            sampler.start_at(epoch, 2)
+            sampler.set_epoch(epoch)
+            assert len(sampler) == len(whole) // processes
+            drawn.append(list(sampler))
+        together = [draw for row in zip(*drawn, strict=True) for draw in row]
+        assert together == list(whole)[2 * processes :][: len(together)]
+        assert len(together) > len(whole) - 3 * processes
 
 
 @pytest.mark.parametrize("skip", [0, 1, 4, 8])

@@ -1,4 +1,4 @@
-"""Pictures as training samples, each the same for the same seed, epoch and picture."""
+"""Pictures as training samples, each the same for the same seed and draw."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,9 +28,9 @@ class PeopleDataset(Dataset[Any]):
 
     def __getitem__(self, draw: Draw | int) -> Any:
         """A whole number is a draw of epoch 0."""
-        epoch, index = draw if isinstance(draw, Draw) else (0, draw)
+        epoch, index, turn = draw if isinstance(draw, Draw) else Draw(0, draw, 0)
         with torch.random.fork_rng(devices=()):
-            torch.manual_seed(hash((self.seed, epoch, index)))
+            torch.manual_seed(hash((self.seed, turn, index)))
             try:
                 return self.make(self.pictures[index], epoch)
             except BrokenPicture as broken:

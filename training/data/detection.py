@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.data.colour import heavy_colour, light_colour
 from training.data.module import PeopleData
 from training.data.mosaic import copy_paste, mosaic
-from training.data.pictures import BrokenPicture
+from training.data.pictures import BrokenPicture, DataError
 from training.data.samples import (
     DetectionBatch,
     DetectionSample,
@@ -62,6 +63,14 @@ class DetectionData(PeopleData):
             [v2.RandomHorizontalFlip(0.5), COLOURS[self.augmentation.strength]()]
         )
 
+    def setup(self, stage: str) -> None:
+        if not self.val_folder.everybody:
+            raise DataError(
+                f"{self.val_folder.annotations} has not everybody, and box_ap counts who is found "
+                "and not annotated as wrong; name another --data.val"
+            )
+        super().setup(stage)
+
     def training_sample(self, picture: Picture, epoch: int) -> DetectionSample:
         max_epochs = self.trainer.max_epochs if self.trainer else None
         mixed = max_epochs is None or epoch < max_epochs - self.mixing.last_epochs_without
@@ -96,5 +105,9 @@ class DetectionData(PeopleData):
         return read_scene(picture, with_masks=self.mixing.copy_paste > 0)
 
     def _others(self, count: int) -> list[Picture]:
-        chosen = torch.randint(len(self.train_pictures), (count,))
+        chosen = torch.multinomial(self._weights, count, replacement=True)
         return [self.train_pictures[index] for index in chosen]
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        return torch.tensor([picture.weight for picture in self.train_pictures])

@@ -1,8 +1,9 @@
 """What the tasks train on: annotated pictures, loaded, augmented and batched."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,15 @@ class AnnotatedFolder:
 
     images: Path
     annotations: Path
+    weight: float = 1.0  # how often an epoch draws each picture; 0.5: half of them, by turns
+    everybody: bool = True  # is annotated; False: who is found elsewhere is not punished
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise ValueError(
+                f"the weight of {self.annotations} is {self.weight}; give a number above 0, or "
+                "leave the data set out"
+            )
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,9 @@ class PeopleData(lightning.LightningDataModule):
     """Training and validation pictures of one task.
 
     root: folder with train/, val/, person_train.json and person_val.json; `train` and `val` name
-    other places. extra: more data sets to train on. limit: only the first so many training
-    pictures. The same seed gives the same pictures in the same order, also after a resume.
+    other places. extra: more data sets to train on, each with its weight. limit: only the first so
+    many training pictures, of all sets together. The same seed gives the same pictures in the same
+    order, also after a resume.
     """
 
     def __init__(
@@ -103,7 +114,8 @@ class PeopleData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         dataset = PeopleDataset(self.train_pictures, self.training_sample, seed=self.seed)
-        sampler = self._sampler(len(dataset), shuffle=True)
+        weights = [picture.weight for picture in self.train_pictures]
+        sampler = self._sampler(len(dataset), shuffle=True, weights=weights)
         epoch, batches = self.resume_at
         sampler.start_at(epoch, batches * self.loader.batch_size)
         return ResumableLoader(
@@ -146,11 +158,14 @@ class PeopleData(lightning.LightningDataModule):
         scales = (settings.smallest_scale, settings.largest_scale)
         return training_transforms(settings.strength, size, scales, self.resize)
 
-    def _sampler(self, length: int, *, shuffle: bool) -> EpochSampler:
+    def _sampler(
+        self, length: int, *, shuffle: bool, weights: Sequence[float] | None = None
+    ) -> EpochSampler:
         """Of this process's share of the pictures; without a trainer, of all."""
         trainer = self.trainer
         return EpochSampler(
             length,
+            weights=weights,
             seed=self.seed,
             shuffle=shuffle,
             rank=trainer.global_rank if trainer else 0,
@@ -165,7 +180,7 @@ class PeopleData(lightning.LightningDataModule):
                 f"{folder.annotations}: {error}; see --data.root, --data.train and --data.val"
             ) from error
         report_skipped(skipped)
-        return pictures
+        return [replace(p, everybody=folder.everybody, weight=folder.weight) for p in pictures]
 
 
 class ResumableLoader(DataLoader[Any]):

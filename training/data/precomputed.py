@@ -52,6 +52,11 @@ class PrecomputedFeatureData(PeopleData):
         return bool(picture.masked_people)
 
     def setup(self, stage: str) -> None:
+        if not self.train_folder.everybody:
+            raise DataError(
+                f"the features of {self.train_folder.annotations} take everybody to be annotated; "
+                "train on its pictures, with training.data.rois.RoiData"
+            )
         self.require(padding=self.padding, resize=self.resize)
         super().setup(stage)
         self.train_pictures = _with_features(self.train_pictures, self.train_features)

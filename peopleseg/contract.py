@@ -18,10 +18,6 @@ ROI_SIZE_HW = (64, 48)  # cells of roi_rgb and roi_logit
 ROI_FEATURE_SIZE_HW = (32, 24)  # cells of roi_features; the head resizes them to ROI_SIZE_HW
 MASK_SIZE_HW = (128, 96)  # cells of a mask over its box
 
-FEATURE_STRIDE = 8  # network pixels per cell of the features
-FEATURE_SIDE = INPUT_SIZE // FEATURE_STRIDE  # cells
-ANCHORS = sum((INPUT_SIZE // stride) ** 2 for stride in (8, 16, 32))  # 8400
-
 MASK_CLASSES = ("background", "target", "non_target")
 MIN_SCORE_PARAMETER = "min_score"  # of a request that looks for people: the lowest score in answers
 NO_PERSON_SCORE = -1.0  # score of the one dummy roi that stands for "nobody"
@@ -48,8 +44,8 @@ class Model:
 IMAGE = Tensor("image", "BYTES", (1,))  # one JPEG, PNG, WebP or BMP file
 PIXELS = Tensor("pixels", "UINT8", (3, INPUT_SIZE, INPUT_SIZE))  # RGB, letterboxed or stretched
 LETTERBOX = Tensor("letterbox", "FP32", (6,))  # see `peopleseg.geometry.Letterbox`
-FEATURES = Tensor("features", "FP16", (-1, FEATURE_SIDE, FEATURE_SIDE))
-PREDICTIONS = Tensor("predictions", "FP32", (5, ANCHORS))  # cx, cy, w, h in network pixels; score
+FEATURES = Tensor("features", "FP16", (-1, -1, -1))  # a grid of any size over all of the pixels
+PREDICTIONS = Tensor("predictions", "FP32", (5, -1))  # cx, cy, w, h in network pixels; score
 PERSON_LOGIT = Tensor("person_logit", "FP32", (1, INPUT_SIZE, INPUT_SIZE))  # > 0 is person
 ROIS = Tensor("rois", "FP32", (-1, 5))  # batch index, x1, y1, x2, y2 in network pixels
 SCORES = Tensor("scores", "FP32", (-1,))

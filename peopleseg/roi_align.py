@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.batch_parts import BatchParts, ComputeRows
-from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
+from peopleseg.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
+from peopleseg.geometry import INPUT_SIZE
 from peopleseg.roi_sampling import Sampler, Sampling, make_sampler
 from peopleseg.shared_processors import SharedProcessors
 
@@ -37,9 +38,9 @@ class RoiAligner:
         threads: int = 2,
     ) -> None:
         self._rois = _RoiParts(threads)
-        self._pixels = make_sampler(sampling, roi_size_hw, 1, np.uint8)
-        self._logit = make_sampler(sampling, roi_size_hw, 1)
-        self._features = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, np.float16)
+        self._pixels = make_sampler(sampling, roi_size_hw, np.uint8)
+        self._logit = make_sampler(sampling, roi_size_hw)
+        self._features = make_sampler(sampling, feature_size_hw, np.float16)
 
     def align(
         self,
@@ -72,7 +73,7 @@ class RoiAligner:
         def cut(name: str, sample: Sampler, maps: NDArray[Any] | None) -> NDArray[Any]:
             if maps is None or name not in wanted:
                 return np.zeros((len(rois), 1, 1, 1), dtype=np.float32)
-            return sample(maps, rois)
+            return sample(maps, in_cells(rois, maps))
 
         return AlignedRois(
             roi_rgb=cut("roi_rgb", self._pixels, pixels),
@@ -100,15 +101,15 @@ class FeatureAligner:
         threads: int = 2,
     ) -> None:
         self._padding, self._rois = padding, _RoiParts(threads)
-        self._sample = make_sampler(sampling, feature_size_hw, FEATURE_STRIDE, np.float16)
+        self._sample = make_sampler(sampling, feature_size_hw, np.float16)
 
     def align(
         self, features: NDArray[np.float16], rois: NDArray[np.float32]
     ) -> NDArray[np.float16]:
         """roi_features (N, C, h, w) of rois (N, 5), batch index and xyxy in network pixels."""
-        wide = widened(rois, self._padding)
+        cells = in_cells(widened(rois, self._padding), features)
         (aligned,) = self._rois.compute(
-            lambda rows: [self._sample(features, wide[rows])], len(rois)
+            lambda rows: [self._sample(features, cells[rows])], len(rois)
         )
         return aligned
 
@@ -117,6 +118,12 @@ def widened(rois: NDArray[np.float32], padding: float) -> NDArray[np.float32]:
     """Rois (N, 5) with `padding` of their sides added at each edge."""
     margins = padding * np.tile(rois[:, 3:] - rois[:, 1:3], 2) * (-1, -1, 1, 1)
     return np.concatenate((rois[:, :1], rois[:, 1:] + margins), axis=1).astype(np.float32)
+
+
+def in_cells(rois: NDArray[np.float32], maps: NDArray[Any]) -> NDArray[np.float32]:
+    """Rois (N, 5) in network pixels as rois in cells of maps that cover the whole input."""
+    scale = maps.shape[-1] / INPUT_SIZE
+    return rois * np.array((1, scale, scale, scale, scale), dtype=np.float32)
 
 
 class _RoiParts:

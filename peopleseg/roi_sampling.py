@@ -23,7 +23,7 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 from peopleseg.onnx_threads import options_for
 
 Sampling = Literal["half_pixel", "corner_to_corner"]
-# Maps (B, C, H, W) and rois (N, 5), batch index and xyxy in network pixels, to (N, C, h, w).
+# Maps (B, C, H, W) and rois (N, 5), batch index and xyxy in the maps' cells, to (N, C, h, w).
 Sampler = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
 
 SAMPLES = 2  # of half_pixel, per bin and axis
@@ -34,12 +34,9 @@ _IR_VERSION = 8
 
 
 def make_sampler(
-    sampling: Sampling,
-    size_hw: Sequence[int],
-    stride: int = 1,
-    dtype: type[np.generic] = np.float32,
+    sampling: Sampling, size_hw: Sequence[int], dtype: type[np.generic] = np.float32
 ) -> Sampler:
-    """What cuts rois out of maps whose cells are `stride` network pixels wide, to size_hw cells.
+    """What cuts rois out of maps, to size_hw cells.
 
     It computes with one thread, and may be called in several at a time. dtype: of the maps, uint8,
     float16 or float32. What is cut is float16 of float16 maps and else float32. Raises ValueError
@@ -48,15 +45,15 @@ def make_sampler(
     if sampling not in _SAMPLERS:
         raise ValueError(f"sampling is {sampling!r}; expected one of {', '.join(_SAMPLERS)}")
     height, width = size_hw
-    return _SAMPLERS[sampling]((height, width), stride, dtype)
+    return _SAMPLERS[sampling]((height, width), dtype)
 
 
 class HalfPixel:
     """The standard RoIAlign. A sample more than one cell outside of the map counts as zero."""
 
-    def __init__(self, size_hw: tuple[int, int], stride: int, dtype: type[np.generic]) -> None:
-        self._size_hw, self._stride = size_hw, stride
-        self._operator = _session(*_roi_align_node(size_hw, stride), dtype)
+    def __init__(self, size_hw: tuple[int, int], dtype: type[np.generic]) -> None:
+        self._size_hw = size_hw
+        self._operator = _session(*_roi_align_node(size_hw), dtype)
         self._products = _session(*_product_nodes(size_hw), dtype)
 
     def __call__(self, maps: NDArray[Any], rois: NDArray[np.float32]) -> NDArray[Any]:
@@ -74,7 +71,7 @@ class HalfPixel:
 
     def _product(self, one_map: NDArray[Any], box_xyxy: NDArray[np.float32]) -> NDArray[Any]:
         """(1, C, h, w) of a map (C, H, W): of the part of it that the roi's samples touch."""
-        x1, y1, x2, y2 = box_xyxy / self._stride
+        x1, y1, x2, y2 = box_xyxy
         rows, row_weights = bin_weights(y1, y2, self._size_hw[0], one_map.shape[1])
         columns, column_weights = bin_weights(x1, x2, self._size_hw[1], one_map.shape[2])
         feeds = {
@@ -88,8 +85,8 @@ class HalfPixel:
 class CornerToCorner:
     """DynamicRoIAlign with the map's edge repeated."""
 
-    def __init__(self, size_hw: tuple[int, int], stride: int, dtype: type[np.generic]) -> None:
-        self._size_hw, self._stride = size_hw, stride
+    def __init__(self, size_hw: tuple[int, int], dtype: type[np.generic]) -> None:
+        self._size_hw = size_hw
         node = helper.make_node(
             "GridSample", [_MAPS, "grid"], [_CELLS], align_corners=1, padding_mode="border"
         )
@@ -99,7 +96,7 @@ class CornerToCorner:
 
     def __call__(self, maps: NDArray[Any], rois: NDArray[np.float32]) -> NDArray[Any]:
         images, channels = rois[:, 0].astype(np.int64), maps.shape[1]
-        grids = _grids(rois[:, 1:] / self._stride, self._size_hw, maps.shape[2:])
+        grids = _grids(rois[:, 1:], self._size_hw, maps.shape[2:])
         aligned = np.empty((len(rois), channels, *self._size_hw), dtype=self._dtype)
         for image in np.unique(images):
             # An image's rois one below the other in one grid: its maps are not copied for each.
@@ -112,7 +109,7 @@ class CornerToCorner:
         return aligned
 
 
-_SAMPLERS: dict[str, Callable[[tuple[int, int], int, type[np.generic]], Sampler]] = {
+_SAMPLERS: dict[str, Callable[[tuple[int, int], type[np.generic]], Sampler]] = {
     "half_pixel": HalfPixel,
     "corner_to_corner": CornerToCorner,
 }
@@ -163,9 +160,7 @@ def _aligned_dtype(dtype: type[np.generic]) -> type[np.generic]:
     return np.float16 if dtype is np.float16 else np.float32
 
 
-def _roi_align_node(
-    size_hw: tuple[int, int], stride: int
-) -> tuple[list[NodeProto], list[ValueInfoProto]]:
+def _roi_align_node(size_hw: tuple[int, int]) -> tuple[list[NodeProto], list[ValueInfoProto]]:
     """ONNX's operator, and what it reads beside the maps."""
     node = helper.make_node(
         "RoiAlign",
@@ -174,7 +169,7 @@ def _roi_align_node(
         output_height=size_hw[0],
         output_width=size_hw[1],
         sampling_ratio=SAMPLES,
-        spatial_scale=1 / stride,
+        spatial_scale=1.0,
         coordinate_transformation_mode="half_pixel",
     )
     boxes = helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["N", 4])

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, STEPS, Model
+from peopleseg.contract import ROI_FEATURE_SIZE_HW, STEPS, Model
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
 from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_segmenter import PersonSegmenter
-from peopleseg.networks.roi_align import roi_align
+from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.roi_align import widened
 from training.checkpoint import CheckpointError, Loaded
@@ -119,10 +119,10 @@ class ExportableFeatureHead(nn.Module):
         self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         """As of `ExportableHead`; the rois are the boxes, widened here."""
-        features = companions["detector"].features(images).float()
+        features = companions["detector"].features(images)
         boxes = torch.from_numpy(widened(rois.numpy(), self.padding))
         size_hw = (ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
-        return {"roi_features": roi_align(features, boxes, size_hw, 1 / FEATURE_STRIDE).half()}
+        return {"roi_features": align_map(features, images, boxes, size_hw).half()}
 
 
 def middle_samples(cells: int, padding: float) -> Tensor:

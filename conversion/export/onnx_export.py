@@ -17,7 +17,7 @@ from conversion.limits import MAX_IR_VERSION, OPSET
 from peopleseg.contract import Model, Tensor
 
 BATCH = "batch"  # the name of every tensor's first axis
-AXES = ("channels", "height", "width")
+AXES = {3: ("channels", "height", "width"), 2: ("values", "anchors")}  # by the number of axes
 # The decoding of a detector's boxes, by the names that torch's exporter gives its nodes; the
 # convolutions of that layer lie one level deeper.
 _DECODING = r"/network/layers\.{last}/[^/]+"
@@ -131,7 +131,11 @@ def decoding_nodes(graph: Any) -> set[str]:
         return set()
     layers = re.findall(r"/network/layers\.(\d+)/", " ".join(node.name for node in graph.node))
     names = re.compile(_DECODING.format(last=max(map(int, layers))))
-    return {node.name for node in graph.node if names.fullmatch(node.name)}
+    return {
+        node.name
+        for node in graph.node
+        if names.fullmatch(node.name) or "predictions" in node.output
+    }
 
 
 def check_fits_fp16(name: str, values: Any) -> None:
@@ -204,7 +208,7 @@ def _hide_lengths(graph: Any, value: Any) -> None:
 
 def _name_axes(tensor: Tensor, value: Any) -> None:
     axes = value.type.tensor_type.shape.dim[1:]
-    for length, name, axis in zip(tensor.shape, AXES, axes, strict=False):
+    for length, name, axis in zip(tensor.shape, AXES[len(axes)], axes, strict=True):
         if length == -1:
             axis.dim_param = f"{tensor.name}_{name}"
         else:

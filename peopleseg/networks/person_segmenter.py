@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW
+from peopleseg.contract import ROI_FEATURE_SIZE_HW
 from peopleseg.networks.mask_head import HeadOutput, MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.roi_align import roi_align
+from peopleseg.networks.roi_align import align_map, roi_align
 from peopleseg.networks.yolov9 import YOLOv9
 
 
@@ -60,8 +60,8 @@ class PersonSegmenter(nn.Module):
         roi_rgb = roi_align(images, rois, self.head.roi_size_hw)
         roi_logit = roi_features = None
         if self.people_unet is not None:
-            roi_logit = roi_align(self.people_unet(images).float(), rois, self.head.roi_size_hw)
+            roi_logit = align_map(self.people_unet(images), images, rois, self.head.roi_size_hw)
         if self.detector is not None:
-            features = self.detector.features(images).float()
-            roi_features = roi_align(features, rois, ROI_FEATURE_SIZE_HW, 1 / FEATURE_STRIDE)
+            features = self.detector.features(images)
+            roi_features = align_map(features, images, rois, ROI_FEATURE_SIZE_HW)
         return roi_rgb, roi_logit, roi_features

@@ -44,6 +44,12 @@ def roi_align(
     return pool(precise, rois[:, 0].long(), rows, columns).to(maps.dtype)
 
 
+def align_map(maps: Tensor, images: Tensor, rois: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Maps [B, C, h, w] of any grid over images [B, 3, H, W] to float32 [N, C, *size_hw]; rois
+    [N, 5] in pixels of the images."""
+    return roi_align(maps.float(), rois, size_hw, maps.shape[-1] / images.shape[-1])
+
+
 class _Taps(NamedTuple):
     """The cells of one axis that each bin of each roi is read at."""
 

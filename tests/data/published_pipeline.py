@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.contract import FEATURE_STRIDE
 from peopleseg.networks.roi_align import roi_align
 
 ROI_SIZE_HW = (64, 48)
@@ -70,7 +69,7 @@ def masks_within_margin(
     sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     widened = boxes + MARGIN * sides * torch.tensor([-1.0, -1.0, 1.0, 1.0])
     maps = torch.from_numpy(features).float()
-    logits = feature_head(roi_align(maps, F.pad(widened, (1, 0)), (28, 28), 1 / FEATURE_STRIDE))
+    logits = feature_head(roi_align(maps, F.pad(widened, (1, 0)), (28, 28), 1 / 8))
     cells = logits.shape[2]
     centres = (2 * (torch.arange(cells) + 0.5) / cells - 1) / (1 + 2 * MARGIN)
     grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=2)

@@ -21,12 +21,15 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from conversion.model_folder import config_files, versions_in
 from conversion.release.plan import with_policy
 from peopleseg import ensembles
-from peopleseg.contract import ANCHORS, FEATURE_SIDE, STEPS, Tensor
+from peopleseg.contract import STEPS, Tensor
+from peopleseg.geometry import INPUT_SIZE
 from peopleseg.manifest import STEP_ARTIFACT, Manifest, sha256
 from peopleseg.triton_config import CONFIG_FILE
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
 CHANNELS = 4  # of the features
+STRIDE = 8  # network pixels a cell of them
+ANCHORS = 10
 READS = ("roi_rgb", "roi_logit", "roi_features")  # of the head
 PADDING = 0.1  # by which roi_align_features widens boxes
 BOX_CXCYWH = (320.0, 320.0, 200.0, 400.0)  # of the person, in network pixels
@@ -76,14 +79,20 @@ def _not_copied(folder: str, names: list[str]) -> set[str]:
 
 
 def write_detector(
-    repository: Path, version: int, *, channels: int = CHANNELS, shift_px: float = 0.0
+    repository: Path,
+    version: int,
+    *,
+    channels: int = CHANNELS,
+    stride: int = STRIDE,
+    shift_px: float = 0.0,
 ) -> Path:
     """shift_px: by how much its box misses the person."""
+    cells = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
     predictions = np.zeros((1, 5, ANCHORS), dtype=np.float32)
     predictions[0, :, 0] = (BOX_CXCYWH[0] + shift_px, *BOX_CXCYWH[1:], SCORE)
     nodes = [
         *_red("pixels"),
-        helper.make_node("AveragePool", ["red"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("AveragePool", ["red"], ["cells"], **cells),
         helper.make_node("Conv", ["cells", "scales"], ["scaled"], kernel_shape=[1, 1]),
         helper.make_node("Cast", ["scaled"], ["features"], to=TensorProto.FLOAT16),
         helper.make_node("GlobalAveragePool", ["red"], ["mean"]),
@@ -97,7 +106,8 @@ def write_detector(
         "nothing": np.zeros(1, dtype=np.float32),
         "seen": predictions,
     }
-    lengths = {"features": (channels, FEATURE_SIDE, FEATURE_SIDE)}
+    side = INPUT_SIZE // stride
+    lengths = {"features": (channels, side, side), "predictions": (5, ANCHORS)}
     return write_version(repository, "yolov9", version, nodes, constants, lengths)
 
 

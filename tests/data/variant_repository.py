@@ -22,7 +22,8 @@ from conversion.export.exportable import (
 )
 from conversion.export.onnx_export import export_onnx
 from conversion.step_version import new_step_version
-from peopleseg.contract import ANCHORS, FEATURE_SIDE, FEATURE_STRIDE, STEPS
+from peopleseg.contract import STEPS
+from peopleseg.geometry import INPUT_SIZE
 from peopleseg.images import prepare
 from peopleseg.networks.feature_head import MASK_SIZE, RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
@@ -33,6 +34,9 @@ from tests.data.encoded import astronaut
 from tests.data.small_repository import SOURCE, keep_newest_steps, write_manifest
 
 CHANNELS = 6  # of the features of the small detector
+STRIDE = 8  # network pixels a cell of every detector's
+SIDE = INPUT_SIZE // STRIDE
+ANCHORS = 8400  # of YOLOv9
 # cx, cy, w, h in network pixels and score: two people, one that reaches over the edge, and a
 # second sight of the first.
 PEOPLE = (
@@ -51,7 +55,7 @@ class SmallDetector(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(3, CHANNELS, FEATURE_STRIDE, FEATURE_STRIDE)
+        self.conv = nn.Conv2d(3, CHANNELS, STRIDE, STRIDE)
         seen = torch.zeros(1, 5, ANCHORS)
         seen[0, :, : len(PEOPLE)] = torch.tensor(PEOPLE).T
         self.register_buffer("seen", seen)
@@ -112,8 +116,8 @@ def write_steps(repository: Path) -> None:
 
 
 def add_detector(repository: Path) -> int:
-    shape = {"features": (CHANNELS, FEATURE_SIDE, FEATURE_SIDE)}
-    return _add(repository, "yolov9", _seeded(SmallDetector), {}, shape)
+    shapes = {"features": (CHANNELS, SIDE, SIDE), "predictions": (5, ANCHORS)}
+    return _add(repository, "yolov9", _seeded(SmallDetector), {}, shapes)
 
 
 def add_people_unet(repository: Path) -> int:
@@ -177,7 +181,8 @@ def add_exported(repository: Path, network: nn.Module) -> int:
     found: Exportable = _EXPORTABLE[type(network)](network)
     outputs = {}
     if isinstance(network, YOLOv9):
-        outputs["features"] = (network.feature_channels, FEATURE_SIDE, FEATURE_SIDE)
+        outputs["features"] = (network.feature_channels, SIDE, SIDE)
+        outputs["predictions"] = (5, ANCHORS)
     if isinstance(network, PersonMaskHead):
         outputs["mask_logits"] = (3, *network.mask_size_hw)
     if isinstance(network, RoiFeatureHead):

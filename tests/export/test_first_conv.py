@@ -15,7 +15,7 @@ from conversion.export.exporter import export
 from conversion.export.first_conv import ProjectedDetector, move_first_conv
 from conversion.export.inputs import RoiReader
 from conversion.export.settings import ExportError, Settings
-from peopleseg.contract import FEATURE_STRIDE, ROI_SIZE_HW
+from peopleseg.contract import ROI_SIZE_HW
 from peopleseg.images import prepare
 from peopleseg.manifest import Manifest, tensors_of
 from peopleseg.networks.roi_align import roi_align
@@ -43,7 +43,7 @@ def test_roi_align_commutes_with_a_1x1_convolution_but_not_with_its_bias(
     maps, conv = torch.randn(1, 12, 80, 80), nn.Conv2d(12, 5, 1)
 
     def aligned_maps(values: torch.Tensor) -> torch.Tensor:
-        size_hw, scale = (7, 5), 1 / FEATURE_STRIDE
+        size_hw, scale = (7, 5), 1 / 8
         return roi_align(values, ROIS, size_hw, scale, samples=samples, aligned=aligned)
 
     with torch.no_grad():

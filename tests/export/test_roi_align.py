@@ -1,10 +1,12 @@
 """The RoIAlign that trains equals the one that serves, and both equal a slow, obvious one."""
 
 import numpy as np
+import pytest
 import torch
 
-from peopleseg.contract import FEATURE_STRIDE, ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
-from peopleseg.networks.roi_align import roi_align
+from peopleseg.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
+from peopleseg.geometry import INPUT_SIZE
+from peopleseg.networks.roi_align import align_map, roi_align
 from peopleseg.roi_align import RoiAligner
 from peopleseg.roi_sampling import SAMPLES
 
@@ -55,21 +57,23 @@ def test_the_one_that_trains_equals_the_definition() -> None:
         np.testing.assert_allclose(aligned, expected, atol=1e-4)
 
 
-def test_the_one_that_trains_equals_the_one_that_serves() -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (2, 3, SIDE, SIDE), dtype=np.uint8)
-    logit, features = maps(1, SIDE), maps(5, SIDE // FEATURE_STRIDE).astype(np.float16)
-    served = RoiAligner().align(pixels, logit, features, ROIS)
-    rois = torch.from_numpy(ROIS)
-    trained = (
-        roi_align(torch.from_numpy(pixels).float(), rois, ROI_SIZE_HW),
-        roi_align(torch.from_numpy(logit), rois, ROI_SIZE_HW),
-        roi_align(
-            torch.from_numpy(features).float(), rois, ROI_FEATURE_SIZE_HW, 1 / FEATURE_STRIDE
-        ),
-    )
-    tolerances = {"roi_rgb": 1e-2, "roi_logit": 1e-4, "roi_features": 2e-3}
-    for here, (name, there) in zip(trained, served._asdict().items(), strict=True):
-        np.testing.assert_allclose(here.numpy(), there.astype(np.float32), atol=tolerances[name])
+@pytest.mark.parametrize("side", [80, 52, 13])
+def test_the_one_that_trains_equals_the_one_that_serves_on_maps_of_any_grid(side: int) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 3, side, side), dtype=np.uint8)
+    logit, features = maps(1, side), maps(20, side).astype(np.float16)
+    rois = ROIS * np.array([1, *[INPUT_SIZE / SIDE] * 4], dtype=np.float32)
+    images = torch.empty(2, 3, INPUT_SIZE, INPUT_SIZE)
+    served = RoiAligner().align(pixels, logit, features, rois)
+    sizes_hw = (ROI_SIZE_HW, ROI_SIZE_HW, ROI_FEATURE_SIZE_HW)
+    tolerances = (1e-2, 1e-4, 4e-3)
+    for image, size_hw, cut, atol in zip(
+        (pixels, logit, features), sizes_hw, served, tolerances, strict=True
+    ):
+        trained = align_map(torch.from_numpy(image), images, torch.from_numpy(rois), size_hw)
+        np.testing.assert_allclose(trained.numpy(), cut.astype(np.float32), atol=atol)
+        of_one = image[int(rois[0, 0])].astype(np.float32)
+        expected = slow_roi_align(of_one, rois[0], size_hw, side / INPUT_SIZE)
+        np.testing.assert_allclose(trained[0], expected, atol=1e-2)
 
 
 def test_rois_of_a_batch_equal_rois_alone() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from peopleseg.contract import FEATURE_STRIDE
 from peopleseg.roi_align import FeatureAligner, RoiAligner, widened
 from peopleseg.roi_sampling import MANY_CHANNELS, Sampling, bin_weights, make_sampler
 from tests.data.published_pipeline import dynamic_roi_align
@@ -15,6 +14,7 @@ SIDE = 64  # network pixels, to keep the test small
 INSIDE = [[1, 3.2, 5.5, 40.1, 61.0], [0, 10, 10, 10.5, 10.25], [1, 0.1, 0, 62.9, 9]]
 AT_THE_EDGE = [[0, 0, 0, SIDE, SIDE], [1, -20, -12, 30, 200], [0, 50, 63.5, 64, 64]]
 ROIS = np.array(INSIDE + AT_THE_EDGE, dtype=np.float32)
+STRIDES = [1, 8]  # network pixels a cell
 
 both_ways = pytest.mark.parametrize("sampling", ["half_pixel", "corner_to_corner"])
 
@@ -24,13 +24,17 @@ def maps(channels: int, side: int) -> np.ndarray:
     return random.normal(size=(2, channels, side, side)).astype(np.float32)
 
 
+def in_cells(rois: np.ndarray, stride: int) -> np.ndarray:
+    return rois / np.array([1, stride, stride, stride, stride], dtype=np.float32)
+
+
 @pytest.mark.parametrize("size_hw", [(8, 6), (64, 48), (80, 60), (28, 28), (1, 1)])
-@pytest.mark.parametrize("stride", [1, FEATURE_STRIDE])
+@pytest.mark.parametrize("stride", STRIDES)
 def test_corner_to_corner_is_the_original_with_the_edge_repeated(
     size_hw: tuple[int, int], stride: int
 ) -> None:
     image = maps(3, SIDE // stride)
-    found = make_sampler("corner_to_corner", size_hw, stride)(image, ROIS)
+    found = make_sampler("corner_to_corner", size_hw)(image, in_cells(ROIS, stride))
     expected = dynamic_roi_align(
         torch.from_numpy(image), torch.from_numpy(ROIS), size_hw, 1 / stride
     )
@@ -58,7 +62,7 @@ def test_the_corners_of_a_roi_are_sampled_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("size_hw", [(8, 6), (32, 24), (28, 28), (1, 1)])
-@pytest.mark.parametrize("stride", [1, FEATURE_STRIDE])
+@pytest.mark.parametrize("stride", STRIDES)
 def test_many_channels_are_sampled_as_few_are(size_hw: tuple[int, int], stride: int) -> None:
     image = maps(MANY_CHANNELS, SIDE // stride)
     random = np.random.default_rng(0)
@@ -66,8 +70,8 @@ def test_many_channels_are_sampled_as_few_are(size_hw: tuple[int, int], stride: 
     rois = np.zeros((40, 5), dtype=np.float32)
     rois[:, 0] = random.integers(0, 2, 40)
     rois[:, 1:3], rois[:, 3:] = corners.min(axis=1), corners.max(axis=1)
-    rois = np.concatenate((ROIS, rois))
-    sample = make_sampler("half_pixel", size_hw, stride)
+    rois = in_cells(np.concatenate((ROIS, rois)), stride)
+    sample = make_sampler("half_pixel", size_hw)
     found = sample(image, rois)
     for first in range(0, MANY_CHANNELS, 4):
         few = np.ascontiguousarray(image[:, first : first + 4])
@@ -96,7 +100,7 @@ def test_rois_of_several_images_equal_rois_alone(sampling: Sampling) -> None:
 def test_what_has_no_map_or_is_not_wanted_is_zeros_of_one_cell(sampling: Sampling) -> None:
     aligner = RoiAligner(sampling, roi_size_hw=[10, 8], feature_size_hw=[5, 4])
     pixels = np.full((1, 3, SIDE, SIDE), 7, dtype=np.uint8)
-    logit, features = maps(1, SIDE)[:1], maps(6, SIDE // FEATURE_STRIDE)[:1].astype(np.float16)
+    logit, features = maps(1, SIDE)[:1], maps(6, 80)[:1].astype(np.float16)
     rois = ROIS * np.array([0, 1, 1, 1, 1], dtype=np.float32)
     count = len(rois)
 
@@ -118,7 +122,7 @@ def test_what_has_no_map_or_is_not_wanted_is_zeros_of_one_cell(sampling: Samplin
 
 
 def test_features_are_cut_around_the_widened_roi() -> None:
-    features = maps(6, SIDE // FEATURE_STRIDE).astype(np.float16)
+    features = maps(6, 80).astype(np.float16)
     rois = ROIS[: len(INSIDE)]
     found = FeatureAligner(feature_size_hw=[7, 7], padding=0.25).align(features, rois)
     expected = FeatureAligner(feature_size_hw=[7, 7], padding=0).align(

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from peopleseg.contract import ANCHORS, MASK_SIZE_HW, MAX_PEOPLE, NO_PERSON_SCORE
+from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE, NO_PERSON_SCORE
 from peopleseg.geometry import INPUT_SIZE, Letterbox
 from serving.embedded import EmbeddedServer
 from tests.data.encoded import encoded_picture
@@ -36,7 +36,7 @@ def grid_boxes(count: int) -> np.ndarray:
 
 def planted(count: int) -> Arrays:
     """What `select_people` reads, with `count` separate people, the later the surer."""
-    predictions = np.zeros((1, 5, ANCHORS), dtype=np.float32)
+    predictions = np.zeros((1, 5, 100), dtype=np.float32)
     index = np.arange(count)
     predictions[0, 0, :count] = 30 + 60 * (index % 10)
     predictions[0, 1, :count] = 30 + 60 * (index // 10)

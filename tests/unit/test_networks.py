@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.contract import ANCHORS
 from peopleseg.networks.hierarchical import VARIANTS, EnhancedUNet, PersonMaskHead
 from peopleseg.networks.mask_head import combine
 from peopleseg.networks.people_unet import PeopleUNet, people_unet
@@ -79,7 +78,7 @@ def test_yolov9_e_gives_its_features_and_predictions_at_640(classes, rows):
     output = network(torch.empty(1, 3, 640, 640, device=META))
     assert network.feature_layer == 34
     assert output.features.shape == (1, 1024, 80, 80)
-    assert output.predictions.shape == (1, rows, ANCHORS) == (1, rows, 8400)
+    assert output.predictions.shape == (1, rows, 8400)
 
 
 @pytest.mark.parametrize(("variant", "channels"), [("t", 160), ("s", 320), ("m", 600), ("c", 1024)])
@@ -88,7 +87,7 @@ def test_the_features_are_the_stride_8_concat(variant, channels):
     output = network(torch.empty(2, 3, 640, 640, device=META))
     assert network.feature_layer == 14 and network.feature_channels == channels
     assert output.features.shape == (2, channels, 80, 80)
-    assert output.predictions.shape == (2, 5, ANCHORS)
+    assert output.predictions.shape == (2, 5, 8400)
 
 
 def test_an_unknown_variant_is_refused_with_the_known_ones():
@@ -334,8 +333,8 @@ def test_roi_align_equals_the_slow_obvious_version(scale):
 
 def test_roi_align_for_training_equals_the_one_for_serving():
     torch.manual_seed(0)
-    pixels = torch.randint(0, 256, (2, 3, 128, 128), dtype=torch.uint8)
-    logit, features = torch.randn(2, 1, 128, 128), torch.randn(2, 5, 16, 16).half()
+    pixels = torch.randint(0, 256, (2, 3, 640, 640), dtype=torch.uint8)
+    logit, features = torch.randn(2, 1, 640, 640), torch.randn(2, 5, 80, 80).half()
     served = RoiAligner().align(pixels.numpy(), logit.numpy(), features.numpy(), ROIS.numpy())
     assert_close(torch.from_numpy(served.roi_rgb), roi_align(pixels.float(), ROIS, (64, 48)), 1e-2)
     assert_close(torch.from_numpy(served.roi_logit), roi_align(logit, ROIS, (64, 48)), 1e-3)

@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conversion.check import faults
 from conversion.step_version import new_step_version
 from peopleseg.pipeline import Pipeline
-from tests.data.small_repository import write_head, write_pictures, write_small_repository
+from tests.data.small_repository import (
+    write_detector,
+    write_head,
+    write_pictures,
+    write_small_repository,
+)
 
 
 @pytest.fixture
@@ -60,3 +66,13 @@ def test_a_network_that_the_head_does_not_read_is_not_loaded(
     rgb = Pipeline(repository, versions={"hierarchical_head": 2})
     boxes = np.array([[200, 100, 440, 540]], dtype=np.float32)
     assert rgb.segment_from_boxes(picture, boxes).masks.max() > 200
+
+
+@pytest.mark.parametrize("stride", [16, 20])
+def test_a_detector_may_have_another_grid(repository: Path, picture: bytes, stride: int) -> None:
+    write_detector(repository, 2, stride=stride)
+    assert faults(repository, {"yolov9": 2}) == []
+    coarse = Pipeline(repository, versions={"yolov9": 2}).segment(picture)
+    fine = Pipeline(repository).segment(picture)
+    np.testing.assert_allclose(coarse.boxes, fine.boxes)
+    np.testing.assert_allclose(coarse.masks, fine.masks, atol=2)

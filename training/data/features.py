@@ -18,10 +18,9 @@ from torch import Tensor
 
 from clients.results import write_json
 from peopleseg.coco import Picture
-from peopleseg.contract import FEATURE_STRIDE
 from peopleseg.files import write_atomically
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
-from peopleseg.networks.roi_align import roi_align
+from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9
 from training.data.pictures import BrokenPicture
 
@@ -125,8 +124,7 @@ def roi_features(detector: YOLOv9, images: Tensor, rois: Tensor) -> Tensor:
     if len(rois) == 0:
         return torch.empty((0, detector.feature_channels, *size_hw), device=images.device)
     with torch.no_grad():
-        features = detector.features(images).float()
-        return roi_align(features, rois, size_hw, 1 / FEATURE_STRIDE)
+        return align_map(detector.features(images), images, rois, size_hw)
 
 
 def collate_features(samples: Sequence[FeatureSample | BrokenPicture]) -> FeatureBatch:

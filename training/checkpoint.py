@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from peopleseg.manifest import ArtifactError, Manifest
 from peopleseg.networks.feature_head import RoiFeatureHead
+from peopleseg.networks.onnx_detector import OnnxDetector, detector
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import person_mask_head
-from peopleseg.networks.yolov9 import YOLOv9
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
-    "yolov9": YOLOv9,
+    "yolov9": detector,
     "people_unet": PeopleUNet,
     "hierarchical_head": person_mask_head,
     "feature_head": RoiFeatureHead,
@@ -117,6 +118,41 @@ def load_companion(path: Path | None, family: str) -> Any:
     if loaded.family != family:
         raise CheckpointError(f"{path} holds a {loaded.family}, not a {family}")
     return loaded.network.requires_grad_(False)
+
+
+def load_detector(path: Path | None) -> Any:
+    """A detector to read the outputs of, frozen: of a checkpoint, or as it is served, of a version
+    folder or its model.onnx; None without a path.
+
+    Raises CheckpointError for anything else.
+    """
+    if path is None:
+        return None
+    file = detector_file(path)
+    if file.suffix != ".onnx":
+        return load_companion(file, "yolov9")
+    try:
+        return OnnxDetector.read(file)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(str(error)) from error
+
+
+def detector_file(path: Path) -> Path:
+    """The file that a detector is in: of a version folder its artifact. Raises CheckpointError."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    try:
+        manifest = Manifest.read(path)
+        manifest.verify(path)
+    except ArtifactError as error:
+        raise CheckpointError(str(error)) from error
+    if not manifest.artifact.endswith(".onnx"):
+        raise CheckpointError(
+            f"{path} holds {manifest.artifact}, which runs on its own kind of GPU alone; name a "
+            "version with a model.onnx"
+        )
+    return path / manifest.artifact
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:

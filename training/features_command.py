@@ -25,7 +25,7 @@ from peopleseg.geometry import INPUT_SIZE
 from peopleseg.manifest import sha256
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
 from peopleseg.networks.yolov9 import YOLOv9
-from training.checkpoint import CheckpointError, load_companion
+from training.checkpoint import CheckpointError, detector_file, load_detector
 from training.data.dataset import PeopleDataset
 from training.data.features import FeatureDescription, FeatureFolder, FeaturesError, roi_features
 from training.data.pictures import (
@@ -45,7 +45,13 @@ BYTES_OF_FP16 = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg precompute-features`."""
-    parser.add_argument("--detector", type=Path, required=True, metavar="CKPT", help="a YOLOv9's")
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        required=True,
+        metavar="CKPT",
+        help="a YOLOv9's, or a version folder",
+    )
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
@@ -79,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """Compute what is missing. Returns 1 when a file cannot be used, or the disk is too small."""
     folder = FeatureFolder(args.out)
     try:
-        detector: YOLOv9 = load_companion(args.detector, "yolov9")
+        detector = load_detector(args.detector)
         _claim(folder, detector, args)
         pictures, skipped = usable_pictures(args.annotations, args.images)
         report_skipped(skipped)
@@ -108,7 +114,7 @@ def needed_bytes(pictures: Sequence[Picture], channels: int) -> tuple[int, int]:
 def _claim(folder: FeatureFolder, detector: YOLOv9, args: argparse.Namespace) -> None:
     """Say what the folder will hold. Raises FeaturesError when it holds something else."""
     description = FeatureDescription(
-        sha256(args.detector), detector.feature_channels, args.padding, args.resize
+        sha256(detector_file(args.detector)), detector.feature_channels, args.padding, args.resize
     )
     if folder.is_described():
         folder.require(**vars(description))

@@ -14,6 +14,7 @@ from conversion.export.version import make_version
 from conversion.export.version_folder import publish, scratch_folder
 from peopleseg.errors import InvalidInput
 from peopleseg.manifest import sha256
+from peopleseg.networks.onnx_detector import OnnxDetector
 from training.checkpoint import Loaded, load_network
 
 
@@ -63,6 +64,11 @@ def _sources(loaded: Loaded, settings: Settings) -> list[Source]:
         raise ExportError(
             "--move-first-conv takes a head on features and the detector that it was trained with, "
             f"both in one checkpoint; this {loaded.family}'s has not both"
+        )
+    if isinstance(detector, OnnxDetector):
+        raise ExportError(
+            f"--move-first-conv changes the detector, and this {loaded.family} was trained on a "
+            "served graph, which stays as it is; export without it"
         )
     projection, head = move_first_conv(loaded.network)
     companions = loaded.companions | {"detector": ProjectedDetector(detector, projection)}

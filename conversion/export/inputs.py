@@ -16,8 +16,8 @@ from conversion.export.runners import onnx_runner
 from conversion.model_folder import versions_in
 from peopleseg.geometry import INPUT_SIZE, Letterbox
 from peopleseg.images import prepare_file
-from peopleseg.manifest import Manifest, tensors_of
-from peopleseg.networks.yolov9 import YOLOv9Output
+from peopleseg.manifest import Manifest
+from peopleseg.networks.onnx_detector import OnnxDetector
 from peopleseg.pipeline import Arrays
 from training.checkpoint import CheckpointError, Loaded
 from training.validation.prediction import detect
@@ -63,29 +63,21 @@ class RoiReader:
         return {name: value.numpy() for name, value in tensors.items()}
 
 
-class ServedDetector(nn.Module):
-    """An artifact in place of a detector in torch."""
+def served_detector(exportable: Exportable, repository: Path) -> OnnxDetector:
+    """An artifact in place of a detector in torch.
 
-    def __init__(self, exportable: Exportable, repository: Path) -> None:
-        """Raises CheckpointError unless the repository's features are as the head reads them."""
-        super().__init__()
-        folder = _newest("yolov9", exportable, repository)
-        channels = tensors_of(folder).outputs["features"].shape[0]
-        wanted = exportable.input_shapes.get("roi_features", (-1,))[0]
-        if wanted not in (-1, channels):
-            raise CheckpointError(
-                f"this {exportable.model.name} reads features of {wanted} channels, {folder} has "
-                f"{channels}, and the checkpoint holds no detector; train it with --model.detector"
-            )
-        self.artifact = onnx_runner(folder / Manifest.read(folder).artifact)
-
-    def forward(self, images: Tensor) -> YOLOv9Output:
-        found = self.artifact({"pixels": _pixels(images)})
-        features = torch.from_numpy(found["features"])
-        return YOLOv9Output(features.float(), torch.from_numpy(found["predictions"]))
-
-    def features(self, images: Tensor) -> Tensor:
-        return self(images).features  # type: ignore[no-any-return]
+    Raises CheckpointError unless the repository's features are as the head reads them.
+    """
+    folder = _newest("yolov9", exportable, repository)
+    detector = OnnxDetector.read(folder / Manifest.read(folder).artifact)
+    wanted = exportable.input_shapes.get("roi_features", (-1,))[0]
+    if wanted not in (-1, detector.feature_channels):
+        raise CheckpointError(
+            f"this {exportable.model.name} reads features of {wanted} channels, {folder} has "
+            f"{detector.feature_channels}, and the checkpoint holds no detector; train it with "
+            "--model.detector"
+        )
+    return detector
 
 
 class ServedPeopleUNet(nn.Module):
@@ -100,7 +92,7 @@ class ServedPeopleUNet(nn.Module):
         return torch.from_numpy(self.artifact({"pixels": _pixels(images)})["person_logit"])
 
 
-_SERVED = {"detector": ServedDetector, "people_unet": ServedPeopleUNet}
+_SERVED = {"detector": served_detector, "people_unet": ServedPeopleUNet}
 
 
 def image_cases(pictures: Sequence[Path]) -> Iterator[Case]:

@@ -87,12 +87,12 @@ def write_detector(
     shift_px: float = 0.0,
 ) -> Path:
     """shift_px: by how much its box misses the person."""
-    cells = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
+    size = [stride, stride]
     predictions = np.zeros((1, 5, ANCHORS), dtype=np.float32)
     predictions[0, :, 0] = (BOX_CXCYWH[0] + shift_px, *BOX_CXCYWH[1:], SCORE)
     nodes = [
         *_red("pixels"),
-        helper.make_node("AveragePool", ["red"], ["cells"], **cells),
+        helper.make_node("AveragePool", ["red"], ["cells"], kernel_shape=size, strides=size),
         helper.make_node("Conv", ["cells", "scales"], ["scaled"], kernel_shape=[1, 1]),
         helper.make_node("Cast", ["scaled"], ["features"], to=TensorProto.FLOAT16),
         helper.make_node("GlobalAveragePool", ["red"], ["mean"]),

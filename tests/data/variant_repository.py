@@ -179,7 +179,7 @@ def random_feature_head() -> RoiFeatureHead:
 def add_exported(repository: Path, network: nn.Module) -> int:
     """One of the project's own networks."""
     found: Exportable = _EXPORTABLE[type(network)](network)
-    outputs = {}
+    outputs: dict[str, tuple[int, ...]] = {}
     if isinstance(network, YOLOv9):
         outputs["features"] = (network.feature_channels, SIDE, SIDE)
         outputs["predictions"] = (5, ANCHORS)

@@ -65,12 +65,12 @@ def test_the_one_that_trains_equals_the_one_that_serves_on_maps_of_any_grid(side
     images = torch.empty(2, 3, INPUT_SIZE, INPUT_SIZE)
     served = RoiAligner().align(pixels, logit, features, rois)
     sizes_hw = (ROI_SIZE_HW, ROI_SIZE_HW, ROI_FEATURE_SIZE_HW)
-    tolerances = (1e-2, 1e-4, 4e-3)
+    maps_of: tuple[np.ndarray, ...] = (pixels, logit, features)
     for image, size_hw, cut, atol in zip(
-        (pixels, logit, features), sizes_hw, served, tolerances, strict=True
+        maps_of, sizes_hw, served, (1e-2, 1e-4, 4e-3), strict=True
     ):
         trained = align_map(torch.from_numpy(image), images, torch.from_numpy(rois), size_hw)
-        np.testing.assert_allclose(trained.numpy(), cut.astype(np.float32), atol=atol)
+        np.testing.assert_allclose(trained.numpy(), np.asarray(cut, dtype=np.float32), atol=atol)
         of_one = image[int(rois[0, 0])].astype(np.float32)
         expected = slow_roi_align(of_one, rois[0], size_hw, side / INPUT_SIZE)
         np.testing.assert_allclose(trained[0], expected, atol=1e-2)

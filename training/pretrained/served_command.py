@@ -31,7 +31,13 @@ from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.people import select_people
-from training.checkpoint import FAMILIES, CheckpointError, load_companion, save_network
+from training.checkpoint import (
+    FAMILIES,
+    CheckpointError,
+    load_companion,
+    load_detector,
+    save_network,
+)
 from training.pretrained.artifact import ArtifactMismatch, load_artifact
 
 BATCH = 4  # pictures
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         network: Any = FAMILIES[manifest.model](**manifest.variant)
         companions = {
             "people_unet": load_companion(args.people_unet, "people_unet"),
-            "detector": load_companion(args.detector, "yolov9"),
+            "detector": load_detector(args.detector),
         }
         companions = {name: module for name, module in companions.items() if module is not None}
         if manifest.model == "hierarchical_head" and len(companions) < 2:

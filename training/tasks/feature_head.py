@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from peopleseg.manifest import sha256
 from peopleseg.networks.feature_head import RoiFeatureHead
-from training.checkpoint import CheckpointError, load_companion
+from training.checkpoint import CheckpointError, detector_file, load_detector
 from training.data.features import FeatureBatch, roi_features
 from training.data.precomputed import PrecomputedFeatureData
 from training.data.samples import RoiBatch
@@ -23,9 +23,10 @@ from training.validation.metrics import TWO_CLASS_MIOU, mask_metrics
 
 
 class PersonMasksFromFeatures(Task):
-    """The head on YOLOv9's stride-8 features.
+    """The head on a detector's features, YOLOv9's of stride 8.
 
-    detector: checkpoint of the trained YOLOv9, of any variant. With pre-computed features it may be
+    detector: checkpoint of the trained YOLOv9, of any variant, or a version folder of a served
+    detector. With pre-computed features it may be
     left out, and feature_channels says how many theirs are; given all the same, it is saved with
     the head. class_weights: of background, target and non-target, or the file that `peopleseg
     data-stats --json` wrote. start_from: a checkpoint of the same head.
@@ -46,7 +47,7 @@ class PersonMasksFromFeatures(Task):
         backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
     ) -> None:
         super().__init__(optimizer, schedule, backbone)
-        self.detector = load_companion(detector, "yolov9")
+        self.detector = load_detector(detector)
         self.detector_path = detector
         if self.detector is not None:
             feature_channels = self.detector.feature_channels
@@ -59,7 +60,7 @@ class PersonMasksFromFeatures(Task):
         data = self.data()
         if isinstance(data, PrecomputedFeatureData):
             if self.detector_path is not None:
-                data.require(detector_sha256=sha256(Path(self.detector_path)))
+                data.require(detector_sha256=sha256(detector_file(self.detector_path)))
             data.require(channels=self.network.in_channels)
         elif self.detector is None:
             raise CheckpointError(

@@ -15,7 +15,7 @@ from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.person_segmenter import PersonSegmenter
-from training.checkpoint import CheckpointError, load_companion, load_network
+from training.checkpoint import CheckpointError, load_companion, load_detector, load_network
 from training.data.samples import RoiBatch
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.mask_distillation import MaskDistillation, mask_divergence
@@ -28,10 +28,10 @@ class PersonMasks(Task):
     """The hierarchical head: for every box the masks of its person and of the others.
 
     As published it reads RGB and the people UNet's logit (`reads_person_logit`); the fused form
-    also reads the detector's features (`reads_features`). people_unet, detector: checkpoints of
-    those networks. start_from: a checkpoint of the same head. teacher: the checkpoint of a trained
-    (larger) head to learn from beside the labels (arXiv:1503.02531); what that one reads comes from
-    the same file.
+    also reads the detector's features (`reads_features`). people_unet: a checkpoint of that
+    network. detector: one of a YOLOv9, or a version folder of a served detector. start_from: a
+    checkpoint of the same head. teacher: the checkpoint of a trained (larger) head to learn from
+    beside the labels (arXiv:1503.02531); what that one reads comes from the same file.
     """
 
     family = "hierarchical_head"
@@ -59,7 +59,7 @@ class PersonMasks(Task):
         _require(reads_person_logit, people_unet, "people_unet", "the people UNet's logit")
         _require(reads_features, detector, "detector", "a detector's features")
         self.people_unet = load_companion(people_unet, "people_unet")
-        self.detector = load_companion(detector, "yolov9")
+        self.detector = load_detector(detector)
         self.network = person_mask_head(
             variant,
             feature_channels=self.detector.feature_channels if reads_features else 0,

@@ -27,7 +27,7 @@ from clients.pictures import result_paths, unique
 from clients.positive import positive
 from clients.results import write_json, write_png
 from peopleseg.coco import Picture
-from training.checkpoint import CheckpointError, Loaded, load_companion, load_network
+from training.checkpoint import CheckpointError, Loaded, load_detector, load_network
 from training.data.pictures import Skipped, report_skipped, usable_pictures
 from training.validation.evaluation import evaluate
 from training.validation.pictures import choose_pictures, validation_sheet
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detector",
         type=Path,
         metavar="CHECKPOINT",
-        help="finds the boxes of mask heads without a detector of their own",
+        help="finds the boxes of mask heads without a detector of their own; or a version folder",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     parser.add_argument(
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             return EXIT_USAGE
         checkpoints += found
     try:
-        detector = load_companion(args.detector, "yolov9")
+        detector = load_detector(args.detector)
         pictures, skipped = usable_pictures(args.annotations, args.images)
     except CheckpointError as error:
         print(f"peopleseg: {error}", file=sys.stderr)

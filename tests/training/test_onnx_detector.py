@@ -1,0 +1,96 @@
+"""A mask head learns on a detector as it is served, and is served what it learned on."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conversion.export.exportable import of_network
+from conversion.export.inputs import RoiReader
+from peopleseg.images import prepare
+from peopleseg.networks.onnx_detector import OnnxDetector
+from peopleseg.pipeline import Pipeline
+from tests.data.encoded import astronaut
+from tests.data.small_repository import CHANNELS, write_detector, write_small_repository
+from tests.training.runs import CONFIGS, Data, differing, train
+from training.checkpoint import CheckpointError, load_detector, load_network
+
+ROIS = np.array([[0, 100, 60, 420, 600], [0, 300, -20, 660, 300]], dtype=np.float32)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Its detector has a grid of 40 x 40 cells."""
+    repository = write_small_repository(tmp_path / "repository")
+    write_detector(repository, 2, stride=16)
+    return repository
+
+
+def head_arguments(data: Data, detector: Path, out: Path, epochs: int) -> list[str]:
+    return [
+        "fit",
+        f"--config={CONFIGS / 'hierarchical_lite.yaml'}",
+        *data.arguments(),
+        f"--model.people_unet={data.people_unet}",
+        f"--model.detector={detector}",
+        f"--trainer.max_epochs={epochs}",
+        f"--out={out}",
+    ]
+
+
+def test_a_batch_equals_singles_and_a_copy_the_first(repository: Path) -> None:
+    detector = load_detector(repository / "yolov9" / "2")
+    assert detector.feature_channels == CHANNELS
+    images = torch.randint(0, 256, (3, 3, 640, 640)) / 255
+    together = detector(images)
+    assert together.features.shape == (3, CHANNELS, 40, 40)
+    torch.testing.assert_close(detector.features(images), together.features, rtol=0, atol=0)
+    for index, other in enumerate((detector, copy.deepcopy(detector), detector)):
+        one = other(images[index : index + 1])
+        assert torch.equal(one.features[0], together.features[index])
+        assert torch.equal(one.predictions[0], together.predictions[index])
+
+
+def test_the_head_of_a_training_is_served_the_features_that_it_learned_on(
+    data: Data, repository: Path, tmp_path: Path
+) -> None:
+    version, out = repository / "yolov9" / "2", tmp_path / "run"
+    assert train(*head_arguments(data, version, out, epochs=1)) == 0
+    loaded = load_network(out / "best.ckpt")
+    detector = loaded.companions["detector"]
+    assert isinstance(detector, OnnxDetector)  # its graph averaged over the steps, and still whole
+    graph = (version / "model.onnx").read_bytes()
+    assert detector.graph.numpy().tobytes() == graph
+    pixels, _ = prepare(astronaut())
+    trained = RoiReader(loaded, of_network(loaded), repository).read(pixels, ROIS)
+    pipeline = Pipeline(repository, versions={"yolov9": 2})
+    served = pipeline.aligner.align(pixels, None, pipeline.yolov9(pixels=pixels)["features"], ROIS)
+    np.testing.assert_allclose(
+        trained["roi_features"].astype(np.float32),
+        served.roi_features.astype(np.float32),
+        atol=2e-3,
+    )
+
+
+def test_a_training_goes_on_where_it_was(data: Data, repository: Path, tmp_path: Path) -> None:
+    version = repository / "yolov9" / "2"
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert train(*head_arguments(data, version, whole, epochs=2)) == 0
+    first = head_arguments(data, version, halves, epochs=1)
+    assert train(*first, "--model.schedule.epochs=2") == 0
+    again = head_arguments(data, version, halves, epochs=2)
+    assert train(*again, "--ckpt_path=last") == 0
+    assert differing(whole / "last.ckpt", halves / "last.ckpt") == []
+
+
+def test_what_is_no_served_detector_is_told(repository: Path, tmp_path: Path) -> None:
+    for path, message in (
+        (repository / "people_unet" / "1", "makes person_logit; a served detector makes features"),
+        (repository / "select_people" / "1", "a version of a Python step"),
+        (repository / "yolov9", "not a manifest"),
+        (tmp_path / "none.onnx", "No such file"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            load_detector(path)

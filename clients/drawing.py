@@ -20,11 +20,14 @@ LABEL_HEIGHT = 1 / 48  # of the image's geometric mean side
 SMALLEST_LABEL_PX = 9  # of a text's height; smaller is not readable
 
 
-def draw_people(image_rgb: NDArray[np.uint8], people: Sequence[Person]) -> NDArray[np.uint8]:
+def draw_people(
+    image_rgb: NDArray[np.uint8], people: Sequence[Person], *, scores: bool = True
+) -> NDArray[np.uint8]:
     """A copy of an image with everybody's mask, outline, box and score, one colour a person.
 
     image_rgb: (H, W, 3) uint8 RGB, of the size that the server saw. The first person, the best by
     score, lies on top. Lines and labels grow with the image; a label that does not fit is left out.
+    scores: False leaves all labels out.
 
     Raises ValueError when the people belong to an image of another size.
     """
@@ -40,7 +43,7 @@ def draw_people(image_rgb: NDArray[np.uint8], people: Sequence[Person]) -> NDArr
         _draw_mask(image, person, colour)
     for person, colour in coloured:
         _draw_box(image, person, colour)
-    for person, colour in coloured:
+    for person, colour in coloured if scores else ():
         _draw_label(image, person, colour)
     return image
 

@@ -22,7 +22,7 @@ help: ## list the commands and their variables
 	@echo
 	@echo 'Variables, with their values now:'
 	@echo '  IMAGES=$(IMAGES)   pictures and folders for demo; none: example pictures'
-	@echo '  OUT=$(OUT)   folder for the results of demo and bench'
+	@echo '  OUT=$(OUT)   folder for the results of demo, evaluate and bench'
 	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
 	@echo '  JSON=$(JSON)   file for the figures of evaluate'
@@ -40,9 +40,9 @@ serve: $(VENV)/.serve ## keep the server up until Ctrl-C
 		--grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
 
 .PHONY: evaluate
-evaluate: $(VENV)/.serve ## measure the accuracy on DATA through a server
+evaluate: $(VENV)/.plots ## measure the accuracy on DATA through a server, into OUT
 	@$(BIN)/python -m clients.demo evaluate --images "$(DATA)/val" \
-		--annotations "$(DATA)/person_val.json" --json "$(JSON)"
+		--annotations "$(DATA)/person_val.json" --json "$(JSON)" --report "$(OUT)/report"
 
 BENCH = $(BIN)/peopleseg bench
 PICTURES = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
@@ -106,7 +106,11 @@ $(VENV)/.serve: requirements/steps.txt requirements/configs.txt requirements/ser
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test: requirements/torch.txt requirements/test.txt $(VENV)/.serve
-	$(PIP) install --quiet -r requirements/torch.txt -c requirements/serve.txt -c requirements/test.txt
+$(VENV)/.plots: requirements/plots.txt $(VENV)/.serve
+	$(PIP) install --quiet --no-deps -r requirements/plots.txt
+	@touch $@
+
+$(VENV)/.test: requirements/torch.txt requirements/test.txt $(VENV)/.plots
+	$(PIP) install --quiet -r requirements/torch.txt -c requirements/serve.txt -c requirements/plots.txt -c requirements/test.txt
 	$(PIP) install --quiet --no-deps -r requirements/test.txt
 	@touch $@

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clients import Person
 from clients.cli import main
-from clients.evaluate_command import evaluate, table
+from clients.evaluate_command import accuracy, measure_all, table
 from clients.evaluation import foreground_iou
 from peopleseg.coco import Annotation, Picture, load_pictures
 from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE
@@ -24,6 +24,10 @@ KEYS = {
     *("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou"),
     *("images", "people", "rois", "seconds", "failed"),
 }
+
+
+def evaluate(segmenter: Any, pictures: list[Picture], **options: Any) -> dict[str, Any]:
+    return accuracy(measure_all(segmenter, pictures, **options))
 
 
 class Perfect:
@@ -243,6 +247,24 @@ def test_annotations_that_are_none_are_named(
 def test_missing_annotations_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(["--images", tmp_path, "--annotations", tmp_path / "none.json"], capsys)
     assert code == 1 and "none.json" in err
+
+
+def test_a_file_in_which_nobody_is_to_be_found_is_an_error_before_any_server_is_asked(
+    data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coco = json.loads(data[1].read_text())
+    crowds = [{**entry, "iscrowd": 1} for entry in coco["annotations"]]
+    for annotations in ([], crowds):
+        file = tmp_path / "nobody.json"
+        file.write_text(json.dumps({**coco, "annotations": annotations}))
+        code, out, err = run(["--images", data[0], "--annotations", file], capsys)
+        assert code == 1 and out == ""
+        assert err == (
+            f"peopleseg: {file}: 5 images, 0 people and {len(annotations)} crowds: there is nobody "
+            "to find; name a file with people (category_id 1, iscrowd 0)\n"
+        )
+    code, _, err = run(["--images", data[0], "--annotations", data[1], "--limit", 1], capsys)
+    assert code == 1 and "1 images, 0 people" in err
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "x"])

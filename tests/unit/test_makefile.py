@@ -25,7 +25,7 @@ TARGETS = (
     "format",
     "clean",
 )
-PINNED = ("steps.txt", "serve.txt", "torch.txt", "test.txt", "load.txt")
+PINNED = ("steps.txt", "serve.txt", "plots.txt", "torch.txt", "test.txt", "load.txt")
 
 
 def make(root: Path, *arguments: str) -> str:
@@ -73,6 +73,12 @@ def test_demo_takes_the_users_pictures_and_folder(root):
     assert "torch" not in commands
 
 
+def test_evaluate_writes_a_report_beside_the_figures_and_needs_no_torch(root, tmp_path):
+    commands = make(root, "-n", "evaluate", "OUT=results", f"VENV={tmp_path / 'none'}")
+    assert '--json "results/accuracy.json" --report "results/report"' in commands
+    assert "-r requirements/plots.txt" in commands and "torch" not in commands
+
+
 def test_serve_passes_its_ports(root):
     commands = make(root, "-n", "serve", "HOST=0.0.0.0", "GRPC_PORT=9001")
     assert "--host 0.0.0.0" in commands and "--grpc-port 9001" in commands
@@ -115,7 +121,8 @@ def test_torch_is_installed_with_its_dependencies_under_the_other_pins(root, tmp
     commands = make(root, "-n", "test", f"VENV={tmp_path / 'none'}")
     (torch,) = [line for line in commands.splitlines() if "requirements/torch.txt" in line]
     assert "--no-deps" not in torch
-    assert "-c requirements/serve.txt" in torch and "-c requirements/test.txt" in torch
+    for others in ("serve", "plots", "test"):
+        assert f"-c requirements/{others}.txt" in torch
 
 
 def test_ci_runs_lint_and_test(root):
@@ -140,8 +147,8 @@ def test_no_package_is_pinned_twice_and_serving_needs_no_torch(root):
     files = [dict(pins(root / "requirements" / name)) for name in PINNED]
     names = [name for file in files for name in file]
     assert len(names) == len(set(names))
-    steps, serve, torch, *_ = files
-    assert "torch" in torch and not {"torch", "torchvision", "timm"} & {*steps, *serve}
+    steps, serve, plots, torch, *_ = files
+    assert "torch" in torch and not {"torch", "torchvision", "timm"} & {*steps, *serve, *plots}
     assert "-r steps.txt" in (root / "requirements" / "serve.txt").read_text().splitlines()
 
 

@@ -156,6 +156,8 @@ def accuracy(evaluation: Evaluation) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """The figures for a terminal, one a line."""
     lines = [f"{name:16} {_shown(report[name])}" for name in PRINTED]
+    if unmasked := report["people_without_mask"]:
+        lines.append(f"{'without mask':16} {unmasked} people, left out of the figures of masks")
     failed = len(report["failed"])
     if failed:
         total = failed + report["images"]

@@ -11,7 +11,8 @@ roi_miou
 foreground_miou
     Of `foreground`: per picture the mean of the IoU of people and the IoU of background, at its own
     size, a class absent from answer and truth counting 1; the mean over the pictures. Left out are
-    crowds' regions, and of the boxes of those without a mask what no mask covers.
+    crowds' regions, of the boxes of those without a mask what no mask covers, and pictures of
+    people of whom nobody has a mask.
 
 Pictures that failed are left out of every figure; a figure without anything to measure is None.
 """
@@ -55,7 +56,7 @@ class Measured:
     picture: Picture
     found: list[dict[str, Any]]  # COCO results
     roi_ious: list[float]  # one for each true box that counts
-    foreground_iou: float
+    foreground_iou: float | None  # None where nobody of the people has a mask
 
 
 def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None = None) -> Measured:
@@ -70,23 +71,26 @@ def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None =
             f"the picture is {foreground.shape[1]} x {foreground.shape[0]} pixels, "
             f"its annotations say {picture.width} x {picture.height}"
         )
+    known = picture.masked_people or not picture.people
     return Measured(
         picture=picture,
         found=coco_results(segmenter.segment(data, min_score=min_score), picture.id),
         roi_ious=roi_ious(segmenter, data, picture),
-        foreground_iou=foreground_iou(foreground, picture),
+        foreground_iou=foreground_iou(foreground, picture) if known else None,
     )
 
 
 def figures(measured: Sequence[Measured]) -> dict[str, float | int | None]:
     """All figures of this page's head, and how many images, people and rois they rest on."""
     ious = [iou for one in measured for iou in one.roi_ious]
+    foreground_ious = [one.foreground_iou for one in measured if one.foreground_iou is not None]
     return {
         **average_precisions(measured),
         "roi_miou": _mean(ious),
-        "foreground_miou": _mean([one.foreground_iou for one in measured]),
+        "foreground_miou": _mean(foreground_ious),
         "images": len(measured),
         "people": sum(len(one.picture.people) for one in measured),
+        "people_without_mask": sum(_without_mask(one.picture) for one in measured),
         "rois": len(ious),
     }
 
@@ -141,6 +145,10 @@ def _counted(picture: Picture, people: NDArray[np.bool_]) -> NDArray[np.bool_]:
             box = box_pixels(annotation.box_xyxy, (picture.height, picture.width))
             counted[box] &= people[box]
     return counted & ~_union(picture, [a for a in picture.annotations if a.crowd and a.masked])
+
+
+def _without_mask(picture: Picture) -> int:
+    return len(picture.people) - len(picture.masked_people)
 
 
 def _counts(person: Annotation) -> bool:

@@ -55,7 +55,6 @@ def report_of(measured: Sequence[Measured], figures: Numbers) -> Report:
         "accuracy": figures,
         "iou": RIGHT_IOU,
         "judged_by": by,
-        "people_without_mask": _without_mask(pictures),
         "by_size": {name: _by_size(pictures, found, kind) for name, kind in kinds.items()},
         "by_people": {name: _by_people(pictures, found, kind) for name, kind in kinds.items()},
         "images_by_people": {name: len(_group(pictures, name)) for name in GROUPS},
@@ -76,10 +75,6 @@ def _kinds(pictures: Sequence[Picture]) -> dict[str, Kind]:
     if any(picture.masked_people for picture in pictures):
         return KINDS
     return {"boxes": KINDS["boxes"]}
-
-
-def _without_mask(pictures: Sequence[Picture]) -> int:
-    return sum(len(one.people) - len(one.masked_people) for one in pictures)
 
 
 def _group(pictures: Sequence[Picture], name: str) -> list[Picture]:

@@ -46,9 +46,9 @@ def _figures(numbers: Numbers) -> str:
         ("figure", "value"), [(f"`{name}`", shown(accuracy[name])) for name in FIGURES]
     )
     text = f"Over {accuracy['images']} images with {accuracy['people']} people."
-    if numbers["people_without_mask"]:
+    if accuracy["people_without_mask"]:
         text += (
-            f" Of {numbers['people_without_mask']} of them the mask is not known: they "
+            f" Of {accuracy['people_without_mask']} of them the mask is not known: they "
             "count in the figures of boxes alone."
         )
     return f"{table}\n\n{text}"
@@ -63,7 +63,8 @@ def _groups(numbers: Numbers) -> str:
     ]
     counts = [row["people"] for row in numbers["missed"].values()]
     images = list(numbers["images_by_people"].values())
-    rows.append(("how many", *(f"{n} people" for n in counts), *(f"{n} images" for n in images)))
+    label = f"how many, {numbers['judged_by']}"
+    rows.append((label, *(f"{n} people" for n in counts), *(f"{n} images" for n in images)))
     return as_table(head, rows)
 
 

@@ -94,7 +94,7 @@ def test_perfect_answers_score_one(pictures: list[Picture]) -> None:
         assert report[name] == pytest.approx(1.0), name
     assert report["images"] == 5
     assert report["people"] == sum(len(picture.people) for picture in pictures) > 5
-    assert report["failed"] == []
+    assert report["failed"] == [] and report["people_without_mask"] == 0
 
 
 def test_seeing_nobody_scores_nothing(pictures: list[Picture]) -> None:
@@ -159,6 +159,20 @@ def test_who_has_a_box_alone_counts_neither_for_nor_against_masks(pictures: list
         assert report["box_ap"] == pytest.approx(box_ap, abs=0.01)
         for name in ("mask_ap", "roi_miou", "foreground_miou"):
             assert report[name] == pytest.approx(1.0), name
+
+
+def test_where_nobody_has_a_mask_only_boxes_are_measured(pictures: list[Picture]) -> None:
+    boxes_alone = [
+        replace(one, annotations=[replace(a, segmentation=None) for a in one.annotations])
+        for one in pictures
+    ]
+    report = evaluate(Perfect(pictures), boxes_alone[1:], concurrency=1)
+    assert report["box_ap"] == pytest.approx(1.0)
+    assert report["people_without_mask"] == report["people"]
+    assert f"without mask     {report['people']} people, left out" in table(report)
+    for name in ("mask_ap", "mask_ap50", "roi_miou", "foreground_miou"):
+        assert report[name] is None, name
+    assert evaluate(Perfect(pictures), boxes_alone, concurrency=1)["foreground_miou"] == 1.0
 
 
 def test_small_boxes_are_no_rois_and_many_are_split(pictures: list[Picture]) -> None:

@@ -129,7 +129,10 @@ def test_where_masks_are_unknown_boxes_are_judged(pictures: list[Picture]) -> No
     pairs = list(zip(unknown, found, strict=True))
     boxes_only = numbers_of([answered(one, entries) for one, entries in pairs])
     people = sum(len(picture.people) for picture in pictures)
-    assert boxes_only["judged_by"] == "boxes" and boxes_only["people_without_mask"] == people
+    assert (
+        boxes_only["judged_by"] == "boxes"
+        and boxes_only["accuracy"]["people_without_mask"] == people
+    )
     assert boxes_only["curves"].keys() == boxes_only["by_size"].keys() == {"boxes"}
     assert boxes_only["best_f1"]["boxes"]["f1"] == 1.0
     assert f"Of {people} of them the mask is not known" in "".join(sections(boxes_only))
@@ -138,7 +141,7 @@ def test_where_masks_are_unknown_boxes_are_judged(pictures: list[Picture]) -> No
         [answered(one, entries) for one, entries in [*pairs[:2], *pairs_of(pictures[2:])]]
     )
     assert partly["judged_by"] == "masks"
-    assert partly["people_without_mask"] == len(pictures[1].people)
+    assert partly["accuracy"]["people_without_mask"] == len(pictures[1].people)
     assert partly["best_f1"]["masks"]["f1"] == partly["best_f1"]["boxes"]["f1"] == 1.0
 
 

@@ -1,0 +1,104 @@
+"""Measure the boxes of published detectors, to have their figures beside ours.
+
+  python -m benchmarks.peers_accuracy nanodet nanodet_g_416.onnx --images val \\
+      --annotations person_val.json --json benchmarks/results/peers_accuracy.json
+
+box_ap and box_ap50 are those of `peopleseg evaluate`. Each image is resized to the detector's own
+size, at the top left of a black square, and only people count whom the detector itself would
+show (least_score). A network that was trained on COCO has seen some of COCO's images. The JSON has
+a row for each file name; other rows in it stay as they are.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from clients.report.page import shown
+from clients.results import write_json
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.images import decode_image
+from peopleseg.manifest import sha256
+from training.teachers import movenet, nanodet
+from training.teachers.teacher import Kind, Teacher, TeacherError, open_teacher
+from training.validation.metrics import BoxAveragePrecision
+
+LEAST_SCORES: dict[Kind, float] = {"nanodet": nanodet.LEAST_SCORE, "movenet": movenet.LEAST_SCORE}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 1 when the file is not of that kind, or images or annotations cannot be read."""
+    args = _parser().parse_args(argv)
+    try:
+        detector = open_teacher(args.file, args.kind)
+        pictures = load_pictures(args.annotations, args.images)
+        figures = measure(detector, pictures)
+    except (TeacherError, OSError, ValueError) as error:
+        print(f"peers_accuracy: {error}", file=sys.stderr)
+        return 1
+    row = {
+        "kind": args.kind,
+        "sha256": sha256(args.file),
+        "least_score": LEAST_SCORES[args.kind],
+        "annotations": args.annotations.name,
+        **figures,
+    }
+    print(", ".join(f"{name} {shown(figures[name], 4)}" for name in ("box_ap", "box_ap50")))
+    rows = json.loads(args.json.read_text()) if args.json.is_file() else {}
+    write_json(args.json, {**rows, args.file.name: row})
+    return 0
+
+
+def measure(detector: Teacher, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """box_ap and box_ap50, and over how many images and people. Raises OSError, InvalidInput."""
+    metric = BoxAveragePrecision(pictures)
+    # disable=None: no bar where nobody watches, in a log or a pipe
+    for picture in tqdm(pictures, unit="picture", disable=None):
+        (found,) = detector.people(square(picture)[None])
+        metric.update(picture.id, found.boxes_xyxy, found.scores)
+    figures = metric.compute()
+    return {
+        "box_ap": float(figures["box_ap"]),
+        "box_ap50": float(figures["box_ap50"]),
+        "images": len(pictures),
+        "people": sum(len(picture.people) for picture in pictures),
+    }
+
+
+def square(picture: Picture) -> Tensor:
+    """float32 [3, S, S] RGB in [0, 1]: the image at the top left of black, S its longer side."""
+    image_rgb = np.ascontiguousarray(decode_image(picture.path.read_bytes()))
+    image = torch.from_numpy(image_rgb).permute(2, 0, 1).float() / 255
+    height, width = image.shape[1:]
+    side = max(height, width)
+    return F.pad(image, (0, side - width, 0, side - height))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers_accuracy",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", choices=get_args(Kind), help="of detector")
+    parser.add_argument("file", type=Path, metavar="FILE.onnx")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
+    )
+    parser.add_argument(
+        "--json", type=Path, required=True, metavar="FILE", help="rows, added to if it is there"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

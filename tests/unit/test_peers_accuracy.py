@@ -1,0 +1,101 @@
+"""Published detectors beside ours: measured on the image's own pixels, one row a file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import peers_accuracy
+from benchmarks.peers_accuracy import measure, square
+from peopleseg.coco import Picture, load_pictures
+from peopleseg.images import decode_image
+from tests.data.detectors import write_nanodet
+from tests.data.people_pictures import write_data_set
+from training.teachers.teacher import People
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_data_set(tmp_path_factory.mktemp("data"), count=4)
+
+
+@pytest.fixture
+def pictures(data: tuple[Path, Path]) -> list[Picture]:
+    return load_pictures(data[1], data[0])
+
+
+class Knowing:
+    """Answers with the truth of each picture in turn, moved to the right."""
+
+    dense_size: int | None = None
+
+    def __init__(self, pictures: list[Picture], right_px: float = 0.0) -> None:
+        self.left, self.right_px = list(pictures), right_px
+
+    def people(self, images: Tensor) -> list[People]:
+        boxes = [person.box_xyxy for person in self.left.pop(0).people]
+        moved = torch.tensor(boxes).reshape(-1, 4) + torch.tensor([self.right_px, 0.0] * 2)
+        return [People(moved, torch.full((len(boxes),), 0.9))]
+
+    def dense(self, images: Tensor) -> Any:
+        raise NotImplementedError
+
+
+def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(
+    pictures: list[Picture],
+) -> None:
+    people = sum(len(picture.people) for picture in pictures)
+    figures = measure(Knowing(pictures), pictures)
+    assert figures == {
+        "box_ap": pytest.approx(1.0),
+        "box_ap50": pytest.approx(1.0),
+        "images": 4,
+        "people": people,
+    }
+    assert measure(Knowing(pictures, right_px=5.0), pictures)["box_ap"] < 1
+    assert measure(Knowing(pictures, right_px=1000.0), pictures)["box_ap50"] == 0
+
+
+def test_the_image_lies_unchanged_at_the_top_left_of_a_black_square(
+    pictures: list[Picture],
+) -> None:
+    picture = pictures[0]
+    canvas = square(picture)
+    side = max(picture.width, picture.height)
+    assert canvas.shape == (3, side, side) and picture.width != picture.height
+    image = decode_image(picture.path.read_bytes())
+    placed = (canvas * 255).round().byte().permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(placed[: picture.height, : picture.width], image)
+    assert placed.sum() == image.sum(dtype=np.int64)
+
+
+def test_a_file_gets_a_row_and_the_others_keep_theirs(
+    data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, rows = write_nanodet(tmp_path / "small.onnx"), tmp_path / "rows.json"
+    rows.write_text(json.dumps({"other.onnx": {"box_ap": 0.5}, "small.onnx": {"box_ap": 2}}))
+    options = ["--images", str(data[0]), "--annotations", str(data[1]), "--json", str(rows)]
+    assert peers_accuracy.main(["nanodet", str(file), *options]) == 0
+    written = json.loads(rows.read_text())
+    assert written["other.onnx"] == {"box_ap": 0.5}
+    row = written["small.onnx"]
+    assert 0 <= row["box_ap"] <= row["box_ap50"] <= 1
+    assert (row["kind"], row["least_score"], row["images"]) == ("nanodet", 0.05, 4)
+    assert f"box_ap50 {row['box_ap50']:.4f}" in capsys.readouterr().out
+
+
+def test_a_file_of_another_kind_is_told_in_a_sentence_and_changes_nothing(
+    data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, rows = tmp_path / "text.onnx", tmp_path / "rows.json"
+    file.write_text("version https://git-lfs.github.com/spec/v1\n")
+    options = ["--images", str(data[0]), "--annotations", str(data[1]), "--json", str(rows)]
+    for kind, path in (("nanodet", file), ("movenet", write_nanodet(tmp_path / "nano.onnx"))):
+        assert peers_accuracy.main([kind, str(path), *options]) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("peers_accuracy: ") and str(path) in err and err.count("\n") == 1
+    assert not rows.exists()

@@ -1,0 +1,181 @@
+"""Write docs/accuracy.md, with its plots, from what is in benchmarks/results.
+
+  make evaluate DATA=data/people OUT=out
+  python -m benchmarks.accuracy_page --take out
+
+The first measures; the second takes over its figures and its report, of which the images stay where
+they are, and writes the page. Without --take the page is written anew from what is there.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training_table import table
+from clients.report.page import FIGURES, as_table, sections, shown
+from clients.report.plots import draw
+from clients.report.writing import NUMBERS
+from peopleseg.files import write_atomically
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path("benchmarks") / "results"
+FIGURES_FILE, REPORT_FOLDER = "accuracy.json", "accuracy"
+PAGE = Path("docs") / "accuracy.md"
+UP, MODELS = "../", "models"  # from the page to ROOT, and to the cards
+SAME_TIME = ("from_nothing", "mask_rcnn")  # of the training table: ours and Mask R-CNN
+
+Json = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 1 where a result is missing or cannot be read."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.take:
+            take(args.take, ROOT)
+        write(ROOT)
+    except (OSError, ValueError) as error:
+        print(f"accuracy_page: {error}; measure first, see --help", file=sys.stderr)
+        return 1
+    print(f"written: {ROOT / PAGE}")
+    return 0
+
+
+def take(measured: Path, root: Path) -> None:
+    """The numbers of a `make evaluate OUT=measured`. Raises ValueError if images failed in it."""
+    results = root / RESULTS
+    figures, report = measured / FIGURES_FILE, measured / "report" / NUMBERS
+    if failed := json.loads(figures.read_text())["failed"]:
+        raise ValueError(f"{figures} has {len(failed)} images that failed; all must be measured")
+    (results / REPORT_FOLDER).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(report, results / REPORT_FOLDER / NUMBERS)
+    shutil.copyfile(figures, results / FIGURES_FILE)
+
+
+def write(root: Path) -> None:
+    """The page and its plots, of the results below `root`. Raises OSError and ValueError."""
+    folder = root / RESULTS / REPORT_FOLDER
+    draw(json.loads((folder / NUMBERS).read_text()), folder)
+    write_atomically(root / PAGE, page(root).encode())
+
+
+def page(root: Path) -> str:
+    """The whole page, of the results below `root`. Raises OSError and ValueError."""
+    numbers = read(root, f"{REPORT_FOLDER}/{NUMBERS}")
+    training = read(root, "training_table.json")
+    parts = [
+        f"# Accuracy\n\n{_opening()}",
+        *sections(numbers, f"{UP}{RESULTS.as_posix()}/{REPORT_FOLDER}/"),
+        f"## Beside others\n\n{_others(numbers, read(root, 'peers_accuracy.json'), training)}",
+        f"## Ways to train\n\n{_training(training)}",
+        f"## Learning curves\n\n{_curves(root)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def read(root: Path, name: str) -> Json:
+    """A result. Raises OSError and ValueError."""
+    return json.loads((root / RESULTS / name).read_text())
+
+
+def shell(*commands: str) -> str:
+    """Commands as Markdown."""
+    return "\n".join(("```sh", *commands, "```"))
+
+
+def _opening() -> str:
+    commands = ("make evaluate DATA=data/people OUT=out", f"{_module()} --take out")
+    return (
+        "The default weights, measured through the server on the validation images, which also "
+        "chose the checkpoints: expect a little less on others. The figures are defined in "
+        f"[clients/evaluation.py]({UP}clients/evaluation.py), and [models]({MODELS}) has a card of "
+        f"each model. This page and its plots are written by\n\n{shell(*commands)}"
+    )
+
+
+def _others(numbers: Json, peers: Json, training: Json) -> str:
+    """Ours, published detectors, and what learned for the same time as ours from nothing."""
+    rows: list[tuple[str, str, Json]] = [("ours", "the default weights", numbers["accuracy"])]
+    rows += [(f"`{name}`", _published(one), one) for name, one in peers.items()]
+    runs = training["runs"]
+    rows += [(f"`{name}`", runs[name]["what"], runs[name]) for name in SAME_TIME if name in runs]
+    head = ("", "what", *(f"`{name}`" for name in FIGURES))
+    cells = [(name, what, *(shown(one.get(key)) for key in FIGURES)) for name, what, one in rows]
+    commands = [_peer_command(name, one) for name, one in peers.items()]
+    return (
+        f"{as_table(head, cells)}\n\n"
+        "On the same images. They are COCO's, so the published detectors may have learned from "
+        "some; `from_nothing` and `mask_rcnn` have learned for the same time, see the next "
+        f"table.\n\n{shell(*commands)}"
+    )
+
+
+def _published(peer: Json) -> str:
+    return f"published {peer['kind']}, boxes of a score from {peer['least_score']} on"
+
+
+def _peer_command(name: str, one: Json) -> str:
+    return (
+        f"python -m benchmarks.peers_accuracy {one['kind']} {name} --images data/people/val "
+        f"--annotations data/people/{one['annotations']} "
+        f"--json {RESULTS.as_posix()}/peers_accuracy.json"
+    )
+
+
+def _training(training: Json) -> str:
+    command = (
+        "python -m benchmarks.training_table --data data/people --people-unet unet.ckpt "
+        f"--detector detector.ckpt --json {RESULTS.as_posix()}/training_table.json"
+    )
+    readme = f"[training/README.md]({UP}training/README.md)"
+    return (
+        f"{table(training)}\n\nMinutes are of one processor core; {readme} says more.\n\n"
+        f"{shell(command)}"
+    )
+
+
+def _curves(root: Path) -> str:
+    found = sorted((root / RESULTS).glob("learning_curve_*.json"))
+    curves = {file.stem: json.loads(file.read_text()) for file in found}
+    rows = [
+        (name, f"[`{curve['figure']}`]({UP}{RESULTS.as_posix()}/{stem}.png)", *_course(run))
+        for stem, curve in curves.items()
+        for name, run in curve["runs"].items()
+    ]
+    head = ("run", "figure", "epochs", "hours", "reached", "predicted at twice the epochs")
+    commands = [_curve_command(stem, curve) for stem, curve in curves.items()]
+    return f"{as_table(head, rows)}\n\n{shell(*commands)}"
+
+
+def _course(run: Json) -> tuple[Any, ...]:
+    predicted = shown(run.get("predicted_at_twice_the_epochs"))
+    return run["epochs"], shown(run["hours"], 1), shown(run["reached"]), predicted
+
+
+def _curve_command(stem: str, curve: Json) -> str:
+    runs = " ".join(f"runs/{name}" for name in curve["runs"])
+    target = "" if curve["target"] is None else f" --target {curve['target']}"
+    files = f"--json {RESULTS.as_posix()}/{stem}.json --png {RESULTS.as_posix()}/{stem}.png"
+    return f"python -m benchmarks.learning_curve {runs} --figure {curve['figure']}{target} {files}"
+
+
+def _module() -> str:
+    return "python -m benchmarks.accuracy_page"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=_module(),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--take", type=Path, metavar="DIR", help="what make evaluate has written")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

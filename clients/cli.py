@@ -38,6 +38,10 @@ COMMANDS = {
         "conversion.step_version",
         "make a version of a Python step with other settings",
     ),
+    "fit-scores": (
+        "conversion.fit_scores_command",
+        "make scores say how likely a person is right",
+    ),
     "check": ("conversion.check", "find what is wrong in a model repository"),
     "release": (
         "conversion.release.release_command",

@@ -50,9 +50,9 @@ class Pipeline:
     """The networks of a model repository and the steps between them, each loaded when needed.
 
     threads: of every network and of RoIAlign. versions: of the steps; one that is not named has the
-    version that the ensembles pin. open_network: opens an artifact elsewhere than on the
-    processors. Raises ValueError for a step that is neither named nor pinned, ArtifactError for a
-    version that is not whole.
+    version that the ensembles pin. settings: of steps, in place of those of their versions, name by
+    name. open_network: opens an artifact elsewhere than on the processors. Raises ValueError for a
+    step that is neither named nor pinned, ArtifactError for a version that is not whole.
     """
 
     def __init__(
@@ -61,11 +61,13 @@ class Pipeline:
         *,
         threads: int = 2,
         versions: Mapping[str, int] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
         open_network: Callable[[Path], OnnxModel] | None = None,
     ) -> None:
         self._repository = model_repository
         self._threads = threads
         self._open_network = open_network or partial(open_on_processors, threads=threads)
+        self._given_settings = settings or {}
         self._settings: dict[str, dict[str, Any]] = {}
         self.versions = serving_versions(model_repository) | dict(versions or {})
 
@@ -178,7 +180,8 @@ class Pipeline:
 
     def _settings_of(self, name: str) -> dict[str, Any]:
         if name not in self._settings:
-            self._settings[name] = StepManifest.read(self._folder(name)).settings
+            own = StepManifest.read(self._folder(name)).settings
+            self._settings[name] = own | dict(self._given_settings.get(name, {}))
         return self._settings[name]
 
     def _folder(self, name: str) -> Path:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "changes",
         nargs="+",
-        type=_change,
+        type=change,
         metavar="MODEL=VERSION",
         help=f"what changes; models are {', '.join(STEPS)}",
     )
@@ -87,7 +87,8 @@ def _changes(pairs: Sequence[tuple[str, int]]) -> dict[str, int]:
     return changes
 
 
-def _change(text: str) -> tuple[str, int]:
+def change(text: str) -> tuple[str, int]:
+    """argparse type: a model and its version."""
     model, _, version = text.partition("=")
     if model not in STEPS or not version.isdecimal():
         raise argparse.ArgumentTypeError(

@@ -1,0 +1,107 @@
+"""Make scores say how likely a person is right, and answers begin where F1 is best.
+
+  peopleseg fit-scores --images val --annotations person_val.json
+  peopleseg fit-scores --images val --annotations person_val.json --with hierarchical_head=8
+  peopleseg release calibrated select_people=3 postprocess=3
+
+A detector's score says nothing of the mask, and is too low or too high. On annotated images, those
+found by the versions that serve (or those named by --with) are judged: right is a mask with an IoU
+of at least 0.5. A logistic fit of the detector's score and of how clear the mask is becomes the
+setting `score_fit` of new versions of select_people and postprocess, and the score of the best F1
+their `min_score`, from which people are in answers that do not ask for another. Nothing serves them
+before `peopleseg release` does. Fit on images that the networks have not learned from.
+
+Exit code 0 when the versions are written (or --dry-run), 1 when the images cannot be measured.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from clients.positive import positive
+from clients.report.scores import reliability
+from conversion.gate import GateError, Reference
+from conversion.release.release_command import change
+from conversion.score_fitting import Found, best_min_score, find, fit, log_loss
+from conversion.step_version import new_step_version
+from peopleseg.manifest import ArtifactError
+from peopleseg.pipeline import Pipeline
+from peopleseg.scores import ScoreFit
+from serving.repository_option import add_repository_option
+
+MAX_MASK_IOU = 0.7
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg fit-scores`."""
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
+    )
+    parser.add_argument(
+        "--with",
+        dest="versions",
+        type=change,
+        nargs="+",
+        default=[],
+        metavar="MODEL=VERSION",
+        help="to measure in place of those that serve",
+    )
+    parser.add_argument(
+        "--max-mask-iou",
+        type=float,
+        default=MAX_MASK_IOU,
+        metavar="X",
+        help="of two people's masks, above which they are the same person (%(default)s)",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
+    parser.add_argument("--dry-run", action="store_true", help="print the fit and write nothing")
+    add_repository_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the fit and what it is worth; write the two versions."""
+    neutral = {"score_fit": None, "min_score": 0.0}
+    settings = {
+        "select_people": neutral,
+        "postprocess": {**neutral, "max_mask_iou": args.max_mask_iou},
+    }
+    try:
+        pictures = Reference(args.images, args.annotations, args.limit).pictures
+        pipeline = Pipeline(args.model_repository, versions=dict(args.versions), settings=settings)
+        found = find(pipeline, pictures)
+        score_fit = fit(found)
+    except (GateError, ArtifactError, OSError, ValueError) as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return 1
+    min_score = _report(found, score_fit)
+    if not args.dry_run:
+        _write(args, score_fit, min_score)
+    return 0
+
+
+def _report(found: Found, score_fit: ScoreFit) -> float:
+    fitted = score_fit(found.scores, found.confidences)
+    for name, scores in (("detector's score", found.scores), ("fitted score", fitted)):
+        error = reliability(found.judged(scores))["calibration_error"]
+        print(f"{name:18} log loss {log_loss(scores, found.right):.4f}, off by {error:.4f}")
+    point = best_min_score(found, score_fit)
+    print(
+        f"best F1 {point.f1:.3f} from a score of {point.score:.2f} on: "
+        f"precision {point.precision or 0:.3f}, recall {point.recall:.3f}"
+    )
+    return point.score
+
+
+def _write(args: argparse.Namespace, score_fit: ScoreFit, min_score: float) -> None:
+    numbers = [score_fit.detection, score_fit.mask, score_fit.shift]
+    shared = {"score_fit": numbers, "min_score": round(min_score, 2)}
+    of_step = {
+        "select_people": shared,
+        "postprocess": {**shared, "max_mask_iou": args.max_mask_iou},
+    }
+    folders = {s: new_step_version(args.model_repository, s, v) for s, v in of_step.items()}
+    for folder in folders.values():
+        print(folder)
+    pairs = " ".join(f"{step}={folder.name}" for step, folder in folders.items())
+    print(f"serve them with: peopleseg release NAME {pairs}")

@@ -1,0 +1,117 @@
+"""Scores fitted to how often they are right, and the versions that a fit becomes."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conversion import fit_scores_command
+from conversion.check import faults
+from conversion.score_fitting import Found, best_min_score, fit, log_loss
+from peopleseg.manifest import StepManifest
+from peopleseg.pipeline import Pipeline
+from peopleseg.scores import ScoreFit
+from tests.data.small_repository import write_pictures, write_small_repository
+
+TRUE_FIT = ScoreFit(detection=1.6, mask=3.0, shift=0.5)
+
+
+def found_by(true: ScoreFit, count: int, random: np.random.Generator) -> Found:
+    scores, confidences = random.uniform(0.01, 0.95, count), random.uniform(0.5, 1, count)
+    right = random.uniform(0, 1, count) < true(scores, confidences)
+    return Found(scores, confidences, right, int(right.sum()) + 10)
+
+
+def test_a_fit_finds_what_made_the_people_right(random: np.random.Generator) -> None:
+    found = found_by(TRUE_FIT, 20_000, random)
+    fitted = fit(found)
+    assert fitted.detection == pytest.approx(TRUE_FIT.detection, rel=0.1)
+    assert fitted.mask == pytest.approx(TRUE_FIT.mask, rel=0.2)
+    assert fitted.shift == pytest.approx(TRUE_FIT.shift, abs=0.15)
+
+
+def test_a_fit_is_never_worse_than_the_detectors_scores(random: np.random.Generator) -> None:
+    for shift in (-2.0, 0.0, 1.5):
+        found = found_by(ScoreFit(0.7, 1.0, shift), 500, random)
+        fitted = fit(found)(found.scores, found.confidences)
+        assert log_loss(fitted, found.right) <= log_loss(found.scores, found.right)
+        low, middle = np.quantile(fitted, [0, 0.5])
+        lower = (fitted >= low) & (fitted < middle)
+        assert fitted[lower].mean() == pytest.approx(found.right[lower].mean(), abs=0.1)
+
+
+def test_few_people_pull_the_fit_little() -> None:
+    found = Found(np.array([0.6, 0.4]), np.array([0.9, 0.9]), np.array([True, False]), 1)
+    fitted = fit(found)
+    assert all(np.isfinite([fitted.detection, fitted.mask, fitted.shift]))
+    assert fitted.detection <= 5
+
+
+@pytest.mark.parametrize("right", [[True, True], [False, False]])
+def test_where_nothing_is_to_be_told_apart_there_is_no_fit(right: list[bool]) -> None:
+    found = Found(np.array([0.6, 0.4]), np.array([0.9, 0.9]), np.array(right), 2)
+    with pytest.raises(ValueError, match=r"of 2 people found [02] are right; a fit needs"):
+        fit(found)
+
+
+def test_answers_begin_where_f1_is_best() -> None:
+    scores = np.array([0.9, 0.8, 0.7, 0.3, 0.2])
+    found = Found(scores, np.ones(5), np.array([True, True, True, False, False]), 3)
+    point = best_min_score(found, ScoreFit(1, 0, 0))
+    assert 0.3 < point.score <= 0.7 and point.precision == point.recall == 1
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> list[str]:
+    """Pictures of which half show the person where the detector says that one is."""
+    repository = write_small_repository(tmp_path / "repository")
+    images, annotations = write_pictures(tmp_path / "pictures", count=6)
+    data = json.loads(annotations.read_text())
+    for entry in data["annotations"]:
+        if entry["image_id"] % 2:
+            entry.update(bbox=[0, 0, 20, 20], segmentation=[[0, 0, 20, 0, 20, 20, 0, 20]])
+    annotations.write_text(json.dumps(data))
+    return [
+        f"--images={images}",
+        f"--annotations={annotations}",
+        f"--model-repository={repository}",
+    ]
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    fit_scores_command.add_arguments(parser)
+    return fit_scores_command.run(parser.parse_args(arguments))
+
+
+def test_the_command_writes_two_versions_that_belong_together(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments, "--max-mask-iou=0.6") == 0
+    said = capsys.readouterr().out
+    assert "best F1" in said and "select_people=2 postprocess=2" in said
+    repository = tmp_path / "repository"
+    changes = {"select_people": 2, "postprocess": 2}
+    assert faults(repository, changes) == []
+    selects, answers = (StepManifest.read(repository / s / "2").settings for s in changes)
+    assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 3
+    assert selects["min_score"] == answers["min_score"] and answers["max_mask_iou"] == 0.6
+    picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
+    (score,) = Pipeline(repository, versions=changes).segment(picture, min_score=0.01).scores
+    assert score == pytest.approx(0.5, abs=0.15)  # half of those found are right
+
+
+def test_a_dry_run_writes_nothing(arguments: list[str], tmp_path: Path) -> None:
+    before = sorted((tmp_path / "repository").rglob("*"))
+    assert run(*arguments, "--dry-run") == 0
+    assert sorted((tmp_path / "repository").rglob("*")) == before
+
+
+def test_images_that_cannot_be_measured_end_in_a_sentence(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.json").write_text("{}")
+    assert run(*arguments, f"--annotations={tmp_path / 'none.json'}") == 1
+    assert "is not a COCO annotation file" in capsys.readouterr().err

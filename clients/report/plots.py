@@ -22,7 +22,7 @@ DPI = 120
 COLOURS = {"masks": "tab:blue", "boxes": "tab:orange"}
 LINES = {"precision": "tab:green", "recall": "tab:purple", "f1": "black"}
 LABELS = {"f1": "F1"}  # of lines that are not called as their numbers
-ROOM_FOR_NUMBERS = 1.18  # of an axis beyond the longest bar
+ROOM_FOR_NUMBERS = 0.3  # beyond the longest bar, as a part of it
 
 
 def draw(numbers: Numbers, folder: Path) -> list[Path]:
@@ -137,7 +137,7 @@ def _counted_bars(
 ) -> None:
     bars = panel.barh(names, counts, color="tab:red")
     panel.bar_label(bars, labels or [str(count) for count in counts], padding=3)
-    panel.set_xlim(0, max(*counts, 1) * ROOM_FOR_NUMBERS + (0.2 * max(counts) if labels else 0))
+    panel.margins(x=ROOM_FOR_NUMBERS)
     panel.invert_yaxis()
 
 

@@ -29,12 +29,23 @@ TRAININGS = commands("peopleseg train fit")
 OTHERS = [call for call in commands("peopleseg") if call[0] != "train"]
 
 
+def written_yamls(folder: Path) -> dict[str, Path]:
+    """The YAMLs that the README shows under their name, as files."""
+    shown = re.findall(
+        r"^```yaml\n# (\S+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL
+    )
+    for name, text in shown:
+        (folder / name).write_text(text)
+    return {name: folder / name for name, _ in shown}
+
+
 @pytest.mark.parametrize("arguments", TRAININGS, ids=" ".join)
 def test_each_training_is_accepted(
-    arguments: list[str], root: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
-    given = [re.sub(r"\$\w+", "1", argument) for argument in arguments]
+    yamls = written_yamls(tmp_path)
+    given = [re.sub(r"\$\w+", "1", str(yamls.get(argument, argument))) for argument in arguments]
     assert train("fit", *given, "--print_config") == 0
 
 

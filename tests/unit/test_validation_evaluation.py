@@ -77,6 +77,24 @@ def test_a_head_on_features_reads_padded_boxes(pictures: list[Picture]) -> None:
         measure("feature_head", RedFeatureHead(), pictures)
 
 
+def test_who_has_a_box_alone_counts_for_the_detector_and_not_for_masks(
+    pictures: list[Picture],
+) -> None:
+    two = pictures[0]
+    first, second = two.annotations
+    partly = replace(two, annotations=[replace(first, segmentation=None), second])
+    figures = measure("hierarchical_head", RedHead(), [partly], detector=RedDetector())
+    assert figures["mask_ap50"] == pytest.approx(1.0) and figures["roi_miou"] > 0.97
+    alone = measure("hierarchical_head", RedHead(), [replace(two, annotations=[second])])
+    assert alone["roi_miou"] == figures["roi_miou"]
+    assert measure("yolov9", RedDetector(), [partly])["box_recall"] == 1.0
+    assert measure("people_unet", RedUNet(), [partly])["people_seg_miou"] > 0.97
+
+    nobody = replace(two, annotations=[replace(a, segmentation=None) for a in two.annotations])
+    unknown = measure("hierarchical_head", RedHead(), [nobody], detector=RedDetector())
+    assert all(math.isnan(value) for value in unknown.values())
+
+
 def test_pictures_of_nobody_leave_nothing_to_measure_of_masks(pictures: list[Picture]) -> None:
     figures = measure("hierarchical_head", RedHead(), pictures[1:2], detector=RedDetector())
     assert all(math.isnan(value) for value in figures.values())

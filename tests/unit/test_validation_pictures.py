@@ -91,6 +91,18 @@ def test_a_network_that_knows_draws_what_is_true(
     assert (truth != other).any(axis=2).mean() > (truth != found).any(axis=2).mean() + 0.005
 
 
+def test_who_has_a_box_alone_is_drawn_as_a_box(pictures: list[Picture]) -> None:
+    two = pictures[0]
+    first, second = two.annotations
+    partly = replace(two, annotations=[replace(first, segmentation=None), second])
+    for family, network, same in (
+        ("yolov9", RedDetector(), True),
+        ("hierarchical_head", RedHead(), False),
+    ):
+        drawn, all_boxes = (halves(sheet_of(family, network, [p]))[0] for p in (partly, two))
+        assert np.array_equal(drawn, all_boxes) == same
+
+
 def test_a_picture_that_breaks_is_left_out_of_the_sheet(
     pictures: list[Picture], tmp_path: Path
 ) -> None:

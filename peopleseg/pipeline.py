@@ -32,6 +32,7 @@ class OnnxModel:
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self._session = session
         self.providers = session.get_providers()
+        self.input_names = [given.name for given in session.get_inputs()]
         self.output_names = [output.name for output in session.get_outputs()]
 
     def __call__(self, **inputs: NDArray[Any]) -> Arrays:

@@ -9,6 +9,9 @@ published             the published full-size graphs in their place: people UNet
                       hierarchical head B0 at 64 x 48 cells; random weights, the same detector
 mask_rcnn_torch       torchvision's Mask R-CNN R50-FPN at 640 pixels by PyTorch, random weights
 mask_rcnn_onnx        the same network by ONNX Runtime
+yolo_seg              with --yolo-seg FILE.onnx: a YOLO segmenter (v8, 11) by ONNX Runtime
+other_repository      with --other-repository DIR: what another model repository serves, in one
+                      process, such as that of an earlier commit
 
 All have all threads. Graphs that have to be exported first are kept in a cache. Needs the packages
 for training.
@@ -20,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.speed.devices import open_model, open_pipeline
+from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -44,6 +48,7 @@ from peopleseg.roi_align import RoiAligner
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
 DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"
+YOLO_SEG, OTHER_REPOSITORY = "yolo_seg", "other_repository"  # with a file, with a folder
 PEERS = (DETECTOR_AND_UNET, PUBLISHED, MASK_RCNN_TORCH, MASK_RCNN_ONNX)
 
 
@@ -52,6 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="some of them")
     parser.add_argument(
         "--cache", type=Path, default=CACHE, metavar="DIR", help="for exported graphs (%(default)s)"
+    )
+    parser.add_argument("--yolo-seg", type=Path, metavar="FILE", help="an ONNX file as a peer")
+    parser.add_argument(
+        "--other-repository", type=Path, metavar="DIR", help="another model repository as a peer"
     )
     add_server_option(parser)
     add_run_options(parser)
@@ -64,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_pictures(args, pipeline)
-        made = {name: _MADE[name](args) for name in args.peers}
+        made = {name: _MADE[name](args) for name in _chosen(args)}
         with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)
             targets: list[Target] = [Server(running.url, callers=1), one_caller(pipeline)]
@@ -81,6 +90,14 @@ def run(args: argparse.Namespace) -> int:
         samples=as_samples(slices),
         triton=running.triton,
     )
+
+
+def _chosen(args: argparse.Namespace) -> list[str]:
+    given = {YOLO_SEG: args.yolo_seg, OTHER_REPOSITORY: args.other_repository}
+    for name, path in given.items():
+        if path is not None and not path.exists():
+            raise MissingTool(f"--{name.replace('_', '-')} {path}: there is no such file or folder")
+    return [*args.peers, *(name for name, path in given.items() if path is not None)]
 
 
 def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]:
@@ -106,6 +123,17 @@ def _published(args: argparse.Namespace) -> Callable[[Question], object]:
     return lambda question: pipeline.segment(question.image)
 
 
+def _yolo_seg(args: argparse.Namespace) -> Callable[[Question], object]:
+    from benchmarks.speed.yolo_seg import YoloSeg
+
+    return YoloSeg(args.yolo_seg, threads=args.threads, device=args.device)
+
+
+def _other_repository(args: argparse.Namespace) -> Callable[[Question], object]:
+    other = open_pipeline(args.other_repository, threads=args.threads, device=args.device)
+    return lambda question: other.segment(question.image)
+
+
 def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[Question], object]:
     from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
 
@@ -127,4 +155,6 @@ _MADE = {
     PUBLISHED: _published,
     MASK_RCNN_TORCH: _mask_rcnn_torch,
     MASK_RCNN_ONNX: _mask_rcnn_onnx,
+    YOLO_SEG: _yolo_seg,
+    OTHER_REPOSITORY: _other_repository,
 }

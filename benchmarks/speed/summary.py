@@ -6,7 +6,13 @@ from statistics import median
 from benchmarks.speed import figures
 from benchmarks.speed.figures import Spread, groups_of, of_kind
 from benchmarks.speed.memory import AT_REST, UNDER_LOAD
-from benchmarks.speed.peers import DETECTOR_AND_UNET, MASK_RCNN_ONNX, MASK_RCNN_TORCH
+from benchmarks.speed.peers import (
+    DETECTOR_AND_UNET,
+    MASK_RCNN_ONNX,
+    MASK_RCNN_TORCH,
+    OTHER_REPOSITORY,
+    YOLO_SEG,
+)
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.tables import as_table, spread_text
 from benchmarks.speed.targets import ONE_CALLER, SERVER
@@ -55,6 +61,15 @@ def _of_peers(result: Result) -> Iterable[Line]:
             if theirs:
                 ratio = figures.throughput_ratio(server, theirs)
                 yield f"{_people(group)}: throughput / {name}'s", spread_text(ratio)
+        direct = of_kind(slices, group, ONE_CALLER, 1)
+        for peer, name in (
+            (YOLO_SEG, "that of the YOLO segmenter"),
+            (OTHER_REPOSITORY, "that of the other repository"),
+        ):
+            theirs = of_kind(slices, group, peer, 1)
+            if theirs:
+                ratio = figures.throughput_ratio(theirs, direct)
+                yield f"{_people(group)}: time called directly / {name}", spread_text(ratio)
         alone = of_kind(slices, group, DETECTOR_AND_UNET, 1)
         if alone:
             ratio = figures.throughput_ratio(alone, server)

@@ -23,7 +23,7 @@ from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
 from benchmarks.speed.memory import AT_REST, UNDER_LOAD, measure
 from benchmarks.speed.options import running_server
-from benchmarks.speed.peers import DETECTOR_AND_UNET, PEERS
+from benchmarks.speed.peers import DETECTOR_AND_UNET, OTHER_REPOSITORY, PEERS
 from benchmarks.speed.result import slices_of
 from benchmarks.speed.shared_memory import shared_picture
 from benchmarks.speed.steps import PARTS
@@ -205,6 +205,22 @@ def test_a_peer_is_measured_beside_the_server(
     slices = slices_of(bench("peers", *rounds(small_server.grpc_url), *options))
     names = {(one.target, one.callers) for one in slices}
     assert names == {(SERVER, 1), (ONE_CALLER, 1), (DETECTOR_AND_UNET, 1)}
+
+
+def test_another_repository_is_measured_when_it_is_named(
+    bench: Bench,
+    small_server: EmbeddedServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = write_small_repository(tmp_path / "other")
+    options = [*rounds(small_server.grpc_url), "--peers", DETECTOR_AND_UNET]
+    slices = slices_of(bench("peers", *options, f"--other-repository={other}"))
+    assert all(one.calls_ms for one in slices if one.target == OTHER_REPOSITORY)
+    assert OTHER_REPOSITORY in {one.target for one in slices}
+    missing = f"--yolo-seg={tmp_path / 'no.onnx'}"
+    assert main(["bench", "peers", *bench.options, *options, missing]) == 2
+    assert "no.onnx: there is no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -34,6 +34,10 @@ COMMANDS = {
     "validate": ("training.validation.command", "measure checkpoints and compare them"),
     "average-weights": ("training.average_command", "average checkpoints of one training"),
     "export": ("conversion.export.command", "make a checkpoint a version of its model"),
+    "import-detector": (
+        "conversion.detectors.command",
+        "make a published ONNX file a version of the detector",
+    ),
     "new-step-version": (
         "conversion.step_version",
         "make a version of a Python step with other settings",

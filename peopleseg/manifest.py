@@ -58,12 +58,12 @@ class Manifest(_Described):
     artifact: str  # file name, beside the manifest
     sha256: str  # of the artifact
     bytes: int
-    variant: dict[str, Any]  # the arguments that rebuild the network
+    variant: dict[str, Any]  # the arguments that rebuild the network, or how it was imported
     precision: str  # of the computation
     weights: str  # how they are stored
     opset: int
     ir_version: int
-    checkpoint_sha256: str
+    checkpoint_sha256: str  # or of the file that was imported
     commit: str  # of this repository at the time of conversion
     tools: dict[str, str]  # name to version
     parity: dict[str, Any]  # differences against torch, per output; see conversion.export.parity
@@ -78,6 +78,7 @@ class Manifest(_Described):
     accelerator: str = "cpu"  # that it was made for: cpu, cuda or tensorrt
     hardware: dict[str, str] = field(default_factory=dict)  # a TensorRT engine's GPU and versions
     accuracy_gate: dict[str, Any] = field(default_factory=dict)  # INT8: figures before and after
+    weights_licence: str = ""  # of weights that come from somebody else
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":

@@ -14,8 +14,9 @@ from clients.person import Person
 from conversion.export.exportable import Exportable
 from conversion.export.inputs import RoiReader, with_unread
 from conversion.export.runners import Runner
+from conversion.export.settings import ExportError, Settings
 from peopleseg.answer import foreground_of, people_of
-from peopleseg.coco import Picture
+from peopleseg.coco import Picture, load_pictures
 from peopleseg.images import prepare_file
 from peopleseg.people import boxes_to_rois
 from peopleseg.pipeline import Arrays
@@ -45,7 +46,7 @@ def accuracy_of(
     """
     figure = FIGURES[exportable.model.name]
     if figure == "box_ap50":
-        return Accuracy(figure, lambda run: _box_ap50(run, pictures))
+        return Accuracy(figure, lambda run: box_figures(run, pictures)[figure])
     if figure == "foreground_miou":
         return Accuracy(figure, lambda run: _foreground_miou(run, pictures))
     assert reader is not None
@@ -53,13 +54,23 @@ def accuracy_of(
     return Accuracy(figure, lambda run: _roi_miou(run, pictures, heads))
 
 
-def _box_ap50(run: Runner, pictures: Sequence[Picture]) -> float:
+def annotated_pictures(settings: Settings) -> list[Picture]:
+    """Those to measure on. Raises ExportError when the annotations cannot be read."""
+    assert settings.images is not None and settings.annotations is not None
+    try:
+        return load_pictures(settings.annotations, settings.images)[: settings.limit]
+    except ValueError as error:  # no JSON, or not COCO's
+        raise ExportError(f"{settings.annotations}: {error}; nothing was written") from error
+
+
+def box_figures(run: Runner, pictures: Sequence[Picture]) -> dict[str, float]:
+    """All figures of a detector's boxes."""
     metric = BoxAveragePrecision(pictures)
     for picture in _progress(pictures):
         pixels, letterbox = prepare_file(picture.path)
         predictions = torch.from_numpy(run({"pixels": pixels})["predictions"])
         metric.update_from(picture.id, predictions[0], letterbox)
-    return float(metric.compute()["box_ap50"])
+    return {name: float(value) for name, value in metric.compute().items()}
 
 
 def _foreground_miou(run: Runner, pictures: Sequence[Picture]) -> float:

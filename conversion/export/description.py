@@ -56,6 +56,7 @@ def describe(
         accelerator=settings.accelerator,
         hardware=hardware,
         accuracy_gate=accuracy_gate,
+        weights_licence=settings.weights_licence,
     )
 
 

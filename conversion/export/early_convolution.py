@@ -25,6 +25,10 @@ from conversion.export.graph_nodes import (
 from conversion.export.onnx_export import BATCH
 from training.pretrained.artifact import PART, weights_of
 
+# What exporters other than torch's may leave out of a convolution; the kernel's size is then that
+# of its weights, which nobody looks at here.
+_UNSAID: dict[str, Any] = {"kernel_shape": [0, 0], "strides": [1, 1], "group": 1, "pads": [0] * 4}
+
 
 def convolve_early(model: Any) -> None:
     """Rewrite a graph in place; without 1x1 convolutions of enlarged or joined maps it stays.
@@ -105,7 +109,7 @@ def _is_pointwise(node: Any) -> bool:
     """Whether a node is a 1x1 convolution, of every cell and all channels."""
     if node.op_type != "Conv":
         return False
-    said = attributes_of(node)
+    said = _UNSAID | attributes_of(node)
     return {*said["kernel_shape"], *said["strides"], said["group"]} == {1} and not any(said["pads"])
 
 

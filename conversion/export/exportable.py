@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from conversion.export.onnx_export import export_onnx
 from peopleseg.contract import ROI_FEATURE_SIZE_HW, STEPS, Model
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
 from peopleseg.networks.mask_head import MaskHead
@@ -35,6 +37,11 @@ class Exportable:
     reads: tuple[str, ...]  # the inputs that it computes with
     dims: dict[str, Any]  # the arguments that build the network
     settings: dict[str, Any] = field(default_factory=dict)  # of the export, beside the dims
+    reference_name: str = "torch"  # where `reference` computes
+
+    def trace(self, path: Path) -> None:
+        """Write the graph in FP32. Raises ExportError."""
+        export_onnx(self.module, self.model, path, self.input_shapes)
 
 
 class ExportableYOLOv9(nn.Module):

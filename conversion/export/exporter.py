@@ -40,6 +40,19 @@ def export(
     on_stage("reading the checkpoint")
     digest = sha256(checkpoint)
     sources = _sources(load_network(checkpoint), settings)
+    return write_versions(sources, digest, pictures, settings, repository, on_stage)
+
+
+def write_versions(
+    sources: Sequence[Source],
+    digest: str,
+    pictures: Sequence[Path],
+    settings: Settings,
+    repository: Path,
+    on_stage: Callable[[str], None],
+) -> list[Path]:
+    """Write the next version folder of each network, as `export` does; digest: sha256 of the file
+    that they come from."""
     with ExitStack() as scratches:
         filled = []
         for source in sources:

@@ -27,7 +27,17 @@ from peopleseg.pipeline import Arrays
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 # In a block with convolutions these pass INT8 on, which halves the time once more.
-OPERATORS = (*CONVOLUTIONS, "Add", "Concat", "MaxPool", "Mul", "Relu", "Resize", "Sigmoid")
+OPERATORS = (
+    *CONVOLUTIONS,
+    "Add",
+    "Concat",
+    "LeakyRelu",
+    "MaxPool",
+    "Mul",
+    "Relu",
+    "Resize",
+    "Sigmoid",
+)
 ALLOWED_LOSS = 0.01  # of the figure: 1 point
 FEWEST_BLOCKS = 16  # that the layers are divided into, where there are as many
 COMPARED = 4  # calibration inputs that a block's damage is measured on

@@ -13,8 +13,6 @@ from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
 from conversion.export.onnx_export import halve_weights, save
 from conversion.export.parity import Tolerances
-from conversion.export.settings import ExportError
-from peopleseg.coco import load_pictures
 
 
 class Converted(NamedTuple):
@@ -50,15 +48,11 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
 
 def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
     # Needed for INT8 alone, and slow to import.
-    from conversion.export.accuracy import accuracy_of
+    from conversion.export.accuracy import accuracy_of, annotated_pictures
     from conversion.export.int8 import quantise
 
     settings, exportable = job.settings, job.source.exportable
-    assert settings.images is not None and settings.annotations is not None
-    try:
-        annotated = load_pictures(settings.annotations, settings.images)[: settings.limit]
-    except ValueError as error:  # no JSON, or not COCO's
-        raise ExportError(f"{settings.annotations}: {error}; nothing was written") from error
+    annotated = annotated_pictures(settings)
     reader = job.reader(job.source)
     calibration = calibration_inputs(job.pictures, exportable, reader)
     accuracy = accuracy_of(exportable, annotated, reader)

@@ -32,3 +32,4 @@ class Settings:
     limit: int | None = None
     accuracy_data: str = ""  # what the checkpoint was measured on
     data_licence: str = ""  # of the training data
+    weights_licence: str = ""  # of weights that come from somebody else

@@ -9,7 +9,6 @@ from conversion.export import parity, pinned_runtime
 from conversion.export.description import describe
 from conversion.export.inputs import IMAGES_AT_ONCE, ROIS_AT_ONCE, random_cases
 from conversion.export.job import Job, is_image_network
-from conversion.export.onnx_export import export_onnx
 from conversion.export.parity import Expected, Tolerances, as_record, batch_sizes, gaps, judge
 from conversion.export.precision import convert
 from conversion.export.profiles import profiles
@@ -26,13 +25,14 @@ def make_version(folder: Path, job: Job) -> Manifest:
     exportable = job.source.exportable
     job.begin("tracing")
     full, artifact = folder / "full.onnx", folder / ARTIFACT
-    export_onnx(exportable.module, exportable.model, full, exportable.input_shapes)
-    job.begin("running torch")
+    exportable.trace(full)
+    job.begin(f"running {exportable.reference_name}")
     expected = _expected(job)
     job.begin("comparing")
     compared: dict[str, Any] = {"batches": batch_sizes(expected)}
-    compared["fp32_against_torch"] = _within(
-        parity.EXACT, expected, onnx_runner(full), f"{job.name} as traced"
+    reference = exportable.reference_name
+    compared[f"fp32_against_{reference}"] = _within(
+        parity.AS_TRACED[reference], expected, onnx_runner(full), f"{job.name} as traced"
     )
     converted = convert(full, artifact, job)
     full.unlink(missing_ok=True)
@@ -41,7 +41,9 @@ def make_version(folder: Path, job: Job) -> Manifest:
     if job.settings.accelerator == "tensorrt":
         job.begin("building a TensorRT engine")
         graph, artifact = artifact, folder / PLAN
-        hardware, compared["engine_against_torch"] = _build_engine(graph, artifact, expected, job)
+        hardware, compared[f"engine_against_{reference}"] = _build_engine(
+            graph, artifact, expected, job
+        )
         graph.unlink()
     job.begin("describing")
     return describe(
@@ -73,7 +75,9 @@ def _compare_artifact(
     what = f"{job.name} in {settings.precision}"
     compared: dict[str, Any] = {"providers": list(providers)}
     run = onnx_runner(artifact, providers)
-    compared["artifact_against_torch"] = _within(tolerances, expected, run, what)
+    compared[f"artifact_against_{job.source.exportable.reference_name}"] = _within(
+        tolerances, expected, run, what
+    )
     if job.source.unmoved:
         compared["unmoved_against_artifact"] = _compare_with_unmoved(run, job)
     pinned = f"onnxruntime_{pinned_runtime.VERSION}"

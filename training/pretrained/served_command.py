@@ -71,6 +71,11 @@ def run(args: argparse.Namespace) -> int:
                 f"{args.version} is a version of {manifest.model}; expected one of "
                 f"{', '.join(IMPORTED)}"
             )
+        if "decoder" in manifest.variant:
+            raise CheckpointError(
+                f"{args.version} came from a published ONNX file, whose layers are not ours to "
+                f"train; a mask head learns on it as it is: --model.detector {args.version}"
+            )
         network: Any = FAMILIES[manifest.model](**manifest.variant)
         companions = {
             "people_unet": load_companion(args.people_unet, "people_unet"),

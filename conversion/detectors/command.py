@@ -1,0 +1,114 @@
+"""Make a published detector the next version of the detector (model yolov9) in the repository.
+
+  peopleseg import-detector nanodet_g_416.onnx --decoder nanodet --licence Apache-2.0
+  peopleseg import-detector yolox_s.onnx --decoder yolox --licence Apache-2.0 \\
+      --images data/people/val --annotations data/people/person_val.json
+  peopleseg import-detector mine.onnx --decoder yolov8 --licence "my own" --list-features
+  peopleseg import-detector mine.onnx --decoder yolov8 --licence "my own" --features /model.15/out
+
+The file stays as it is in the middle of a graph that takes the server's pixels, resizes and
+normalises them as the kind of detector wants it, and decodes its outputs. The kinds:
+
+  nanodet   NanoDet and NanoDet-Plus, one output or one pair for each stride
+  yolox     YOLOX without decode_in_inference: [1, anchors, 5 + classes]
+  yolov8    YOLOv8 and later without NMS: [1, 4 + classes, anchors]
+
+One map of the neck becomes the features that mask heads read: of stride 8, found where the neck
+goes down and up again, or the one that --features names. A head that serves with this detector has
+to be trained on it: `peopleseg train fit ... --model.detector model_repository/yolov9/N`.
+
+The new graph is compared with the file, run by ONNX Runtime on the same pixels and decoded in
+numpy: on pictures and random numbers, alone and in batches. Out of tolerance nothing is written.
+
+Exit code 0 when the version is there, 1 when the file is not what it should be or was refused, 2
+for wrong usage.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from conversion.export.options import (
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_USAGE,
+    add_version_options,
+    make_versions,
+    settings_of,
+    tell_stage,
+    wrong_usage,
+)
+from conversion.export.settings import ExportError
+
+KINDS = ("nanodet", "yolox", "yolov8")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg import-detector`."""
+    parser.add_argument("file", type=Path, metavar="FILE.onnx")
+    parser.add_argument("--decoder", choices=KINDS, required=True, help="what its outputs mean")
+    parser.add_argument("--licence", metavar="TEXT", help="of the weights, for the manifest")
+    parser.add_argument(
+        "--person-class",
+        type=int,
+        default=0,
+        metavar="INDEX",
+        help="which of the file's classes is found; 0 is the person of COCO (%(default)s)",
+    )
+    parser.add_argument(
+        "--features", metavar="TENSOR", help="the map that mask heads read (the neck's at stride 8)"
+    )
+    parser.add_argument(
+        "--list-features", action="store_true", help="print the maps at stride 8, and do no more"
+    )
+    add_version_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import one file, and print the version's folder."""
+    if args.list_features and args.file.is_file():
+        return _list_features(args.file)
+    fault = _wrong_usage(args)
+    if fault:
+        print(f"peopleseg: {fault}", file=sys.stderr)
+        return EXIT_USAGE
+    return make_versions(args, lambda pictures: _import(args, pictures))
+
+
+def _wrong_usage(args: argparse.Namespace) -> str | None:
+    if not args.file.is_file():
+        return f"there is no file {args.file}; name an ONNX file"
+    if not (args.licence or "").strip():
+        return (
+            "--licence is missing: name the licence of the weights, which the manifest carries "
+            "with them (for example --licence Apache-2.0)"
+        )
+    return wrong_usage(args)
+
+
+def _list_features(file: Path) -> int:
+    from conversion.detectors.maps import candidates
+    from conversion.detectors.source import read_source
+
+    try:
+        for one in candidates(read_source(file)):
+            print(f"{one.name} [{one.channels}, {one.side}, {one.side}]")
+    except (ExportError, OSError) as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def _import(args: argparse.Namespace, pictures: list[Path]) -> list[Path]:
+    """Raises ExportError, OSError."""
+    from conversion.detectors.imported import Wanted
+    from conversion.detectors.importer import import_version
+
+    return import_version(
+        args.file,
+        Wanted(args.decoder, args.person_class, args.features),
+        pictures,
+        settings_of(args, weights_licence=args.licence.strip()),
+        repository=args.model_repository,
+        on_stage=tell_stage,
+    )

@@ -1,0 +1,132 @@
+"""A published detector in the place of a checkpoint's network: what it is exported as, and what it
+is compared with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from conversion.detectors.decoders import DECODERS, Decoder
+from conversion.detectors.graph import DETECTOR, PreparedPixels, served_graph
+from conversion.detectors.maps import Map, choose_map
+from conversion.detectors.references import REFERENCES
+from conversion.detectors.source import Source, file_runner, read_source
+from conversion.export.exportable import Exportable
+from conversion.export.onnx_export import save
+from conversion.export.settings import ExportError
+from peopleseg.geometry import INPUT_SIZE
+from peopleseg.onnx_threads import options_for
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to make of a file."""
+
+    decoder: str  # one of DECODERS
+    person: int = 0  # which of the file's classes is found
+    features: str | None = None  # a tensor of its graph; None for the neck's map at stride 8
+
+
+@dataclass(frozen=True)
+class ImportedDetector(Exportable):
+    """Its graph is the file's, between pixels and predictions; the reference is the file."""
+
+    graph: Any = None
+    reference_name: str = "file"
+
+    def trace(self, path: Path) -> None:
+        save(self.graph, path)
+
+
+class FileReference(nn.Module):
+    """The file, picture by picture, behind the same pixels and before a decoder in numpy."""
+
+    def __init__(self, source: Source, neck: Map, decoder: Decoder, kind: str) -> None:
+        super().__init__()
+        self.prepare = PreparedPixels(decoder.pixels, source.size)
+        self._source, self._names, self._person = source, decoder.names, decoder.person
+        self._decode = REFERENCES[kind]
+        self._run = file_runner(source, [neck.name, *self._names])
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """features (FP16) and predictions. Raises ExportError for numbers that are none."""
+        found = [self._of_one(image) for image in self.prepare(pixels).split(1)]
+        features, predictions = (np.stack(part) for part in zip(*found, strict=True))
+        return torch.from_numpy(features).half(), torch.from_numpy(predictions)
+
+    def _of_one(self, image: Tensor) -> tuple[Any, Any]:
+        features, *outputs = self._run(image.numpy())
+        named = {name: array[0] for name, array in zip(self._names, outputs, strict=True)}
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            predictions = self._decode(named, self._source.size, self._person)
+        if not np.isfinite(predictions).all():
+            raise ExportError(
+                f"{self._source.path}: decoded, its boxes or scores are not finite numbers; is "
+                "this the --decoder, and is the file exported without decoding of its own (for "
+                "YOLOX without decode_in_inference)?"
+            )
+        predictions[:4] *= INPUT_SIZE / self._source.size
+        return features[0], predictions
+
+
+def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
+    """Read a file. Raises ExportError when it is not what `wanted` says, OSError."""
+    source = read_source(path)
+    neck = choose_map(source, wanted.features)
+    decoder = _decoder(source, wanted)
+    reference = FileReference(source, neck, decoder, wanted.decoder)
+    graph = served_graph(source, neck, decoder)
+    _require_batches(source, graph)
+    return ImportedDetector(
+        model=DETECTOR,
+        module=reference,
+        reference=reference,
+        input_shapes={"pixels": DETECTOR.inputs[0].shape},
+        reads=("pixels",),
+        dims={
+            "decoder": wanted.decoder,
+            "input_size": source.size,
+            "classes": decoder.classes,
+            "person_class": wanted.person,
+            "features": neck.name,
+        },
+        graph=graph,
+    )
+
+
+def _require_batches(source: Source, graph: Any) -> None:
+    """Raises ExportError for a graph that two pictures cannot pass together."""
+    pixels = np.zeros((2, *DETECTOR.inputs[0].shape), dtype=np.uint8)
+    options = options_for(threads=2)
+    options.log_severity_level = 4  # the error is told here
+    try:
+        session = onnxruntime.InferenceSession(
+            graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        session.run(None, {"pixels": pixels})
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise ExportError(
+            f"{source.path} computes one picture at a time, and could not be opened to more "
+            f"({error}); export it with a batch of any length, as dynamic_axes of "
+            "torch.onnx.export makes it"
+        ) from error
+
+
+def _decoder(source: Source, wanted: Wanted) -> Decoder:
+    shapes = _output_shapes(source, source.output_names)
+    try:
+        return DECODERS[wanted.decoder](shapes, source.size, wanted.person).eval()
+    except ExportError as error:
+        raise ExportError(f"{source.path}: {error}") from error
+
+
+def _output_shapes(source: Source, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """As they come, of a black picture, without the batch axis."""
+    black = np.zeros((1, 3, source.size, source.size), dtype=np.float32)
+    found = file_runner(source, names)(black)
+    return {name: array.shape[1:] for name, array in zip(names, found, strict=True)}

@@ -1,0 +1,50 @@
+"""Write a published detector as the next version of the repository's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from conversion.detectors.imported import ImportedDetector, Wanted, import_detector
+from conversion.export.accuracy import annotated_pictures, box_figures
+from conversion.export.exporter import write_versions
+from conversion.export.job import Source
+from conversion.export.runners import torch_runner
+from conversion.export.settings import Settings
+from peopleseg.manifest import sha256
+from training.checkpoint import Loaded
+
+
+def import_version(
+    path: Path,
+    wanted: Wanted,
+    pictures: Sequence[Path],
+    settings: Settings,
+    *,
+    repository: Path,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> list[Path]:
+    """The version folder, written whole or not at all; arguments as of `conversion.export`.
+
+    Raises ExportError when the file is not what `wanted` says or does not compare, OSError.
+    """
+    on_stage("reading the file")
+    exportable = import_detector(path, wanted)
+    on_stage(f"features are {exportable.dims['features']}")
+    figures: dict[str, float] = {}
+    if settings.images is not None and settings.annotations is not None:
+        on_stage("measuring the file")
+        figures, settings = _measured(exportable, settings)
+    loaded = Loaded("yolov9", exportable.dims, exportable.reference, figures)
+    source = Source(exportable, loaded)
+    return write_versions([source], sha256(path), pictures, settings, repository, on_stage)
+
+
+def _measured(
+    exportable: ImportedDetector, settings: Settings
+) -> tuple[dict[str, float], Settings]:
+    """The file's figures, and the settings with what they are of."""
+    assert settings.annotations is not None
+    pictures = annotated_pictures(settings)
+    figures = box_figures(torch_runner(exportable.reference, exportable.model), pictures)
+    data = settings.accuracy_data or f"{settings.annotations.name}, {len(pictures)} pictures"
+    return figures, replace(settings, accuracy_data=data)

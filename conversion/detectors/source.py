@@ -1,0 +1,127 @@
+"""Read an ONNX file of somebody else's, and say in one sentence what is wrong with it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from onnx.external_data_helper import (
+    ExternalDataInfo,
+    load_external_data_for_model,
+    uses_external_data,
+)
+
+from conversion.export.settings import ExportError
+from peopleseg.geometry import INPUT_SIZE
+from peopleseg.onnx_threads import options_for
+
+FileRunner = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A detector's file: one input of pictures, [B, 3, size, size] in FP32."""
+
+    path: Path
+    model: Any  # with its weights, and with its input's true lengths but for the batch
+    input_name: str
+    size: int  # pixels a side
+
+    @property
+    def output_names(self) -> list[str]:
+        return [output.name for output in self.model.graph.output]
+
+
+def read_source(path: Path) -> Source:
+    """Raises ExportError for what is no ONNX model of a detector, OSError for an unreadable one."""
+    model = _load(path)
+    initialised = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initialised]
+    del model.graph.input[:]  # old files list their weights as inputs too
+    model.graph.input.extend(inputs)
+    if len(inputs) != 1:
+        raise ExportError(
+            f"{path} has {len(inputs)} inputs ({_named(inputs)}); expected one, of pictures"
+        )
+    return Source(path, model, inputs[0].name, _fix_size(path, inputs[0]))
+
+
+def file_runner(source: Source, names: Sequence[str]) -> FileRunner:
+    """Runs the file itself, as it came, on one picture [1, 3, size, size]; names: tensors of its
+    graph. Raises ExportError when ONNX Runtime cannot."""
+    model = onnx.ModelProto()
+    model.CopyFrom(source.model)
+    made = {output.name for output in model.graph.output}
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in names
+        if name not in made
+    )
+    options = options_for(threads=2)
+    options.log_severity_level = 3  # what it thinks of a file is no news
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise ExportError(f"ONNX Runtime cannot load {source.path}: {error}") from error
+    return lambda images: session.run(list(names), {source.input_name: images})
+
+
+def _load(path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise ExportError(
+                f"{path} is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"
+            )
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's DecodeError is of a class that depends on its build
+        raise ExportError(f"{path} is not an ONNX model: {error}") from error
+    if not model.graph.node:
+        raise ExportError(f"{path} is not an ONNX model: it has no operators")
+    for tensor in model.graph.initializer:
+        if uses_external_data(tensor):
+            _require_beside(path, ExternalDataInfo(tensor).location)
+    load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def _require_beside(path: Path, location: str) -> None:
+    if not (path.parent / location).is_file():
+        raise ExportError(
+            f"{path} has its weights in another file, {location}, which is not beside it; put it "
+            "there"
+        )
+
+
+def _fix_size(path: Path, value: Any) -> int:
+    """The side of the pictures; open lengths become those of the served pixels, in place."""
+    kind = value.type.tensor_type
+    found = [axis.dim_value or axis.dim_param or "?" for axis in kind.shape.dim]
+    side = next((length for length in found[2:] if isinstance(length, int)), INPUT_SIZE)
+    fits = len(found) == 4 and found[1] == 3
+    if not fits or any(isinstance(n, int) and n != side for n in found[2:]):
+        raise ExportError(
+            f"{path} reads {value.name} {found}; expected [batch, 3, side, side]: export it with "
+            "channels first, for square pictures"
+        )
+    if kind.elem_type != TensorProto.FLOAT:
+        dtype = TensorProto.DataType.Name(kind.elem_type)
+        raise ExportError(
+            f"{path} reads {value.name} as {dtype}; expected FLOAT: export it in FP32, its weights "
+            "are stored as FP16 here"
+        )
+    for axis in kind.shape.dim[2:]:
+        axis.dim_value = side
+    return side
+
+
+def _named(values: Any) -> str:
+    return ", ".join(value.name for value in values) or "none"

@@ -1,0 +1,164 @@
+"""What the commands that make a version of a network share: options, errors, exit codes."""
+
+import argparse
+import errno
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from clients.pictures import find_pictures
+from clients.positive import positive
+from conversion.export.settings import (
+    ACCELERATORS,
+    PRECISIONS,
+    STORED,
+    ExportError,
+    MissingRequirement,
+    Settings,
+)
+from peopleseg.manifest import Manifest
+from serving.repository_option import add_repository_option
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+
+
+def add_version_options(parser: argparse.ArgumentParser) -> None:
+    """Precision, what it is made for and checked with, where it goes, what its manifest says."""
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="(%(default)s)")
+    parser.add_argument(
+        "--accelerator",
+        choices=ACCELERATORS,
+        default="cpu",
+        help="what it is made for; TensorRT gives an engine, the others ONNX (%(default)s)",
+    )
+    add_repository_option(parser)
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="to compare on, and to calibrate INT8 with (some example pictures)",
+    )
+    measured = parser.add_argument_group("to measure accuracy, as --precision int8 has to")
+    measured.add_argument("--images", type=Path, metavar="DIR", help="pictures to measure it on")
+    measured.add_argument("--annotations", type=Path, metavar="FILE", help="people, COCO format")
+    measured.add_argument("--limit", type=positive, metavar="N", help="take the first N of them")
+    parser.add_argument(
+        "--weights",
+        choices=STORED,
+        default="fp16",
+        help="how an FP32 graph stores its weights: fp16 is half as large (%(default)s)",
+    )
+    parser.add_argument(
+        "--skip-pinned-runtime",
+        action="store_true",
+        help="do not run it under the server image's ONNX Runtime; the manifest says so",
+    )
+    parser.add_argument("--accuracy-data", default="", metavar="TEXT", help="it was validated on")
+    parser.add_argument("--data-licence", default="", metavar="TEXT", help="of the training data")
+
+
+def wrong_usage(args: argparse.Namespace) -> str | None:
+    """What is wrong with the options of `add_version_options`."""
+    measured = args.images is not None and args.annotations is not None
+    if args.precision == "int8" and not (measured and args.pictures):
+        return (
+            "--precision int8 needs --pictures to calibrate on, and --images and --annotations to "
+            "measure what it costs"
+        )
+    if args.precision == "int8" and args.accelerator == "cuda":
+        return (
+            "ONNX Runtime runs INT8 graphs on the processor and through TensorRT; on CUDA take "
+            "--precision fp16"
+        )
+    if args.images is not None and not args.images.is_dir():
+        return f"--images {args.images}: there is no such folder"
+    if args.annotations is not None and not args.annotations.is_file():
+        return f"--annotations {args.annotations}: there is no such file"
+    return None
+
+
+def settings_of(args: argparse.Namespace, **others: Any) -> Settings:
+    """Of the options of `add_version_options`, and of the command's own."""
+    return Settings(
+        precision=args.precision,
+        accelerator=args.accelerator,
+        stored=args.weights,
+        check_pinned_runtime=not args.skip_pinned_runtime,
+        images=args.images,
+        annotations=args.annotations,
+        limit=args.limit,
+        accuracy_data=args.accuracy_data,
+        data_licence=args.data_licence,
+        **others,
+    )
+
+
+def make_versions(args: argparse.Namespace, make: Callable[[list[Path]], list[Path]]) -> int:
+    """Print the folder of each version that `make` writes. Returns the exit code."""
+    try:
+        _require_accelerator(args.accelerator)
+        pictures = _pictures(args.pictures, args.model_repository)
+    except FileNotFoundError as error:
+        return _failed(f"--pictures {args.pictures}: {error}", EXIT_USAGE)
+    except MissingRequirement as error:
+        return _failed(str(error), EXIT_USAGE)
+    try:
+        versions = make(pictures)
+    except MissingRequirement as error:
+        return _failed(str(error), EXIT_USAGE)
+    except ExportError as error:
+        return _failed(str(error))
+    except OSError as error:
+        return _failed(_no_room(error, args.model_repository))
+    for version in versions:
+        print(f"{version}: {_summary(Manifest.read(version))}")
+    return EXIT_OK
+
+
+def tell_stage(stage: str) -> None:
+    """On stderr, what begins."""
+    print(f"{stage} ...", file=sys.stderr, flush=True)
+
+
+def _require_accelerator(accelerator: str) -> None:
+    from conversion.export.engine import require
+    from conversion.export.runners import require_cuda
+
+    if accelerator == "cuda":
+        require_cuda()
+    if accelerator == "tensorrt":
+        require()
+
+
+def _pictures(folder: Path | None, repository: Path) -> list[Path]:
+    """Raises FileNotFoundError for a folder without any."""
+    if folder is not None:
+        return find_pictures(folder, leave_out=repository)
+    from clients.demo import example_pictures
+
+    return example_pictures()
+
+
+def _summary(manifest: Manifest) -> str:
+    size = f"{manifest.bytes / 2**20:.1f} MiB, {manifest.precision} on {manifest.accelerator}"
+    gate = manifest.accuracy_gate
+    if not gate:
+        return size
+    return f"{size}, {gate['figure']} {gate['before']:.4f} before and {gate['after']:.4f} after"
+
+
+def _no_room(error: OSError, repository: Path) -> str:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return str(error)
+    free = shutil.disk_usage(repository).free / 2**20
+    return (
+        f"no room to write the version: {error}; {repository} has {free:.0f} MiB free; nothing was "
+        "written, make room and export again"
+    )
+
+
+def _failed(message: str, code: int = EXIT_FAILED) -> int:
+    print(f"peopleseg: {message}", file=sys.stderr)
+    return code

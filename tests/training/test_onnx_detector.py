@@ -94,3 +94,20 @@ def test_what_is_no_served_detector_is_told(repository: Path, tmp_path: Path) ->
     ):
         with pytest.raises(CheckpointError, match=message):
             load_detector(path)
+
+
+def test_a_trained_head_moves_to_another_detector(
+    data: Data, repository: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """All but what reads the features is kept; that begins anew, and is named."""
+    version, first, second = repository / "yolov9" / "2", tmp_path / "first", tmp_path / "second"
+    assert train(*head_arguments(data, data.detector, first, epochs=1)) == 0
+    moved = [f"--model.start_from={first / 'best.ckpt'}", "--model.optimizer.learning_rate=0"]
+    capfd.readouterr()
+    assert train(*head_arguments(data, version, second, epochs=1), *moved) == 0
+    assert "feature_reducer. has other shapes and begins anew" in capfd.readouterr().err
+    before, after = (load_network(run / "best.ckpt").network for run in (first, second))
+    kept = {name: weight for name, weight in before.named_parameters()}
+    for name, weight in after.named_parameters():
+        if not name.startswith("feature_reducer."):
+            assert torch.equal(weight, kept[name]), name

@@ -38,6 +38,8 @@ class Task(lightning.LightningModule):
     network: Any  # a module with `dims`, the arguments that build it
     monitor: str  # the figure that the best checkpoint has the highest of
     only_in_training: tuple[str, ...] = ()  # prefixes of weights that another checkpoint may lack
+    # Parts that begin anew where another checkpoint has them in other shapes.
+    begins_anew: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -66,14 +68,24 @@ class Task(lightning.LightningModule):
         return {}
 
     def start_from(self, checkpoint: Path | None) -> None:
-        """Take the weights of a checkpoint of the same network."""
+        """Take the weights of a checkpoint of the same network.
+
+        Those of `begins_anew` may have other shapes; that they stay as they are is told.
+        """
         if checkpoint is None:
             return
         loaded = load_network(Path(checkpoint))
         if loaded.family != self.family:
             raise CheckpointError(f"{checkpoint} holds a {loaded.family}, not a {self.family}")
+        weights = loaded.network.state_dict()
+        anew = self._parts_of_other_shapes(weights)
+        if anew:
+            print(
+                f"{checkpoint}: {', '.join(anew)} has other shapes and begins anew", file=sys.stderr
+            )
+            weights = {k: v for k, v in weights.items() if not k.startswith(anew)}
         try:
-            misfits = self.network.load_state_dict(loaded.network.state_dict(), strict=False)
+            misfits = self.network.load_state_dict(weights, strict=False)
         except RuntimeError as error:  # weights of other shapes
             raise CheckpointError(
                 f"{checkpoint} has dims {loaded.dims}, not {self.network.dims}"
@@ -81,13 +93,25 @@ class Task(lightning.LightningModule):
         wrong = [
             key
             for key in (*misfits.missing_keys, *misfits.unexpected_keys)
-            if not key.startswith(self.only_in_training)
+            if not key.startswith((*self.only_in_training, *anew))
         ]
         if wrong:
             raise CheckpointError(
                 f"{checkpoint} has dims {loaded.dims}, not {self.network.dims}; keys that do not "
                 f"fit: {', '.join(wrong)}"
             )
+
+    def _parts_of_other_shapes(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Those of `begins_anew` in which a weight has another shape here."""
+        own = self.network.state_dict()
+        return tuple(
+            part
+            for part in self.begins_anew
+            if any(
+                key.startswith(part) and key in own and own[key].shape != value.shape
+                for key, value in weights.items()
+            )
+        )
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         if self.is_empty(batch):

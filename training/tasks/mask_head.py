@@ -30,12 +30,14 @@ class PersonMasks(Task):
     As published it reads RGB and the people UNet's logit (`reads_person_logit`); the fused form
     also reads the detector's features (`reads_features`). people_unet: a checkpoint of that
     network. detector: one of a YOLOv9, or a version folder of a served detector. start_from: a
-    checkpoint of the same head. teacher: the checkpoint of a trained (larger) head to learn from
-    beside the labels (arXiv:1503.02531); what that one reads comes from the same file.
+    checkpoint of the same head, also beside another detector. teacher: the checkpoint of a trained
+    (larger) head to learn from beside the labels (arXiv:1503.02531); what that one reads comes from
+    the same file.
     """
 
     family = "hierarchical_head"
     monitor = ROI_MIOU
+    begins_anew = ("feature_reducer.",)  # beside a detector with other features
     only_in_training = ("segmentation_head.contour_branch.", "segmentation_head.distance_decoder.")
     network: MaskHead
 

@@ -13,9 +13,10 @@ from onnx import TensorProto, compose, helper, version_converter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from conversion.detectors.batches import BATCH, open_batch
+from conversion.detectors.batches import BATCH, Shapes, open_batch
 from conversion.detectors.decoders import Decoder, Pixels
 from conversion.detectors.maps import Map
+from conversion.detectors.pooling import pad_in_pooling
 from conversion.detectors.source import Source, file_runner
 from conversion.export.int8 import CONVOLUTIONS
 from conversion.export.onnx_export import check_contract, name_open_axes
@@ -51,15 +52,15 @@ class PreparedPixels(nn.Module):
         return (images - self.mean) / self.std
 
 
-def served_graph(source: Source, neck: Map, decoder: Decoder) -> Any:
+def served_graph(source: Source, shapes: Shapes, neck: Map, decoder: Decoder) -> Any:
     """The model yolov9 of the tensor contract, of any batch size, in FP32.
 
-    neck: which tensor of the file becomes the features. Raises ExportError when the pinned ONNX
-    Runtime could not read it.
+    shapes: of the file's tensors. neck: which of them becomes the features. Raises ExportError when
+    the pinned ONNX Runtime could not read it.
     """
     pixels = torch.zeros((2, 3, INPUT_SIZE, INPUT_SIZE), dtype=torch.uint8)
     before = _traced(PreparedPixels(decoder.pixels, source.size), (pixels,), ["pixels"], "images")
-    file = compose.add_prefix(_opened(source, neck.name), _FILE)
+    file = compose.add_prefix(_opened(source, shapes, neck.name), _FILE)
     outputs = _examples(source, decoder.names)
     taken = [f"output_{index}" for index in range(len(outputs))]  # torch takes no number as a name
     after = compose.add_prefix(_traced(decoder, outputs, taken, "predictions"), _DECODER)
@@ -74,15 +75,17 @@ def served_graph(source: Source, neck: Map, decoder: Decoder) -> Any:
     return model
 
 
-def _opened(source: Source, features: str) -> Any:
+def _opened(source: Source, shapes: Shapes, features: str) -> Any:
     """The file's graph with the features as a further output, simplified, in OPSET."""
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
     model.graph.node.append(helper.make_node("Identity", [features], [_FEATURES]))
     model.graph.output.append(helper.make_empty_tensor_value_info(_FEATURES))
     model.graph.output[-1].type.tensor_type.elem_type = TensorProto.FLOAT
-    open_batch(model)
-    return _simplified(_in_opset(source, model))
+    open_batch(model, shapes)
+    simplified = _simplified(_in_opset(source, model))
+    pad_in_pooling(simplified)
+    return simplified
 
 
 def _in_opset(source: Source, model: Any) -> Any:

@@ -1,7 +1,6 @@
 """A published detector in the place of a checkpoint's network: what it is exported as, and what it
 is compared with."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from conversion.detectors.batches import Shapes
 from conversion.detectors.decoders import DECODERS, Decoder
 from conversion.detectors.graph import DETECTOR, PreparedPixels, served_graph
 from conversion.detectors.maps import Map, choose_map
 from conversion.detectors.references import REFERENCES
-from conversion.detectors.source import Source, file_runner, read_source
+from conversion.detectors.source import Source, file_runner, read_source, shapes_of
 from conversion.export.exportable import Exportable
 from conversion.export.onnx_export import save
 from conversion.export.settings import ExportError
@@ -77,10 +77,11 @@ class FileReference(nn.Module):
 def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
     """Read a file. Raises ExportError when it is not what `wanted` says, OSError."""
     source = read_source(path)
-    neck = choose_map(source, wanted.features)
-    decoder = _decoder(source, wanted)
+    shapes = shapes_of(source)
+    neck = choose_map(source, shapes, wanted.features)
+    decoder = _decoder(source, shapes, wanted)
     reference = FileReference(source, neck, decoder, wanted.decoder)
-    graph = served_graph(source, neck, decoder)
+    graph = served_graph(source, shapes, neck, decoder)
     _require_batches(source, graph)
     return ImportedDetector(
         model=DETECTOR,
@@ -117,16 +118,9 @@ def _require_batches(source: Source, graph: Any) -> None:
         ) from error
 
 
-def _decoder(source: Source, wanted: Wanted) -> Decoder:
-    shapes = _output_shapes(source, source.output_names)
+def _decoder(source: Source, shapes: Shapes, wanted: Wanted) -> Decoder:
+    outputs = {name: shapes[name][1:] for name in source.output_names}
     try:
-        return DECODERS[wanted.decoder](shapes, source.size, wanted.person).eval()
+        return DECODERS[wanted.decoder](outputs, source.size, wanted.person).eval()
     except ExportError as error:
         raise ExportError(f"{source.path}: {error}") from error
-
-
-def _output_shapes(source: Source, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """As they come, of a black picture, without the batch axis."""
-    black = np.zeros((1, 3, source.size, source.size), dtype=np.float32)
-    found = file_runner(source, names)(black)
-    return {name: array.shape[1:] for name, array in zip(names, found, strict=True)}

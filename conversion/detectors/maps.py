@@ -8,9 +8,8 @@ the head reads.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from onnx import TensorProto, shape_inference
-
-from conversion.detectors.source import Source
+from conversion.detectors.batches import Shapes
+from conversion.detectors.source import Source, shapes_of
 from conversion.export.settings import ExportError
 
 STRIDE = 8
@@ -24,9 +23,12 @@ class Map(NamedTuple):
     side: int
 
 
-def choose_map(source: Source, asked: str | None) -> Map:
-    """The map asked for, or the neck's. Raises ExportError, naming the candidates, for neither."""
-    maps = _maps(source.model)
+def choose_map(source: Source, shapes: Shapes, asked: str | None) -> Map:
+    """The map asked for, or the neck's. Raises ExportError, naming the candidates, for neither.
+
+    shapes: of the file's tensors, in the graph's order.
+    """
+    maps = _maps(shapes)
     if asked is not None:
         return _asked(source, maps, asked)
     found = [maps[name] for name in _of_neck(source, maps)]
@@ -40,7 +42,7 @@ def choose_map(source: Source, asked: str | None) -> Map:
 
 def candidates(source: Source) -> list[Map]:
     """The maps at stride 8, in the graph's order."""
-    return _at(STRIDE, source, _maps(source.model))
+    return _at(STRIDE, source, _maps(shapes_of(source)))
 
 
 def _asked(source: Source, maps: dict[str, Map], asked: str) -> Map:
@@ -73,17 +75,12 @@ def _at(stride: int, source: Source, maps: dict[str, Map]) -> list[Map]:
     return [one for one in maps.values() if one.side * stride == source.size]
 
 
-def _maps(model: Any) -> dict[str, Map]:
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
-    found = {}
-    for value in (*graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        lengths = [axis.dim_value for axis in kind.shape.dim]
-        if kind.elem_type == TensorProto.FLOAT and len(lengths) == 4 and all(lengths[1:]):
-            if lengths[2] == lengths[3]:
-                found[value.name] = Map(value.name, lengths[1], lengths[2])
-    in_order = (name for node in graph.node for name in node.output)
-    return {name: found[name] for name in in_order if name in found}
+def _maps(shapes: Shapes) -> dict[str, Map]:
+    return {
+        name: Map(name, shape[1], shape[2])
+        for name, shape in shapes.items()
+        if len(shape) == 4 and shape[2] == shape[3]
+    }
 
 
 def _listed(source: Source, maps: dict[str, Map]) -> str:

@@ -55,23 +55,47 @@ def read_source(path: Path) -> Source:
 def file_runner(source: Source, names: Sequence[str]) -> FileRunner:
     """Runs the file itself, as it came, on one picture [1, 3, size, size]; names: tensors of its
     graph. Raises ExportError when ONNX Runtime cannot."""
+    session = _open(source, [(name, TensorProto.FLOAT) for name in names])
+    return lambda images: session.run(list(names), {source.input_name: images})
+
+
+def shapes_of(source: Source) -> dict[str, tuple[int, ...]]:
+    """Of every tensor that the file makes of one picture, in the graph's order.
+
+    They come from a run: no inference knows them all. Raises ExportError.
+    """
+    made = [name for node in source.model.graph.node for name in node.output if name]
+    told = {f"{name}_shape_of_one": name for name in made}
+    nodes = [helper.make_node("Shape", [name], [of_one]) for of_one, name in told.items()]
+    session = _open(source, [(of_one, TensorProto.INT64) for of_one in told], nodes)
+    black = np.zeros((1, 3, source.size, source.size), dtype=np.float32)
+    try:
+        found = session.run(list(told), {source.input_name: black})
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise ExportError(f"{source.path} cannot compute a picture: {error}") from error
+    return dict(zip(made, (tuple(map(int, shape)) for shape in found), strict=True))
+
+
+def _open(
+    source: Source, outputs: Sequence[tuple[str, int]], nodes: Sequence[Any] = ()
+) -> onnxruntime.InferenceSession:
+    """The file with further nodes and outputs, of these types. Raises ExportError."""
     model = onnx.ModelProto()
     model.CopyFrom(source.model)
-    made = {output.name for output in model.graph.output}
+    model.graph.node.extend(nodes)
     model.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-        for name in names
-        if name not in made
+        helper.make_tensor_value_info(name, dtype, None)
+        for name, dtype in outputs
+        if name not in source.output_names
     )
     options = options_for(threads=2)
-    options.log_severity_level = 3  # what it thinks of a file is no news
+    options.log_severity_level = 4  # what it thinks of a file is told here
     try:
-        session = onnxruntime.InferenceSession(
+        return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's errors have no class in common
         raise ExportError(f"ONNX Runtime cannot load {source.path}: {error}") from error
-    return lambda images: session.run(list(names), {source.input_name: images})
 
 
 def _load(path: Path) -> Any:

@@ -23,6 +23,7 @@ class SmallNeck(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         fine = F.leaky_relu(self.stem(images))
+        fine = F.max_pool2d(F.pad(fine, (1, 1, 1, 1), value=-torch.inf), 3, 1)
         middle = F.leaky_relu(self.down[0](fine))
         coarse = F.leaky_relu(self.down[1](middle))
         middle = middle + F.interpolate(coarse, middle.shape[2:], mode="nearest")

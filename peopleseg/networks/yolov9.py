@@ -10,14 +10,18 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from peopleseg.geometry import INPUT_SIZE
 from peopleseg.networks.yolov9_auxiliary import auxiliary_branch
 from peopleseg.networks.yolov9_blocks import Detect, RepBottleneck, RepConv
 from peopleseg.networks.yolov9_layers import VARIANTS, deploy_layers
 
+STRIDE = 32  # of the deepest layers: sides are multiples of it
+
 
 class YOLOv9Output(NamedTuple):
-    features: Tensor  # [B, C, H / 8, W / 8], the FPN concat at stride 8
+    features: Tensor  # [B, C, h, w], the FPN concat at stride 8 of what the network works on
     predictions: Tensor | list[Tensor]  # see `Detect`
     # In training only:
     levels: Sequence[Tensor] = ()  # what the detection head reads, [B, C, h, w] of each stride
@@ -30,7 +34,9 @@ class YOLOv9(nn.Module):
     Input [B, 3, H, W] RGB in [0, 1], H and W multiples of 32. Output: `YOLOv9Output`. At 640 x 640
     the predictions have 80^2 + 40^2 + 20^2 = 8400 anchors.
 
-    auxiliary: have the branch that only training runs, under `auxiliary.<layer>`.
+    canvas: pixels a side to which images of 640 are resized first, but in training; a smaller one
+    costs less and sees small people worse. Predictions are in the pixels of the images all the
+    same. auxiliary: have the branch that only training runs, under `auxiliary.<layer>`.
     class_width: least channels of the class branches; None for as many as published.
     """
 
@@ -41,18 +47,23 @@ class YOLOv9(nn.Module):
         *,
         auxiliary: bool = False,
         class_width: int | None = None,
+        canvas: int = INPUT_SIZE,
     ) -> None:
         super().__init__()
+        if canvas <= 0 or canvas % STRIDE:
+            raise ValueError(f"canvas is {canvas}; expected a multiple of {STRIDE} pixels")
         if variant not in VARIANTS:
             raise ValueError(f"YOLOv9 variant {variant!r} is not one of {', '.join(VARIANTS)}")
         self.variant = variant
         self.classes = classes
         self.class_width = class_width
+        self.canvas = canvas
         branch, self.feature_layer, self.feature_channels = deploy_layers(variant)
         self.detect_sources = branch.detect_sources
         self.sources = [layer.sources for layer in branch.layers] + [branch.detect_sources]
         self.layers = nn.ModuleList([layer.module for layer in branch.layers])
         self.layers.append(Detect(classes, branch.detect_channels, class_width))
+        self.detect.zoom = INPUT_SIZE / canvas
         self.auxiliary_sources: list[int | Sequence[int]] = []
         self.auxiliary = nn.ModuleList()
         if auxiliary:
@@ -77,10 +88,12 @@ class YOLOv9(nn.Module):
             "classes": self.classes,
             "auxiliary": len(self.auxiliary) > 0,
             "class_width": self.class_width,
+            "canvas": self.canvas,
         }
 
     def forward(self, images: Tensor) -> YOLOv9Output:
         outputs: list[Any] = []
+        images = images if self.training else self.resized(images)
         run_layers(zip(self.sources, self.layers, strict=True), images, outputs)
         features, predictions = outputs[self.feature_layer], outputs[-1]
         if not self.training:
@@ -91,11 +104,18 @@ class YOLOv9(nn.Module):
         run_layers(zip(self.auxiliary_sources, self.auxiliary, strict=True), images, outputs)
         return YOLOv9Output(features, predictions, levels, outputs[-1])
 
+    def resized(self, images: Tensor) -> Tensor:
+        """Images as large as the network works on them."""
+        if self.canvas == INPUT_SIZE:
+            return images
+        size_hw = [side * self.canvas // INPUT_SIZE for side in images.shape[2:]]
+        return F.interpolate(images, size=size_hw, mode="bilinear", align_corners=False)
+
     def features(self, images: Tensor) -> Tensor:
         """The features of `forward` alone, without the layers that only predictions need."""
         outputs: list[Any] = []
         layers = list(zip(self.sources, self.layers, strict=True))
-        run_layers(layers[: self.feature_layer + 1], images, outputs)
+        run_layers(layers[: self.feature_layer + 1], self.resized(images), outputs)
         return outputs[-1]  # type: ignore[no-any-return]
 
     def without_auxiliary(self) -> "YOLOv9":

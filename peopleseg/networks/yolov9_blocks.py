@@ -196,6 +196,7 @@ class Detect(nn.Module):
 
     reg_max = 16  # bins of each side's distance distribution
     strides = (8, 16, 32)
+    zoom = 1.0  # pixels that predictions are in, for a pixel of what the network works on
 
     def __init__(
         self, classes: int, in_channels: Sequence[int], class_width: int | None = None
@@ -251,7 +252,7 @@ class Detect(nn.Module):
         boxes = torch.stack(
             (x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom), dim=1
         )
-        return torch.cat((boxes * strides, logits.sigmoid()), dim=1)
+        return torch.cat((boxes * (strides * self.zoom), logits.sigmoid()), dim=1)
 
     def distances(self, distribution: Tensor) -> Tensor:
         """[B, 4 * reg_max, anchors] logits to expected left, top, right, bottom in cells."""

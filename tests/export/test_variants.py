@@ -25,6 +25,7 @@ from tests.export.networks import (
 SLOW = pytest.mark.slow  # the largest
 VARIANTS: list[Any] = [
     pytest.param(lambda: detector("t", auxiliary=True), id="yolov9-t with auxiliary branch"),
+    pytest.param(lambda: detector("t", canvas=416), id="yolov9-t on a smaller canvas"),
     pytest.param(lambda: detector("s"), id="yolov9-s", marks=SLOW),
     pytest.param(lambda: detector("m"), id="yolov9-m", marks=SLOW),
     pytest.param(lambda: detector("c"), id="yolov9-c", marks=SLOW),

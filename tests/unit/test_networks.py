@@ -340,3 +340,30 @@ def test_roi_align_for_training_equals_the_one_for_serving():
     assert_close(torch.from_numpy(served.roi_logit), roi_align(logit, ROIS, (64, 48)), 1e-3)
     trained = roi_align(features.float(), ROIS, (32, 24), 1 / 8)
     assert_close(torch.from_numpy(served.roi_features).float(), trained, 5e-3)
+
+
+def test_a_detector_on_a_smaller_canvas_answers_in_the_images_pixels() -> None:
+    torch.manual_seed(0)
+    small = YOLOv9("t", canvas=320).eval()
+    randomise(small)
+    plain = YOLOv9("t").eval()
+    plain.load_state_dict(small.state_dict())
+    images = torch.rand(2, 3, 640, 640)
+    with torch.no_grad():
+        found = small(images)
+        expected = plain(small.resized(images))
+    assert found.features.shape == (2, 160, 40, 40) and found.predictions.shape == (2, 5, 2100)
+    torch.testing.assert_close(found.features, expected.features)
+    torch.testing.assert_close(found.predictions[:, :4], 2 * expected.predictions[:, :4])
+    torch.testing.assert_close(found.predictions[:, 4:], expected.predictions[:, 4:])
+    torch.testing.assert_close(small.features(images), found.features)
+    assert YOLOv9(**small.dims).dims == small.dims
+
+
+def test_a_canvas_does_not_change_what_a_detector_trains_on() -> None:
+    assert YOLOv9("t", canvas=320).train()(torch.rand(1, 3, 64, 64)).predictions[0].shape[2:] == (
+        8,
+        8,
+    )
+    with pytest.raises(ValueError, match="canvas is 400; expected a multiple of 32"):
+        YOLOv9("t", canvas=400)

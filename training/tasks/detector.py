@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.geometry import Letterbox
+from peopleseg.geometry import INPUT_SIZE, Letterbox
 from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
 from peopleseg.networks.yolov9_blocks import SPPELAN, Detect
 from training.checkpoint import CheckpointError
@@ -27,11 +27,13 @@ from training.validation.metrics import BoxAveragePrecision
 class PersonDetection(Task):
     """YOLOv9 for people, with or without its auxiliary branch (arXiv:2402.13616).
 
-    start_from: a checkpoint of the same variant whose weights to begin with. teacher: the ONNX file
-    of a published detector to learn from beside the labels, of teacher_kind. On canvases of a
-    NanoDet's own size it is imitated anchor by anchor (arXiv:2106.05237: the same image for both,
-    for long); on others, and of a MoveNet, the people found where labels are missing are labels.
-    teacher_levels: names of its neck's tensors at strides 8, 16 and 32, for `imitation.levels`.
+    canvas: pixels a side that it works on when it is validated and served; train on canvases of
+    that size. start_from: a checkpoint of the same variant whose weights to begin with. teacher:
+    the ONNX file of a published detector to learn from beside the labels, of teacher_kind. On
+    canvases of a NanoDet's own size it is imitated anchor by anchor (arXiv:2106.05237: the same
+    image for both, for long); on others, and of a MoveNet, the people found where labels are
+    missing are labels. teacher_levels: names of its neck's tensors at strides 8, 16 and 32, for
+    `imitation.levels`.
     """
 
     family = "yolov9"
@@ -43,6 +45,7 @@ class PersonDetection(Task):
         self,
         variant: Literal["t", "s", "m", "c", "e"] = "t",
         auxiliary: bool = True,
+        canvas: int = INPUT_SIZE,
         start_from: Path | None = None,
         teacher: Path | None = None,
         teacher_kind: Kind = "nanodet",
@@ -53,7 +56,7 @@ class PersonDetection(Task):
         backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
     ) -> None:
         super().__init__(optimizer, schedule, backbone)
-        self.network = YOLOv9(variant, auxiliary=auxiliary)
+        self.network = YOLOv9(variant, auxiliary=auxiliary, canvas=canvas)
         self.start_from(start_from)
         if bool(teacher_levels) != (imitation.levels > 0):
             raise CheckpointError(

@@ -117,7 +117,7 @@ def test_the_small_are_no_targets_but_others_to_their_neighbours():
 def test_a_crowd_is_other_people_and_outside_is_background():
     ignored = np.zeros((SIZE, SIZE), dtype=np.uint8)
     ignored[:10] = CROWD
-    ignored[20:30, 20:30] = OUTSIDE  # as between the pictures of a mosaic
+    ignored[20:30, 20:30] = OUTSIDE
     scene = scene_of([[10, 0, 30, 30]], ignored=ignored)
     scene.mask_arrays()[0][:, :, 20:] = 0
     (label,) = roi_sample(scene, (3, 2), None).labels

@@ -21,7 +21,7 @@ from training.data.samples import (
     collate_detection,
     detection_sample,
 )
-from training.data.scene import Scene, read_scene
+from training.data.scene import read_scene
 from training.data.transforms import letterbox
 
 declare_missing_ops()
@@ -75,11 +75,12 @@ class DetectionData(PeopleData):
         max_epochs = self.trainer.max_epochs if self.trainer else None
         mixed = max_epochs is None or epoch < max_epochs - self.mixing.last_epochs_without
         if mixed and torch.rand(()) < self.mixing.mosaic:
-            scenes = [self._scene(p) for p in (picture, *self._others(3))]
+            scenes = [read_scene(p, with_masks=False) for p in (picture, *self._others(3))]
             return detection_sample(self.finish_mosaic(mosaic(scenes, self.size)))
-        scene = self.augment(self._scene(picture))
-        if mixed and torch.rand(()) < self.mixing.copy_paste:
-            scene = copy_paste(scene, self.augment(self._scene(*self._others(1))))
+        pastes = mixed and bool(torch.rand(()) < self.mixing.copy_paste)
+        scene = self.augment(read_scene(picture, with_masks=pastes))
+        if pastes:
+            scene = copy_paste(scene, self.augment(read_scene(*self._others(1))))
         return detection_sample(scene)
 
     def validation_sample(
@@ -100,9 +101,6 @@ class DetectionData(PeopleData):
         batch: DetectionBatch = collate_detection([sample for _, sample in samples])
         whole = [picture.id for picture, s in samples if not isinstance(s, BrokenPicture)]
         return DetectionValidationBatch(batch.images, whole, batch.skipped)
-
-    def _scene(self, picture: Picture) -> Scene:
-        return read_scene(picture, with_masks=self.mixing.copy_paste > 0)
 
     def _others(self, count: int) -> list[Picture]:
         chosen = torch.multinomial(self._weights, count, replacement=True)

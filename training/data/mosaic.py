@@ -10,7 +10,7 @@ from torch import Tensor
 from peopleseg.coco import box_pixels
 from peopleseg.geometry import PAD_VALUE
 from training.data.samples import seen_boxes
-from training.data.scene import OUTSIDE, Scene, make_scene
+from training.data.scene import Scene, make_scene
 from training.data.views import random_part, whole_number
 
 CENTRE = (0.25, 0.75)  # where the four pictures meet, in parts of the side
@@ -20,8 +20,8 @@ SCALES = (0.5, 1.5)  # of each picture, against the whole of it in the square
 def mosaic(scenes: Sequence[Scene], size: int, scales: tuple[float, float] = SCALES) -> Scene:
     """Random parts of four scenes around a random centre (Bochkovskiy et al. 2020, YOLOv4).
 
-    Boxes are cut to their part; people of whom too little is left become regions to ignore. Masks
-    are kept where all four have them. Raises ValueError for another number of scenes.
+    Boxes are cut to their part; people of whom too little is left become regions to ignore. There
+    are no masks, which are for copy-paste. Raises ValueError for another number of scenes.
     """
     if len(scenes) != 4:
         raise ValueError(f"a mosaic is of 4 scenes, not of {len(scenes)}")
@@ -70,33 +70,21 @@ def copy_paste(scene: Scene, other: Scene) -> Scene:
 def _joined(tiles: Sequence[tuple[Scene, int, int]], size: int) -> Scene:
     """Scenes at their top and left in a square, apart from each other."""
     image = np.full((size, size, 3), PAD_VALUE, dtype=np.uint8)
-    parts = [part for part, _, _ in tiles]
-    masked = torch.cat([part.masked for part in parts])
-    with_masks = all(part.masks is not None for part in parts)
-    masks = np.zeros((int(masked.sum()) * with_masks, size, size), dtype=np.uint8)
-    ignored = np.full((1, size, size), OUTSIDE, dtype=np.uint8)
-    boxes, ignored_boxes, first = [], [], 0
+    boxes, ignored = [], []
     for part, top, left in tiles:
-        rows, columns = (
-            slice(start, start + side)
-            for start, side in zip((top, left), part.size_hw, strict=True)
-        )
-        image[rows, columns] = part.image_rgb()
+        height, width = part.size_hw
+        image[top : top + height, left : left + width] = part.image_rgb()
         shift = torch.tensor([left, top] * 2)
         boxes.append(part.boxes.as_subclass(Tensor) + shift)
-        ignored_boxes.append(part.ignored_boxes.as_subclass(Tensor) + shift)
-        if with_masks and part.masks is not None and part.ignored is not None:
-            masks[first : first + len(part.masks), rows, columns] = part.masks.numpy()
-            ignored[:, rows, columns] = part.ignored.numpy()
-            first += len(part.masks)
+        ignored.append(part.ignored_boxes.as_subclass(Tensor) + shift)
     return make_scene(
         image,
         torch.cat(boxes),
-        torch.cat([part.short_sides_px for part in parts]),
-        masks if with_masks else None,
-        ignored if with_masks else None,
-        masked,
-        torch.cat(ignored_boxes),
+        torch.cat([part.short_sides_px for part, _, _ in tiles]),
+        None,
+        None,
+        torch.cat([part.masked for part, _, _ in tiles]),
+        torch.cat(ignored),
     )
 
 
@@ -107,8 +95,8 @@ def _only_seen(part: Scene) -> Scene:
         part.image_rgb(),
         boxes[kept],
         part.short_sides_px[kept],
-        None if part.masks is None else part.masks.numpy()[kept[part.masked].numpy()],
-        None if part.ignored is None else part.ignored.numpy(),
+        None,
+        None,
         part.masked[kept],
         ignored,
     )

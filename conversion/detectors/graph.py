@@ -17,7 +17,7 @@ from conversion.detectors.batches import BATCH, Shapes, open_batch
 from conversion.detectors.decoders import Decoder, Pixels
 from conversion.detectors.maps import Map
 from conversion.detectors.pooling import pad_in_pooling
-from conversion.detectors.source import Source, file_runner
+from conversion.detectors.source import Source
 from conversion.export.int8 import CONVOLUTIONS
 from conversion.export.onnx_export import check_contract, name_open_axes
 from conversion.export.settings import ExportError
@@ -61,7 +61,7 @@ def served_graph(source: Source, shapes: Shapes, neck: Map, decoder: Decoder) ->
     pixels = torch.zeros((2, 3, INPUT_SIZE, INPUT_SIZE), dtype=torch.uint8)
     before = _traced(PreparedPixels(decoder.pixels, source.size), (pixels,), ["pixels"], "images")
     file = compose.add_prefix(_opened(source, shapes, neck.name), _FILE)
-    outputs = _examples(source, decoder.names)
+    outputs = tuple(torch.zeros((2, *shapes[name][1:])) for name in decoder.names)
     taken = [f"output_{index}" for index in range(len(outputs))]  # torch takes no number as a name
     after = compose.add_prefix(_traced(decoder, outputs, taken, "predictions"), _DECODER)
     model = compose.merge_models(before, file, [("images", _FILE + source.input_name)])
@@ -129,13 +129,6 @@ def _keep_used_domains(model: Any) -> None:
     kept = {entry.domain: entry for entry in model.opset_import if entry.domain in used}.values()
     del model.opset_import[:]
     model.opset_import.extend(kept)
-
-
-def _examples(source: Source, names: Sequence[str]) -> tuple[Tensor, ...]:
-    """What the file makes of two black pictures, one by one."""
-    run = file_runner(source, names)
-    black = torch.zeros((1, 3, source.size, source.size))
-    return tuple(torch.from_numpy(array).repeat(2, 1, 1) for array in run(black.numpy()))
 
 
 def _name_nodes(graph: Any) -> None:

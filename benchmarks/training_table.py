@@ -1,14 +1,19 @@
-"""Train the mask head in several ways for the same time each, and measure what each is worth.
+"""Train networks in several ways for the same time each, and measure what each is worth.
 
   python -m benchmarks.training_table --data data/people --people-unet unet.ckpt \\
       --detector detector.ckpt --minutes 20 --json benchmarks/results/training_table.json
+  python -m benchmarks.training_table --data data/people --sets sets.yaml --teacher nanodet.onnx \\
+      --start detector.ckpt --minutes 60 --json benchmarks/results/training_table.json \\
+      --only detector_labels detector_all_labels detector_distilled detector_longer
 
-Every run starts from random weights, trains for the same time of one processor core at a constant
-learning rate with averaged weights, and is measured on the validation pictures. A head's detector
-and people UNet were trained before, but for `from_nothing`: there all three share the run's time.
-That is the one to compare with `mask_rcnn`, which trains as a whole in it. Runs that the JSON holds
-already, for the same time and pictures, are not repeated; a run that was interrupted begins anew.
-With OMP_NUM_THREADS=1 two tables can be made beside each other, into one JSON.
+Every run starts from random weights, or a detector from those of --start, trains for the same time
+of one processor core at a constant learning rate with averaged weights, and is measured on the
+validation pictures. A head's detector and people UNet were trained before, but for `from_nothing`:
+there all three share the run's time. That is the one to compare with `mask_rcnn`, which trains as a
+whole in it. --sets is a YAML of more data sets, as training/README.md shows. Detectors are also
+measured on smaller canvases. Runs that the JSON holds already, for the same time and pictures, are
+not repeated; a run that was interrupted begins anew. With OMP_NUM_THREADS=1 two tables can be made
+beside each other, into one JSON.
 """
 
 import argparse
@@ -17,6 +22,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +31,8 @@ from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
 from clients.results import write_json
 from peopleseg.coco import Picture
-from training.checkpoint import load_companion, load_network, read_checkpoint
+from peopleseg.networks.yolov9 import YOLOv9
+from training.checkpoint import Loaded, load_companion, load_network, read_checkpoint
 from training.data.pictures import usable_pictures
 from training.validation.evaluation import evaluate
 from training.validation.metrics import PEOPLE_SEG_MIOU
@@ -36,6 +43,16 @@ HEAD = CONFIGS / "hierarchical_lite.yaml"
 MASK_RCNN = ROOT / "benchmarks" / "mask_rcnn" / "mask_rcnn_r50_fpn.yaml"
 NEEDS_UNET, NEEDS_DETECTOR = "people_unet", "detector"
 BOTH = (NEEDS_UNET, NEEDS_DETECTOR)
+NEEDS_SETS, NEEDS_TEACHER, NEEDS_START = "sets", "teacher", "start"
+TAUGHT = (NEEDS_SETS, NEEDS_TEACHER)
+OPTIONS = {  # by what a run needs, how its training is told
+    NEEDS_UNET: "--model.people_unet={}",
+    NEEDS_DETECTOR: "--model.detector={}",
+    NEEDS_SETS: "--config={}",
+    NEEDS_TEACHER: "--model.teacher={}",
+    NEEDS_START: "--model.start_from={}",
+}
+CANVASES = (416, 512)  # of detectors, beside 640
 
 
 class Part(NamedTuple):
@@ -52,8 +69,9 @@ class Run(NamedTuple):
 
     what: str
     overrides: Sequence[str] = ()  # of the config
-    needs: Sequence[str] = BOTH  # the frozen networks that it reads
+    needs: Sequence[str] = BOTH  # the frozen networks that it reads, and other files
     config: Path = HEAD
+    times: float = 1.0  # of the minutes that it may take
     parts: Mapping[str, Part] = {}  # of those, the ones that it trains itself, in this order
 
 
@@ -103,6 +121,19 @@ RUNS = {
         MASK_RCNN,
     ),
 }
+STUDENT, UNET = CONFIGS / "yolov9_t_distilled.yaml", CONFIGS / "people_unet_lite0.yaml"
+RUNS |= {
+    "detector_labels": Run("labels of one set", (), (NEEDS_START,), STUDENT),
+    "detector_all_labels": Run("labels of all sets", (), (NEEDS_SETS, NEEDS_START), STUDENT),
+    "detector_distilled": Run("taught, on all sets", (), (*TAUGHT, NEEDS_START), STUDENT),
+    "detector_longer": Run(
+        "taught, for three times as long", (), (*TAUGHT, NEEDS_START), STUDENT, times=3.0
+    ),
+    "detector_t": Run("taught, from random weights", (), TAUGHT, STUDENT),
+    "detector_s": Run("the same, YOLOv9-s", ("--model.variant=s",), TAUGHT, STUDENT),
+    "unet_random": Run("people UNet, random encoder", ("--model.encoder_weights=null",), (), UNET),
+    "unet_imagenet": Run("people UNet, encoder of ImageNet", (), (), UNET),
+}
 TIMED = (
     "--model.schedule.name=constant",
     "--model.schedule.warmup_epochs=0.2",
@@ -112,13 +143,21 @@ TIMED = (
     "--trainer.callbacks+=training.callbacks.save_at_end.SaveAtEnd",
     "--trainer.callbacks+=training.callbacks.processor_time.StopAfterProcessorTime",
 )
-SHOWN = ("minutes", "roi_miou", "mask_ap50", "mask_ap", "box_ap50", "foreground_miou", "steps")
+SHOWN = (
+    *("minutes", "roi_miou", "mask_ap50", "mask_ap", "box_ap50", "box_ap"),
+    *(f"box_ap50_{canvas}" for canvas in CANVASES),
+    *("foreground_miou", "steps"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
-    asked = {"minutes": args.minutes, "arguments": list(args.arguments)}
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if fault := _missing(args):
+        parser.error(fault)
     for name in args.only or RUNS:
+        minutes = args.minutes * RUNS[name].times
+        asked = {"minutes": minutes, "arguments": list(args.arguments)}
         done = _results(args.json)["runs"].get(name)
         if done and all(done[key] == value for key, value in asked.items()):
             continue
@@ -130,6 +169,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _missing(args: argparse.Namespace) -> str | None:
+    for name in args.only or RUNS:
+        run = RUNS[name]
+        own = [need for need in run.needs if need not in run.parts]
+        for need in (*own, NEEDS_DETECTOR) if run.config == HEAD else own:
+            if need not in run.parts and getattr(args, need) is None:
+                return f"{name} needs --{need.replace('_', '-')}; give it, or choose with --only"
+    return None
+
+
 def _results(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {"runs": {}}
 
@@ -138,10 +187,10 @@ def train(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Train one way, and measure. Raises CalledProcessError if it fails."""
     run, out = RUNS[name], args.out / name
     shutil.rmtree(out, ignore_errors=True)
-    frozen = {NEEDS_UNET: args.people_unet, NEEDS_DETECTOR: args.detector}
+    frozen = {need: getattr(args, need) for need in OPTIONS}
     for need, part in run.parts.items():
         frozen[need] = _fit(part, part.share, out / need, frozen, args)
-    share = 1 - sum(part.share for part in run.parts.values())
+    share = run.times - sum(part.share for part in run.parts.values())
     end = _fit(run, share, out, frozen, args)
     pictures, _ = usable_pictures(args.data / "person_val.json", args.data / "val")
     own = [frozen[need] for need in run.parts]
@@ -156,7 +205,7 @@ def _fit(
     args: argparse.Namespace,
 ) -> Path:
     """Train one network in a process of its own. Returns its checkpoint."""
-    companions = [f"--model.{need}={frozen[need]}" for need in trained.needs]
+    companions = [OPTIONS[need].format(frozen[need]) for need in trained.needs]
     command = [sys.executable, "-m", "clients.cli", "train", "fit", f"--config={trained.config}"]
     command += [f"--data.root={args.data}", f"--out={out}", *companions, *trained.overrides, *TIMED]
     command += [f"--trainer.callbacks.minutes={share * args.minutes}", *args.arguments]
@@ -177,8 +226,11 @@ def measure(
         # Its best limit: it was not taught a foreground.
         return {**figures, "foreground_miou": figures["foreground_miou_best"], "steps": steps}
     loaded = load_network(checkpoint)
-    loaded.companions["detector"] = load_companion(detector, "yolov9")
+    if run.config == HEAD:
+        loaded.companions["detector"] = load_companion(detector, "yolov9")
     figures = evaluate(loaded, pictures)
+    if loaded.family == "yolov9":
+        figures |= _on_smaller_canvases(loaded, pictures)
     for part in parts:
         figures |= evaluate(load_network(part), pictures)
     if PEOPLE_SEG_MIOU in figures:
@@ -186,13 +238,26 @@ def measure(
     return {**figures, "steps": steps}
 
 
+def _on_smaller_canvases(loaded: Loaded, pictures: Sequence[Picture]) -> dict[str, float]:
+    figures = {}
+    for canvas in CANVASES:
+        network = YOLOv9(**loaded.dims | {"canvas": canvas}).eval()
+        network.load_state_dict(loaded.network.state_dict())
+        smaller = replace(loaded, network=network, dims=network.dims)
+        figures[f"box_ap50_{canvas}"] = evaluate(smaller, pictures)["box_ap50"]
+    return figures
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder as `--data.root` takes it")
-    parser.add_argument("--people-unet", type=Path, required=True, help="its checkpoint")
-    parser.add_argument("--detector", type=Path, required=True, help="its checkpoint")
+    parser.add_argument("--people-unet", type=Path, help="its checkpoint, for mask heads")
+    parser.add_argument("--detector", type=Path, help="its checkpoint, for mask heads")
+    parser.add_argument("--sets", type=Path, help="YAML of more data sets, for detectors")
+    parser.add_argument("--teacher", type=Path, help="a NanoDet in ONNX, for detectors")
+    parser.add_argument("--start", type=Path, help="checkpoint from which detectors start")
     parser.add_argument(
         "--minutes", type=float, default=20.0, help="of one processor core to train each run"
     )

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from benchmarks import training_table
+from tests.data.detectors import write_nanodet
 from tests.training.runs import Data
 from training.checkpoint import load_network
 
@@ -94,3 +95,28 @@ def test_all_three_networks_train_in_one_runs_time(
     ]
     assert sum(one["minutes"] for one in minutes) == pytest.approx(0.02)
     assert capsys.readouterr().out.strip().splitlines()[-1].startswith("| `from_nothing` |")
+
+
+def test_detectors_are_trained_in_ways_of_their_own_and_measured_on_smaller_canvases(
+    folder: Path, data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    teacher = write_nanodet(tmp_path / "nanodet.onnx", 64)
+    sets = tmp_path / "sets.yaml"
+    more = {"images": str(data.images), "annotations": str(data.annotations)}
+    sets.write_text(yaml.safe_dump({"data": {"init_args": {"extra": [more]}}}))
+    options = [f"--data={folder}", "--minutes=0.02", f"--json={folder / 'table.json'}"]
+    options += [f"--out={folder / 'runs'}", "--only", "detector_labels", "detector_longer"]
+    with pytest.raises(SystemExit):
+        training_table.main(options)
+    assert "detector_labels needs --start" in capsys.readouterr().err
+    given = [f"--start={data.detector}", f"--teacher={teacher}", f"--sets={sets}"]
+    assert training_table.main([*given, *options, "--", *QUICK, "--data.size=64"]) == 0
+    runs = json.loads((folder / "table.json").read_text())["runs"]
+    assert runs["detector_longer"]["minutes"] == pytest.approx(
+        3 * runs["detector_labels"]["minutes"]
+    )
+    for name, row in runs.items():
+        assert all(0 <= row[figure] <= 1 for figure in ("box_ap50", "box_ap50_416", "box_ap50_512"))
+        config = yaml.safe_load((folder / "runs" / name / "config.yaml").read_text())
+        assert len(config["data"]["init_args"]["extra"]) == (name == "detector_longer")
+        assert bool(config["model"]["init_args"]["teacher"]) == (name == "detector_longer")

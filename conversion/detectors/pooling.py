@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from conversion.export.graph_nodes import attributes_of, read_once, replace_nodes
+from conversion.export.graph_nodes import attributes_of, read_once, replace_with_read_nodes
 from training.pretrained.artifact import weights_of
 
 _LOWEST = -1e30  # or less; no map has it
@@ -36,7 +36,7 @@ def pad_in_pooling(model: Any) -> None:
         node.attribute.extend(helper.make_attribute(name, v) for name, v in attributes.items())
     read = {name for node in graph.node for name in node.input}
     unread = [n for n in graph.node if n.op_type == "Pad" and n.output[0] not in read]
-    replace_nodes(graph, [node for node in graph.node if node not in unread])
+    replace_with_read_nodes(graph, [node for node in graph.node if node not in unread])
 
 
 def _spatial_pads(node: Any, constants: dict[str, Any]) -> list[int] | None:

@@ -3,8 +3,8 @@
 ONNX Runtime's static quantisation: QuantizeLinear and DequantizeLinear around each operator,
 weights by channel, ranges of the activations from real pictures. Which blocks of layers stay in
 float is found by measuring: each block alone is quantised and the outputs compared; then the block
-that hurts most goes back to float until the network's figure of accuracy is close enough to what it
-was.
+that hurts most goes back to float until the outputs are within the tolerance of INT8, and the
+network's figure of accuracy close enough to what it was.
 """
 
 import copy
@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from conversion.export.accuracy import Accuracy
+from conversion.export.inputs import PICTURES, Case
 from conversion.export.onnx_export import decoding_nodes, save
+from conversion.export.parity import QUANTISED, Expected, ParityError, gaps, judge
 from conversion.export.runners import Runner, onnx_runner
 from conversion.export.settings import ExportError
 from peopleseg.pipeline import Arrays
@@ -41,6 +43,7 @@ OPERATORS = (
 ALLOWED_LOSS = 0.01  # of the figure: 1 point
 FEWEST_BLOCKS = 16  # that the layers are divided into, where there are as many
 COMPARED = 4  # calibration inputs that a block's damage is measured on
+ACCEPTED = 8  # and those that the tolerance has to hold for
 
 
 class AccuracyError(ExportError):
@@ -70,20 +73,32 @@ def quantise(
     quantiser = Quantiser(source, calibration, signed=signed)
     exact = onnx_runner(source)
     damage = _damage_by_block(quantiser, exact, calibration[:COMPARED])
+    expected = [Expected(Case(PICTURES, one), exact(one)) for one in calibration[:ACCEPTED]]
     before = after = accuracy.measure(exact)
     worst_first = sorted(damage, key=damage.__getitem__, reverse=True)
     steps = tqdm(range(len(worst_first)), desc="INT8", unit="trial", leave=False, disable=None)
     for kept in steps:
         quantiser.write(target, worst_first[kept:])
-        after = accuracy.measure(onnx_runner(target))
+        run = onnx_runner(target)
+        if not _within_tolerance(run, expected):
+            continue
+        after = accuracy.measure(run)
         if after >= before - ALLOWED_LOSS:
             in_float = sorted(worst_first[:kept])
             return Quantised(accuracy.figure, before, after, ALLOWED_LOSS, damage, in_float)
     raise AccuracyError(
-        f"INT8 takes more than {ALLOWED_LOSS:g} of {accuracy.figure} ({before:.4f}) even with all "
-        f"blocks but one in float ({after:.4f}); calibrate on more pictures like those to be "
-        "served, or export another precision; nothing was written"
+        f"INT8 is out of tolerance, or takes more than {ALLOWED_LOSS:g} of {accuracy.figure} "
+        f"({before:.4f}), even with all blocks but one in float ({after:.4f}); calibrate on "
+        "more pictures like those to be served, or export another precision; nothing was written"
     )
+
+
+def _within_tolerance(run: Runner, expected: Sequence[Expected]) -> bool:
+    try:
+        judge(gaps(expected, run), QUANTISED, "INT8")
+    except ParityError:
+        return False
+    return True
 
 
 class Quantiser:

@@ -247,6 +247,16 @@ def test_the_layer_that_hurts_stays_in_float(harmful: str, tmp_path: Path) -> No
     assert found.after >= found.before - found.allowed_loss
 
 
+def test_a_layer_that_spoils_the_outputs_stays_in_float_though_the_figure_bears_it(
+    tmp_path: Path,
+) -> None:
+    full, target = written(tmp_path, Layers("middle")), tmp_path / "int8.onnx"
+    found = quantise(
+        full, target, small_pixels(2), Accuracy("roi_miou", lambda run: 0.8), signed=False
+    )
+    assert "middle/Conv" in found.float_blocks and len(found.float_blocks) < 3
+
+
 def test_an_int8_network_that_is_too_bad_is_refused(tmp_path: Path) -> None:
     full = written(tmp_path, Layers())
     exact = iter([0.8])  # the unquantised one is measured first

@@ -15,6 +15,7 @@ from clients.client import SegmentationClient
 from conversion.release import release_command, rollback_command, status_command
 from conversion.release.server import ADMIN_KEY_VARIABLE
 from peopleseg.ensembles import serving_versions
+from peopleseg.triton_config import CONFIG_FILE, parse_config
 from serving.embedded import EmbeddedServer
 from serving.triton_wheel import MODEL_REPOSITORY
 from tests.server.conftest import READY_TIMEOUT_S
@@ -108,7 +109,8 @@ def test_a_new_head_is_released_and_taken_back(
     (row,) = (row for row in rows if row[:1] == [HEAD])
     assert row[1:5] == [str(SERVED), str(SERVED), f"{SERVED},", str(SAME)]
     log = restricted.log_file.read_text(errors="replace")
-    assert log.count(f"Initialize: {HEAD}_") == 2, "each version is loaded once"
+    (group,) = parse_config((MODEL_REPOSITORY / HEAD / CONFIG_FILE).read_text()).instance_group
+    assert log.count(f"Initialize: {HEAD}_") == 2 * group.count, "each version is loaded once"
 
 
 def test_a_damaged_head_is_refused_and_the_old_one_serves(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from conversion.export import version
+from conversion.export import exportable
 from conversion.export.exporter import export
 from conversion.export.inputs import PICTURES, RANDOM, Case
 from conversion.export.onnx_export import export_onnx
@@ -117,7 +117,7 @@ def test_a_graph_that_differs_from_torch_is_not_written(
             export_onnx(module, *arguments)
             bias -= 0.01
 
-    monkeypatch.setattr(version, "export_onnx", export_another)
+    monkeypatch.setattr(exportable, "export_onnx", export_another)
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0"))
     with pytest.raises(ParityError, match="person_logit on pictures differs by at most 0.01"):
         export(source, pictures, SETTINGS, repository=tmp_path / "repository")

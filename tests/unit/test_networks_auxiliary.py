@@ -141,7 +141,13 @@ def test_the_class_branch_is_never_narrower_than_its_first_level(
 
 
 def test_the_dims_build_the_same_network() -> None:
-    dims: dict[str, Any] = {"variant": "s", "classes": 4, "auxiliary": True, "class_width": 150}
+    dims: dict[str, Any] = {
+        "variant": "s",
+        "classes": 4,
+        "auxiliary": True,
+        "class_width": 150,
+        "canvas": 416,
+    }
     network = on_meta(lambda: YOLOv9(**dims))
     assert network.dims == dims
     again = on_meta(lambda: YOLOv9(**network.dims))

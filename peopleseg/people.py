@@ -69,11 +69,21 @@ def select_people(
     )
     large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= SMALLEST_SIDE_PX
     boxes, scores = boxes[large], scores[large]
-    boxes_xywh = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
-    kept = cv2.dnn.NMSBoxes(boxes_xywh.tolist(), scores.tolist(), min_score, max_iou)
-    best = np.asarray(kept, dtype=np.int64).reshape(-1)[:MAX_PEOPLE]
+    best = suppressed(boxes, scores, min_score, max_iou)[:MAX_PEOPLE]
     below = np.nextafter(np.float32(GIVEN_SCORE), np.float32(0))  # a sigmoid may round to 1
     return Rois.of(boxes[best], np.minimum(scores[best], below))
+
+
+def suppressed(
+    boxes_xyxy: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    min_score: float,
+    max_iou: float,
+) -> NDArray[np.int64]:
+    """Non-maximum suppression of boxes (N, 4) with scores (N,): whose are kept, best first."""
+    boxes_xywh = np.concatenate((boxes_xyxy[:, :2], boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]), axis=1)
+    kept = cv2.dnn.NMSBoxes(boxes_xywh.tolist(), scores.tolist(), min_score, max_iou)
+    return np.asarray(kept, dtype=np.int64).reshape(-1)
 
 
 def min_score_of(parameters: Mapping[str, Any]) -> dict[str, float]:

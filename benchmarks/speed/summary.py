@@ -53,30 +53,17 @@ def _of_peers(result: Result) -> Iterable[Line]:
     slices = slices_of(result)
     for group in groups_of(slices):
         server = of_kind(slices, group, SERVER, 1)
-        for peer, name in (
-            (MASK_RCNN_TORCH, "Mask R-CNN R50-FPN in PyTorch"),
-            (MASK_RCNN_ONNX, "Mask R-CNN R50-FPN in ONNX Runtime"),
-        ):
-            theirs = of_kind(slices, group, peer, 1)
-            if theirs:
-                ratio = figures.throughput_ratio(server, theirs)
-                yield f"{_people(group)}: throughput / {name}'s", spread_text(ratio)
         direct = of_kind(slices, group, ONE_CALLER, 1)
-        for peer, name in (
-            (YOLO_SEG, "that of the YOLO segmenter"),
-            (OTHER_REPOSITORY, "that of the other repository"),
+        for peer, what, first, second in (
+            (MASK_RCNN_TORCH, "throughput / Mask R-CNN R50-FPN in PyTorch's", server, None),
+            (MASK_RCNN_ONNX, "throughput / Mask R-CNN R50-FPN in ONNX Runtime's", server, None),
+            (YOLO_SEG, "time called directly / that of the YOLO segmenter", None, direct),
+            (OTHER_REPOSITORY, "time called directly / that of the other repository", None, direct),
+            (DETECTOR_AND_UNET, "time / that of the detector and the UNet alone", None, server),
         ):
-            theirs = of_kind(slices, group, peer, 1)
-            if theirs:
-                ratio = figures.throughput_ratio(theirs, direct)
-                yield f"{_people(group)}: time called directly / {name}", spread_text(ratio)
-        alone = of_kind(slices, group, DETECTOR_AND_UNET, 1)
-        if alone:
-            ratio = figures.throughput_ratio(alone, server)
-            yield (
-                f"{_people(group)}: time / that of the detector and the UNet alone",
-                spread_text(ratio),
-            )
+            if theirs := of_kind(slices, group, peer, 1):
+                ratio = figures.throughput_ratio(first or theirs, second or theirs)
+                yield f"{_people(group)}: {what}", spread_text(ratio)
 
 
 def _of_rois(result: Result) -> Iterable[Line]:

@@ -7,7 +7,6 @@ people as the image has get a mask, so that the work does not depend on what a f
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +15,7 @@ from benchmarks.speed.mask_rcnn import Answer, square_of
 from benchmarks.speed.targets import Question
 from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
 from peopleseg.masks import encode_rle, person_probability, resample
+from peopleseg.people import suppressed
 
 PERSON = 4  # the row of its score: the first class
 MAX_IOU = 0.7  # of two people's boxes, as published
@@ -55,11 +55,9 @@ def best_people(
     scores = predictions[PERSON]
     order = np.argsort(-scores)[:CANDIDATES]
     centres, sizes = predictions[:2, order].T, predictions[2:4, order].T
-    xywh = np.concatenate((centres - sizes / 2, sizes), axis=1)
-    kept = cv2.dnn.NMSBoxes(xywh.tolist(), scores[order].tolist(), 0.0, MAX_IOU)
-    best = np.asarray(kept, dtype=np.int64).reshape(-1)[:people]
-    boxes = np.concatenate((xywh[best, :2], xywh[best, :2] + xywh[best, 2:]), axis=1)
-    return boxes.astype(np.float32), predictions[-32:, order[best]].T
+    boxes = np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1)
+    best = suppressed(boxes, scores[order], 0.0, MAX_IOU)[:people]
+    return boxes[best].astype(np.float32), predictions[-32:, order[best]].T
 
 
 def mask_in_image(

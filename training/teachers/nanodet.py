@@ -7,13 +7,13 @@ distribution over whole numbers of cells. At its own size its cells are YOLOv9's
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from peopleseg.people import suppressed
 from training.teachers.teacher import DenseAnswer, People, TeacherError, TeacherGraph
 
 STRIDES = (8, 16, 32)
@@ -114,7 +114,6 @@ def _normalised(images: Tensor) -> NDArray[np.float32]:
 
 
 def _best(boxes: Tensor, scores: Tensor) -> People:
-    xywh = torch.cat((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), dim=1)
-    kept = cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), LEAST_SCORE, MAX_IOU)
-    best = torch.as_tensor(np.asarray(kept, dtype=np.int64).reshape(-1), device=boxes.device)
+    kept = suppressed(boxes.cpu().numpy(), scores.cpu().numpy(), LEAST_SCORE, MAX_IOU)
+    best = torch.from_numpy(kept).to(boxes.device)
     return People(boxes[best], scores[best])

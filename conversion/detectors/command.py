@@ -31,7 +31,6 @@ from pathlib import Path
 from conversion.export.options import (
     EXIT_FAILED,
     EXIT_OK,
-    EXIT_USAGE,
     add_version_options,
     make_versions,
     settings_of,
@@ -68,11 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Import one file, and print the version's folder."""
     if args.list_features and args.file.is_file():
         return _list_features(args.file)
-    fault = _wrong_usage(args)
-    if fault:
-        print(f"peopleseg: {fault}", file=sys.stderr)
-        return EXIT_USAGE
-    return make_versions(args, lambda pictures: _import(args, pictures))
+    return make_versions(args, _wrong_usage(args), lambda pictures: _import(args, pictures))
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:

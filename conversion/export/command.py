@@ -19,11 +19,9 @@ that it takes is not on this machine.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from conversion.export.options import (
-    EXIT_USAGE,
     add_version_options,
     make_versions,
     settings_of,
@@ -55,11 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export one checkpoint, and print the folder of each version that was written."""
-    fault = _wrong_usage(args)
-    if fault:
-        print(f"peopleseg: {fault}", file=sys.stderr)
-        return EXIT_USAGE
-    return make_versions(args, lambda pictures: _export(args, pictures))
+    return make_versions(args, _wrong_usage(args), lambda pictures: _export(args, pictures))
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:

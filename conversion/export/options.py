@@ -95,8 +95,15 @@ def settings_of(args: argparse.Namespace, **others: Any) -> Settings:
     )
 
 
-def make_versions(args: argparse.Namespace, make: Callable[[list[Path]], list[Path]]) -> int:
-    """Print the folder of each version that `make` writes. Returns the exit code."""
+def make_versions(
+    args: argparse.Namespace, fault: str | None, make: Callable[[list[Path]], list[Path]]
+) -> int:
+    """Print the folder of each version that `make` writes. Returns the exit code.
+
+    fault: what is wrong with the arguments, if anything is; nothing is made then.
+    """
+    if fault:
+        return _failed(fault, EXIT_USAGE)
     try:
         _require_accelerator(args.accelerator)
         pictures = _pictures(args.pictures, args.model_repository)

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from peopleseg.answer import People
 from peopleseg.contract import MAX_PEOPLE
-from peopleseg.masks import decode_rle
+from peopleseg.masks import decode_rle, encode_rle
 
 MARGIN = 0.05  # of a box's sides, added at each edge for the second look
 KEYPOINT_MARGIN = 0.03  # of a box's longer side, by which a keypoint may miss its mask
@@ -75,9 +75,9 @@ def _agreed(
     flipped = segmenter.segment_from_boxes(mirrored, across.astype(np.float32)).rles
     kept: list[dict[str, Any] | None] = []
     for rle, one, other in zip(rles, wider, flipped, strict=True):
-        mask = decode_rle(rle)
-        ious = _iou(mask, decode_rle(one)), _iou(mask, decode_rle(other)[:, ::-1])
-        kept.append(rle if min(ious) >= least_iou else None)
+        back = encode_rle(decode_rle(other)[:, ::-1])
+        ious = coco_mask.iou([rle], [one, back], [0, 0])
+        kept.append(rle if ious.min() >= least_iou else None)
     return kept
 
 
@@ -133,11 +133,6 @@ def _part_in(points: NDArray[np.float64], mask: NDArray[np.uint8], *, none: floa
     columns = points[:, 0].astype(int).clip(0, width - 1)
     rows = points[:, 1].astype(int).clip(0, height - 1)
     return float(mask[rows, columns].mean())
-
-
-def _iou(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    pair = [coco_mask.encode(np.asfortranarray(mask)) for mask in (a, b)]
-    return float(coco_mask.iou(pair[:1], pair[1:], [0])[0, 0])
 
 
 def _encoded(image_rgb: NDArray[np.uint8]) -> bytes:

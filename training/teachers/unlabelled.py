@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from peopleseg.networks.torchvision_ops import declare_missing_ops
+from training.losses.detection import anchors_within
 from training.teachers.teacher import People
 
 declare_missing_ops()
@@ -32,7 +33,6 @@ def filled_in(
 def _new(people: People, labels: Tensor, regions: Tensor) -> Tensor:
     """Bool [n]."""
     boxes = people.boxes_xyxy
-    centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
-    inside = ((centres > regions[:, :2]) & (centres < regions[:, 2:])).all(dim=2).any(dim=1)
+    (inside,) = anchors_within((boxes[:, :2] + boxes[:, 2:]) / 2, [regions])
     known = (box_iou(boxes, labels) > SAME_IOU).any(dim=1)
     return inside & ~known & (people.scores >= LEAST_SCORE)

@@ -86,19 +86,19 @@ DETECTOR_PART = Part(
 )
 UNET_PART = Part(0.15, CONFIGS / "people_unet_lite.yaml", needs=(NEEDS_DETECTOR,))
 
+WITHOUT_FEATURES = ("--model.reads_features=false", "--data.roi.most_mistakes=0")
+
 RUNS = {
     "fused": Run("RGB, UNet logit and YOLOv9 features"),
     "rgb_and_unet": Run(
         "without the YOLOv9 features, as published",
-        ("--model.reads_features=false",),
+        WITHOUT_FEATURES,
         (NEEDS_UNET,),
     ),
     "without_unet": Run(
         "without the UNet logit", ("--model.reads_person_logit=false",), (NEEDS_DETECTOR,)
     ),
-    "rgb": Run(
-        "RGB alone", ("--model.reads_features=false", "--model.reads_person_logit=false"), ()
-    ),
+    "rgb": Run("RGB alone", (*WITHOUT_FEATURES, "--model.reads_person_logit=false"), ()),
     "heavy": Run("heavy augmentation", ("--data.augmentation.strength=heavy",)),
     "distance_aware": Run(
         "distance-aware cross-entropy",

@@ -1,5 +1,7 @@
 """The networks of one pipeline in one module: images and rois to masks, as served, in torch."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,14 @@ from peopleseg.networks.mask_head import HeadOutput, MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.roi_align import align_map, roi_align
 from peopleseg.networks.yolov9 import YOLOv9
+
+
+class Maps(NamedTuple):
+    """What the frozen networks make of images; None where the head does not read it."""
+
+    person_logit: Tensor | None  # [B, 1, 640, 640]
+    features: Tensor | None  # [B, C, h, w]
+    predictions: Tensor | None  # [B, 5, anchors], when asked for
 
 
 class PersonSegmenter(nn.Module):
@@ -43,25 +53,39 @@ class PersonSegmenter(nn.Module):
         self.head.train(mode)
         return self
 
-    def forward(self, images: Tensor, rois: Tensor, *, refine: bool = False) -> HeadOutput:
+    def forward(
+        self, images: Tensor, rois: Tensor, *, refine: bool = False, maps: Maps | None = None
+    ) -> HeadOutput:
         """Masks of all rois.
 
         images: [B, 3, 640, 640] RGB in [0, 1]. rois: [N, 5], batch index and xyxy in network
         pixels; N may be 0 in evaluation mode. `refine` also runs the head's training-only branches.
+        maps: of these images, where they are there already.
         """
         with torch.no_grad():
-            inputs = self.head_inputs(images, rois)
+            inputs = self.head_inputs(images, rois, maps)
         return self.head(*inputs, refine=refine)  # type: ignore[no-any-return]
 
+    @torch.no_grad()
+    def maps(self, images: Tensor, *, predictions: bool = False) -> Maps:
+        """What the frozen networks make of images. `predictions` needs a detector."""
+        person_logit = None if self.people_unet is None else self.people_unet(images)
+        if self.detector is None:
+            return Maps(person_logit, None, None)
+        if not predictions:
+            return Maps(person_logit, self.detector.features(images), None)
+        found = self.detector(images)
+        return Maps(person_logit, found.features, found.predictions)
+
     def head_inputs(
-        self, images: Tensor, rois: Tensor
+        self, images: Tensor, rois: Tensor, maps: Maps | None = None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """roi_rgb, roi_logit and roi_features, None where the head does not read them."""
+        person_logit, features, _ = maps or self.maps(images)
         roi_rgb = roi_align(images, rois, self.head.roi_size_hw)
         roi_logit = roi_features = None
-        if self.people_unet is not None:
-            roi_logit = align_map(self.people_unet(images), images, rois, self.head.roi_size_hw)
-        if self.detector is not None:
-            features = self.detector.features(images)
+        if person_logit is not None:
+            roi_logit = align_map(person_logit, images, rois, self.head.roi_size_hw)
+        if features is not None:
             roi_features = align_map(features, images, rois, ROI_FEATURE_SIZE_HW)
         return roi_rgb, roi_logit, roi_features

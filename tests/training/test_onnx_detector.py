@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
@@ -16,6 +17,8 @@ from tests.data.encoded import astronaut
 from tests.data.small_repository import CHANNELS, write_detector, write_small_repository
 from tests.training.runs import CONFIGS, Data, differing, train
 from training.checkpoint import CheckpointError, load_detector, load_network
+from training.cli import build
+from training.data import mistakes
 
 ROIS = np.array([[0, 100, 60, 420, 600], [0, 300, -20, 660, 300]], dtype=np.float32)
 
@@ -111,3 +114,41 @@ def test_a_trained_head_moves_to_another_detector(
     for name, weight in after.named_parameters():
         if not name.startswith("feature_reducer."):
             assert torch.equal(weight, kept[name]), name
+
+
+def test_a_head_learns_the_detectors_mistakes_too(
+    data: Data, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = head_arguments(data, repository / "yolov9" / "2", tmp_path / "run", epochs=1)
+    task, pictures = build(arguments)
+    pictures.setup("fit")
+    task.eval()
+    batch = pictures.collate([pictures.training_sample(pictures.train_pictures[-1], 0)])
+    assert batch.most_mistakes == [2] and len(batch.rois)
+    found = torch.tensor([[270.0, 270, 370, 370]])
+    monkeypatch.setattr(mistakes, "mistakes", lambda predictions, people: found)
+    by_hand = batch._replace(
+        rois=torch.cat((batch.rois, F.pad(found, (1, 0)))),
+        labels=torch.cat((batch.labels, batch.labels.new_zeros((1, *batch.labels.shape[1:])))),
+        most_mistakes=[0],
+    )
+    searched, known = task.loss_terms(batch), task.loss_terms(by_hand)
+    assert searched == known != task.loss_terms(batch._replace(most_mistakes=[0]))
+
+
+@pytest.mark.parametrize("config", ["hierarchical_lite", "feature_head"])
+def test_mistakes_without_a_detector_that_a_head_reads_are_a_sentence(
+    config: str, data: Data, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_config = {
+        "hierarchical_lite": [
+            "--model.reads_features=false",
+            f"--model.people_unet={data.people_unet}",
+        ],
+        "feature_head": [f"--model.detector={data.detector}", "--data.roi.most_mistakes=2"],
+    }
+    arguments = ["fit", f"--config={CONFIGS / config}.yaml", *data.arguments(), f"--out={out}"]
+    assert train(*arguments, *of_config[config]) == 1
+    message = capsys.readouterr().err
+    assert "data.roi.most_mistakes is 2" in message and "set it to 0" in message
+    assert "Traceback" not in message

@@ -19,11 +19,15 @@ class RoiSettings:
     most_people: int = 10  # of one picture in a training step, chosen anew every epoch
     padding: float = 0.0  # around a box, in parts of its sides
     box_jitter: float = 0.0  # standard deviation of an edge in training, in parts of the side
+    most_mistakes: int = 0  # of the detector in one picture: rois of nobody in a training step
 
 
 class RoiData(PeopleData):
-    """Canvases of 640 pixels with people's boxes; only pictures of people with a mask are trained
-    on."""
+    """Canvases of 640 pixels with people's boxes.
+
+    Trained on are pictures of people with a mask and, for the detector's mistakes, all others that
+    have everybody.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,7 @@ class RoiData(PeopleData):
         self.whole = self.view(INPUT_SIZE)
 
     def usable(self, picture: Picture) -> bool:
-        return bool(picture.masked_people)
+        return bool(picture.masked_people) or (self.roi.most_mistakes > 0 and picture.everybody)
 
     def training_sample(self, picture: Picture, epoch: int) -> RoiSample:
         random = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
@@ -48,6 +52,7 @@ class RoiData(PeopleData):
             random,
             padding=self.roi.padding,
             box_jitter=self.roi.box_jitter,
+            most_mistakes=self.roi.most_mistakes,
         )
 
     def validation_sample(self, picture: Picture, epoch: int) -> RoiSample:

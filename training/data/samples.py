@@ -44,6 +44,8 @@ class RoiSample(NamedTuple):
     image: Tensor  # uint8 (3, S, S) RGB
     boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
     labels: Tensor  # uint8 (n, h, w): BACKGROUND, TARGET, NON_TARGET or IGNORED
+    people_xyxy: Tensor  # float32 (p, 4): where people are or may be; elsewhere is nobody
+    most_mistakes: int  # of the detector, that may be trained on as nobody
 
 
 class DetectionBatch(NamedTuple):
@@ -63,6 +65,8 @@ class RoiBatch(NamedTuple):
     images: Tensor  # uint8 (B, 3, S, S) RGB
     rois: Tensor  # float32 (N, 5) batch index, x1, y1, x2, y2
     labels: Tensor  # uint8 (N, h, w)
+    people_xyxy: list[Tensor]  # of each image, float32 (p, 4), see RoiSample
+    most_mistakes: list[int]  # of each image
     skipped: list[str]
 
 
@@ -89,6 +93,7 @@ def roi_sample(
     *,
     padding: float = 0.0,
     box_jitter: float = 0.0,
+    most_mistakes: int = 0,
 ) -> RoiSample:
     """At most `most_people` people with their label maps, read at the centres of the box's cells.
 
@@ -115,7 +120,8 @@ def roi_sample(
         label[grid_mask(unknown, roi, mask_size_hw)] = IGNORED
         label[grid_mask(anybody, roi, mask_size_hw)] = NON_TARGET
         label[grid_mask(masks[index], roi, mask_size_hw)] = TARGET
-    return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels))
+    people = torch.cat(seen_boxes(scene)[1:])
+    return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels), people, most_mistakes)
 
 
 def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> DetectionBatch:
@@ -145,6 +151,8 @@ def collate_rois(samples: Sequence[RoiSample | BrokenPicture]) -> RoiBatch:
         _stacked_images(whole),
         torch.cat(rois or [torch.empty((0, 5))]),
         torch.cat(labels),
+        [s.people_xyxy for s in whole],
+        [s.most_mistakes for s in whole],
         skipped,
     )
 

@@ -15,6 +15,7 @@ from peopleseg.networks.feature_head import RoiFeatureHead
 from training.checkpoint import CheckpointError, detector_file, load_detector
 from training.data.features import FeatureBatch, roi_features
 from training.data.precomputed import PrecomputedFeatureData
+from training.data.rois import RoiData
 from training.data.samples import RoiBatch
 from training.losses.feature_head import SEPARATION_AWARE_WEIGHTS, FeatureHeadLoss
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
@@ -58,6 +59,11 @@ class PersonMasksFromFeatures(Task):
 
     def setup(self, stage: str) -> None:
         data = self.data()
+        if isinstance(data, RoiData) and data.roi.most_mistakes:
+            raise CheckpointError(
+                f"data.roi.most_mistakes is {data.roi.most_mistakes}; this head learns from people "
+                "alone: set it to 0"
+            )
         if isinstance(data, PrecomputedFeatureData):
             if self.detector_path is not None:
                 data.require(detector_sha256=sha256(detector_file(self.detector_path)))

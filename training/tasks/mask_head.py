@@ -16,6 +16,8 @@ from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from training.checkpoint import CheckpointError, load_companion, load_detector, load_network
+from training.data.mistakes import with_mistakes
+from training.data.rois import RoiData
 from training.data.samples import RoiBatch
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.mask_distillation import MaskDistillation, mask_divergence
@@ -93,12 +95,25 @@ class PersonMasks(Task):
         named = {"people_unet": self.people_unet, "detector": self.detector}
         return {name: (m, m.dims) for name, m in named.items() if m is not None}
 
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        data = self.data()
+        if isinstance(data, RoiData) and data.roi.most_mistakes and self.detector is None:
+            raise CheckpointError(
+                f"data.roi.most_mistakes is {data.roi.most_mistakes}, but this head reads no "
+                "detector, whose mistakes these are: set it to 0, or give --model.detector and "
+                "--model.reads_features true"
+            )
+
     def is_empty(self, batch: RoiBatch) -> bool:
         return len(batch.rois) == 0
 
     def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
-        output = self._segmenter[0](images, batch.rois, refine=True)
+        maps = self._segmenter[0].maps(images, predictions=any(batch.most_mistakes))
+        if maps.predictions is not None:
+            batch = with_mistakes(batch, maps.predictions)
+        output = self._segmenter[0](images, batch.rois, refine=True, maps=maps)
         terms: dict[str, Tensor] = self.loss(output, batch.labels.long())
         if not self._teacher:
             return terms

@@ -1,0 +1,77 @@
+"""Where a detector finds somebody and nobody is."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.unit.test_data_samples import GRID_HW, scene_of
+from training.data.mistakes import LEAST_SCORE, mistakes, with_mistakes
+from training.data.samples import BACKGROUND, RoiBatch, collate_rois, roi_sample
+
+PERSON, LAMP, HYDRANT = [10, 10, 40, 90], [200, 50, 240, 150], [400, 400, 440, 460]
+
+
+def predictions(*found: tuple[list[int], float]) -> Tensor:
+    """[5, anchors] of boxes and scores."""
+    columns = [
+        [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, score] for (x1, y1, x2, y2), score in found
+    ]
+    return torch.tensor(columns, dtype=torch.float32).reshape(-1, 5).T
+
+
+def people(*boxes: list[int]) -> Tensor:
+    return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+
+
+def batch_of(*boxes_and_most: tuple[list[list[int]], int], ignored: tuple = ()) -> RoiBatch:
+    return collate_rois(
+        [
+            roi_sample(
+                scene_of(boxes, size=640, ignored_boxes=ignored), GRID_HW, 9, most_mistakes=n
+            )
+            for boxes, n in boxes_and_most
+        ]
+    )
+
+
+def test_who_is_found_on_nobody_is_a_mistake_the_surest_first() -> None:
+    found = predictions((HYDRANT, 0.3), (PERSON, 0.9), (LAMP, 0.6), ([500, 9, 540, 60], 0.05))
+    assert mistakes(found, people(PERSON)).tolist() == [LAMP, HYDRANT]
+    assert mistakes(found, people()).tolist() == [PERSON, LAMP, HYDRANT]
+    assert mistakes(predictions(), people(PERSON)).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("region", "left"),
+    [
+        ([200, 50, 203, 150], [LAMP]),  # 3 of 40 columns
+        ([200, 50, 205, 150], []),  # 5 of 40
+        ([0, 0, 640, 640], []),  # not everybody is known
+    ],
+)
+def test_what_lies_partly_on_somebody_is_none(region: list[int], left: list[list[int]]) -> None:
+    assert mistakes(predictions((LAMP, 0.6)), people(region)).tolist() == left
+
+
+def test_a_mistake_counts_once_and_lies_in_the_image() -> None:
+    twice = predictions((LAMP, 0.6), ([202, 52, 242, 152], 0.5), ([-20, 300, 30, 360], 0.4))
+    assert mistakes(twice, people()).tolist() == [LAMP, [0, 300, 30, 360]]
+    slim = predictions(([600, 300, 607, 360], 0.9), ([636, 300, 680, 360], 0.9))
+    assert len(mistakes(slim, people())) == 0
+    assert len(mistakes(predictions((LAMP, LEAST_SCORE)), people())) == 1
+
+
+def test_mistakes_become_rois_of_nobody_after_those_of_people() -> None:
+    batch = batch_of(([PERSON], 1), ([], 2), ([PERSON], 0))
+    found = torch.stack([predictions((HYDRANT, 0.3), (PERSON, 0.9), (LAMP, 0.6))] * 3)
+    more = with_mistakes(batch, found)
+    assert torch.equal(more.rois[:2], batch.rois) and torch.equal(more.labels[:2], batch.labels)
+    assert more.rois[2:].tolist() == [[0, *LAMP], [1, *PERSON], [1, *LAMP]]
+    assert more.labels.dtype == torch.uint8 and more.labels.shape == (5, *GRID_HW)
+    assert (more.labels[2:] == BACKGROUND).all()
+
+
+def test_nothing_is_a_mistake_where_others_may_be() -> None:
+    batch = batch_of(([PERSON], 3), ignored=(tuple(LAMP), tuple(HYDRANT)))
+    found = predictions((HYDRANT, 0.3), (PERSON, 0.9), (LAMP, 0.6))[None]
+    assert len(with_mistakes(batch, found).rois) == 1

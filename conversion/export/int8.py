@@ -32,6 +32,7 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 OPERATORS = (
     *CONVOLUTIONS,
     "Add",
+    "Clip",
     "Concat",
     "LeakyRelu",
     "MaxPool",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from peopleseg.networks.resizing import doubled
@@ -17,6 +18,7 @@ from peopleseg.networks.torchvision_ops import declare_missing_ops
 declare_missing_ops()
 
 import timm  # noqa: E402  (after declare_missing_ops)
+from timm.layers.conv2d_same import Conv2dSame  # noqa: E402
 from timm.layers.conv_bn_act import ConvNormAct  # noqa: E402
 
 ENCODERS = {  # variant to timm's name
@@ -33,6 +35,7 @@ class NarrowPeopleUNet(nn.Module):
     def __init__(self, variant: str) -> None:
         super().__init__()
         encoder: Any = timm.create_model(ENCODERS[variant], features_only=True, pretrained=False)
+        _fix_padding(encoder)
         self.encoder = encoder
         *skips, deepest = encoder.feature_info.channels()  # at strides 2, 4, 8, 16 and 32
         self.context = ConvNormAct(deepest, WIDTHS[0], 1, act_layer=nn.ReLU)
@@ -60,6 +63,32 @@ def statistics(variant: str) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and deviation by which the encoder's pixels, RGB in [0, 1], are normalised."""
     settings: Any = timm.get_pretrained_cfg(ENCODERS[variant])
     return settings.mean, settings.std
+
+
+class _SameConv(nn.Conv2d):
+    """A convolution with TensorFlow's SAME padding, of maps whose sides its stride divides.
+
+    timm's computes the padding from each map's size: an exported graph would do that too, and the
+    quantised one comes out a row short.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        pads: list[int] = []
+        for size, stride in zip(self.kernel_size[::-1], self.stride[::-1], strict=True):
+            whole = max(size - stride, 0)
+            pads += [whole // 2, whole - whole // 2]
+        return super().forward(F.pad(x, pads))
+
+
+def _fix_padding(encoder: nn.Module) -> None:
+    """Replace timm's convolutions of SAME padding in place; keys and weights stay."""
+    for name, conv in list(encoder.named_modules()):
+        if isinstance(conv, Conv2dSame):
+            has_bias, kernel_size, stride = conv.bias is not None, conv.kernel_size, conv.stride
+            channels = conv.in_channels, conv.out_channels
+            fixed = _SameConv(*channels, kernel_size, stride, groups=conv.groups, bias=has_bias)  # type: ignore[arg-type]
+            fixed.load_state_dict(conv.state_dict())
+            encoder.set_submodule(name, fixed)
 
 
 def _two_convs(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -257,6 +257,15 @@ def test_a_layer_that_spoils_the_outputs_stays_in_float_though_the_figure_bears_
     assert "middle/Conv" in found.float_blocks and len(found.float_blocks) < 3
 
 
+def test_an_encoder_with_uneven_padding_keeps_its_sizes(tmp_path: Path) -> None:
+    path = tmp_path / "full.onnx"
+    export_onnx(of_people_unet(people_unet("lite0")).module, STEPS["people_unet"], path)
+    quantiser = Quantiser(path, small_pixels(1), signed=False)
+    quantiser.write(tmp_path / "int8.onnx", quantiser.blocks)
+    found = onnx_runner(tmp_path / "int8.onnx")(small_pixels(1)[0])["person_logit"]
+    assert found.shape == (1, 1, 640, 640)
+
+
 def test_an_int8_network_that_is_too_bad_is_refused(tmp_path: Path) -> None:
     full = written(tmp_path, Layers())
     exact = iter([0.8])  # the unquantised one is measured first

@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from peopleseg.networks.narrow_people_unet import ENCODERS, statistics
+from peopleseg.networks.narrow_people_unet import ENCODERS, NarrowPeopleUNet, statistics
 from peopleseg.networks.people_unet import PeopleUNet, people_unet
 from training.pretrained import packaged_weights as packaged
 from training.pretrained.imagenet_encoder import (
@@ -132,6 +132,18 @@ def test_lite0_fills_a_b0_but_for_squeeze_and_excitation() -> None:
     assert weights is not None
     for key, value in unet.encoder.state_dict().items():
         assert torch.equal(value, before[key] if ".se." in key else weights[key]), key
+
+
+@pytest.mark.parametrize("variant", ENCODERS)
+def test_fixed_padding_is_that_of_the_published_encoder(variant: str) -> None:
+    torch.manual_seed(0)
+    own = NarrowPeopleUNet(variant).eval().encoder
+    published = timm.create_model(ENCODERS[variant], features_only=True, pretrained=False).eval()
+    published.load_state_dict(own.state_dict())
+    images = torch.rand(1, 3, 96, 160)
+    with torch.no_grad():
+        for found, expected in zip(own(images), published(images), strict=True):
+            assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("variant", PACKAGES)

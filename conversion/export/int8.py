@@ -131,6 +131,7 @@ class Quantiser:
             extra_options={"ActivationSymmetric": self._signed, "WeightSymmetric": True},
         )
         quantiser.quantize_model()
+        quantiser.model.clean_initializers()  # bounds of operators that are no more
         quantiser.model.topological_sort()
         save(quantiser.model.model, target)
 

@@ -32,7 +32,7 @@ help: ## list the commands and their variables
 
 .PHONY: demo
 demo: $(VENV)/.serve ## mask the people in IMAGES, into OUT, by a server that runs meanwhile
-	@$(BIN)/python -m clients.demo segment $(IMAGES) --out "$(OUT)"
+	@$(BIN)/python -m serving.demo segment $(IMAGES) --out "$(OUT)"
 
 .PHONY: serve
 serve: $(VENV)/.serve ## keep the server up until Ctrl-C
@@ -41,7 +41,7 @@ serve: $(VENV)/.serve ## keep the server up until Ctrl-C
 
 .PHONY: evaluate
 evaluate: $(VENV)/.plots ## measure the accuracy on DATA through a server, into OUT
-	@$(BIN)/python -m clients.demo evaluate --images "$(DATA)/val" \
+	@$(BIN)/python -m serving.demo evaluate --images "$(DATA)/val" \
 		--annotations "$(DATA)/person_val.json" --json "$(JSON)" --report "$(OUT)/report"
 
 BENCH = $(BIN)/peopleseg bench

@@ -16,16 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.training_table import table
-from clients.report.page import FIGURES, as_table, sections, shown
-from clients.report.plots import draw
-from clients.report.writing import NUMBERS
-from peopleseg.files import write_atomically
+from peopleseg.labels.files import write_atomically
+from peopleseg.systems.people.evaluation.page import (
+    FIGURES,
+    as_table,
+    sections,
+    shown,
+)
+from peopleseg.systems.people.evaluation.plots import draw
+from peopleseg.systems.people.evaluation.writing import NUMBERS
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("benchmarks") / "results"
 FIGURES_FILE, REPORT_FOLDER = "accuracy.json", "accuracy"
 PAGE = Path("docs") / "accuracy.md"
 UP, MODELS = "../", "models"  # from the page to ROOT, and to the cards
+METRICS = "peopleseg/systems/people/evaluation/metrics.py"
 SAME_TIME = ("from_nothing", "mask_rcnn")  # of the training table: ours and Mask R-CNN
 
 Json = dict[str, Any]
@@ -92,8 +98,8 @@ def _opening() -> str:
     return (
         "The default weights, measured through the server on the validation images, which also "
         "chose the checkpoints: expect a little less on others. The figures are defined in "
-        f"[clients/evaluation.py]({UP}clients/evaluation.py), and [models]({MODELS}) has a card of "
-        f"each model. This page and its plots are written by\n\n{shell(*commands)}"
+        f"[{METRICS}]({UP}{METRICS}), and [models]({MODELS}) has a card of each model. This page "
+        f"and its plots are written by\n\n{shell(*commands)}"
     )
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from clients.results import write_json
+from peopleseg.labels.files import write_json
 
 matplotlib.use("Agg")  # files only, no screen
 

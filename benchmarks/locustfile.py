@@ -24,10 +24,10 @@ from locust.argument_parser import LocustArgumentParser
 init_gevent()  # before any connection; else a call would stop all users
 
 from benchmarks.speed.load import cause_of  # noqa: E402
-from clients.client import SegmentationClient  # noqa: E402
-from clients.errors import SegmentationError  # noqa: E402
-from clients.pictures import find_pictures  # noqa: E402
-from clients.wire import DEFAULT_TIMEOUT_S, DEFAULT_URL, SEGMENTATION  # noqa: E402
+from peopleseg.client.blocking import SegmentationClient  # noqa: E402
+from peopleseg.client.errors import SegmentationError  # noqa: E402
+from peopleseg.client.wire import DEFAULT_TIMEOUT_S, DEFAULT_URL, SEGMENTATION  # noqa: E402
+from peopleseg.pixels.image_files import find_pictures  # noqa: E402
 
 
 class Failure(Exception):

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.accuracy_page import FIGURES_FILE, REPORT_FOLDER, ROOT, read, shell
-from clients.report.page import as_table, shown
-from clients.report.writing import NUMBERS
-from peopleseg.ensembles import serving_versions
-from peopleseg.files import write_atomically
-from peopleseg.manifest import ArtifactError, Manifest, read_manifest
+from peopleseg.labels.files import write_atomically
+from peopleseg.repository.manifest import ArtifactError, Manifest, read_manifest
+from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.evaluation.page import as_table, shown
+from peopleseg.systems.people.evaluation.writing import NUMBERS
 
 FOLDER = Path("docs") / "models"
 CONFIGS = Path("training") / "configs"

@@ -22,11 +22,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from clients.report.page import shown
-from clients.results import write_json
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.images import decode_image
-from peopleseg.manifest import sha256
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.files import write_json
+from peopleseg.pixels.images import decode_image
+from peopleseg.repository.manifest import sha256
+from peopleseg.systems.people.evaluation.page import shown
 from training.teachers import movenet, nanodet
 from training.teachers.teacher import Kind, Teacher, TeacherError, open_teacher
 from training.validation.metrics import BoxAveragePrecision

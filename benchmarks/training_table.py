@@ -29,10 +29,15 @@ from typing import Any, NamedTuple
 from benchmarks.mask_rcnn import evaluate as mask_rcnn
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
-from clients.results import write_json
-from peopleseg.coco import Picture
+from peopleseg.labels.coco import Picture
+from peopleseg.labels.files import write_json
+from peopleseg.networks.checkpoint import (
+    Loaded,
+    load_companion,
+    load_network,
+    read_checkpoint,
+)
 from peopleseg.networks.yolov9 import YOLOv9
-from training.checkpoint import Loaded, load_companion, load_network, read_checkpoint
 from training.data.pictures import usable_pictures
 from training.validation.evaluation import evaluate
 from training.validation.metrics import PEOPLE_SEG_MIOU
@@ -86,7 +91,7 @@ DETECTOR_PART = Part(
 )
 UNET_PART = Part(0.15, CONFIGS / "people_unet_lite.yaml", needs=(NEEDS_DETECTOR,))
 
-WITHOUT_FEATURES = ("--model.reads_features=false", "--data.roi.most_mistakes=0")
+WITHOUT_FEATURES = ("--model.reads_features=false", "--data.roi.mistakes=0")
 
 RUNS = {
     "fused": Run("RGB, UNet logit and YOLOv9 features"),
@@ -206,7 +211,14 @@ def _fit(
 ) -> Path:
     """Train one network in a process of its own. Returns its checkpoint."""
     companions = [OPTIONS[need].format(frozen[need]) for need in trained.needs]
-    command = [sys.executable, "-m", "clients.cli", "train", "fit", f"--config={trained.config}"]
+    command = [
+        sys.executable,
+        "-m",
+        "peopleseg.cli.main",
+        "train",
+        "fit",
+        f"--config={trained.config}",
+    ]
     command += [f"--data.root={args.data}", f"--out={out}", *companions, *trained.overrides, *TIMED]
     command += [f"--trainer.callbacks.minutes={share * args.minutes}", *args.arguments]
     subprocess.run(command, check=True)

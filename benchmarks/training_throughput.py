@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from clients.results import write_json
+from peopleseg.labels.files import write_json
 
 PREFIX = "time/"  # of the scalars that training.callbacks.throughput logs
 
@@ -54,7 +54,7 @@ def measure(config: Path, args: argparse.Namespace) -> dict[str, float]:
         *args.arguments,
     ]
     try:
-        subprocess.run([sys.executable, "-m", "clients.cli", "train", *fit], check=True)
+        subprocess.run([sys.executable, "-m", "peopleseg.cli.main", "train", *fit], check=True)
         return {**_logged(out), "loader_alone": loader_alone(fit, args.steps)}
     finally:
         shutil.rmtree(out)

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.checks.reading import TENSORRT_ARTIFACT
 from conversion.release.questions import boxes_of
-from peopleseg.answer import People
-from peopleseg.manifest import ArtifactError, StepManifest, read_manifest
-from peopleseg.masks import rles_as_json
-from peopleseg.people import MIN_SCORE
-from peopleseg.pipeline import Pipeline
+from peopleseg.pixels.masks import rles_as_json
+from peopleseg.repository.checks.reading import TENSORRT_ARTIFACT
+from peopleseg.repository.manifest import ArtifactError, StepManifest, read_manifest
+from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.selection import MIN_SCORE
 
 Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 

@@ -18,16 +18,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from clients.positive import positive
-from clients.report.scores import reliability
 from conversion.gate import GateError, Reference
 from conversion.release.release_command import change
 from conversion.score_fitting import Found, best_min_score, find, fit, log_loss
 from conversion.step_version import new_step_version
-from peopleseg.manifest import ArtifactError
-from peopleseg.pipeline import Pipeline
-from peopleseg.scores import ScoreFit
-from serving.repository_option import add_repository_option
+from peopleseg.cli.positive import positive
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.repository.manifest import ArtifactError
+from peopleseg.systems.people.evaluation.scores import reliability
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.scores import ScoreFit
 
 MAX_MASK_IOU = 0.7
 

@@ -19,9 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 import peopleseg
-from clients import evaluation, results
-from clients.person import Person
-from clients.results import coco_results
 from conversion.answers import (
     Answer,
     agree,
@@ -29,16 +26,25 @@ from conversion.answers import (
     smallest_score,
     unanswerable,
 )
-from conversion.cache import cache_folder
-from conversion.check import faults
-from conversion.release.errors import Refused
 from conversion.release.examiner import Judgement
-from peopleseg.answer import People
-from peopleseg.average_precision import average_precision
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.files import write_atomically
-from peopleseg.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
-from peopleseg.pipeline import Pipeline
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.files import write_atomically
+from peopleseg.repository.cache import cache_folder
+from peopleseg.repository.check import faults
+from peopleseg.repository.errors import Refused
+from peopleseg.repository.manifest import (
+    FILE_NAME,
+    ArtifactError,
+    Manifest,
+    read_manifest,
+    sha256,
+)
+from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.evaluation import metrics as evaluation
+from peopleseg.systems.people.evaluation.average_precision import average_precision
+from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.results import coco_results
 
 METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
 MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
@@ -205,7 +211,7 @@ class Gate:
 
 
 class _InProcess:
-    """Answers like a SegmentationClient (clients.evaluation.Segmenter), from a pipeline."""
+    """Answers like a SegmentationClient, from a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -263,8 +269,7 @@ def _key(repository: Path, versions: Mapping[str, int], reference: Reference) ->
 
 def _code() -> list[Path]:
     """The files that compose the steps and measure their answers."""
-    own = [Path(module) for module in (__file__, evaluation.__file__, results.__file__)]
-    return [*own, *sorted(Path(peopleseg.__file__).parent.glob("*.py"))]
+    return [Path(__file__), *sorted(Path(peopleseg.__file__).parent.rglob("*.py"))]
 
 
 def _digest(parts: Sequence[str]) -> str:

@@ -25,18 +25,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from clients.positive import positive
 from conversion.gate import MARGIN
-from conversion.model_folder import versions_in
-from conversion.release import journal
-from conversion.release.errors import ReleaseError
-from conversion.release.journal import Journal
 from conversion.release.options import add_server_options
-from peopleseg.ensembles import serving_versions
-from peopleseg.files import write_atomically
-from peopleseg.manifest import ArtifactError, Manifest, sha256
-from serving.repository_option import add_repository_option
-from training.checkpoint import read_checkpoint
+from peopleseg.cli.positive import positive
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.labels.files import write_atomically
+from peopleseg.networks.checkpoint import read_checkpoint
+from peopleseg.repository import journal
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.repository.journal import Journal
+from peopleseg.repository.manifest import ArtifactError, Manifest, sha256
+from peopleseg.repository.model_folder import versions_in
+from peopleseg.systems.people.ensembles import serving_versions
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 STATE = "retrain.json"  # in the run's folder: what was asked for, and what the training ended with

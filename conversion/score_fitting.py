@@ -8,12 +8,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from clients.report.matches import Entry, matched
-from clients.report.scores import Judged, Point, best, curve
-from peopleseg.answer import People
-from peopleseg.coco import PERSON_CATEGORY_ID, Picture
-from peopleseg.pipeline import Pipeline
-from peopleseg.scores import ScoreFit, mask_confidences
+from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
+from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.evaluation.matches import Entry, matched
+from peopleseg.systems.people.evaluation.scores import (
+    Judged,
+    Point,
+    best,
+    curve,
+)
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.scores import ScoreFit, mask_confidences
 
 FIT_MIN_SCORE = 0.01  # of the detector: people below it would outnumber all others
 _RIDGE = 1e-3  # pull towards a fit that changes nothing: few people decide little

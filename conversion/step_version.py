@@ -18,12 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from conversion.checks.settings import settings_faults
-from conversion.commit import current_commit
-from conversion.export.version_folder import newest_version, publish, scratch_folder
-from peopleseg.contract import STEPS
-from peopleseg.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
-from serving.repository_option import add_repository_option
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.repository.checks.settings import settings_faults
+from peopleseg.repository.commit import current_commit
+from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
+from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
+from peopleseg.systems.people.contract import STEPS
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from conversion.release import disk
-from conversion.release.errors import ReleaseError
-from peopleseg.contract import ENSEMBLES
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.repository import disk
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.systems.people.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError
-from serving.repository_option import add_repository_option
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conversion.release import disk
-from conversion.release.errors import ReleaseError
-from peopleseg.ensembles import served
+from peopleseg.repository import disk
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.systems.people.ensembles import served
 
 TRITON = "tritonserver"
 

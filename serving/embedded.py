@@ -22,8 +22,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from peopleseg.ensembles import served
-from peopleseg.shared_processors import COMPUTING_FILE
+from peopleseg.runtime.shared_processors import COMPUTING_FILE
+from peopleseg.systems.people.ensembles import served
 from serving import guard, triton_log
 from serving.errors import PortInUseError, ServerStartError
 from serving.triton_wheel import (

@@ -6,8 +6,8 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from peopleseg.batch_parts import BatchParts
-from peopleseg.shared_processors import SharedProcessors
+from peopleseg.runtime.batch_parts import BatchParts
+from peopleseg.runtime.shared_processors import SharedProcessors
 from serving.request_batching import Arrays, batch_size
 
 # What is read at most by the parts of a batch that are computed at a time: one picture, or ten

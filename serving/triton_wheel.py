@@ -18,7 +18,6 @@ from pathlib import Path
 from serving.errors import ServerStartError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
-MODEL_REPOSITORY = PROJECT_ROOT / "model_repository"
 OWN_BACKENDS = Path(__file__).resolve().parent / "backends"
 LIBRARIES = "nvidia_pytriton.libs"  # beside the wheel's package
 STUB = "triton_python_backend_stub"

@@ -29,11 +29,11 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
+from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
+from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.callbacks.stop_on_signal import StopOnSignal, Stopped  # noqa: E402
 from training.callbacks.throughput import Throughput  # noqa: E402
 from training.callbacks.validation_pictures import ValidationPictures  # noqa: E402
-from training.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
-from training.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.data.module import PeopleData  # noqa: E402
 from training.data.pictures import DataError  # noqa: E402
 from training.pretrained.imagenet_encoder import WeightsUnavailable  # noqa: E402

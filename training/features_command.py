@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from peopleseg.coco import Picture
-from peopleseg.geometry import INPUT_SIZE
-from peopleseg.manifest import sha256
+from peopleseg.labels.coco import Picture
+from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
 from peopleseg.networks.yolov9 import YOLOv9
-from training.checkpoint import CheckpointError, detector_file, load_detector
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.repository.manifest import sha256
 from training.data.dataset import PeopleDataset
 from training.data.features import FeatureDescription, FeatureFolder, FeaturesError, roi_features
 from training.data.pictures import (

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 import yaml
 
-from clients.results import write_json
-from peopleseg.coco import PERSON_CATEGORY_ID
+from peopleseg.labels.coco import PERSON_CATEGORY_ID
+from peopleseg.labels.files import write_json
+from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import PEOPLE_UNETS
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
-from training.checkpoint import save_network
 from training.cli import build
 from training.data.generated import write_picture
 from training.data.module import PeopleData

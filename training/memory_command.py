@@ -21,8 +21,8 @@ from pathlib import Path
 
 import torch
 
-from clients.pictures import unique
-from clients.results import write_json
+from peopleseg.labels.files import write_json
+from peopleseg.pixels.image_files import unique
 from training.memory import Need, need_of
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.coco import Picture
-from peopleseg.geometry import INPUT_SIZE
+from peopleseg.labels.coco import Picture
+from peopleseg.pixels.geometry import INPUT_SIZE
 from training.data.detection import DetectionData
 from training.data.module import PeopleData
 from training.data.pictures import BrokenPicture

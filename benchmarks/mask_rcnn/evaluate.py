@@ -3,9 +3,10 @@
   python -m benchmarks.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
       --annotations person_val.json --json mask_rcnn.json
 
-The figures have the definitions of `clients.evaluation`; roi_miou is of masks predicted for the
-true boxes. foreground_miou takes people with a score above 0.5; foreground_miou_best is that of the
-best of ten such limits on these very pictures, foreground_score_best.
+The figures have the definitions of `peopleseg.systems.people.evaluation.metrics`; roi_miou is of
+masks predicted for the true boxes. foreground_miou takes people with a score above 0.5;
+foreground_miou_best is that of the best of ten such limits on these very pictures,
+foreground_score_best.
 """
 
 import argparse
@@ -22,8 +23,12 @@ from tqdm import tqdm
 
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
-from clients.evaluate_command import table
-from clients.evaluation import (
+from peopleseg.cli.evaluate_command import table
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.files import write_json
+from peopleseg.networks.checkpoint import CheckpointError
+from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
+from peopleseg.systems.people.evaluation.metrics import (
     METRICS_VERSION,
     Measured,
     Segmenter,
@@ -31,10 +36,6 @@ from clients.evaluation import (
     foreground_iou,
     measure,
 )
-from clients.results import write_json
-from peopleseg.average_precision import AP_MIN_SCORE
-from peopleseg.coco import Picture, load_pictures
-from training.checkpoint import CheckpointError
 
 FOREGROUND_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, FOREGROUND_SCORE, 0.6, 0.7, 0.8, 0.9)
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from benchmarks.mask_rcnn.ops import supply_missing_ops
-from peopleseg.average_precision import AP_MIN_SCORE
-from peopleseg.contract import MAX_PEOPLE
-from peopleseg.geometry import INPUT_SIZE
-from training.checkpoint import NETWORK, CheckpointError, read_checkpoint
+from peopleseg.networks.checkpoint import NETWORK, CheckpointError, read_checkpoint
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
 
 supply_missing_ops()
 

@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from torch.nn import functional as F
 
 from benchmarks.mask_rcnn.network import Features, MaskRCNNNetwork
-from clients.person import Person
-from peopleseg.average_precision import AP_MIN_SCORE
-from peopleseg.contract import MASK_SIZE_HW
-from peopleseg.geometry import Letterbox, clip_boxes
-from peopleseg.images import decode_image
-from peopleseg.masks import decode_rle, encode_rle, paste_mask
-from peopleseg.people import SMALLEST_SIDE_PX
+from peopleseg.pixels.geometry import Letterbox, clip_boxes
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import decode_rle, encode_rle, paste_mask
+from peopleseg.systems.people.contract import MASK_SIZE_HW
+from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
+from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.selection import SMALLEST_SIDE_PX
 
 FOREGROUND_SCORE = 0.5  # people above it are the foreground
 
@@ -31,7 +31,7 @@ class _Seen:
 
 
 class MaskRCNNSegmenter:
-    """A `clients.evaluation.Segmenter`; the network is in evaluation mode and stays on its device.
+    """Answers like a SegmentationClient; the network is in evaluation mode and stays on its device.
 
     It masks who enters an AP, people of a score of at least AP_MIN_SCORE. As the server, it answers
     with masks of 128 x 96 cells, and those pasted into the picture; the 28 x 28 cells are

@@ -7,7 +7,7 @@ from torchmetrics import Metric
 
 from benchmarks.mask_rcnn.data import InstanceBatch, MaskRCNNData
 from benchmarks.mask_rcnn.network import FAMILY, MaskRCNNNetwork
-from peopleseg.geometry import INPUT_SIZE, Letterbox
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
 from training.data.pictures import DataError
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings

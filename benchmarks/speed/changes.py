@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.speed import edits
 from benchmarks.speed.shared_memory import SharedMemoryServer
 from benchmarks.speed.targets import Server, Target
-from clients.wire import image_bytes
-from peopleseg.images import decode_image
+from peopleseg.client.wire import image_bytes
+from peopleseg.pixels.images import decode_image
 
 
 @dataclass(frozen=True)

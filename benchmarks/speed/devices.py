@@ -9,8 +9,9 @@ from typing import Any
 import onnxruntime
 
 from benchmarks.speed.errors import MissingTool
-from peopleseg.pipeline import OnnxModel, Pipeline, open_on_processors
-from serving.onnx_model import Instance, ModelLoadError, execution_providers, open_session
+from peopleseg.runtime.onnx_session import ModelLoadError, open_session
+from peopleseg.systems.people.pipeline import OnnxModel, Pipeline, open_on_processors
+from serving.onnx_model import Instance, execution_providers
 
 CPU, CUDA = "cpu", "cuda"
 PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}  # of ONNX Runtime

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clients.errors import SegmentationError
-from peopleseg.contract import STEPS
+from peopleseg.client.errors import SegmentationError
+from peopleseg.systems.people.contract import STEPS
 
 
 class Calls(NamedTuple):

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmarks.mask_rcnn.network import CLASSES, Features, MaskRCNNNetwork
 from benchmarks.speed.devices import open_model
 from benchmarks.speed.targets import Question
-from peopleseg.contract import MAX_PEOPLE
-from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
-from peopleseg.images import prepare
-from peopleseg.masks import encode_rle, paste_mask
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.pixels.images import prepare
+from peopleseg.pixels.masks import encode_rle, paste_mask
+from peopleseg.systems.people.contract import MAX_PEOPLE
 
 OPSET = 17
 OUTPUTS = ("boxes_xyxy", "mask_probabilities")

@@ -17,9 +17,9 @@ from conversion.export.job import Job, Source, is_image_network
 from conversion.export.onnx_export import export_onnx
 from conversion.export.precision import convert
 from conversion.export.settings import Settings
-from peopleseg.ensembles import HEAD, serving_versions
-from peopleseg.manifest import Manifest, read_manifest
-from training.checkpoint import CheckpointError, Loaded, load_network
+from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network
+from peopleseg.repository.manifest import Manifest, read_manifest
+from peopleseg.systems.people.ensembles import HEAD, serving_versions
 
 FULL_HEAD = "b0"  # variant that the lite one is compared with
 RANDOM_WEIGHTS = "random"

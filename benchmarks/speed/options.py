@@ -14,11 +14,11 @@ from tritonclient.grpc import InferenceServerClient
 from benchmarks.speed.devices import CPU, CUDA, add_device_option, server_arguments
 from benchmarks.speed.result import RESULTS
 from benchmarks.speed.targets import asking
-from clients.demo import free_ports
-from clients.positive import positive
-from clients.wire import CHANNEL_ARGS, grpc_address
+from peopleseg.cli.positive import positive
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.client.wire import CHANNEL_ARGS, grpc_address
+from serving.demo import free_ports
 from serving.embedded import EmbeddedServer
-from serving.repository_option import add_repository_option
 
 READY_TIMEOUT_S = 300.0
 ROUNDS, SECONDS = 5, 3.0

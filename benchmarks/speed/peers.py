@@ -44,7 +44,7 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
-from peopleseg.roi_align import RoiAligner
+from peopleseg.systems.people.roi_align import RoiAligner
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
 DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.load import Calls
 from benchmarks.speed.targets import Group
-from clients.errors import ServerError
-from clients.wire import SEGMENTATION
-from conversion.cache import cache_folder
-from peopleseg.contract import IMAGE
+from peopleseg.client.errors import ServerError
+from peopleseg.client.wire import SEGMENTATION
+from peopleseg.repository.cache import cache_folder
+from peopleseg.systems.people.contract import IMAGE
 from serving.errors import ServerStartError
 from serving.triton_wheel import LIBRARIES, find_triton
 

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.targets import Group, Question
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.people import is_person
-from peopleseg.pipeline import Pipeline
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.selection import is_person
 
 PEOPLE = (0, 1, 2, 5, 10)  # of the groups; the last has this many or more
 PICTURES_LOOKED_AT = 500  # of the annotations; the search for a group ends there

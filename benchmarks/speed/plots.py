@@ -15,7 +15,7 @@ from benchmarks.speed.memory import UNDER_LOAD
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.tables import PARTS, effects, step_median
 from benchmarks.speed.targets import DIRECT, ONE_CALLER, SERVER
-from peopleseg.files import write_atomically
+from peopleseg.labels.files import write_atomically
 
 matplotlib.use("Agg")  # files only, no screen
 

@@ -5,10 +5,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conversion.cache import cache_folder
+from peopleseg.repository.cache import cache_folder
 
 if TYPE_CHECKING:  # it brings torch
-    from training.checkpoint import Loaded
+    from peopleseg.networks.checkpoint import Loaded
 
 CACHE = cache_folder() / "peers"
 _PUBLISHED = {"variant": "b0"}
@@ -49,7 +49,7 @@ def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
 
     from conversion.export.exportable import of_network
     from conversion.export.inputs import random_cases
-    from training.checkpoint import FAMILIES, Loaded
+    from peopleseg.networks.checkpoint import FAMILIES, Loaded
 
     torch.manual_seed(0)
     network = FAMILIES[family](**dims).eval()

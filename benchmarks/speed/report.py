@@ -14,7 +14,7 @@ from benchmarks.speed.errors import BenchError
 from benchmarks.speed.result import RESULTS, read_results
 from benchmarks.speed.summary import summary
 from benchmarks.speed.tables import TABLES, heading
-from peopleseg.files import write_atomically
+from peopleseg.labels.files import write_atomically
 
 PAGE = "speed.md"
 TITLES = {

@@ -37,8 +37,8 @@ import onnxruntime
 from benchmarks.speed.devices import CPU, CUDA, PROVIDERS, gpu
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.load import Slice
-from clients.results import write_json
-from conversion.commit import current_commit
+from peopleseg.labels.files import write_json
+from peopleseg.repository.commit import current_commit
 
 RESULTS = Path(__file__).parents[1] / "results"
 PACKAGES = ("numpy", "opencv-python-headless", "tensorrt", "torch", "torchvision")

@@ -31,8 +31,8 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
-from peopleseg.coco import Picture
-from peopleseg.contract import MAX_PEOPLE
+from peopleseg.labels.coco import Picture
+from peopleseg.systems.people.contract import MAX_PEOPLE
 
 ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 _SEED = 0

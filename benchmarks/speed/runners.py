@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from benchmarks.speed.devices import CPU, CUDA, open_model, open_on_gpu
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.networks import Network
-from conversion.cache import cache_folder
 from conversion.export import engine
 from conversion.export.profiles import profiles
 from conversion.export.runners import Runner, torch_runner
 from conversion.export.settings import MissingRequirement
-from peopleseg.pipeline import OnnxModel
+from peopleseg.repository.cache import cache_folder
+from peopleseg.systems.people.pipeline import OnnxModel
 
 TENSORRT = "TensorrtExecutionProvider"
 _WARM_UPS = 3  # calls before a CUDA graph is captured, as PyTorch's documentation does

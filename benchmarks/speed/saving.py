@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.speed.result import Result, folder_of, make_result, write_result
 from benchmarks.speed.tables import TABLES
-from peopleseg.ensembles import serving_versions
+from peopleseg.systems.people.ensembles import serving_versions
 
 
 def finish(

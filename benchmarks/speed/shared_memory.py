@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException, serialize_byte_tensor, 
 
 from benchmarks.speed.load import Calls
 from benchmarks.speed.targets import Group, Server, asking
-from clients import wire
+from peopleseg.client import wire
 
 RELEASE_TIMEOUT_S, POLL_S = 10.0, 0.01
 

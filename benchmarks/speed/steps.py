@@ -30,9 +30,9 @@ from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
-from clients.positive import positive
-from clients.wire import CHANNEL_ARGS
-from peopleseg.ensembles import steps_of
+from peopleseg.cli.positive import positive
+from peopleseg.client.wire import CHANNEL_ARGS
+from peopleseg.systems.people.ensembles import steps_of
 
 CONCURRENCY = (1, 4)
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.contract import IMAGE
-from peopleseg.ensembles import HEAD, wiring
-from peopleseg.geometry import Letterbox
-from peopleseg.masks import rles_as_json
-from peopleseg.people import Rois
-from peopleseg.pipeline import Arrays, Pipeline
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.masks import rles_as_json
+from peopleseg.systems.people.contract import IMAGE
+from peopleseg.systems.people.ensembles import HEAD, wiring
+from peopleseg.systems.people.pipeline import Arrays, Pipeline
+from peopleseg.systems.people.selection import Rois
 
 ENSEMBLE = "person_segmentation"
 

@@ -15,10 +15,10 @@ from tritonclient.utils import InferenceServerException
 from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.load import Calls, Slice, drive_tasks, drive_threads
-from clients import wire
-from clients.client import SegmentationClient
-from clients.errors import translated
-from peopleseg.pipeline import Pipeline
+from peopleseg.client import wire
+from peopleseg.client.blocking import SegmentationClient
+from peopleseg.client.errors import translated
+from peopleseg.systems.people.pipeline import Pipeline
 
 ONE_CALLER, MANY_CALLERS, SERVER = "direct_one_caller", "direct_many_callers", "server"
 DIRECT = (ONE_CALLER, MANY_CALLERS)
@@ -95,7 +95,7 @@ class Server:
 
 @contextmanager
 def asking(url: str) -> Iterator[None]:
-    """Around calls of a server: its errors become those of `clients.errors`."""
+    """Around calls of a server: its errors become those of `peopleseg.client.errors`."""
     try:
         yield
     except InferenceServerException as error:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from benchmarks.speed.devices import open_model
 from benchmarks.speed.mask_rcnn import Answer, square_of
 from benchmarks.speed.targets import Question
-from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
-from peopleseg.masks import encode_rle, person_probability, resample
-from peopleseg.people import suppressed
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.pixels.masks import encode_rle, person_probability, resample
+from peopleseg.systems.people.selection import suppressed
 
 PERSON = 4  # the row of its score: the first class
 MAX_IOU = 0.7  # of two people's boxes, as published

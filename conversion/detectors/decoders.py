@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from conversion.export.settings import ExportError
-from peopleseg.geometry import INPUT_SIZE
+from peopleseg.pixels.geometry import INPUT_SIZE
 
 Shape = tuple[int, ...]  # without the batch axis
 

@@ -19,8 +19,8 @@ from conversion.detectors.source import Source, file_runner, read_source, shapes
 from conversion.export.exportable import Exportable
 from conversion.export.onnx_export import save
 from conversion.export.settings import ExportError
-from peopleseg.geometry import INPUT_SIZE
-from peopleseg.onnx_threads import options_for
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.runtime.onnx_threads import options_for
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from conversion.export.exporter import write_versions
 from conversion.export.job import Source
 from conversion.export.runners import torch_runner
 from conversion.export.settings import Settings
-from peopleseg.manifest import sha256
-from training.checkpoint import Loaded
+from peopleseg.networks.checkpoint import Loaded
+from peopleseg.repository.manifest import sha256
 
 
 def import_version(

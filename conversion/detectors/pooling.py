@@ -9,7 +9,7 @@ import numpy as np
 from onnx import helper
 
 from conversion.export.graph_nodes import attributes_of, read_once, replace_with_read_nodes
-from training.pretrained.artifact import weights_of
+from peopleseg.networks.onnx_weights import weights_of
 
 _LOWEST = -1e30  # or less; no map has it
 

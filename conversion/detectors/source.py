@@ -17,8 +17,8 @@ from onnx.external_data_helper import (
 )
 
 from conversion.export.settings import ExportError
-from peopleseg.geometry import INPUT_SIZE
-from peopleseg.onnx_threads import options_for
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.runtime.onnx_threads import options_for
 
 FileRunner = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 _LFS_POINTER = b"version https://git-lfs"

@@ -1,26 +1,26 @@
 """The figure that decides whether a quantised network may be served, and how it is measured."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
-from clients.evaluation import foreground_iou, roi_ious
-from clients.person import Person
 from conversion.export.exportable import Exportable
 from conversion.export.inputs import RoiReader, with_unread
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, Settings
-from peopleseg.answer import foreground_of, people_of
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.images import prepare_file
-from peopleseg.people import boxes_to_rois
-from peopleseg.pipeline import Arrays
-from training.validation.metrics import BoxAveragePrecision
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.pixels.images import prepare_file
+from peopleseg.systems.people.answer import foreground_of, people_of
+from peopleseg.systems.people.evaluation.boxes import box_metrics, found_boxes
+from peopleseg.systems.people.evaluation.metrics import foreground_iou, roi_ious
+from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.people.selection import boxes_to_rois
 
 FIGURES = {
     "yolov9": "box_ap50",
@@ -65,12 +65,12 @@ def annotated_pictures(settings: Settings) -> list[Picture]:
 
 def box_figures(run: Runner, pictures: Sequence[Picture]) -> dict[str, float]:
     """All figures of a detector's boxes."""
-    metric = BoxAveragePrecision(pictures)
+    found = {}
     for picture in _progress(pictures):
         pixels, letterbox = prepare_file(picture.path)
-        predictions = torch.from_numpy(run({"pixels": pixels})["predictions"])
-        metric.update_from(picture.id, predictions[0], letterbox)
-    return {name: float(value) for name, value in metric.compute().items()}
+        found[picture.id] = found_boxes(run({"pixels": pixels})["predictions"][0], letterbox)
+    metrics = box_metrics(found, {picture.id: picture for picture in pictures})
+    return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
 def _foreground_miou(run: Runner, pictures: Sequence[Picture]) -> float:

@@ -67,7 +67,7 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
 def _export(args: argparse.Namespace, pictures: list[Path]) -> list[Path]:
     """Raises ExportError, OSError."""
     from conversion.export.exporter import export
-    from training.checkpoint import CheckpointError
+    from peopleseg.networks.checkpoint import CheckpointError
 
     settings = settings_of(args, roi_padding=args.roi_padding, move_first_conv=args.move_first_conv)
     repository = args.model_repository

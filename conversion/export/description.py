@@ -7,12 +7,12 @@ from typing import Any
 import onnx
 import onnxruntime
 
-from conversion.commit import current_commit
 from conversion.export.exportable import Exportable
 from conversion.export.job import Job
-from conversion.limits import MAX_IR_VERSION, OPSET
-from peopleseg.manifest import Manifest, sha256
-from peopleseg.pipeline import Arrays
+from peopleseg.repository.commit import current_commit
+from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
+from peopleseg.repository.manifest import Manifest, sha256
+from peopleseg.systems.people.pipeline import Arrays
 
 TOOLS = ("torch", "onnx", "numpy", "segmentation-models-pytorch", "timm")
 

@@ -23,7 +23,7 @@ from conversion.export.graph_nodes import (
     replace_with_read_nodes,
 )
 from conversion.export.onnx_export import BATCH
-from training.pretrained.artifact import PART, weights_of
+from peopleseg.networks.onnx_weights import PART, weights_of
 
 # What exporters other than torch's may leave out of a convolution; the kernel's size is then that
 # of its weights, which nobody looks at here.

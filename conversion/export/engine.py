@@ -10,8 +10,8 @@ import numpy as np
 from conversion.export.profiles import Profile
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, MissingRequirement
-from peopleseg.files import write_atomically
-from peopleseg.pipeline import Arrays
+from peopleseg.labels.files import write_atomically
+from peopleseg.systems.people.pipeline import Arrays
 
 WORKSPACE_BYTES = 4 << 30
 _WHERE = (

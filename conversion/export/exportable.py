@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from conversion.export.onnx_export import export_onnx
-from peopleseg.contract import ROI_FEATURE_SIZE_HW, STEPS, Model
+from peopleseg.networks.checkpoint import CheckpointError, Loaded
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
 from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9
-from peopleseg.roi_align import widened
-from training.checkpoint import CheckpointError, Loaded
+from peopleseg.repository.tensors import Model
+from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, STEPS
+from peopleseg.systems.people.roi_align import widened
 
 Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes
 

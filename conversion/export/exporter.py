@@ -11,11 +11,11 @@ from conversion.export.first_conv import ProjectedDetector, move_first_conv
 from conversion.export.job import Job, Source
 from conversion.export.settings import ExportError, Settings
 from conversion.export.version import make_version
-from conversion.export.version_folder import publish, scratch_folder
 from peopleseg.errors import InvalidInput
-from peopleseg.manifest import sha256
+from peopleseg.networks.checkpoint import Loaded, load_network
 from peopleseg.networks.onnx_detector import OnnxDetector
-from training.checkpoint import Loaded, load_network
+from peopleseg.repository.manifest import sha256
+from peopleseg.repository.version_folder import publish, scratch_folder
 
 
 def export(

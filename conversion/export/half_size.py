@@ -2,7 +2,7 @@
 
 A head ends in a transposed convolution that doubles height and width, a norm, a ReLU and a 3x3
 convolution to a few logits. ONNX Runtime's CPU provider computes channels in blocks of 16, so two
-logits take as long as sixteen. By phases (training.pretrained.phases) they are eight at half the
+logits take as long as sixteen. By phases (peopleseg.networks.phases) they are eight at half the
 size, and what is doubled is the logits, by DepthToSpace.
 """
 
@@ -19,8 +19,8 @@ from conversion.export.graph_nodes import (
     read_once,
     replace_with_read_nodes,
 )
-from training.pretrained.artifact import weights_of
-from training.pretrained.phases import (
+from peopleseg.networks.onnx_weights import weights_of
+from peopleseg.networks.phases import (
     PHASE,
     PHASES,
     Phase,

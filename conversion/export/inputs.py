@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from conversion.export.exportable import NUMPY_DTYPES, Exportable
 from conversion.export.runners import onnx_runner
-from conversion.model_folder import versions_in
-from peopleseg.geometry import INPUT_SIZE, Letterbox
-from peopleseg.images import prepare_file
-from peopleseg.manifest import Manifest
+from peopleseg.networks.checkpoint import CheckpointError, Loaded
+from peopleseg.networks.detection import detect
 from peopleseg.networks.onnx_detector import OnnxDetector
-from peopleseg.pipeline import Arrays
-from training.checkpoint import CheckpointError, Loaded
-from training.validation.prediction import detect
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
+from peopleseg.pixels.images import prepare_file
+from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.model_folder import versions_in
+from peopleseg.systems.people.pipeline import Arrays
 
 IMAGES_AT_ONCE = (1, 3)  # by turns
 ROIS_AT_ONCE = (1, 7)  # by turns

@@ -7,7 +7,7 @@ from pathlib import Path
 from conversion.export.exportable import Exportable
 from conversion.export.inputs import Case, RoiReader, image_cases, roi_cases
 from conversion.export.settings import Settings
-from training.checkpoint import Loaded
+from peopleseg.networks.checkpoint import Loaded
 
 PICTURES = 8  # compared, at most; a batch of one, of three, of one, of three
 

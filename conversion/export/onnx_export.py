@@ -13,8 +13,8 @@ from torch import nn
 
 from conversion.export.graph_nodes import Shapes, replace_nodes
 from conversion.export.settings import ExportError
-from conversion.limits import MAX_IR_VERSION, OPSET
-from peopleseg.contract import Model, Tensor
+from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
+from peopleseg.repository.tensors import Model, Tensor
 
 BATCH = "batch"  # the name of every tensor's first axis
 AXES = {3: ("channels", "height", "width"), 2: ("values", "anchors")}  # by the number of axes

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from clients.pictures import find_pictures
-from clients.positive import positive
 from conversion.export.settings import (
     ACCELERATORS,
     PRECISIONS,
@@ -18,8 +16,10 @@ from conversion.export.settings import (
     MissingRequirement,
     Settings,
 )
-from peopleseg.manifest import Manifest
-from serving.repository_option import add_repository_option
+from peopleseg.cli.positive import positive
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.pixels.image_files import find_pictures
+from peopleseg.repository.manifest import Manifest
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -143,7 +143,7 @@ def _pictures(folder: Path | None, repository: Path) -> list[Path]:
     """Raises FileNotFoundError for a folder without any."""
     if folder is not None:
         return find_pictures(folder, leave_out=repository)
-    from clients.demo import example_pictures
+    from peopleseg.pixels.examples import example_pictures
 
     return example_pictures()
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from conversion.cache import cache_folder
 from conversion.export import pinned_run
 from conversion.export.parity import Expected, Gaps, gaps
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, MissingRequirement
-from peopleseg.pipeline import Arrays
+from peopleseg.repository.cache import cache_folder
+from peopleseg.systems.people.pipeline import Arrays
 
 VERSION = "1.19.2"  # of nvcr.io/nvidia/tritonserver:24.10-py3
 # Built against numpy 1; the other packages that its wheel names are for tools that do not run here.

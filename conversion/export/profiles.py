@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from conversion.export.exportable import Shape
-from peopleseg.contract import MAX_IMAGES, MAX_PEOPLE, Model
+from peopleseg.repository.tensors import Model
+from peopleseg.systems.people.contract import MAX_IMAGES, MAX_PEOPLE
 
 USUAL_BATCH = {MAX_IMAGES: 4, MAX_PEOPLE: 8}  # by the model's largest
 ENGINE_CACHE = "/var/cache/peopleseg/tensorrt"  # one volume for each kind of GPU

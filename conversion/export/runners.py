@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from conversion.export.settings import MissingRequirement
-from peopleseg.contract import Model
-from peopleseg.pipeline import Arrays
+from peopleseg.repository.tensors import Model
+from peopleseg.systems.people.pipeline import Arrays
 
 Runner = Callable[[Arrays], Arrays]
 CPU = "CPUExecutionProvider"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from conversion.cache import cache_folder
 from conversion.export import parity, pinned_runtime
 from conversion.export.description import describe
 from conversion.export.inputs import IMAGES_AT_ONCE, ROIS_AT_ONCE, random_cases
@@ -13,7 +12,8 @@ from conversion.export.parity import Expected, Tolerances, as_record, batch_size
 from conversion.export.precision import convert
 from conversion.export.profiles import profiles
 from conversion.export.runners import CPU, CUDA, Runner, onnx_runner, torch_runner
-from peopleseg.manifest import Manifest
+from peopleseg.repository.cache import cache_folder
+from peopleseg.repository.manifest import Manifest
 
 ARTIFACT = "model.onnx"
 PLAN = "model.plan"

@@ -11,8 +11,8 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
-from peopleseg.contract import ENSEMBLES
-from peopleseg.triton_config import parse_config
+from peopleseg.repository.triton_config import parse_config
+from peopleseg.systems.people.contract import ENSEMBLES
 
 SWAP = "peopleseg_release_swap"
 

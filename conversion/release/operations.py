@@ -9,22 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conversion.release import disk, journal, lock
-from conversion.release.errors import ControlError, Refused, ReleaseError
 from conversion.release.examiner import Examiner
-from conversion.release.journal import Journal, Record
-from conversion.release.plan import (
+from conversion.release.server import ModelControl
+from conversion.release.settle import settle
+from conversion.release.transition import Offline, Online
+from peopleseg.repository import disk, journal, lock
+from peopleseg.repository.errors import ControlError, Refused, ReleaseError
+from peopleseg.repository.journal import Journal, Record
+from peopleseg.repository.plan import (
     changed_ensembles,
     changed_versions,
     current_versions,
     ensembles_of,
     kept_together,
 )
-from conversion.release.server import ModelControl
-from conversion.release.settle import settle
-from conversion.release.stages import OnStage, silent
-from conversion.release.transition import Offline, Online
-from peopleseg.ensembles import served
+from peopleseg.repository.stages import OnStage, silent
+from peopleseg.systems.people.ensembles import served
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 

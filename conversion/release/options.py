@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clients.pictures import find_pictures
-from clients.url_option import add_url_option
 from conversion.gate import MARGIN, Gate, Reference
-from conversion.release.errors import ControlError, ReleaseError, WrongUsage
 from conversion.release.operations import Place
 from conversion.release.server import (
     ADMIN_KEY_VARIABLE,
@@ -17,9 +14,12 @@ from conversion.release.server import (
     ModelControl,
     admin_headers,
 )
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.url_option import add_url_option
 from peopleseg.errors import InvalidInput
-from peopleseg.images import prepare_file
-from serving.repository_option import add_repository_option
+from peopleseg.pixels.image_files import find_pictures
+from peopleseg.pixels.images import prepare_file
+from peopleseg.repository.errors import ControlError, ReleaseError, WrongUsage
 
 PICTURES = 3  # of a folder that candidates are asked about
 
@@ -98,7 +98,7 @@ def place_of(args: argparse.Namespace) -> Iterator[Place]:
 
 def _pictures(path: Path | None) -> list[bytes]:
     if path is None:
-        from clients.demo import example_pictures
+        from peopleseg.pixels.examples import example_pictures
 
         return [picture.read_bytes() for picture in example_pictures()]
     try:

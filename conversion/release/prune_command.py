@@ -9,11 +9,11 @@ that were never released and are newer. Nothing but version folders is deleted.
 
 import argparse
 
-from clients.positive import positive
-from conversion.release.errors import ReleaseError
 from conversion.release.options import add_wait_option, failed
-from conversion.release.prune import prune
-from serving.repository_option import add_repository_option
+from peopleseg.cli.positive import positive
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.repository.prune import prune
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from clients import wire
-from clients.wire import Request
-from peopleseg.images import decode_image
+from peopleseg.client import wire
+from peopleseg.client.wire import Request
+from peopleseg.pixels.images import decode_image
 
 # In widths and heights of the picture: all of it, its middle and below its edge, a small one.
 _BOXES = np.array([[0.0, 0.0, 1.0, 1.0], [0.25, 0.125, 0.75, 1.125], [0.5, 0.5, 0.625, 0.75]])

@@ -21,12 +21,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from clients.positive import positive
 from conversion.gate import MARGIN
-from conversion.release.errors import ReleaseError, WrongUsage
 from conversion.release.operations import release
 from conversion.release.options import add_release_options, failed, place_of
-from peopleseg.contract import STEPS
+from peopleseg.cli.positive import positive
+from peopleseg.repository.errors import ReleaseError, WrongUsage
+from peopleseg.systems.people.contract import STEPS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

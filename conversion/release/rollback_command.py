@@ -16,10 +16,10 @@ for wrong usage.
 import argparse
 import time
 
-from conversion.release import journal
-from conversion.release.errors import ReleaseError
 from conversion.release.operations import rollback
 from conversion.release.options import add_release_options, failed, place_of
+from peopleseg.repository import journal
+from peopleseg.repository.errors import ReleaseError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from google.protobuf import json_format
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from clients.wire import CHANNEL_ARGS, Request
-from conversion.release.errors import ControlError
+from peopleseg.client.wire import CHANNEL_ARGS, Request
+from peopleseg.repository.errors import ControlError
 
 CALL_TIMEOUT_S = 30.0
 LOAD_TIMEOUT_S = 1800.0  # an engine that is built while its version loads

@@ -3,14 +3,15 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from conversion.release import candidates, journal, variants
-from conversion.release.disk import kept_on
-from conversion.release.errors import ControlError
-from conversion.release.journal import Record
-from conversion.release.plan import read_config
+from conversion.release import candidates, variants
 from conversion.release.server import ModelControl
-from peopleseg.contract import ENSEMBLES, STEPS
-from peopleseg.ensembles import pinned, served
+from peopleseg.repository import journal
+from peopleseg.repository.disk import kept_on
+from peopleseg.repository.errors import ControlError
+from peopleseg.repository.journal import Record
+from peopleseg.repository.plan import read_config
+from peopleseg.systems.people.contract import ENSEMBLES, STEPS
+from peopleseg.systems.people.ensembles import pinned, served
 
 
 def settle(repository: Path, control: ModelControl, attempts: list[Record]) -> list[str]:

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from conversion.release import journal, lock
-from conversion.release.errors import ControlError
-from conversion.release.journal import Journal, Record
-from conversion.release.plan import current_versions, versions_on_disk
 from conversion.release.server import ModelControl
-from peopleseg.contract import STEPS
-from peopleseg.ensembles import pinned, served
+from peopleseg.repository import journal, lock
+from peopleseg.repository.errors import ControlError
+from peopleseg.repository.journal import Journal, Record
+from peopleseg.repository.plan import current_versions, versions_on_disk
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.ensembles import pinned, served
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import json
 import sys
 from collections.abc import Sequence
 
-from conversion.release import journal
-from conversion.release.errors import ReleaseError
-from conversion.release.journal import Record
 from conversion.release.options import add_server_options
 from conversion.release.server import ModelControl, admin_headers
 from conversion.release.status import Status, status
-from serving.repository_option import add_repository_option
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.repository import journal
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.repository.journal import Record
 
 _SHOWN = 10  # attempts of the history, the last ones
 

@@ -15,17 +15,18 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from conversion.release import candidates, disk, journal, variants
-from conversion.release.disk import Files
-from conversion.release.errors import ControlError, Refused
+from conversion.release import candidates, variants
 from conversion.release.examiner import Answer, Examiner
-from conversion.release.journal import Journal, Record
-from conversion.release.plan import ensembles_of, read_config, steps_pinned_by
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
 from conversion.release.settle import keep_loaded, load_versions, unload_gone, unload_leftovers
-from conversion.release.stages import OnStage
-from peopleseg.ensembles import pinned, served
+from peopleseg.repository import disk, journal
+from peopleseg.repository.disk import Files
+from peopleseg.repository.errors import ControlError, Refused
+from peopleseg.repository.journal import Journal, Record
+from peopleseg.repository.plan import ensembles_of, read_config, steps_pinned_by
+from peopleseg.repository.stages import OnStage
+from peopleseg.systems.people.ensembles import pinned, served
 
 
 @dataclass

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conversion.model_folder import VARIANTS, config_files
-from peopleseg.triton_config import CONFIG_FILE, parse_config
+from peopleseg.repository.model_folder import VARIANTS, config_files
+from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
 
 
 def used_by(server_config: Any | None, step_folder: Path) -> list[Path]:

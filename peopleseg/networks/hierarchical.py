@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.contract import ROI_SIZE_HW
 from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
 from peopleseg.networks.resizing import resized
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 
 RGB_CHANNELS = 256  # of the extractor, the combiner and the head
 

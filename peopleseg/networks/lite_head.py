@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.contract import ROI_SIZE_HW
 from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
 from peopleseg.networks.resizing import doubled, resized
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 
 LITE = "lite"  # its name as a variant
 WIDTHS = (32, 64, 128, 192)  # channels at the roi's size, a half, a quarter, an eighth of it

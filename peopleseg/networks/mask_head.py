@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from peopleseg.contract import ROI_SIZE_HW
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 
 UNET_CHANNELS = 2  # the person logit x and its negation, as two class logits
 

@@ -12,9 +12,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from peopleseg.contract import STEPS
 from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
-from peopleseg.onnx_threads import options_for
+from peopleseg.runtime.onnx_threads import options_for
+from peopleseg.systems.people.contract import STEPS
 
 VARIANT = "onnx"  # beside those of YOLOv9
 _DETECTOR = STEPS["yolov9"]

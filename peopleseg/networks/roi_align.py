@@ -1,4 +1,4 @@
-"""RoIAlign in torch, for training: equal to `peopleseg.roi_sampling`, which serves.
+"""RoIAlign in torch, for training: equal to `peopleseg.systems.people.roi_sampling`, which serves.
 
 He et al. 2017, arXiv:1703.06870. torchvision's operator would do, but is missing where its library
 does not fit torch's build (see `torchvision_ops`); this one runs on every device.
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.roi_sampling import SAMPLES
+from peopleseg.systems.people.roi_sampling import SAMPLES
 
 
 def roi_align(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.coco import load_pictures
+from peopleseg.labels.coco import load_pictures
 from tests.data.people_pictures import people_picture, real_photos
 
 

@@ -23,10 +23,10 @@ from tritonclient.utils import (
     triton_to_np_dtype,
 )
 
-from peopleseg.contract import MASK_SIZE_HW
 from peopleseg.errors import InvalidInput
-from peopleseg.images import decode_image
-from peopleseg.masks import encode_rle, paste_mask
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import encode_rle, paste_mask
+from peopleseg.systems.people.contract import MASK_SIZE_HW
 
 Arrays = dict[str, NDArray[Any]]
 Answer = Callable[[str, Arrays], Arrays]

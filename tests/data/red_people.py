@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.coco import Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures
 from peopleseg.networks.mask_head import HeadOutput
 from peopleseg.networks.yolov9 import YOLOv9Output
 from training.data.generated import PeoplePicture, coco_annotations, write_picture

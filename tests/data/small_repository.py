@@ -18,13 +18,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from conversion.model_folder import config_files, versions_in
-from conversion.release.plan import with_policy
-from peopleseg import ensembles
-from peopleseg.contract import STEPS, Tensor
-from peopleseg.geometry import INPUT_SIZE
-from peopleseg.manifest import STEP_ARTIFACT, Manifest, sha256
-from peopleseg.triton_config import CONFIG_FILE
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, sha256
+from peopleseg.repository.model_folder import config_files, versions_in
+from peopleseg.repository.plan import with_policy
+from peopleseg.repository.tensors import Tensor
+from peopleseg.repository.triton_config import CONFIG_FILE
+from peopleseg.systems.people import ensembles
+from peopleseg.systems.people.contract import STEPS
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
 CHANNELS = 4  # of the features

@@ -22,14 +22,14 @@ from conversion.export.exportable import (
 )
 from conversion.export.onnx_export import export_onnx
 from conversion.step_version import new_step_version
-from peopleseg.contract import STEPS
-from peopleseg.geometry import INPUT_SIZE
-from peopleseg.images import prepare
 from peopleseg.networks.feature_head import MASK_SIZE, RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.pixels.images import prepare
+from peopleseg.systems.people.contract import STEPS
 from tests.data.encoded import astronaut
 from tests.data.small_repository import SOURCE, keep_newest_steps, write_manifest
 

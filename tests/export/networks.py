@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.images import prepare
+from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.lite_head import LiteMaskHead
@@ -17,8 +17,8 @@ from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.pixels.images import prepare
 from tests.data.encoded import some_pictures
-from training.checkpoint import save_network
 
 SMALL_ROI = (16, 12)  # cells; a head costs a sixteenth of what it does at its published size
 

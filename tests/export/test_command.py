@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from clients import cli
 from conversion.export import command, pinned_runtime
 from conversion.export.settings import MissingRequirement
-from peopleseg.manifest import Manifest
+from peopleseg.cli import main as cli
+from peopleseg.repository.manifest import Manifest
 from tests.data.encoded import some_pictures
 from tests.export.networks import checkpoint, people_unet, picture_files
 

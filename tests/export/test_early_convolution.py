@@ -19,7 +19,7 @@ from conversion.export.onnx_export import export_onnx
 from conversion.export.precision import convert
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import Settings
-from peopleseg.contract import ROI_SIZE_HW
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 from tests.data.published import randomise
 from tests.export.graphs import SHAPE, answer_and_operators, exported
 from tests.export.networks import mask_head

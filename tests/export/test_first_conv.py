@@ -15,12 +15,12 @@ from conversion.export.exporter import export
 from conversion.export.first_conv import ProjectedDetector, move_first_conv
 from conversion.export.inputs import RoiReader
 from conversion.export.settings import ExportError, Settings
-from peopleseg.contract import ROI_SIZE_HW
-from peopleseg.images import prepare
-from peopleseg.manifest import Manifest, tensors_of
+from peopleseg.networks.checkpoint import CheckpointError, load_network
 from peopleseg.networks.roi_align import roi_align
+from peopleseg.pixels.images import prepare
+from peopleseg.repository.manifest import Manifest, tensors_of
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 from tests.export.networks import checkpoint, detector, feature_head, mask_head
-from training.checkpoint import CheckpointError, load_network
 
 SETTINGS = Settings(check_pinned_runtime=False, move_first_conv=True)
 # Inside, over the edge on each side, and as large as the picture.

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from conversion.export.half_size import double_late
+from peopleseg.networks import phases
 from tests.data.published import randomise
 from tests.export.graphs import answer_and_operators, exported
-from training.pretrained import phases
 
 SAME_SIZE: dict[str, Any] = {"kernel_size": 3, "padding": 1}
 DOUBLING: dict[str, Any] = {"kernel_size": 2, "stride": 2}

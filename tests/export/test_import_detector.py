@@ -15,8 +15,6 @@ import torch
 from onnx import external_data_helper
 from torch import nn
 
-from clients import cli
-from conversion.check import faults
 from conversion.detectors import decoders, references
 from conversion.detectors.command import KINDS
 from conversion.detectors.decoders import DECODERS
@@ -25,8 +23,10 @@ from conversion.detectors.maps import candidates
 from conversion.detectors.references import REFERENCES
 from conversion.detectors.source import read_source
 from conversion.export.settings import ExportError
-from peopleseg.manifest import Manifest, sha256
-from peopleseg.pipeline import Pipeline
+from peopleseg.cli import main as cli
+from peopleseg.repository.check import faults
+from peopleseg.repository.manifest import Manifest, sha256
+from peopleseg.systems.people.pipeline import Pipeline
 from tests.data.small_repository import write_head, write_pictures, write_small_repository
 from tests.export.published_detectors import (
     CHANNELS,

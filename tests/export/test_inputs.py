@@ -9,12 +9,12 @@ import pytest
 
 from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
-from peopleseg.ensembles import serving_versions
-from peopleseg.images import prepare_file
-from peopleseg.pipeline import open_on_processors
-from peopleseg.roi_align import FeatureAligner, RoiAligner
+from peopleseg.networks.checkpoint import load_network
+from peopleseg.pixels.images import prepare_file
+from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.pipeline import open_on_processors
+from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from tests.export.networks import checkpoint, feature_head, mask_head
-from training.checkpoint import load_network
 
 ROIS = np.array([[0, 100, 120, 300, 420], [0, 0, 0, 640, 640]], dtype=np.float32)
 

@@ -24,10 +24,10 @@ from conversion.export.parity import (
     judge,
 )
 from conversion.export.settings import ExportError, Settings
-from peopleseg.contract import STEPS
-from peopleseg.pipeline import Arrays
+from peopleseg.networks.checkpoint import CheckpointError
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.pipeline import Arrays
 from tests.export.networks import checkpoint, detector, mask_head, people_unet
-from training.checkpoint import CheckpointError
 
 SETTINGS = Settings(check_pinned_runtime=False)
 

@@ -25,13 +25,13 @@ from conversion.export.onnx_export import decoding_nodes, export_onnx, halve_wei
 from conversion.export.precision import convert
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, Settings
-from peopleseg.coco import load_pictures
-from peopleseg.contract import STEPS
-from peopleseg.manifest import Manifest
-from peopleseg.pipeline import Arrays
+from peopleseg.labels.coco import load_pictures
+from peopleseg.networks.checkpoint import Loaded
+from peopleseg.repository.manifest import Manifest
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.pipeline import Arrays
 from tests.data.people_pictures import data_set
 from tests.export.networks import checkpoint, detector, mask_head, people_unet
-from training.checkpoint import Loaded
 
 
 class Layers(nn.Module):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from peopleseg.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
-from peopleseg.geometry import INPUT_SIZE
 from peopleseg.networks.roi_align import align_map, roi_align
-from peopleseg.roi_align import RoiAligner
-from peopleseg.roi_sampling import SAMPLES
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
+from peopleseg.systems.people.roi_align import RoiAligner
+from peopleseg.systems.people.roi_sampling import SAMPLES
 
 SIDE = 64  # network pixels, to keep the test small
 ROIS = np.array(

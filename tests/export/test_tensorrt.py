@@ -19,10 +19,10 @@ from conversion.export.onnx_export import export_onnx
 from conversion.export.profiles import engine_config, profiles, provider_config
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
-from peopleseg.contract import MAX_PEOPLE, STEPS
-from peopleseg.ensembles import serving_versions
-from peopleseg.manifest import Manifest, tensors_of
-from serving.triton_wheel import MODEL_REPOSITORY
+from peopleseg.repository.manifest import Manifest, tensors_of
+from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.systems.people.contract import MAX_PEOPLE, STEPS
+from peopleseg.systems.people.ensembles import serving_versions
 from tests.export import fake_tensorrt
 from tests.export.networks import checkpoint, detector, feature_head, mask_head, people_unet
 

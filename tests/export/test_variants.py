@@ -10,9 +10,9 @@ import pytest
 from conversion.export.exporter import export
 from conversion.export.parity import EXACT
 from conversion.export.settings import Settings
-from conversion.limits import MAX_IR_VERSION, OPSET
-from peopleseg.contract import ROI_SIZE_HW
-from peopleseg.manifest import Manifest, reads_of, tensors_of
+from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
+from peopleseg.repository.manifest import Manifest, reads_of, tensors_of
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 from tests.export.networks import (
     SMALL_ROI,
     checkpoint,

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from conversion.export.version_folder import (
+from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.version_folder import (
     SCRATCH_PREFIX,
     newest_version,
     publish,
     scratch_folder,
 )
-from peopleseg.manifest import Manifest
 from tests.export.networks import checkpoint, people_unet
 
 # Exports in a child process for each stage, which kills itself when that begins (an index), or
@@ -24,8 +24,9 @@ from tests.export.networks import checkpoint, people_unet
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from conversion.export import exporter, version_folder
+from conversion.export import exporter
 from conversion.export.settings import Settings
+from peopleseg.repository import version_folder
 
 source, pictures, root = sys.argv[1], [Path(name) for name in json.loads(sys.argv[2])], sys.argv[3]
 settings = Settings(check_pinned_runtime=False)
@@ -141,7 +142,14 @@ def test_a_full_disk_is_named_and_nothing_is_left(
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
-    command = [sys.executable, "-m", "clients.cli", "export", str(source), "--skip-pinned-runtime"]
+    command = [
+        sys.executable,
+        "-m",
+        "peopleseg.cli.main",
+        "export",
+        str(source),
+        "--skip-pinned-runtime",
+    ]
     options = ["--pictures", str(pictures[0].parent), "--model-repository", str(tmp_path)]
     done = subprocess.run(
         [*command, *options], cwd=root, preexec_fn=little_room, capture_output=True, text=True
@@ -156,7 +164,14 @@ def test_a_full_disk_is_named_and_nothing_is_left(
 def test_ctrl_c_leaves_nothing(
     source: Path, pictures: list[Path], tmp_path: Path, root: Path
 ) -> None:
-    command = [sys.executable, "-m", "clients.cli", "export", str(source), "--skip-pinned-runtime"]
+    command = [
+        sys.executable,
+        "-m",
+        "peopleseg.cli.main",
+        "export",
+        str(source),
+        "--skip-pinned-runtime",
+    ]
     options = ["--pictures", str(pictures[0].parent), "--model-repository", str(tmp_path)]
     with subprocess.Popen(
         [*command, *options], cwd=root, stderr=subprocess.PIPE, text=True

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from tritonclient.grpc import InferenceServerClient
 
-from conversion.release.errors import ControlError
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
+from peopleseg.repository.errors import ControlError
 from tests.server.telling import ENSEMBLES_SERVED, PICTURE, expected, told
 
 CLIENTS = 4

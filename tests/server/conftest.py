@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from clients import demo
+from peopleseg.repository.place import MODEL_REPOSITORY
+from serving import demo
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import MODEL_REPOSITORY
 from tests.server.telling import make_repository, server_of
 
 READY_TIMEOUT_S = 300.0  # a dozen steps on a small, busy machine

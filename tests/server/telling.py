@@ -17,13 +17,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from clients import demo
 from conversion.release.examiner import Answer, Judgement
 from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
-from peopleseg.contract import STEPS, Model, Tensor
-from peopleseg.ensembles import config_text, steps_of
-from peopleseg.manifest import Manifest
+from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.tensors import Model, Tensor
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.ensembles import config_text, steps_of
+from serving import demo
 from serving.embedded import EmbeddedServer
 
 ENSEMBLES_SERVED = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")

@@ -40,11 +40,12 @@ from benchmarks.speed.targets import (
     agreed,
     check_answers,
 )
-from clients import demo, wire
-from clients.cli import main
-from peopleseg.contract import STEPS
-from peopleseg.ensembles import serving_versions, steps_of
-from peopleseg.masks import decode_rle
+from peopleseg.cli.main import main
+from peopleseg.client import wire
+from peopleseg.pixels.masks import decode_rle
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.ensembles import serving_versions, steps_of
+from serving import demo
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
 from tests.data.small_repository import READS, write_pictures, write_small_repository

@@ -12,16 +12,16 @@ from skimage.data import astronaut
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from clients import (
+from peopleseg import (
     AsyncSegmentationClient,
     InvalidImage,
     Person,
     RequestRejected,
     SegmentationClient,
 )
-from clients.wire import image_bytes, segment_request
-from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE
-from peopleseg.masks import paste_mask
+from peopleseg.client.wire import image_bytes, segment_request
+from peopleseg.pixels.masks import paste_mask
+from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
 from tests.data.people_pictures import write_picture
 
 pytestmark = pytest.mark.server

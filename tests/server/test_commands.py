@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from skimage.data import astronaut
 
-from clients.cli import main
-from peopleseg.images import decode_image
-from peopleseg.masks import decode_rle
+from peopleseg.cli.main import main
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import decode_rle
 from tests.data.people_pictures import data_set, people_picture, write_picture
 
 pytestmark = pytest.mark.server

@@ -39,7 +39,7 @@ class Serve:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.said = folder / "stderr.txt"
-        command = [sys.executable, "-m", "clients.cli", "serve"]
+        command = [sys.executable, "-m", "peopleseg.cli.main", "serve"]
         command += ["--model-repository", str(repository), "--load-model", model]
         for service, port in zip(("http", "grpc", "metrics"), ports, strict=True):
             command += [f"--{service}-port", str(port)]

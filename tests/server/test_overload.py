@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from peopleseg.repository.place import MODEL_REPOSITORY
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import MODEL_REPOSITORY
 from tests.data.encoded import encoded_picture
 from tests.server.calls import Arrays, Refused, image_array, over_grpc
 from tests.server.conftest import READY_TIMEOUT_S

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE, NO_PERSON_SCORE
-from peopleseg.geometry import INPUT_SIZE, Letterbox
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
+from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE, NO_PERSON_SCORE
 from serving.embedded import EmbeddedServer
 from tests.data.encoded import encoded_picture
 from tests.server.calls import Arrays, Refused, image_array, over_grpc, over_http

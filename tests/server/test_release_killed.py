@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from conversion.release import candidates, disk, journal
-from conversion.release.errors import ReleaseError
-from conversion.release.journal import Journal
+from conversion.release import candidates
 from conversion.release.operations import Place, release, rollback
-from conversion.release.plan import current_versions, kept_together, loaded_versions
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
-from peopleseg.contract import STEPS
+from peopleseg.repository import disk, journal
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.repository.journal import Journal
+from peopleseg.repository.plan import current_versions, kept_together, loaded_versions
+from peopleseg.systems.people.contract import STEPS
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling
 from tests.server.conftest import READY_TIMEOUT_S

@@ -10,14 +10,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from clients import demo
-from clients.client import SegmentationClient
 from conversion.release import release_command, rollback_command, status_command
 from conversion.release.server import ADMIN_KEY_VARIABLE
-from peopleseg.ensembles import serving_versions
-from peopleseg.triton_config import CONFIG_FILE, parse_config
+from peopleseg.client.blocking import SegmentationClient
+from peopleseg.pixels.examples import example_pictures
+from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
+from peopleseg.systems.people.ensembles import serving_versions
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import MODEL_REPOSITORY
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
 
@@ -67,7 +67,7 @@ def place(repository: Path, restricted: EmbeddedServer) -> list[str]:
 @pytest.fixture
 def tried_on() -> list[str]:
     """One picture is enough for these tests."""
-    return ["--images", str(demo.example_pictures()[0])]
+    return ["--images", str(example_pictures()[0])]
 
 
 def test_without_the_key_nothing_is_released(place: list[str], capsys: Capture) -> None:
@@ -83,7 +83,7 @@ def test_a_new_head_is_released_and_taken_back(
     capsys: Capture,
 ) -> None:
     monkeypatch.setenv(ADMIN_KEY_VARIABLE, SECRET)
-    picture = demo.example_pictures()[0]
+    picture = example_pictures()[0]
     with SegmentationClient(restricted.grpc_url) as client:
         before = client.segment(picture)
         released = ["same-head", f"{HEAD}={SAME}", "--why", "a test"]

@@ -8,15 +8,16 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from conversion.release import candidates, journal
-from conversion.release.errors import Refused, ReleaseError
-from conversion.release.journal import Journal
+from conversion.release import candidates
 from conversion.release.operations import Place, release, rollback
-from conversion.release.plan import current_versions, kept_together
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
 from conversion.release.settle import load_versions
-from peopleseg.contract import STEPS
+from peopleseg.repository import journal
+from peopleseg.repository.errors import Refused, ReleaseError
+from peopleseg.repository.journal import Journal
+from peopleseg.repository.plan import current_versions, kept_together
+from peopleseg.systems.people.contract import STEPS
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling, latencies_ms, release_of
 from tests.server.conftest import READY_TIMEOUT_S

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from peopleseg.answer import People
-from peopleseg.geometry import Letterbox
-from peopleseg.images import prepare
-from peopleseg.masks import decode_rle
-from peopleseg.people import select_people
-from peopleseg.pipeline import Pipeline
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.images import prepare
+from peopleseg.pixels.masks import decode_rle
+from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.selection import select_people
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import MODEL_REPOSITORY
 from tests.data.encoded import some_pictures
 from tests.server.calls import Arrays, image_array, over_grpc
 

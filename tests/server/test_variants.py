@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from clients import demo
-from peopleseg.answer import People
-from peopleseg.contract import STEPS
-from peopleseg.ensembles import HEAD
-from peopleseg.images import decode_image
-from peopleseg.masks import decode_rle
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import decode_rle
+from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.ensembles import HEAD
+from serving import demo
 from serving.embedded import EmbeddedServer
 from tests.data.encoded import encoded, some_pictures
 from tests.data.people_pictures import people_picture

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from peopleseg.contract import STEPS
-from peopleseg.ensembles import HEAD, config_text
-from peopleseg.manifest import reads_of
-from peopleseg.pipeline import Pipeline
-from peopleseg.triton_config import CONFIG_FILE
+from peopleseg.repository.manifest import reads_of
+from peopleseg.repository.triton_config import CONFIG_FILE
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.ensembles import HEAD, config_text
+from peopleseg.systems.people.pipeline import Pipeline
 from tests.data import variant_repository as making
 
 DETECTED, FROM_BOXES = "person_segmentation", "person_segmentation_from_boxes"

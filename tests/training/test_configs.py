@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.networks.checkpoint import load_network
 from tests.training.runs import CONFIGS, Data, train
-from training.checkpoint import load_network
 
 ELSEWHERE = {
     "feature_head_precomputed",  # in test_features, where there are features

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from tests.data.detectors import write_nanodet
 from tests.training.runs import CONFIGS, Data, differing, train
-from training.checkpoint import load_network, read_checkpoint
 from training.cli import build
 
 SIZE = 64

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.coco import Annotation, Picture
+from peopleseg.labels.coco import Annotation, Picture
 from peopleseg.networks.yolov9 import YOLOv9Output
 from training.data.detection import DetectionValidationBatch
 from training.tasks.detector import PersonDetection

@@ -12,10 +12,10 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from tests.data.people_pictures import REPOSITORY, write_data_set
 from tests.training.runs import CONFIGS, Data, unet_arguments
 from tests.training.test_configs import small
-from training.checkpoint import load_network, read_checkpoint
 from training.cli import build
 
 TIMEOUT_S = 300
@@ -25,7 +25,7 @@ TWO = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.limit_val_bat
 def start(*arguments: str) -> subprocess.Popen[str]:
     """`peopleseg train ...` in a group of processes of its own, as a terminal would."""
     return subprocess.Popen(
-        [sys.executable, "-m", "clients.cli", "train", *arguments],
+        [sys.executable, "-m", "peopleseg.cli.main", "train", *arguments],
         cwd=REPOSITORY,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,

@@ -12,11 +12,11 @@ import lightning
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from peopleseg.coco import load_pictures
+from peopleseg.labels.coco import load_pictures
+from peopleseg.networks.checkpoint import load_network, read_checkpoint
+from peopleseg.networks.checkpoint_io import WholeCheckpoints
 from tests.data.people_pictures import REPOSITORY, write_data_set, write_picture
 from tests.training.runs import CONFIGS, Data, train, unet_arguments
-from training.checkpoint import load_network, read_checkpoint
-from training.checkpoint_io import WholeCheckpoints
 from training.data.pictures import read_rgb
 
 Captured = pytest.CaptureFixture[str]
@@ -131,7 +131,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_leaves_the_last_epoch(
 def test_a_training_killed_as_it_writes_leaves_the_checkpoint_before_whole(
     data: Data, out: Path
 ) -> None:
-    command = [sys.executable, "-m", "clients.cli", "train", *unet_arguments(data, out, 3)]
+    command = [sys.executable, "-m", "peopleseg.cli.main", "train", *unet_arguments(data, out, 3)]
     command.append(f"--trainer.callbacks+={KilledAsItWrites.__module__}.KilledAsItWrites")
     killed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from clients.cli import main
-from clients.results import write_json
-from peopleseg.coco import load_pictures
+from peopleseg.cli.main import main
+from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.files import write_json
+from peopleseg.networks.checkpoint import load_network, save_network
 from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.training.runs import CONFIGS, Data, train
-from training.checkpoint import load_network, save_network
 from training.data.features import DESCRIPTION, FeatureFolder, roi_features
 from training.data.generated import coco_annotations, people_picture, write_picture
 from training.features_command import MOST_PEOPLE, needed_bytes

@@ -7,12 +7,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.networks.checkpoint import load_network, read_checkpoint, save_network
 from peopleseg.networks.lite_head import LiteMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from tests.training.runs import CONFIGS, Data, differing, train
 from training.callbacks.save_at_end import END, SaveAtEnd
-from training.checkpoint import load_network, read_checkpoint, save_network
 from training.cli import build
 from training.data.samples import RoiBatch
 from training.losses.mask_distillation import mask_divergence
@@ -23,7 +23,7 @@ SMALL = ["--model.roi_size_hw=[16, 12]", "--data.roi.mask_size_hw=[32, 24]"]
 RGB_ALONE = [
     *SMALL,
     *("--model.reads_person_logit=false", "--model.reads_features=false"),
-    "--data.roi.most_mistakes=0",
+    "--data.roi.mistakes=0",
 ]
 
 

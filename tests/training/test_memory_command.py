@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
-from clients.cli import main
-from peopleseg.coco import load_pictures
+from peopleseg.cli.main import main
+from peopleseg.labels.coco import load_pictures
 from peopleseg.networks.people_unet import PeopleUNet
 from training.data.pictures import usable_pictures
 from training.memory import PEOPLE, need_of, write_crowded_pictures

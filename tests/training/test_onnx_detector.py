@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
-from peopleseg.images import prepare
+from peopleseg.networks.checkpoint import CheckpointError, load_detector, load_network
 from peopleseg.networks.onnx_detector import OnnxDetector
-from peopleseg.pipeline import Pipeline
+from peopleseg.pixels.images import prepare
+from peopleseg.systems.people.pipeline import Pipeline
 from tests.data.encoded import astronaut
 from tests.data.small_repository import CHANNELS, write_detector, write_small_repository
 from tests.training.runs import CONFIGS, Data, differing, train
-from training.checkpoint import CheckpointError, load_detector, load_network
 from training.cli import build
 from training.data import mistakes
 
@@ -120,20 +120,20 @@ def test_a_head_learns_the_detectors_mistakes_too(
     data: Data, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = head_arguments(data, repository / "yolov9" / "2", tmp_path / "run", epochs=1)
-    task, pictures = build(arguments)
+    task, pictures = build([*arguments, "--data.roi.mistakes=1"])
     pictures.setup("fit")
     task.eval()
     batch = pictures.collate([pictures.training_sample(pictures.train_pictures[-1], 0)])
-    assert batch.most_mistakes == [2] and len(batch.rois)
+    assert batch.mistakes == 1 and len(batch.rois)
     found = torch.tensor([[270.0, 270, 370, 370]])
     monkeypatch.setattr(mistakes, "mistakes", lambda predictions, people: found)
     by_hand = batch._replace(
         rois=torch.cat((batch.rois, F.pad(found, (1, 0)))),
         labels=torch.cat((batch.labels, batch.labels.new_zeros((1, *batch.labels.shape[1:])))),
-        most_mistakes=[0],
+        mistakes=0,
     )
     searched, known = task.loss_terms(batch), task.loss_terms(by_hand)
-    assert searched == known != task.loss_terms(batch._replace(most_mistakes=[0]))
+    assert searched == known != task.loss_terms(batch._replace(mistakes=0))
 
 
 @pytest.mark.parametrize("config", ["hierarchical_lite", "feature_head"])
@@ -145,10 +145,10 @@ def test_mistakes_without_a_detector_that_a_head_reads_are_a_sentence(
             "--model.reads_features=false",
             f"--model.people_unet={data.people_unet}",
         ],
-        "feature_head": [f"--model.detector={data.detector}", "--data.roi.most_mistakes=2"],
+        "feature_head": [f"--model.detector={data.detector}", "--data.roi.mistakes=0.2"],
     }
     arguments = ["fit", f"--config={CONFIGS / config}.yaml", *data.arguments(), f"--out={out}"]
     assert train(*arguments, *of_config[config]) == 1
     message = capsys.readouterr().err
-    assert "data.roi.most_mistakes is 2" in message and "set it to 0" in message
+    assert "data.roi.mistakes is 0.2" in message and "set it to 0" in message
     assert "Traceback" not in message

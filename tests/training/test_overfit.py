@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.coco import load_pictures
+from peopleseg.labels.coco import load_pictures
+from peopleseg.networks.checkpoint import Loaded, load_network, save_network
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.people_pictures import write_data_set
 from tests.training.runs import CONFIGS, Data, train
-from training.checkpoint import Loaded, load_network, save_network
 from training.data.samples import RoiSample, detection_sample, foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
 from training.data.transforms import letterbox, stretch

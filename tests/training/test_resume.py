@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from tests.training.runs import Data, differing, train, unet_arguments
-from training.checkpoint import load_network, read_checkpoint
 from training.validation.metrics import PeopleSegMiou
 
 EPOCHS = 3

@@ -9,9 +9,9 @@ import torch
 import yaml
 
 from benchmarks import training_table
+from peopleseg.networks.checkpoint import load_network
 from tests.data.detectors import write_nanodet
 from tests.training.runs import Data
-from training.checkpoint import load_network
 
 QUICK = [
     "--trainer.accelerator=cpu",

@@ -13,11 +13,11 @@ import pytest
 from benchmarks import accuracy_page, model_card
 from benchmarks.accuracy_page import PAGE, RESULTS, page, take
 from benchmarks.model_card import FOLDER, cards
-from clients.report.numbers import GROUPS
-from clients.report.plots import PLOTS
-from peopleseg.average_precision import SIZES
-from peopleseg.ensembles import serving_versions
-from peopleseg.manifest import Manifest
+from peopleseg.repository.manifest import Manifest
+from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.evaluation.average_precision import SIZES
+from peopleseg.systems.people.evaluation.numbers import GROUPS
+from peopleseg.systems.people.evaluation.plots import PLOTS
 
 
 def result(root: Path, name: str) -> Any:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from clients.cli import main
+from peopleseg.cli.main import main
+from peopleseg.networks.checkpoint import load_network, save_network
 from peopleseg.networks.people_unet import PeopleUNet
 from tests.data.people_pictures import write_data_set
-from training.checkpoint import load_network, save_network
 
 
 @pytest.fixture(scope="module")

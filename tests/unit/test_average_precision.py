@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peopleseg.average_precision import (
+from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.pixels.masks import encode_rle
+from peopleseg.systems.people.evaluation.average_precision import (
     SIZES,
     Kind,
     average_precision,
     average_precision_by_size,
     size_of,
 )
-from peopleseg.coco import Annotation, Picture
-from peopleseg.masks import encode_rle
 
 SIDE = 300  # of the image, pixels
 SMALL, MEDIUM, LARGE = (0, 0, 31, 32), (100, 0, 196, 95), (0, 100, 97, 197)

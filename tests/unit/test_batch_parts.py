@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from peopleseg.batch_parts import BatchParts, slices
+from peopleseg.runtime.batch_parts import BatchParts, slices
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 10, 64])

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.speed.command import BENCHMARKS
 from benchmarks.speed.memory import name_of, resident
 from benchmarks.speed.options import confined_to
-from clients.cli import main
+from peopleseg.cli.main import main
 
 
 def test_help_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +47,7 @@ def test_annotations_that_are_none_are_named(
 
 def test_torch_and_matplotlib_are_not_imported_before_they_are_needed(root: Path) -> None:
     code = (
-        "import sys; from clients.cli import main; main(['bench', 'peers', '--help']);"
+        "import sys; from peopleseg.cli.main import main; main(['bench', 'peers', '--help']);"
         "found = {'torch', 'matplotlib', 'lightning'} & set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)

@@ -12,7 +12,7 @@ from benchmarks.speed.devices import CPU, CUDA, PROVIDERS, open_pipeline
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.result import RESULTS, folder_of, make_result
 from benchmarks.speed.tables import heading
-from clients.cli import main
+from peopleseg.cli.main import main
 from tests.data.small_repository import write_pictures, write_small_repository
 
 MEASURING = [name for name in BENCHMARKS if name != "report"]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from benchmarks.speed.load import Slice, cause_of, drive_tasks, drive_threads
-from clients.errors import Overloaded, RequestRejected
+from peopleseg.client.errors import Overloaded, RequestRejected
 
 SECONDS = 0.2
 CALL_S = 0.005

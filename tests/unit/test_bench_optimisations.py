@@ -20,16 +20,26 @@ from benchmarks.speed.errors import BenchError
 from benchmarks.speed.optimisations import CALLERS, sides
 from benchmarks.speed.shared_memory import SharedMemoryServer
 from benchmarks.speed.targets import AFTER, BEFORE, Server
-from clients.cli import main
-from conversion.model_folder import versions_in
-from peopleseg.ensembles import HEAD, served, serving_versions, steps_of
-from peopleseg.images import decode_image
-from peopleseg.manifest import Manifest, read_manifest, reads_of, sha256
-from peopleseg.masks import decode_rle
-from peopleseg.pipeline import Pipeline
-from peopleseg.triton_config import CONFIG_FILE, parse_config
+from peopleseg.cli.main import main
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import decode_rle
+from peopleseg.repository.manifest import (
+    Manifest,
+    read_manifest,
+    reads_of,
+    sha256,
+)
+from peopleseg.repository.model_folder import versions_in
+from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
+from peopleseg.systems.people.ensembles import (
+    HEAD,
+    served,
+    serving_versions,
+    steps_of,
+)
+from peopleseg.systems.people.pipeline import Pipeline
 from serving import onnx_model
-from serving.triton_wheel import MODEL_REPOSITORY
 from tests.data.encoded import astronaut
 from tests.data.small_repository import write_head, write_pictures, write_small_repository
 

@@ -20,8 +20,8 @@ from benchmarks.speed.perf_analyzer import (
     input_data,
 )
 from benchmarks.speed.targets import Group, Question
-from clients.cli import main
-from clients.errors import ServerError
+from peopleseg.cli.main import main
+from peopleseg.client.errors import ServerError
 from tests.data.small_repository import write_pictures
 
 

@@ -8,11 +8,11 @@ import pytest
 from benchmarks.speed import pictures
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.rois import made_up_boxes, roi_groups
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.contract import MAX_PEOPLE
-from peopleseg.geometry import Letterbox
-from peopleseg.people import boxes_to_rois
-from peopleseg.pipeline import Pipeline
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.selection import boxes_to_rois
 from tests.data.small_repository import write_pictures, write_small_repository
 
 FOUND = [0, 3, 12, 5, 1, 10, 1, 1, 40, 5, 2, 11]  # people in each picture

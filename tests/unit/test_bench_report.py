@@ -16,7 +16,7 @@ from benchmarks.speed.runtimes import compare_heads
 from benchmarks.speed.saving import save
 from benchmarks.speed.steps import StepSample, per_request
 from benchmarks.speed.targets import AFTER, BEFORE, MANY_CALLERS, ONE_CALLER, SERVER
-from clients.cli import main
+from peopleseg.cli.main import main
 
 KINDS = ((ONE_CALLER, 1, 20), (MANY_CALLERS, 2, 25), (SERVER, 1, 22), (SERVER, 4, 80))
 

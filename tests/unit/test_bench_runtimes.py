@@ -26,14 +26,14 @@ from benchmarks.speed.runtimes import (
     open_all,
     runtimes_of,
 )
-from clients.cli import main
 from conversion.export.runners import torch_runner
-from peopleseg.ensembles import HEAD
-from peopleseg.manifest import Manifest
+from peopleseg.cli.main import main
+from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import person_mask_head
+from peopleseg.repository.manifest import Manifest
+from peopleseg.systems.people.ensembles import HEAD
 from tests.data.small_repository import write_small_repository
-from training.checkpoint import save_network
 
 DIMS: dict[str, Any] = {  # of a head that takes a sixteenth of the time
     "variant": "lite",

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.stepwise import ENSEMBLE, Stepwise
-from peopleseg.ensembles import steps_of
-from peopleseg.pipeline import Pipeline
+from peopleseg.systems.people.ensembles import steps_of
+from peopleseg.systems.people.pipeline import Pipeline
 from tests.data.small_repository import READS, write_head, write_pictures, write_small_repository
 
 

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.speed.targets import Question
 from benchmarks.speed.yolo_seg import YoloSeg, best_people
-from peopleseg.masks import decode_rle
+from peopleseg.pixels.masks import decode_rle
 from tests.data.encoded import encoded
 
 ANCHORS, CLASSES, COEFFICIENTS = 6, 2, 32

@@ -14,11 +14,16 @@ from typing import Any
 import onnx
 import pytest
 
-from conversion import check
-from conversion.check import faults
 from conversion.export.profiles import profiles, provider_config
-from peopleseg.contract import STEPS
-from peopleseg.manifest import Manifest, StepManifest, sha256, tensors_of
+from peopleseg.cli import check_command as check
+from peopleseg.repository.check import faults
+from peopleseg.repository.manifest import (
+    Manifest,
+    StepManifest,
+    sha256,
+    tensors_of,
+)
+from peopleseg.systems.people.contract import STEPS
 from tests.data.small_repository import (
     write_detector,
     write_feature_head,
@@ -433,7 +438,7 @@ def a_version_that_triton_ignores(repository: Path) -> str:
 
 def a_model_of_nobody(repository: Path) -> str:
     (repository / "yolov10").mkdir()
-    return r"yolov10: not a model of peopleseg/contract.py"
+    return r"yolov10: not a model of peopleseg/systems/people/contract.py"
 
 
 def a_model_without_config(repository: Path) -> str:
@@ -633,7 +638,7 @@ def test_the_command_prints_a_line_for_each_fault(
 
 def test_checking_imports_no_torch(good: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from conversion.check import faults; "
+        "import sys; from pathlib import Path; from peopleseg.cli.check_command import faults; "
         f"assert faults(Path({json.dumps(str(good))})) == []; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY.parent)

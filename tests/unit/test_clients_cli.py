@@ -9,9 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from clients import ServerUnavailable
-from clients.cli import COMMANDS, main
-from peopleseg import __version__
+from peopleseg import ServerUnavailable, __version__
+from peopleseg.cli.main import COMMANDS, main
 
 
 class Command(ModuleType):
@@ -91,8 +90,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_subcommand_imports_no_other(root: Path) -> None:
     code = (
-        "import sys; from clients.cli import main; main(['segment', '--help']);"
-        "others = {'clients.evaluate_command', 'serving', 'torch'} & set(sys.modules);"
+        "import sys; from peopleseg.cli.main import main; main(['segment', '--help']);"
+        "others = {'peopleseg.cli.evaluate_command', 'serving', 'torch'} & set(sys.modules);"
         "assert not others, others"
     )
     subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
@@ -100,7 +99,7 @@ def test_a_subcommand_imports_no_other(root: Path) -> None:
 
 def test_it_runs_as_a_module(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "clients.cli", "--version"],
+        [sys.executable, "-m", "peopleseg.cli.main", "--version"],
         cwd=root,
         capture_output=True,
         text=True,

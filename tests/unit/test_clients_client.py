@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 
-from clients import (
+from peopleseg import (
     AsyncSegmentationClient,
     InvalidImage,
     Overloaded,

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clients import Person, draw_people
-from clients.drawing import colours
-from peopleseg.contract import MAX_PEOPLE
-from peopleseg.masks import encode_rle, paste_mask
+from peopleseg import Person, draw_people
+from peopleseg.pixels.masks import encode_rle, paste_mask
+from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.people.drawing import colours
 from tests.data.people_pictures import people_picture
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from clients import Person
-from clients.cli import main
-from clients.evaluate_command import accuracy, measure_all, table
-from clients.evaluation import foreground_iou
-from peopleseg.coco import Annotation, Picture, load_pictures
-from peopleseg.contract import MASK_SIZE_HW, MAX_PEOPLE
-from peopleseg.masks import encode_rle, grid_mask
+from peopleseg import Person
+from peopleseg.cli.evaluate_command import accuracy, measure_all, table
+from peopleseg.cli.main import main
+from peopleseg.labels.coco import Annotation, Picture, load_pictures
+from peopleseg.pixels.masks import encode_rle, grid_mask
+from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
+from peopleseg.systems.people.evaluation.metrics import foreground_iou
 from tests.data.fake_triton import FakeTriton, one_person
 from tests.data.people_pictures import write_data_set
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from peopleseg.coco import load_pictures
-from peopleseg.images import decode_image
+from peopleseg.labels.coco import load_pictures
+from peopleseg.pixels.images import decode_image
 from tests.data.people_pictures import people_picture, write_data_set
 
 

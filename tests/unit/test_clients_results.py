@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients import Person
-from clients.results import coco_results, write_json, write_png
-from peopleseg.files import write_atomically
-from peopleseg.images import decode_image
-from peopleseg.masks import encode_rle
+from peopleseg import Person
+from peopleseg.labels.files import write_atomically, write_json, write_png
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import encode_rle
+from peopleseg.systems.people.results import coco_results
 from tests.data.people_pictures import people_picture
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.cli import main
-from peopleseg.images import decode_image
-from peopleseg.masks import decode_rle
+from peopleseg.cli.main import main
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import decode_rle
 from tests.data.fake_triton import FakeTriton, one_person
 from tests.data.people_pictures import people_picture, write_picture
 
@@ -116,7 +116,7 @@ def test_no_server_is_one_clear_message(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("clients.segment_command.READY_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("peopleseg.cli.segment_command.READY_TIMEOUT_S", 0.3)
     with FakeTriton(one_person) as fake:
         url = fake.grpc_url
     assert main(["segment", str(photos), "--url", url, "--out", str(tmp_path / "out")]) == 1

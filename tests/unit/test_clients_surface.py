@@ -1,4 +1,4 @@
-"""What `import clients` promises, and what it leaves alone."""
+"""What `import peopleseg` promises, and what it leaves alone."""
 
 import subprocess
 import sys
@@ -6,35 +6,39 @@ from pathlib import Path
 
 import pytest
 
-import clients
+import peopleseg
 
 
-@pytest.mark.parametrize("name", clients.__all__)
+@pytest.mark.parametrize("name", peopleseg.__all__)
 def test_every_public_name_is_there(name: str) -> None:
-    assert getattr(clients, name).__name__ == name
-    assert name in dir(clients)
+    assert getattr(peopleseg, name).__name__ == name
+    assert name in dir(peopleseg)
 
 
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="NoSuchName"):
-        _ = clients.NoSuchName
+        _ = peopleseg.NoSuchName
 
 
 def test_every_error_is_a_segmentation_error() -> None:
-    errors = [getattr(clients, name) for name in clients.__all__]
+    errors = [getattr(peopleseg, name) for name in peopleseg.__all__]
     errors = [error for error in errors if isinstance(error, type) and issubclass(error, Exception)]
     assert len(errors) == 6
-    assert all(issubclass(error, clients.SegmentationError) for error in errors)
-    assert issubclass(clients.InvalidImage, clients.RequestRejected)
+    assert all(issubclass(error, peopleseg.SegmentationError) for error in errors)
+    assert issubclass(peopleseg.InvalidImage, peopleseg.RequestRejected)
 
 
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("clients.cli", ("torch", "cv2", "grpc", "tritonclient", "numpy", "serving", "training")),
         (
-            "clients.client, clients.async_client, clients.drawing, "
-            "clients.segment_command, clients.evaluate_command",
+            "peopleseg.cli.main",
+            ("torch", "cv2", "grpc", "tritonclient", "numpy", "serving", "training"),
+        ),
+        (
+            "peopleseg.client.blocking, peopleseg.client.asynchronous, "
+            "peopleseg.systems.people.drawing, "
+            "peopleseg.cli.segment_command, peopleseg.cli.evaluate_command",
             ("torch", "onnxruntime", "serving", "training", "scipy", "matplotlib"),
         ),
     ],

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from clients import wire
-from clients.errors import InvalidImage, RequestRejected, ServerError
-from peopleseg.contract import ENSEMBLES
-from peopleseg.images import decode_image
+from peopleseg.client import wire
+from peopleseg.client.errors import InvalidImage, RequestRejected, ServerError
+from peopleseg.pixels.images import decode_image
+from peopleseg.systems.people.contract import ENSEMBLES
 from tests.data.people_pictures import people_picture
 
 IMAGE = np.zeros((4, 6, 3), dtype=np.uint8)

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from peopleseg.coco import box_pixels, load_pictures
-from peopleseg.masks import encode_rle
+from peopleseg.labels.coco import box_pixels, load_pictures
+from peopleseg.pixels.masks import encode_rle
 
 HEIGHT, WIDTH = 30, 40
 MISSING = object()

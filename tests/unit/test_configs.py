@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from tritonclient.grpc import model_config_pb2
 
-from conversion.checks.settings import SETTINGS, settings_faults
-from peopleseg.contract import MAX_PEOPLE, MODELS, STEPS, Model, Tensor
-from peopleseg.ensembles import pinned, served, serving_versions
-from peopleseg.manifest import Manifest, StepManifest
-from peopleseg.triton_config import parse_config
+from peopleseg.repository.checks.settings import SETTINGS, settings_faults
+from peopleseg.repository.manifest import Manifest, StepManifest
+from peopleseg.repository.tensors import Model, Tensor
+from peopleseg.repository.triton_config import parse_config
+from peopleseg.systems.people.contract import MAX_PEOPLE, MODELS, STEPS
+from peopleseg.systems.people.ensembles import pinned, served, serving_versions
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 NETWORKS = ("yolov9", "people_unet", "hierarchical_head", "feature_head")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from conversion.release import lock
 from conversion.release.operations import Place, release
-from conversion.release.plan import current_versions
-from peopleseg.ensembles import served
+from peopleseg.repository import lock
+from peopleseg.repository.plan import current_versions
+from peopleseg.systems.people.ensembles import served
 from serving import command
 from tests.killing import Killed, killed_at
 from tests.server.telling import TellingExaminer, make_repository, new_version

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli import COMMANDS
 from conversion import answers, gate
-from conversion.checks.settings import SETTINGS, settings_faults
+from peopleseg.cli.main import COMMANDS
+from peopleseg.repository.checks.settings import SETTINGS, settings_faults
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "conversion" / "README.md").read_text()

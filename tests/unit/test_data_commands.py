@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.cli import main
-from peopleseg.coco import load_pictures
-from peopleseg.images import decode_image
+from peopleseg.cli.main import main
+from peopleseg.labels.coco import load_pictures
+from peopleseg.pixels.images import decode_image
 from training.data.statistics import read_class_weights
 
 
@@ -111,7 +111,7 @@ def test_the_help_has_examples(capsys, name):
 def test_the_commands_work_without_torch(root):
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from clients.cli import main\n"
+        "from peopleseg.cli.main import main\n"
         "for name in ('data-stats', 'data-subset', 'data-generate'):\n"
         "    assert main([name, '--help']) == 0"
     )

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from peopleseg.answer import People
-from peopleseg.masks import decode_rle, encode_rle
+from peopleseg.pixels.masks import decode_rle, encode_rle
+from peopleseg.systems.people.answer import People
 from tests.data.small_repository import write_small_repository
 from training.data import fill_masks_command
 from training.data.mask_filling import Agreement, filled

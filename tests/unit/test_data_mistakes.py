@@ -23,15 +23,9 @@ def people(*boxes: list[int]) -> Tensor:
     return torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
 
 
-def batch_of(*boxes_and_most: tuple[list[list[int]], int], ignored: tuple = ()) -> RoiBatch:
-    return collate_rois(
-        [
-            roi_sample(
-                scene_of(boxes, size=640, ignored_boxes=ignored), GRID_HW, 9, most_mistakes=n
-            )
-            for boxes, n in boxes_and_most
-        ]
-    )
+def batch_of(*boxes: list[list[int]], mistakes: float, ignored: tuple = ()) -> RoiBatch:
+    scenes = [scene_of(own, size=640, ignored_boxes=ignored) for own in boxes]
+    return collate_rois([roi_sample(scene, GRID_HW, 9, mistakes=mistakes) for scene in scenes])
 
 
 def test_who_is_found_on_nobody_is_a_mistake_the_surest_first() -> None:
@@ -61,17 +55,24 @@ def test_a_mistake_counts_once_and_lies_in_the_image() -> None:
     assert len(mistakes(predictions((LAMP, LEAST_SCORE)), people())) == 1
 
 
-def test_mistakes_become_rois_of_nobody_after_those_of_people() -> None:
-    batch = batch_of(([PERSON], 1), ([], 2), ([PERSON], 0))
-    found = torch.stack([predictions((HYDRANT, 0.3), (PERSON, 0.9), (LAMP, 0.6))] * 3)
+@pytest.mark.parametrize(("mistakes", "count"), [(0.0, 0), (0.5, 1), (1.0, 2), (9.0, 7)])
+def test_mistakes_become_rois_of_nobody_after_those_of_people(mistakes: float, count: int) -> None:
+    torch.manual_seed(0)
+    batch = batch_of([PERSON], [], [PERSON], mistakes=mistakes)
+    found = torch.stack([predictions((HYDRANT, 0.3), (PERSON, 0.9))] * 3)
+    found = torch.cat((found, predictions((LAMP, 0.6)).expand(3, 5, 1)), dim=2)
+    all_mistakes = [[0, *HYDRANT], [0, *LAMP], [1, *HYDRANT], [1, *LAMP], [1, *PERSON]]
+    all_mistakes += [[2, *HYDRANT], [2, *LAMP]]
     more = with_mistakes(batch, found)
     assert torch.equal(more.rois[:2], batch.rois) and torch.equal(more.labels[:2], batch.labels)
-    assert more.rois[2:].tolist() == [[0, *LAMP], [1, *PERSON], [1, *LAMP]]
-    assert more.labels.dtype == torch.uint8 and more.labels.shape == (5, *GRID_HW)
+    added = more.rois[2:].tolist()
+    assert len(added) == count
+    assert all(roi in all_mistakes and added.count(roi) == 1 for roi in added)
+    assert more.labels.dtype == torch.uint8 and more.labels.shape == (2 + len(added), *GRID_HW)
     assert (more.labels[2:] == BACKGROUND).all()
 
 
 def test_nothing_is_a_mistake_where_others_may_be() -> None:
-    batch = batch_of(([PERSON], 3), ignored=(tuple(LAMP), tuple(HYDRANT)))
+    batch = batch_of([PERSON], mistakes=3, ignored=(tuple(LAMP), tuple(HYDRANT)))
     found = predictions((HYDRANT, 0.3), (PERSON, 0.9), (LAMP, 0.6))[None]
     assert len(with_mistakes(batch, found).rois) == 1

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from peopleseg.coco import box_pixels
-from peopleseg.geometry import PAD_VALUE
+from peopleseg.labels.coco import box_pixels
+from peopleseg.pixels.geometry import PAD_VALUE
 from tests.data.people_pictures import people_picture
 from training.data.mosaic import copy_paste, mosaic
 from training.data.scene import CROWD, Scene, make_scene

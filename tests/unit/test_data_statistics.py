@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peopleseg.coco import Annotation, Picture, load_pictures
+from peopleseg.labels.coco import Annotation, Picture, load_pictures
 from tests.data.people_pictures import write_data_set
 from training.data.statistics import (
     class_weights,

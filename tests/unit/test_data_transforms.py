@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from peopleseg.coco import Annotation, Picture, load_pictures
-from peopleseg.geometry import PAD_VALUE, Letterbox
+from peopleseg.labels.coco import Annotation, Picture, load_pictures
+from peopleseg.pixels.geometry import PAD_VALUE, Letterbox
 from tests.data.people_pictures import people_picture, write_data_set, write_picture
 from training.data import colour
 from training.data.pictures import BrokenPicture

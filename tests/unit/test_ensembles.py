@@ -7,8 +7,12 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from peopleseg.contract import ENSEMBLES, STEPS, Tensor
-from peopleseg.ensembles import (
+from peopleseg.repository.manifest import reads_of
+from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.repository.tensors import Tensor
+from peopleseg.repository.triton_config import CONFIG_FILE
+from peopleseg.systems.people.contract import ENSEMBLES, STEPS
+from peopleseg.systems.people.ensembles import (
     ENSEMBLE_STEPS,
     HEAD,
     config_text,
@@ -18,9 +22,6 @@ from peopleseg.ensembles import (
     steps_of,
     wiring,
 )
-from peopleseg.manifest import reads_of
-from peopleseg.triton_config import CONFIG_FILE
-from serving.triton_wheel import MODEL_REPOSITORY
 
 RGB, LOGIT, FEATURES = "roi_rgb", "roi_logit", "roi_features"
 READS = [(RGB, LOGIT, FEATURES), (RGB, LOGIT), (RGB, FEATURES), (RGB,)]

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from peopleseg.contract import MAX_IMAGE_PIXELS
 from peopleseg.errors import InvalidInput
-from peopleseg.geometry import PAD_VALUE, Letterbox
-from peopleseg.images import decode_image, prepare, prepare_file
+from peopleseg.pixels.geometry import PAD_VALUE, Letterbox
+from peopleseg.pixels.images import MAX_IMAGE_PIXELS, decode_image, prepare, prepare_file
 
 LOSSLESS: dict[str, dict[str, Any]] = {"PNG": {}, "BMP": {}, "WEBP": {"lossless": True}}
 FORMATS: dict[str, dict[str, Any]] = {**LOSSLESS, "JPEG": {"quality": 95, "subsampling": 0}}

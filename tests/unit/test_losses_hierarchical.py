@@ -94,10 +94,11 @@ def slow_terms(output: HeadOutput, labels: Tensor) -> dict[str, float]:
             weight_sums["target"] += target_weights[label - 1]
         overlap[n] += found[1] * (label == 1)
         total[n] += found[1] + (label == 1)
-    dice = [1 - (2 * o + 1e-6) / (t + 1e-6) for o, t in zip(overlap, total, strict=True)]
+    somebody = {n for (n, _, _), label in every.items() if label == 1}
+    dice = [1 - (2 * overlap[n] + 1e-6) / (total[n] + 1e-6) for n in somebody]
     return {
         "mask": sums["mask"] / len(label_of),
-        "dice": sum(dice) / len(dice),
+        "dice": sum(dice) / max(len(dice), 1),
         "person": sums["person"] / weight_sums["person"],
         "target": sums["target"] / weight_sums["target"] if weight_sums["target"] else 0.0,
         "consistency": sums["consistency"] / len(label_of),
@@ -162,6 +163,17 @@ def test_a_roi_of_which_nothing_is_known_costs_nothing() -> None:
     terms = loss(random_output(1), labels)
     assert all(term.item() == 0 for term in terms.values())
     assert loss.person_weights.weights.tolist() == [1, 1]
+
+
+def test_a_roi_of_nobody_weighs_no_more_the_surer_the_head_is_of_that() -> None:
+    labels = torch.zeros((2, *SIZE_HW), dtype=torch.long)
+    for certainty in (1.0, 10.0, 20.0):
+        logits = perfect_output(labels, certainty).mask_logits.requires_grad_()
+        output = perfect_output(labels, certainty)._replace(mask_logits=logits)
+        terms = HierarchicalLoss()(output, labels)
+        terms["loss"].backward()
+        assert terms["dice"] == 0 and logits.grad is not None
+        assert logits.grad.abs().sum() <= 3
 
 
 def test_a_perfect_head_has_next_to_no_loss_and_a_wrong_one_much() -> None:

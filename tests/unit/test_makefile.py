@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.demo import example_pictures, free_ports, with_examples
+from peopleseg.pixels.examples import example_pictures
+from serving.demo import free_ports, with_examples
 from serving.errors import ServerStartError
 from serving.triton_wheel import find_triton
 
@@ -69,7 +70,7 @@ def test_every_target_is_phony(root):
 
 def test_demo_takes_the_users_pictures_and_folder(root):
     commands = make(root, "-n", "demo", "IMAGES=a.jpg folder/", "OUT=results")
-    assert '-m clients.demo segment a.jpg folder/ --out "results"' in commands
+    assert '-m serving.demo segment a.jpg folder/ --out "results"' in commands
     assert "torch" not in commands
 
 

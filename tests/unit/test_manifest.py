@@ -9,9 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from peopleseg.contract import Tensor
-from peopleseg.ensembles import serving_versions
-from peopleseg.manifest import (
+from peopleseg.repository.manifest import (
     FILE_NAME,
     ArtifactError,
     Manifest,
@@ -22,6 +20,8 @@ from peopleseg.manifest import (
     sha256,
     tensors_of,
 )
+from peopleseg.repository.tensors import Tensor
+from peopleseg.systems.people.ensembles import serving_versions
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 NEWER_FIELDS = ("tensors", "reads", "accelerator", "hardware", "accuracy_gate")

@@ -17,15 +17,15 @@ from benchmarks.mask_rcnn.data import MaskRCNNData, instance_sample
 from benchmarks.mask_rcnn.network import MASK_SIZE, Features, Found, MaskRCNNNetwork, load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
 from benchmarks.mask_rcnn.task import MaskRCNN
-from clients.evaluation import Measured
-from peopleseg.average_precision import AP_MIN_SCORE
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.geometry import Letterbox
-from peopleseg.masks import encode_rle
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.networks.roi_align import roi_align as half_pixel_roi_align
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.masks import encode_rle
+from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
+from peopleseg.systems.people.evaluation.metrics import Measured
 from tests.data.people_pictures import write_data_set
 from tests.training.runs import Data, train
-from training.checkpoint import CheckpointError
 from training.data.module import AugmentationSettings
 from training.data.pictures import BrokenPicture
 from training.data.samples import detection_sample

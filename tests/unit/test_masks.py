@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from peopleseg.masks import (
+from peopleseg.pixels.masks import (
     THRESHOLD,
     decode_rle,
     encode_rle,

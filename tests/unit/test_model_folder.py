@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from conversion.export.version_folder import newest_version
-from conversion.model_folder import config_files, is_version, versions_in
-from conversion.release.plan import versions_on_disk
+from peopleseg.repository.model_folder import config_files, is_version, versions_in
+from peopleseg.repository.plan import versions_on_disk
+from peopleseg.repository.version_folder import newest_version
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from peopleseg.networks.people_unet import PeopleUNet, people_unet
 from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.networks.yolov9_blocks import Conv, RepConv
-from peopleseg.roi_align import RoiAligner
+from peopleseg.systems.people.roi_align import RoiAligner
 from tests.data.published import randomise
 
 META = torch.device("meta")

@@ -14,9 +14,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from peopleseg.runtime.onnx_session import ModelLoadError
 from serving.onnx_model import (
     Instance,
-    ModelLoadError,
     OnnxModel,
     execution_providers,
     session_options,

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks import peers_accuracy
 from benchmarks.peers_accuracy import measure, square
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.images import decode_image
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.pixels.images import decode_image
 from tests.data.detectors import write_nanodet
 from tests.data.people_pictures import write_data_set
 from training.teachers.teacher import People

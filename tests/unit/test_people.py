@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 
-from peopleseg.contract import MAX_PEOPLE, NO_PERSON_SCORE
 from peopleseg.errors import InvalidInput
-from peopleseg.geometry import INPUT_SIZE, Letterbox
-from peopleseg.people import MAX_IOU, MIN_SCORE, Rois, boxes_to_rois, is_person, select_people
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
+from peopleseg.systems.people.contract import MAX_PEOPLE, NO_PERSON_SCORE
+from peopleseg.systems.people.selection import (
+    MAX_IOU,
+    MIN_SCORE,
+    Rois,
+    boxes_to_rois,
+    is_person,
+    select_people,
+)
 
 LETTERBOX = Letterbox.fit(800, 400)  # rows 160 to 480 of the square
 SQUARE = Letterbox.fit(INPUT_SIZE, INPUT_SIZE)  # no border

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conversion.check import faults
 from conversion.step_version import new_step_version
-from peopleseg.pipeline import Pipeline
+from peopleseg.repository.check import faults
+from peopleseg.systems.people.pipeline import Pipeline
 from tests.data.small_repository import (
     write_detector,
     write_head,

@@ -14,27 +14,28 @@ from conversion.export.exportable import Exportable, of_detector, of_mask_head, 
 from conversion.export.for_processors import rewrite_for_processors
 from conversion.export.int8 import Quantiser
 from conversion.export.onnx_export import export_onnx, halve_weights, save
-from peopleseg import contract
 from peopleseg.networks.lite_head import LiteMaskHead
+from peopleseg.networks.onnx_weights import PART
 from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.phases import PHASE
 from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.repository import tensors
 from tests.data.published import randomise
-from training.pretrained.artifact import PART, ArtifactMismatch, load_artifact
-from training.pretrained.phases import PHASE
+from training.pretrained.artifact import ArtifactMismatch, load_artifact
 
 SIDE = 64  # pixels; small, for speed
-PIXELS = contract.Tensor("pixels", "UINT8", (3, SIDE, SIDE))
+PIXELS = tensors.Tensor("pixels", "UINT8", (3, SIDE, SIDE))
 MODELS = {
-    "yolov9": contract.Model(
+    "yolov9": tensors.Model(
         "yolov9",
         (PIXELS,),
         (
-            contract.Tensor("features", "FP16", (160, SIDE // 8, SIDE // 8)),
-            contract.Tensor("predictions", "FP32", (5, 84)),
+            tensors.Tensor("features", "FP16", (160, SIDE // 8, SIDE // 8)),
+            tensors.Tensor("predictions", "FP32", (5, 84)),
         ),
     ),
-    "people_unet": contract.Model(
-        "people_unet", (PIXELS,), (contract.Tensor("person_logit", "FP32", (1, SIDE, SIDE)),)
+    "people_unet": tensors.Model(
+        "people_unet", (PIXELS,), (tensors.Tensor("person_logit", "FP32", (1, SIDE, SIDE)),)
     ),
 }
 MAKE: dict[str, tuple[Callable[[], Any], Callable[[Any], Exportable]]] = {

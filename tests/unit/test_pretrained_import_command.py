@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from clients.cli import main
+from peopleseg.cli.main import main
+from peopleseg.networks.checkpoint import load_network
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet, people_unet
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.published import assert_numbered, numbered, written
 from tests.unit.test_pretrained_hierarchical import published as published_hierarchical
 from tests.unit.test_pretrained_yolov9 import published as published_yolov9
-from training.checkpoint import load_network
 
 
 def imported(file: Path, *options: str) -> int:

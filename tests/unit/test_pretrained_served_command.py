@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from benchmarks.speed.edits import float_version
-from clients.cli import main
-from peopleseg.ensembles import serving_versions
-from peopleseg.images import prepare
-from peopleseg.manifest import Manifest
-from peopleseg.pipeline import open_on_processors
+from peopleseg.cli.main import main
+from peopleseg.networks.checkpoint import load_network
+from peopleseg.pixels.images import prepare
+from peopleseg.repository.manifest import Manifest
+from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.pipeline import open_on_processors
 from tests.data.encoded import some_pictures
-from training.checkpoint import load_network
 
 NETWORKS = ("people_unet", "yolov9", "hierarchical_head")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli import COMMANDS
+from peopleseg.cli.main import COMMANDS
 
 
 @pytest.fixture(scope="module")

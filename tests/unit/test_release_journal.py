@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from conversion.release import journal
-from conversion.release.errors import ReleaseError
-from conversion.release.journal import Journal, Record
+from peopleseg.repository import journal
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.repository.journal import Journal, Record
 
 
 def record(number: int, name: str, **fields: Any) -> Record:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from conversion.release import lock
-from conversion.release.errors import Locked
+from peopleseg.repository import lock
+from peopleseg.repository.errors import Locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from conversion.release import lock
+from peopleseg.repository import lock
 with lock.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

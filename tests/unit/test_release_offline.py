@@ -13,34 +13,32 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from conversion.model_folder import config_files
 from conversion.release import (
-    disk,
-    journal,
-    lock,
     prune_command,
     release_command,
     rollback_command,
     status_command,
 )
-from conversion.release.errors import Locked, Refused, ReleaseError
 from conversion.release.examiner import Judgement
-from conversion.release.journal import Journal
 from conversion.release.operations import Place, release, rollback
 from conversion.release.options import add_release_options, place_of
-from conversion.release.plan import (
+from conversion.release.variants import config_as, used_by
+from peopleseg.repository import disk, journal, lock
+from peopleseg.repository.errors import Locked, Refused, ReleaseError
+from peopleseg.repository.journal import Journal
+from peopleseg.repository.model_folder import config_files
+from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.repository.plan import (
     changed_versions,
     current_versions,
     ensembles_of,
     loaded_versions,
     with_policy,
 )
-from conversion.release.prune import Old, prune
-from conversion.release.variants import config_as, used_by
-from peopleseg.contract import STEPS
-from peopleseg.ensembles import pinned
-from peopleseg.triton_config import parse_config
-from serving.triton_wheel import MODEL_REPOSITORY
+from peopleseg.repository.prune import Old, prune
+from peopleseg.repository.triton_config import parse_config
+from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.ensembles import pinned
 from tests.killing import Killed, killed_at
 from tests.server.telling import PICTURE, TellingExaminer, make_repository, new_version
 

@@ -10,18 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clients.cli import main
-from clients.evaluation import Measured, figures
-from clients.report import writing
-from clients.report.contact_sheet import CELL_PX, MARGIN_PX, TITLE_PX, contact_sheet
-from clients.report.matches import matched
-from clients.report.numbers import report_of
-from clients.report.page import sections
-from clients.report.plots import PLOTS
-from clients.report.writing import write_report
-from peopleseg.coco import Annotation, Picture, load_pictures
-from peopleseg.images import decode_image
-from peopleseg.masks import decode_rle, encode_rle
+from peopleseg.cli.main import main
+from peopleseg.labels.coco import Annotation, Picture, load_pictures
+from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.masks import decode_rle, encode_rle
+from peopleseg.systems.people.evaluation import writing
+from peopleseg.systems.people.evaluation.contact_sheet import (
+    CELL_PX,
+    MARGIN_PX,
+    TITLE_PX,
+    contact_sheet,
+)
+from peopleseg.systems.people.evaluation.matches import matched
+from peopleseg.systems.people.evaluation.metrics import Measured, figures
+from peopleseg.systems.people.evaluation.numbers import report_of
+from peopleseg.systems.people.evaluation.page import sections
+from peopleseg.systems.people.evaluation.plots import PLOTS
+from peopleseg.systems.people.evaluation.writing import write_report
 from tests.data.fake_triton import FakeTriton, one_person
 from tests.data.people_pictures import write_data_set
 
@@ -225,7 +230,7 @@ def test_without_matplotlib_the_option_is_wrong_usage_that_says_what_to_install(
 
 def test_no_plots_are_loaded_where_no_report_is_asked_for(root: Path) -> None:
     code = (
-        "import sys, clients.report.writing;"
-        "assert not {'matplotlib', 'clients.report.plots'} & set(sys.modules)"
+        "import sys, peopleseg.systems.people.evaluation.writing;"
+        "assert not {'matplotlib', 'peopleseg.systems.people.evaluation.plots'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

@@ -6,11 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clients.report.matches import Matched, matched
-from clients.report.mistakes import false_positives, kinds_of, missed_by_size, worst
-from clients.report.scores import Judged, best, curve, reliability
-from peopleseg.coco import Annotation, Picture
-from peopleseg.masks import encode_rle
+from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.pixels.masks import encode_rle
+from peopleseg.systems.people.evaluation.matches import Matched, matched
+from peopleseg.systems.people.evaluation.mistakes import (
+    false_positives,
+    kinds_of,
+    missed_by_size,
+    worst,
+)
+from peopleseg.systems.people.evaluation.scores import (
+    Judged,
+    best,
+    curve,
+    reliability,
+)
 
 SIDE = 200  # of the images, pixels
 Box = tuple[float, float, float, float]

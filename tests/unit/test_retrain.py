@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from conversion import retrain
-from conversion.check import faults
-from conversion.release import journal, rollback_command
-from conversion.release.journal import Journal
-from peopleseg.ensembles import serving_versions
-from peopleseg.manifest import Manifest, sha256
+from conversion.release import rollback_command
+from peopleseg.networks.checkpoint import read_checkpoint, save_network
 from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.repository import journal
+from peopleseg.repository.check import faults
+from peopleseg.repository.journal import Journal
+from peopleseg.repository.manifest import Manifest, sha256
+from peopleseg.systems.people.ensembles import serving_versions
 from tests.data.small_repository import write_pictures, write_small_repository
 from tests.killing import Killed, killed_at
-from training.checkpoint import read_checkpoint, save_network
 from training.data.generated import write_training_data
 
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from conversion import fit_scores_command
-from conversion.check import faults
 from conversion.score_fitting import Found, best_min_score, fit, log_loss
-from peopleseg.manifest import StepManifest
-from peopleseg.pipeline import Pipeline
-from peopleseg.scores import ScoreFit
+from peopleseg.repository.check import faults
+from peopleseg.repository.manifest import StepManifest
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.scores import ScoreFit
 from tests.data.small_repository import write_pictures, write_small_repository
 
 TRUE_FIT = ScoreFit(detection=1.6, mask=3.0, shift=0.5)

@@ -3,12 +3,17 @@
 import numpy as np
 import pytest
 
-from peopleseg.answer import people_of
-from peopleseg.contract import NO_PERSON_SCORE
-from peopleseg.geometry import Letterbox
-from peopleseg.masks import encode_rle
-from peopleseg.people import Rois, select_people
-from peopleseg.scores import GIVEN_SCORE, ScoreFit, distinct, mask_confidences
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.masks import encode_rle
+from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.contract import NO_PERSON_SCORE
+from peopleseg.systems.people.scores import (
+    GIVEN_SCORE,
+    ScoreFit,
+    distinct,
+    mask_confidences,
+)
+from peopleseg.systems.people.selection import Rois, select_people
 from tests.unit.test_people import SQUARE, grid_boxes, predictions
 
 UNCHANGED = ScoreFit(detection=1, mask=0, shift=0)

@@ -4,7 +4,7 @@ import multiprocessing
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from peopleseg.shared_processors import COMPUTING_FILE, SharedProcessors
+from peopleseg.runtime.shared_processors import COMPUTING_FILE, SharedProcessors
 
 
 def compute_until_killed(path: Path, began: Event) -> None:

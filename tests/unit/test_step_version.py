@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from conversion import step_version
-from conversion.check import faults
-from conversion.checks.settings import SETTINGS, settings_faults
 from conversion.step_version import SettingsError, new_step_version
-from peopleseg.answer import people_of
-from peopleseg.images import prepare
-from peopleseg.manifest import ArtifactError, StepManifest
-from peopleseg.people import select_people
-from peopleseg.roi_align import FeatureAligner, RoiAligner
+from peopleseg.pixels.images import prepare
+from peopleseg.repository.check import faults
+from peopleseg.repository.checks.settings import SETTINGS, settings_faults
+from peopleseg.repository.manifest import ArtifactError, StepManifest
+from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
+from peopleseg.systems.people.selection import select_people
 from tests.data.small_repository import write_small_repository
 
 USES: dict[str, Callable[..., Any]] = {

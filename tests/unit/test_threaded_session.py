@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from peopleseg.shared_processors import SharedProcessors
+from peopleseg.runtime.shared_processors import SharedProcessors
 from serving import threaded_session
 from serving.threaded_session import ThreadedSession
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.training_table import table
-from clients.cli import COMMANDS
+from peopleseg.cli.main import COMMANDS
 from tests.training.runs import CONFIGS, train
 
 README = Path(__file__).parents[2] / "training" / "README.md"

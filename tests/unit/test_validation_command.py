@@ -9,13 +9,13 @@ import cv2
 import pytest
 import torch
 
-from clients.cli import main
+from peopleseg.cli.main import main
+from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.people_pictures import write_data_set
-from training.checkpoint import save_network
 from training.validation.metrics import mask_metrics
 from training.validation.table import WIDTH, Row, table
 

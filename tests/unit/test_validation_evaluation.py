@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from peopleseg.coco import Picture
+from peopleseg.labels.coco import Picture
+from peopleseg.networks.checkpoint import Loaded
 from tests.data.red_people import (
     Blind,
     RedDetector,
@@ -16,7 +17,6 @@ from tests.data.red_people import (
     RedUNet,
     red_pictures,
 )
-from training.checkpoint import Loaded
 from training.validation.evaluation import evaluate
 
 FIGURES_ON_TRUE_BOXES = {"instance_miou", "roi_miou", "two_class_miou", "boundary_iou"}

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from peopleseg.coco import Annotation, Picture
+from peopleseg.labels.coco import Annotation, Picture
 from training.data.samples import IGNORED, TARGET
 from training.validation.metrics import (
     BOUNDARY_WIDTH,

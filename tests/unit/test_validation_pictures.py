@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from peopleseg.coco import Annotation, Picture
+from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.networks.checkpoint import Loaded
 from tests.data.red_people import RedDetector, RedHead, RedUNet, red_pictures
-from training.checkpoint import Loaded
 from training.validation.pictures import (
     CELL_PX,
     MARGIN_PX,

@@ -4,7 +4,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from training.checkpoint import FAMILIES, Loaded
+from peopleseg.networks.checkpoint import FAMILIES, Loaded
 from training.tasks.base import Task
 from training.validation.pictures import choose_pictures, validation_sheet
 

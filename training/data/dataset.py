@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from peopleseg.coco import Picture
+from peopleseg.labels.coco import Picture
 from training.data.pictures import BrokenPicture
 from training.data.sampler import Draw
 

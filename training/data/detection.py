@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.coco import Picture
-from peopleseg.geometry import INPUT_SIZE
+from peopleseg.labels.coco import Picture
 from peopleseg.networks.torchvision_ops import declare_missing_ops
+from peopleseg.pixels.geometry import INPUT_SIZE
 from training.data.colour import heavy_colour, light_colour
 from training.data.module import PeopleData
 from training.data.mosaic import copy_paste, mosaic

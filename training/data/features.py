@@ -16,9 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from clients.results import write_json
-from peopleseg.coco import Picture
-from peopleseg.files import write_atomically
+from peopleseg.labels.coco import Picture
+from peopleseg.labels.files import write_atomically, write_json
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
 from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9

@@ -18,10 +18,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from clients.positive import positive
-from peopleseg.files import write_atomically
-from peopleseg.pipeline import Pipeline
-from serving.repository_option import add_repository_option
+from peopleseg.cli.positive import positive
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.labels.files import write_atomically
+from peopleseg.systems.people.pipeline import Pipeline
 from training.data.mask_filling import Agreement, filled
 from training.data.pictures import BrokenPicture, read_rgb
 

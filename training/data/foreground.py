@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from peopleseg.coco import Picture
-from peopleseg.geometry import INPUT_SIZE
+from peopleseg.labels.coco import Picture
+from peopleseg.pixels.geometry import INPUT_SIZE
 from training.data.module import PeopleData
 from training.data.samples import ForegroundSample, collate_foreground, foreground_sample
 from training.data.scene import read_scene

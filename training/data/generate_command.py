@@ -9,7 +9,7 @@ people/person_val.json.
 import argparse
 from pathlib import Path
 
-from clients.positive import positive
+from peopleseg.cli.positive import positive
 from training.data.generated import write_training_data
 
 

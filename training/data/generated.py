@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.results import write_json
-from peopleseg.coco import PERSON_CATEGORY_ID
-from peopleseg.masks import encode_rle
+from peopleseg.labels.coco import PERSON_CATEGORY_ID
+from peopleseg.labels.files import write_json
+from peopleseg.pixels.masks import encode_rle
 
 MOST_PEOPLE = 5
 SMALLEST_AREA_PX = 40  # of a visible part; a figure that shows less does not stand there

@@ -9,31 +9,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.geometry import INPUT_SIZE
-from peopleseg.people import MAX_IOU, suppressed
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.systems.people.selection import MAX_IOU, suppressed
 from training.data.samples import BACKGROUND, SMALLEST_ROI_PX, RoiBatch
 
 LEAST_SCORE = 0.1  # from which a detector is taken to believe in a person
 MOST_SHARED = 0.1  # of a mistake's box with somebody's
+MOST_OF_AN_IMAGE = 4
 
 
 def with_mistakes(batch: RoiBatch, predictions: Tensor) -> RoiBatch:
-    """The batch with the detector's surest mistakes as rois, whose cells are all BACKGROUND.
+    """The batch with some of the detector's mistakes as rois, whose cells are all BACKGROUND.
 
-    predictions: [B, 5, anchors] cx, cy, w, h in pixels of the images, and score. Of each image at
-    most its `most_mistakes` are taken.
+    predictions: [B, 5, anchors] cx, cy, w, h in pixels of the images, and score. As many as the
+    batch says, drawn from torch's global generator among the surest of each image.
     """
-    found = [
-        F.pad(mistakes(one, people)[:most], (1, 0), value=index)
-        for index, (one, people, most) in enumerate(
-            zip(predictions, batch.people_xyxy, batch.most_mistakes, strict=True)
-        )
-    ]
-    rois = torch.cat((batch.rois, *found))
-    nobody = batch.labels.new_full(
-        (len(rois) - len(batch.rois), *batch.labels.shape[1:]), BACKGROUND
+    found = torch.cat(
+        [
+            F.pad(mistakes(one, people)[:MOST_OF_AN_IMAGE], (1, 0), value=index)
+            for index, (one, people) in enumerate(zip(predictions, batch.people_xyxy, strict=True))
+        ]
     )
-    return batch._replace(rois=rois, labels=torch.cat((batch.labels, nobody)))
+    count = round(batch.mistakes * len(batch.rois))
+    chosen = found[torch.randperm(len(found))[:count].to(found.device)]
+    nobody = batch.labels.new_full((len(chosen), *batch.labels.shape[1:]), BACKGROUND)
+    return batch._replace(
+        rois=torch.cat((batch.rois, chosen)), labels=torch.cat((batch.labels, nobody))
+    )
 
 
 def mistakes(predictions: Tensor, people_xyxy: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import lightning
 from torch.utils.data import DataLoader
 
-from peopleseg.coco import Picture
+from peopleseg.labels.coco import Picture
 from training.data.dataset import PeopleDataset
 from training.data.pictures import DataError, report_skipped, usable_pictures
 from training.data.sampler import EpochSampler

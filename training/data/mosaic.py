@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.coco import box_pixels
-from peopleseg.geometry import PAD_VALUE
+from peopleseg.labels.coco import box_pixels
+from peopleseg.pixels.geometry import PAD_VALUE
 from training.data.samples import seen_boxes
 from training.data.scene import Scene, make_scene
 from training.data.views import random_part, whole_number

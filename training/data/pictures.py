@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from peopleseg.coco import Picture, load_pictures
-from peopleseg.images import FORMATS, is_whole_jpeg
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.pixels.images import FORMATS, is_whole_jpeg
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
 MOST_NAMED = 10  # of the pictures left out

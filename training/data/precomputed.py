@@ -4,7 +4,7 @@ detector runs."""
 from pathlib import Path
 from typing import Any, Literal
 
-from peopleseg.coco import Picture
+from peopleseg.labels.coco import Picture
 from training.data.features import (
     FeatureFolder,
     FeatureSample,

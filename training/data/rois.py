@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from peopleseg.coco import Picture
-from peopleseg.contract import MASK_SIZE_HW
-from peopleseg.geometry import INPUT_SIZE
+from peopleseg.labels.coco import Picture
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.systems.people.contract import MASK_SIZE_HW
 from training.data.module import PeopleData
 from training.data.samples import RoiSample, collate_rois, roi_sample
 from training.data.scene import read_scene
@@ -19,7 +19,7 @@ class RoiSettings:
     most_people: int = 10  # of one picture in a training step, chosen anew every epoch
     padding: float = 0.0  # around a box, in parts of its sides
     box_jitter: float = 0.0  # standard deviation of an edge in training, in parts of the side
-    most_mistakes: int = 0  # of the detector in one picture: rois of nobody in a training step
+    mistakes: float = 0.0  # of the detector: rois of nobody in a step, in parts of those of people
 
 
 class RoiData(PeopleData):
@@ -41,7 +41,7 @@ class RoiData(PeopleData):
         self.whole = self.view(INPUT_SIZE)
 
     def usable(self, picture: Picture) -> bool:
-        return bool(picture.masked_people) or (self.roi.most_mistakes > 0 and picture.everybody)
+        return bool(picture.masked_people) or (self.roi.mistakes > 0 and picture.everybody)
 
     def training_sample(self, picture: Picture, epoch: int) -> RoiSample:
         random = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
@@ -52,7 +52,7 @@ class RoiData(PeopleData):
             random,
             padding=self.roi.padding,
             box_jitter=self.roi.box_jitter,
-            most_mistakes=self.roi.most_mistakes,
+            mistakes=self.roi.mistakes,
         )
 
     def validation_sample(self, picture: Picture, epoch: int) -> RoiSample:

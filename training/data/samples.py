@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.masks import grid_mask
+from peopleseg.pixels.masks import grid_mask
 from training.data.pictures import SMALLEST_SIDE_PX, BrokenPicture
 from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene
 
@@ -45,7 +45,7 @@ class RoiSample(NamedTuple):
     boxes_xyxy: Tensor  # float32 (n, 4), pixels, within the image
     labels: Tensor  # uint8 (n, h, w): BACKGROUND, TARGET, NON_TARGET or IGNORED
     people_xyxy: Tensor  # float32 (p, 4): where people are or may be; elsewhere is nobody
-    most_mistakes: int  # of the detector, that may be trained on as nobody
+    mistakes: float  # of the detector, rois of nobody to add, in parts of the rois of people
 
 
 class DetectionBatch(NamedTuple):
@@ -66,7 +66,7 @@ class RoiBatch(NamedTuple):
     rois: Tensor  # float32 (N, 5) batch index, x1, y1, x2, y2
     labels: Tensor  # uint8 (N, h, w)
     people_xyxy: list[Tensor]  # of each image, float32 (p, 4), see RoiSample
-    most_mistakes: list[int]  # of each image
+    mistakes: float  # see RoiSample
     skipped: list[str]
 
 
@@ -93,7 +93,7 @@ def roi_sample(
     *,
     padding: float = 0.0,
     box_jitter: float = 0.0,
-    most_mistakes: int = 0,
+    mistakes: float = 0.0,
 ) -> RoiSample:
     """At most `most_people` people with their label maps, read at the centres of the box's cells.
 
@@ -121,7 +121,7 @@ def roi_sample(
         label[grid_mask(anybody, roi, mask_size_hw)] = NON_TARGET
         label[grid_mask(masks[index], roi, mask_size_hw)] = TARGET
     people = torch.cat(seen_boxes(scene)[1:])
-    return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels), people, most_mistakes)
+    return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels), people, mistakes)
 
 
 def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> DetectionBatch:
@@ -152,7 +152,7 @@ def collate_rois(samples: Sequence[RoiSample | BrokenPicture]) -> RoiBatch:
         torch.cat(rois or [torch.empty((0, 5))]),
         torch.cat(labels),
         [s.people_xyxy for s in whole],
-        [s.most_mistakes for s in whole],
+        max((s.mistakes for s in whole), default=0.0),
         skipped,
     )
 

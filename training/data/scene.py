@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.coco import Annotation, Picture, box_pixels
+from peopleseg.labels.coco import Annotation, Picture, box_pixels
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.data.pictures import BrokenPicture, read_rgb
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from peopleseg.coco import Annotation, Picture, box_pixels
-from peopleseg.contract import MASK_CLASSES
-from peopleseg.geometry import INPUT_SIZE, Letterbox
+from peopleseg.labels.coco import Annotation, Picture, box_pixels
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
+from peopleseg.systems.people.contract import MASK_CLASSES
 from training.data.pictures import SMALLEST_SIDE_PX
 
 RATIO_OFFSET = 1e-3  # keeps the weight of an absent class finite

@@ -12,8 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from clients.results import write_json
-from peopleseg.coco import Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.files import write_json
 from training.data.pictures import report_skipped, usable_pictures
 from training.data.statistics import ROI_PADDING, statistics, table
 

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from peopleseg.coco import PERSON_CATEGORY_ID
+from peopleseg.labels.coco import PERSON_CATEGORY_ID
 
 
 def subset(

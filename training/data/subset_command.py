@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from peopleseg.files import write_atomically
+from peopleseg.labels.files import write_atomically
 from training.data.subset import subset
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from peopleseg.geometry import Resize
 from peopleseg.networks.torchvision_ops import declare_missing_ops
+from peopleseg.pixels.geometry import Resize
 from training.data.colour import heavy_colour, light_colour
 from training.data.scene import Scene
 from training.data.views import bordered, letterboxed, random_part, stretched, whole_number
@@ -24,7 +24,7 @@ SCALES = (0.7, 1.5)  # of a random view, against the whole picture in the square
 
 
 def letterbox(size: int) -> Transform:
-    """The view that the server gives the networks: `peopleseg.geometry.Letterbox`."""
+    """The view that the server gives the networks: `peopleseg.pixels.geometry.Letterbox`."""
     return partial(letterboxed, size=size)
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.geometry import PAD_VALUE, Letterbox, Resize
+from peopleseg.pixels.geometry import PAD_VALUE, Letterbox, Resize
 from training.data.scene import OUTSIDE, Scene
 
 

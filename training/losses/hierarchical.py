@@ -95,7 +95,7 @@ class HierarchicalLoss(nn.Module):
         disagreement = person - probability[:, TARGET] - probability[:, NON_TARGET]
         terms = {
             "mask": self._mask(output.mask_logits, labels),
-            "dice": dice_loss(probability[:, TARGET] * (labels != IGNORED), labels == TARGET),
+            "dice": self._dice(probability[:, TARGET], labels),
             "person": self._person(output.person_logits, labels),
             "target": self._target(output.target_logits, labels),
             "consistency": known_mean(disagreement**2, labels),
@@ -122,6 +122,12 @@ class HierarchicalLoss(nn.Module):
             return distance_aware_cross_entropy(mask_logits, labels, self.class_weights)
         weights = pixel_weights(self.class_weights, labels)
         return weighted_cross_entropy(mask_logits, labels, weights)
+
+    def _dice(self, target_probability: Tensor, labels: Tensor) -> Tensor:
+        """Of the rois with a target: where nobody is, an overlap has no slope but at its end."""
+        somebody = (labels == TARGET).flatten(1).any(dim=1)
+        known = target_probability * (labels != IGNORED)
+        return dice_loss(known[somebody], labels[somebody] == TARGET)
 
     def _person(self, person_logits: Tensor, labels: Tensor) -> Tensor:
         is_person = (labels != BACKGROUND).long().where(labels != IGNORED, IGNORED)

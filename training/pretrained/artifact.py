@@ -16,21 +16,17 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
-from peopleseg.networks.yolov9_blocks import RepConv
-from training.pretrained.phases import (
+from peopleseg.networks.onnx_weights import PART, weights_of
+from peopleseg.networks.phases import (
     PHASE,
     Weights,
     convolution_of_phases,
     transposed_of_phases,
 )
+from peopleseg.networks.yolov9_blocks import RepConv
 
-# With a number, how the name of a convolution ends that takes some of a layer's input channels
-# (see conversion.export.early_convolution).
-PART = "_part"
 _WEIGHTED = ("Conv", "ConvTranspose", "BatchNormalization")
 _Norms = dict[nn.Module, Any]  # convolution: the norm that reads it
 
@@ -63,11 +59,6 @@ def load_artifact(network: nn.Module, artifact: Path, run: Callable[[nn.Module],
             ) from error
     _calibrate(folded, network, run)
     network.train(was_training)
-
-
-def weights_of(graph: Any) -> dict[str, NDArray[Any]]:
-    """A graph's stored arrays by name, each in its own dtype."""
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
 def _stored_layers(artifact: Path) -> list[tuple[str, str, list[Tensor]]]:

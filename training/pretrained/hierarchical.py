@@ -10,13 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.contract import ROI_SIZE_HW
 from peopleseg.networks.hierarchical import (
     RGB_CHANNELS,
     VARIANTS,
     PersonMaskHead,
 )
 from peopleseg.networks.people_unet import IMAGENET_MEAN, IMAGENET_STD, PeopleUNet
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.people_unet import people_unet_from
 from training.pretrained.state_dict import (
     KeysDoNotFit,

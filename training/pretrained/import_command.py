@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peopleseg.contract import ROI_SIZE_HW
-from training.checkpoint import save_network
+from peopleseg.networks.checkpoint import save_network
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.hierarchical import import_hierarchical
 from training.pretrained.people_unet import import_people_unet
 from training.pretrained.state_dict import WeightsError

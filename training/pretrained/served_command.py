@@ -21,23 +21,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clients.pictures import find_pictures
-from clients.positive import positive
+from peopleseg.cli.positive import positive
 from peopleseg.errors import InvalidInput
-from peopleseg.geometry import Letterbox
-from peopleseg.images import prepare_file
-from peopleseg.manifest import ArtifactError, Manifest
-from peopleseg.networks.mask_head import MaskHead
-from peopleseg.networks.person_segmenter import PersonSegmenter
-from peopleseg.networks.yolov9 import YOLOv9
-from peopleseg.people import select_people
-from training.checkpoint import (
+from peopleseg.networks.checkpoint import (
     FAMILIES,
     CheckpointError,
     load_companion,
     load_detector,
     save_network,
 )
+from peopleseg.networks.mask_head import MaskHead
+from peopleseg.networks.person_segmenter import PersonSegmenter
+from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.image_files import find_pictures
+from peopleseg.pixels.images import prepare_file
+from peopleseg.repository.manifest import ArtifactError, Manifest
+from peopleseg.systems.people.selection import select_people
 from training.pretrained.artifact import ArtifactMismatch, load_artifact
 
 BATCH = 4  # pictures

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.geometry import INPUT_SIZE, Letterbox
+from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
 from peopleseg.networks.yolov9_blocks import SPPELAN, Detect
-from training.checkpoint import CheckpointError
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
 from training.data.samples import DetectionBatch
 from training.losses.detection import DetectionLosses, detection_losses, dual_losses

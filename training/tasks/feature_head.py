@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.manifest import sha256
+from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector
 from peopleseg.networks.feature_head import RoiFeatureHead
-from training.checkpoint import CheckpointError, detector_file, load_detector
+from peopleseg.repository.manifest import sha256
 from training.data.features import FeatureBatch, roi_features
 from training.data.precomputed import PrecomputedFeatureData
 from training.data.rois import RoiData
@@ -59,9 +59,9 @@ class PersonMasksFromFeatures(Task):
 
     def setup(self, stage: str) -> None:
         data = self.data()
-        if isinstance(data, RoiData) and data.roi.most_mistakes:
+        if isinstance(data, RoiData) and data.roi.mistakes:
             raise CheckpointError(
-                f"data.roi.most_mistakes is {data.roi.most_mistakes}; this head learns from people "
+                f"data.roi.mistakes is {data.roi.mistakes}; this head learns from people "
                 "alone: set it to 0"
             )
         if isinstance(data, PrecomputedFeatureData):

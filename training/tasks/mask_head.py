@@ -11,11 +11,16 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from peopleseg.networks.checkpoint import (
+    CheckpointError,
+    load_companion,
+    load_detector,
+    load_network,
+)
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.mask_head import MaskHead
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.person_segmenter import PersonSegmenter
-from training.checkpoint import CheckpointError, load_companion, load_detector, load_network
 from training.data.mistakes import with_mistakes
 from training.data.rois import RoiData
 from training.data.samples import RoiBatch
@@ -98,9 +103,9 @@ class PersonMasks(Task):
     def on_fit_start(self) -> None:
         super().on_fit_start()
         data = self.data()
-        if isinstance(data, RoiData) and data.roi.most_mistakes and self.detector is None:
+        if isinstance(data, RoiData) and data.roi.mistakes and self.detector is None:
             raise CheckpointError(
-                f"data.roi.most_mistakes is {data.roi.most_mistakes}, but this head reads no "
+                f"data.roi.mistakes is {data.roi.mistakes}, but this head reads no "
                 "detector, whose mistakes these are: set it to 0, or give --model.detector and "
                 "--model.reads_features true"
             )
@@ -110,7 +115,7 @@ class PersonMasks(Task):
 
     def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
-        maps = self._segmenter[0].maps(images, predictions=any(batch.most_mistakes))
+        maps = self._segmenter[0].maps(images, predictions=batch.mistakes > 0)
         if maps.predictions is not None:
             batch = with_mistakes(batch, maps.predictions)
         output = self._segmenter[0](images, batch.rois, refine=True, maps=maps)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from peopleseg.networks.checkpoint import CheckpointError, load_companion
 from peopleseg.networks.people_unet import ENCODERS, LITE, PeopleUNet
-from training.checkpoint import CheckpointError, load_companion
 from training.data.samples import ForegroundBatch
 from training.losses.distillation import DistillationSchedule, distillation_loss
 from training.losses.foreground import Overlap, foreground_loss

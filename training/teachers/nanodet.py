@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.people import suppressed
+from peopleseg.systems.people.selection import suppressed
 from training.teachers.teacher import DenseAnswer, People, TeacherError, TeacherGraph
 
 STRIDES = (8, 16, 32)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.onnx_threads import options_for
+from peopleseg.runtime.onnx_threads import options_for
 
 Kind = Literal["nanodet", "movenet"]
 

@@ -23,11 +23,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from clients.pictures import result_paths, unique
-from clients.positive import positive
-from clients.results import write_json, write_png
-from peopleseg.coco import Picture
-from training.checkpoint import CheckpointError, Loaded, load_detector, load_network
+from peopleseg.cli.positive import positive
+from peopleseg.labels.coco import Picture
+from peopleseg.labels.files import write_json, write_png
+from peopleseg.networks.checkpoint import (
+    CheckpointError,
+    Loaded,
+    load_detector,
+    load_network,
+)
+from peopleseg.pixels.image_files import result_paths, unique
 from training.data.pictures import Skipped, report_skipped, usable_pictures
 from training.validation.evaluation import evaluate
 from training.validation.pictures import choose_pictures, validation_sheet

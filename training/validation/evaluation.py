@@ -8,11 +8,12 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from clients.results import coco_results
-from peopleseg.average_precision import average_precision
-from peopleseg.coco import Picture
-from peopleseg.geometry import INPUT_SIZE, Letterbox
-from training.checkpoint import Loaded
+from peopleseg.labels.coco import Picture
+from peopleseg.networks.checkpoint import Loaded
+from peopleseg.networks.detection import detect
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
+from peopleseg.systems.people.evaluation.average_precision import average_precision
+from peopleseg.systems.people.results import coco_results
 from training.data.pictures import BrokenPicture
 from training.data.samples import foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
@@ -25,7 +26,7 @@ from training.validation.metrics import (
     PeopleSegMiou,
     mask_metrics,
 )
-from training.validation.prediction import detect, mask_predictor, network_input, segment
+from training.validation.prediction import mask_predictor, network_input, segment
 
 Scenes = Iterator[tuple[Picture, Scene]]
 Figures = dict[str, float]

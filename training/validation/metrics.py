@@ -5,20 +5,24 @@ there was nothing to measure, a figure is NaN.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.average_precision import AP_MIN_SCORE, average_precision
-from peopleseg.coco import PERSON_CATEGORY_ID, Picture
-from peopleseg.geometry import Letterbox
+from peopleseg.labels.coco import Picture
 from peopleseg.networks.torchvision_ops import declare_missing_ops
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.evaluation.boxes import (
+    BOX_AP,
+    BOX_AP50,
+    BOX_RECALL,
+    box_metrics,
+    found_boxes,
+)
 from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, PERSON, TARGET
-from training.validation.prediction import people_in
 
 declare_missing_ops()
 
@@ -29,7 +33,6 @@ INSTANCE_MIOU = "instance_miou"
 ROI_MIOU = "roi_miou"
 TWO_CLASS_MIOU = "two_class_miou"
 BOUNDARY_IOU = "boundary_iou"
-BOX_AP, BOX_AP50, BOX_RECALL = "box_ap", "box_ap50", "box_recall"
 MASK_AP, MASK_AP50 = "mask_ap", "mask_ap50"
 FIGURES = (
     *(PEOPLE_SEG_MIOU, INSTANCE_MIOU, ROI_MIOU, TWO_CLASS_MIOU, BOUNDARY_IOU),
@@ -37,8 +40,6 @@ FIGURES = (
 )
 
 BOUNDARY_WIDTH = 0.02  # of the mask's diagonal, as in the paper
-RECALL_SCORE = 0.05  # a person's, from which on a box counts as found
-RECALL_IOU = 0.5
 
 Rule = Literal["argmax", "probability"]
 
@@ -142,10 +143,7 @@ class TwoClassMiou(Metric):
 
 
 class BoxAveragePrecision(Metric):
-    """COCO's AP over IoU 0.50:0.95 and at 0.50, and the recall, of person boxes.
-
-    `box_recall` is the part of the people, crowds aside, whose box some box of a score of at least
-    RECALL_SCORE overlaps with an IoU of at least RECALL_IOU.
+    """The metrics of person boxes, see `peopleseg.systems.people.evaluation.boxes`.
 
     pictures: the truth. The figures are of those that `update` was called for; a picture that two
     processes looked at counts once.
@@ -173,9 +171,8 @@ class BoxAveragePrecision(Metric):
 
     def update_from(self, image_id: int, predictions: Tensor, letterbox: Letterbox) -> None:
         """One picture's predictions of a detector, [5, anchors], selected as they are served."""
-        found = people_in(predictions, letterbox, AP_MIN_SCORE)
-        boxes_xyxy = letterbox.boxes_to_image(found.rois[:, 1:])
-        self.update(image_id, torch.from_numpy(boxes_xyxy), torch.from_numpy(found.scores))
+        rows = torch.from_numpy(found_boxes(predictions.float().cpu().numpy(), letterbox))
+        self.update(image_id, rows[:, :4], rows[:, 4])
 
     def compute(self) -> dict[str, Tensor]:
         image_ids, counts, rows = (
@@ -184,12 +181,7 @@ class BoxAveragePrecision(Metric):
         )
         parts = np.split(rows.numpy(), counts.cumsum(0)[:-1].tolist())
         by_picture = dict(zip(image_ids.tolist(), parts, strict=True))
-        pictures = [self.pictures[image_id] for image_id in by_picture]
-        results = [
-            entry for image_id, own in by_picture.items() for entry in _box_results(image_id, own)
-        ]
-        ap, ap50 = average_precision(pictures, results, "bbox")
-        figures = {BOX_AP: ap, BOX_AP50: ap50, BOX_RECALL: _recall(pictures, by_picture)}
+        figures = box_metrics(by_picture, self.pictures)
         return {name: _number(value) for name, value in figures.items()}
 
 
@@ -224,40 +216,6 @@ def _ious(found: Tensor, true: Tensor) -> Tensor:
     intersection = (found & true).sum(dim=(1, 2))
     union = (found | true).sum(dim=(1, 2))
     return torch.where(union > 0, intersection.double() / union.clamp(min=1), 1.0)
-
-
-def _box_results(image_id: int, rows: NDArray[np.float32]) -> list[dict[str, Any]]:
-    return [
-        {
-            "image_id": image_id,
-            "category_id": PERSON_CATEGORY_ID,
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-            "score": score,
-        }
-        for x1, y1, x2, y2, score in rows.tolist()
-    ]
-
-
-def _recall(
-    pictures: Sequence[Picture], by_picture: dict[int, NDArray[np.float32]]
-) -> float | None:
-    from pycocotools import mask as coco_mask
-
-    people = found = 0
-    for picture in pictures:
-        rows = by_picture[picture.id]
-        true = _xywh(np.array([p.box_xyxy for p in picture.people]))
-        boxes = _xywh(rows[rows[:, 4] >= RECALL_SCORE, :4])
-        people += len(true)
-        if len(true) and len(boxes):
-            ious = coco_mask.iou(boxes, true, [0] * len(true))
-            found += int((ious.max(axis=0) >= RECALL_IOU).sum())
-    return found / people if people else None
-
-
-def _xywh(boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float64]:
-    boxes = boxes_xyxy.reshape(-1, 4).astype(np.float64)
-    return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)
 
 
 def _number(value: float | None) -> Tensor:

@@ -9,19 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from clients.drawing import FONT, MASK_OPACITY, draw_people
-from clients.person import Person
-from peopleseg.answer import foreground_of
-from peopleseg.coco import Picture
-from peopleseg.contract import MASK_SIZE_HW
-from peopleseg.geometry import INPUT_SIZE, Letterbox, clip_boxes
-from peopleseg.masks import THRESHOLD, encode_rle, grid_mask
-from peopleseg.people import Rois
-from training.checkpoint import Loaded
+from peopleseg.labels.coco import Picture
+from peopleseg.networks.checkpoint import Loaded
+from peopleseg.networks.detection import detect
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.pixels.masks import THRESHOLD, encode_rle, grid_mask
+from peopleseg.systems.people.answer import foreground_of
+from peopleseg.systems.people.contract import MASK_SIZE_HW
+from peopleseg.systems.people.drawing import FONT, MASK_OPACITY, draw_people
+from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.selection import Rois
 from training.data.pictures import BrokenPicture
 from training.data.scene import Scene, read_scene
 from training.data.transforms import letterbox
-from training.validation.prediction import detect, mask_predictor, network_input, segment
+from training.validation.prediction import mask_predictor, network_input, segment
 
 DRAWN_SCORE = 0.15  # boxes below it are not drawn, as by `peopleseg segment`
 COUNTS = (1, 2, 3, 5)  # people of the pictures shown

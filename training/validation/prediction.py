@@ -4,17 +4,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from clients.person import Person
-from peopleseg.answer import people_of
-from peopleseg.contract import MASK_CLASSES
-from peopleseg.geometry import Letterbox
+from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_PADDING
 from peopleseg.networks.person_segmenter import PersonSegmenter
-from peopleseg.people import MIN_SCORE, Rois, is_person, select_people
-from peopleseg.roi_align import widened
-from training.checkpoint import Loaded
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.contract import MASK_CLASSES
+from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.roi_align import widened
+from peopleseg.systems.people.selection import (
+    Rois,
+)
 from training.data.features import roi_features
 from training.data.scene import Scene
 
@@ -58,20 +60,6 @@ def mask_predictor(loaded: Loaded) -> MaskPredictor:
 def network_input(scene: Scene, device: torch.device) -> Tensor:
     """A letterboxed scene's image as [1, 3, 640, 640] in [0, 1]."""
     return scene.image.as_subclass(Tensor)[None].to(device).float() / 255
-
-
-def detect(
-    detector: nn.Module, images: Tensor, letterbox: Letterbox, min_score: float = MIN_SCORE
-) -> Rois:
-    """The people that a detector finds in one picture, images [1, 3, 640, 640]; may be nobody."""
-    return people_in(detector(images).predictions[0], letterbox, min_score)
-
-
-def people_in(predictions: Tensor, letterbox: Letterbox, min_score: float = MIN_SCORE) -> Rois:
-    """The people among a detector's predictions [5, anchors] of one picture; may be nobody."""
-    found = select_people(predictions.float().cpu().numpy(), letterbox, min_score=min_score)
-    people = is_person(found.scores)
-    return Rois(found.rois[people], found.scores[people])
 
 
 def segment(

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from peopleseg.geometry import Letterbox
-from peopleseg.people import boxes_to_rois
-from peopleseg.python_step import Arrays, PythonStep
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.selection import boxes_to_rois
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

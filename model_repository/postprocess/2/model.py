@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from peopleseg.answer import people_of
-from peopleseg.geometry import Letterbox
-from peopleseg.masks import rles_as_json
-from peopleseg.people import min_score_of
-from peopleseg.python_step import Arrays, PythonStep
-from peopleseg.scores import with_score_fit
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.masks import rles_as_json
+from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.scores import with_score_fit
+from peopleseg.systems.people.selection import min_score_of
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

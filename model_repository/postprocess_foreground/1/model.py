@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from peopleseg.answer import foreground_of
-from peopleseg.geometry import Letterbox
-from peopleseg.python_step import Arrays, PythonStep
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.answer import foreground_of
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

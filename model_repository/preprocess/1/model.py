@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from peopleseg.geometry import Resize
-from peopleseg.images import prepare
-from peopleseg.python_step import Arrays, PythonStep
+from peopleseg.pixels.geometry import Resize
+from peopleseg.pixels.images import prepare
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import Any
 
-from peopleseg.python_step import Arrays, PythonStep
-from peopleseg.roi_align import RoiAligner
+from peopleseg.systems.people.roi_align import RoiAligner
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from peopleseg.python_step import Arrays, PythonStep
-from peopleseg.roi_align import FeatureAligner
+from peopleseg.systems.people.roi_align import FeatureAligner
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

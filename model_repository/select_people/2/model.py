@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from peopleseg.geometry import Letterbox
-from peopleseg.people import min_score_of, select_people
-from peopleseg.python_step import Arrays, PythonStep
-from peopleseg.scores import with_score_fit
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.scores import with_score_fit
+from peopleseg.systems.people.selection import min_score_of, select_people
+from peopleseg.systems.python_step import Arrays, PythonStep
 
 
 class TritonPythonModel(PythonStep):

@@ -1,0 +1,34 @@
+"""Find what is wrong in a model repository, without a server.
+
+  peopleseg check
+  peopleseg check --model-repository /srv/models
+
+Looked at are every config (its fields; names, dtypes, dims and batch limits against the tensor
+contract), every version (its manifest, its artifact's sha256, its graph against the configs that
+load it) and every ensemble (its wiring, its pinned versions, and whether these fit together). One
+line for each fault says where it is, what was found and what was expected. Exit code 1 with faults,
+0 without.
+"""
+
+import argparse
+
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.repository.check import faults
+from peopleseg.repository.checks.reading import read_models
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg check`."""
+    add_repository_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the faults. Returns 1 when there are any."""
+    found = faults(args.model_repository)
+    for fault in found:
+        print(fault)
+    if found:
+        return 1
+    models, _ = read_models(args.model_repository)
+    print(f"no faults in {len(models)} models")
+    return 0

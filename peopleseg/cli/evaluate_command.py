@@ -1,0 +1,217 @@
+"""Measure a running server's accuracy on annotated pictures.
+
+  peopleseg evaluate --images val --annotations person_val.json
+  peopleseg evaluate --images val --annotations person_val.json --json accuracy.json --limit 20
+  peopleseg evaluate --images val --annotations person_val.json --report report
+
+Every picture goes through the server, which is asked for uncertain people too, as AP needs them.
+Printed, and written with --json, are mask_ap, mask_ap50, box_ap and box_ap50 (COCO's), roi_miou
+(masks on the true boxes) and foreground_miou (people against background). A picture that fails is
+named and left out; the exit code is then 1.
+
+--report says what is behind them, as numbers, tables and plots: AP by size and by number of people,
+precision and recall over the score, which share of a score is right, what is missed or found
+instead, and the worst pictures on one sheet.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from peopleseg.cli.min_score import min_score_of
+from peopleseg.cli.positive import positive
+from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
+from peopleseg.client.blocking import SegmentationClient
+from peopleseg.client.errors import SegmentationError
+from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture, load_pictures
+from peopleseg.labels.files import write_json
+from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
+from peopleseg.systems.people.evaluation.metrics import (
+    METRICS_VERSION,
+    Measured,
+    Segmenter,
+    figures,
+    measure,
+)
+from peopleseg.systems.people.evaluation.writing import PAGE, report_folder, write_report
+
+PRINTED = (
+    "mask_ap",
+    "mask_ap50",
+    "box_ap",
+    "box_ap50",
+    "roi_miou",
+    "foreground_miou",
+    "images",
+    "people",
+    "rois",
+    "seconds",
+)
+DEFAULT_CONCURRENCY = 2  # pictures under way; one is prepared while another is computed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg evaluate`."""
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
+    )
+    add_url_option(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument(
+        "--report",
+        type=report_folder,
+        metavar="DIR",
+        help="write what is behind the figures here (needs matplotlib)",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N pictures")
+    parser.add_argument(
+        "--concurrency",
+        type=positive,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help="pictures under way at a time (%(default)s)",
+    )
+    parser.add_argument(
+        "--min-score",
+        type=min_score_of,
+        default=AP_MIN_SCORE,
+        metavar="SCORE",
+        help="of the people that enter mask_ap and box_ap, 0.001 to 1 (%(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report. Returns 1 when any picture failed or there is nobody to find."""
+    try:
+        pictures = load_pictures(args.annotations, args.images)[: args.limit]
+    except ValueError as error:  # no JSON, or not COCO's
+        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+        return 1
+    if not any(picture.people for picture in pictures):
+        print(f"peopleseg: {args.annotations}: {_nobody_in(pictures)}", file=sys.stderr)
+        return 1
+    with SegmentationClient(args.url) as client:
+        client.wait_until_ready(READY_TIMEOUT_S)
+        evaluation = measure_all(
+            client, pictures, concurrency=args.concurrency, min_score=args.min_score
+        )
+    found = {**accuracy(evaluation), "annotations": args.annotations.name}
+    print(table(found))
+    if args.json:
+        write_json(args.json, found)
+    if args.report:
+        _report(evaluation, found, args.report)
+    return 1 if evaluation.failed else 0
+
+
+class Evaluation(NamedTuple):
+    """What the pictures were measured as, in their order, and which failed."""
+
+    measured: list[Measured]
+    failed: list[dict[str, str]]  # file and reason
+    seconds: float
+    min_score: float
+
+
+def measure_all(
+    segmenter: Segmenter,
+    pictures: Sequence[Picture],
+    *,
+    concurrency: int,
+    min_score: float = AP_MIN_SCORE,
+) -> Evaluation:
+    """Ask for every picture. One that fails is named on stderr."""
+    start = time.perf_counter()
+    measured: dict[int, Measured] = {}
+    failed: dict[int, dict[str, str]] = {}
+    for number, outcome in _measure_all(segmenter, pictures, concurrency, min_score):
+        if isinstance(outcome, Measured):
+            measured[number] = outcome
+        else:
+            path = str(pictures[number].path)
+            failed[number] = {"file": path, "reason": str(outcome)}
+            tqdm.write(f"peopleseg: {path}: {outcome}", file=sys.stderr)
+    return Evaluation(
+        [measured[number] for number in sorted(measured)],
+        [failed[number] for number in sorted(failed)],
+        round(time.perf_counter() - start, 3),
+        min_score,
+    )
+
+
+def accuracy(evaluation: Evaluation) -> dict[str, Any]:
+    """The figures of evaluation.py, and how they were measured."""
+    return {
+        **figures(evaluation.measured),
+        "seconds": evaluation.seconds,
+        "failed": evaluation.failed,
+        "min_score": evaluation.min_score,
+        "metrics_version": METRICS_VERSION,
+        "pycocotools": version("pycocotools"),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """The figures for a terminal, one a line."""
+    lines = [f"{name:16} {_shown(report[name])}" for name in PRINTED]
+    if unmasked := report["people_without_mask"]:
+        lines.append(f"{'without mask':16} {unmasked} people, left out of the figures of masks")
+    failed = len(report["failed"])
+    if failed:
+        total = failed + report["images"]
+        lines.append(f"{'failed':16} {failed} of {total} images, left out of the figures above")
+    return "\n".join(lines)
+
+
+def _nobody_in(pictures: Sequence[Picture]) -> str:
+    crowds = sum(len(picture.annotations) for picture in pictures)
+    return (
+        f"{len(pictures)} images, 0 people and {crowds} crowds: there is nobody to find; name a "
+        f"file with people (category_id {PERSON_CATEGORY_ID}, iscrowd 0)"
+    )
+
+
+def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:
+    """Without file names, which `failed` has."""
+    if not any(one.picture.people for one in evaluation.measured):
+        print("peopleseg: no report, because no picture with people was measured", file=sys.stderr)
+        return
+    shown = {name: value for name, value in found.items() if name != "failed"}
+    write_report(evaluation.measured, shown, folder)
+    print(f"the report is {folder / PAGE}")
+
+
+def _measure_all(
+    segmenter: Segmenter, pictures: Sequence[Picture], concurrency: int, min_score: float
+) -> Iterator[tuple[int, Measured | Exception]]:
+    """Each picture's number with its measures or its failure, in the order they are ready."""
+    with ThreadPoolExecutor(max_workers=concurrency) as pool:
+        numbers: dict[Future[Measured], int] = {
+            pool.submit(measure, segmenter, picture, min_score=min_score): number
+            for number, picture in enumerate(pictures)
+        }
+        try:
+            # disable=None: no bar where nobody watches, in a log or a pipe
+            for future in tqdm(
+                as_completed(numbers), total=len(numbers), unit="picture", disable=None
+            ):
+                try:
+                    yield numbers[future], future.result()
+                except (SegmentationError, OSError, ValueError) as error:
+                    yield numbers[future], error
+        finally:  # on Ctrl-C, do not finish the others first
+            pool.shutdown(cancel_futures=True)
+
+
+def _shown(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

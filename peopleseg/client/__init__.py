@@ -1,0 +1,1 @@
+"""Ask a server over gRPC."""

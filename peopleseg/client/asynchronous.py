@@ -1,0 +1,84 @@
+"""The asyncio client.
+
+async with AsyncSegmentationClient("localhost:8001") as client:
+    answers = await asyncio.gather(*(client.segment(path) for path in paths))
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from peopleseg.client import wire
+from peopleseg.client.errors import ServerUnavailable, translated
+from peopleseg.systems.people.person import Person
+
+
+class AsyncSegmentationClient:
+    """SegmentationClient with the same methods to await: same images, answers and errors.
+
+    Create and use it within one event loop, in one thread; any number of requests may be under way.
+    """
+
+    def __init__(
+        self, url: str = wire.DEFAULT_URL, *, timeout_s: float = wire.DEFAULT_TIMEOUT_S
+    ) -> None:
+        """url: host:port of the server's gRPC port. timeout_s: of each request, end to end."""
+        self.url = wire.grpc_address(url)
+        self.timeout_s = timeout_s
+        self._server = InferenceServerClient(url, channel_args=wire.CHANNEL_ARGS)
+
+    async def segment(self, image: wire.Image, *, min_score: float | None = None) -> list[Person]:
+        """Everybody in the image of at least min_score, best first; empty when there is nobody."""
+        return wire.people_of(await self._infer(wire.segment_request(image, min_score)))
+
+    async def segment_from_boxes(self, image: wire.Image, boxes_xyxy: ArrayLike) -> list[Person]:
+        """One person a box, in their order; boxes_xyxy: (K, 4) image pixels, K at most 64."""
+        return wire.people_of(await self._infer(wire.segment_from_boxes_request(image, boxes_xyxy)))
+
+    async def foreground(self, image: wire.Image) -> NDArray[np.uint8]:
+        """(H, W) probability x 255 that a pixel of the image shows any person. Read-only."""
+        return wire.foreground_of(await self._infer(wire.foreground_request(image)))
+
+    async def is_ready(self) -> bool:
+        """Whether the server answers and can segment; False when it cannot be reached."""
+        return await self._answers(self.timeout_s)
+
+    async def wait_until_ready(self, timeout_s: float) -> None:
+        """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
+        deadline = time.monotonic() + timeout_s
+        while not await self._answers(wire.time_for_one_poll(deadline, self.timeout_s)):
+            if time.monotonic() >= deadline:
+                raise ServerUnavailable(
+                    f"no {wire.SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
+                )
+            await asyncio.sleep(wire.POLL_S)
+
+    async def close(self) -> None:
+        """Close the connection; no request can follow."""
+        await self._server.close()
+
+    async def __aenter__(self) -> "AsyncSegmentationClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _infer(self, request: wire.Request) -> Any:
+        try:
+            return await self._server.infer(**request._asdict(), client_timeout=self.timeout_s)
+        except InferenceServerException as error:
+            raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
+
+    async def _answers(self, timeout_s: float) -> bool:
+        try:
+            ready = await self._server.is_model_ready(
+                wire.SEGMENTATION.name, client_timeout=timeout_s
+            )
+        except InferenceServerException:
+            return False
+        return bool(ready)

@@ -1,0 +1,95 @@
+"""The synchronous client.
+
+with SegmentationClient("localhost:8001", timeout_s=5.0) as client:
+    people = client.segment("photo.jpg")
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from peopleseg.client import wire
+from peopleseg.client.errors import ServerUnavailable, translated
+from peopleseg.systems.people.person import Person
+
+
+class SegmentationClient:
+    """One connection to a server. Threads may share it; a process made by fork may not.
+
+    image, in every method: a path; the bytes of an encoded JPEG, PNG, WebP or BMP, sent as they
+    are; or an (H, W, 3) uint8 RGB array, sent as a BMP, which loses nothing. The answer is in
+    pixels of the image as its EXIF orientation turns it.
+
+    Every method that asks for an answer raises ServerUnavailable, Overloaded, RequestRejected
+    (InvalidImage where the image is at fault) or ServerError, all of them SegmentationError.
+    """
+
+    def __init__(
+        self, url: str = wire.DEFAULT_URL, *, timeout_s: float = wire.DEFAULT_TIMEOUT_S
+    ) -> None:
+        """url: host:port of the server's gRPC port. timeout_s: of each request, end to end."""
+        self.url = wire.grpc_address(url)
+        self.timeout_s = timeout_s
+        self._server = InferenceServerClient(url, channel_args=wire.CHANNEL_ARGS)
+
+    def segment(self, image: wire.Image, *, min_score: float | None = None) -> list[Person]:
+        """Everybody in the image, best score first; empty when there is nobody.
+
+        min_score: the lowest score in the answer, 0.001 to 1; the server masks nobody below it.
+        None: the server's own.
+        """
+        return wire.people_of(self._infer(wire.segment_request(image, min_score)))
+
+    def segment_from_boxes(self, image: wire.Image, boxes_xyxy: ArrayLike) -> list[Person]:
+        """One person a box of your own, in their order, without looking for others.
+
+        boxes_xyxy: (K, 4) numbers x1, y1, x2, y2 in image pixels, K at most 64. A box may reach
+        over the image's edge: it comes back as it was sent, and its mask lies over all of it.
+        Raises RequestRejected for a box that is empty or wholly outside.
+        """
+        return wire.people_of(self._infer(wire.segment_from_boxes_request(image, boxes_xyxy)))
+
+    def foreground(self, image: wire.Image) -> NDArray[np.uint8]:
+        """(H, W) probability x 255 that a pixel of the image shows any person. Read-only."""
+        return wire.foreground_of(self._infer(wire.foreground_request(image)))
+
+    def is_ready(self) -> bool:
+        """Whether the server answers and can segment; False when it cannot be reached."""
+        return self._answers(self.timeout_s)
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
+        deadline = time.monotonic() + timeout_s
+        while not self._answers(wire.time_for_one_poll(deadline, self.timeout_s)):
+            if time.monotonic() >= deadline:
+                raise ServerUnavailable(
+                    f"no {wire.SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
+                )
+            time.sleep(wire.POLL_S)
+
+    def close(self) -> None:
+        """Close the connection; no request can follow."""
+        self._server.close()
+
+    def __enter__(self) -> "SegmentationClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _infer(self, request: wire.Request) -> Any:
+        try:
+            return self._server.infer(**request._asdict(), client_timeout=self.timeout_s)
+        except InferenceServerException as error:
+            raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
+
+    def _answers(self, timeout_s: float) -> bool:
+        try:
+            ready = self._server.is_model_ready(wire.SEGMENTATION.name, client_timeout=timeout_s)
+        except InferenceServerException:
+            return False
+        return bool(ready)

@@ -1,0 +1,184 @@
+"""What travels between a client and the server: pure functions, shared by both clients.
+
+A request is built by `segment_request`, `segment_from_boxes_request` or `foreground_request`; its
+result is read by `people_of` or `foreground_of`.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from tritonclient.grpc import InferInput, InferRequestedOutput
+
+from peopleseg.client.errors import InvalidImage, RequestRejected, ServerError
+from peopleseg.errors import InvalidInput
+from peopleseg.repository.tensors import Tensor
+from peopleseg.systems.people.contract import (
+    BOXES,
+    ENSEMBLES,
+    FOREGROUND,
+    IMAGE,
+    MASKS,
+    MIN_SCORE_PARAMETER,
+    RLES,
+    SCORES,
+)
+from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.selection import requested_min_score
+
+SEGMENTATION = ENSEMBLES["person_segmentation"]
+FROM_BOXES = ENSEMBLES["person_segmentation_from_boxes"]
+PEOPLE_FOREGROUND = ENSEMBLES["people_foreground"]
+
+DEFAULT_URL = "localhost:8001"  # Triton's gRPC port
+DEFAULT_TIMEOUT_S = 60.0
+POLL_S = 0.2  # between two questions whether the server is ready
+
+CHANNEL_ARGS = [
+    # gRPC's default of 4 MB is less than one photo; -1 leaves only protobuf's 2 GiB.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # gRPC's default grows to two minutes, long after a starting server is ready.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+Image = str | Path | bytes | NDArray[np.uint8]
+
+
+class Request(NamedTuple):
+    """One call of an ensemble."""
+
+    model_name: str
+    inputs: list[InferInput]
+    outputs: list[InferRequestedOutput]
+    parameters: dict[str, float]
+
+
+def segment_request(image: Image, min_score: float | None = None) -> Request:
+    """Everybody in an image. Raises InvalidImage, and RequestRejected for an unfit min_score."""
+    parameters = {}
+    if min_score is not None:
+        try:
+            parameters[MIN_SCORE_PARAMETER] = requested_min_score(min_score)
+        except InvalidInput as error:
+            raise RequestRejected(str(error)) from error
+    return _request(SEGMENTATION.name, [_image_input(image)], SEGMENTATION.outputs, parameters)
+
+
+def segment_from_boxes_request(image: Image, boxes_xyxy: ArrayLike) -> Request:
+    """One person a box; boxes_xyxy: (K, 4) image pixels. Raises InvalidImage, RequestRejected."""
+    try:
+        boxes = np.asarray(boxes_xyxy, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise RequestRejected(f"boxes_xyxy is no array of numbers ({error})") from error
+    if boxes.size == 0:
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise RequestRejected(
+            f"boxes_xyxy has shape {boxes.shape}; expected (K, 4): x1, y1, x2, y2 in image pixels"
+        )
+    inputs = [_image_input(image), _input(BOXES, boxes)]
+    return _request(FROM_BOXES.name, inputs, FROM_BOXES.outputs)
+
+
+def foreground_request(image: Image) -> Request:
+    """Where the people of an image are, together. Raises InvalidImage."""
+    return _request(PEOPLE_FOREGROUND.name, [_image_input(image)], PEOPLE_FOREGROUND.outputs)
+
+
+def people_of(result: Any) -> list[Person]:
+    """The people of an InferResult, in its order. Raises ServerError when tensors are missing."""
+    boxes, scores, masks, rles = (_tensor(result, name) for name in (BOXES, SCORES, MASKS, RLES))
+    if not len(boxes) == len(scores) == len(masks) == len(rles):
+        lengths = f"{len(boxes)}, {len(scores)}, {len(masks)}, {len(rles)}"
+        raise ServerError(f"boxes, scores, masks and rles differ in length: {lengths}")
+    return [
+        Person((x1, y1, x2, y2), score, mask, json.loads(rle))
+        for (x1, y1, x2, y2), score, mask, rle in zip(
+            boxes.tolist(), scores.tolist(), masks, rles, strict=True
+        )
+    ]
+
+
+def foreground_of(result: Any) -> NDArray[np.uint8]:
+    """(H, W) probability x 255 that a pixel shows a person, at the size of the image sent."""
+    return _tensor(result, FOREGROUND)
+
+
+def image_bytes(image: Image) -> bytes:
+    """An image as the encoded file that travels.
+
+    A path is read and bytes are taken as they are; the server reads JPEG, PNG, WebP and BMP. An
+    (H, W, 3) uint8 RGB array becomes a BMP: lossless, and much faster to write and to read than a
+    PNG, for more bytes on the way (encode it yourself where the network is the narrow place).
+
+    Raises InvalidImage for a file that cannot be read and for any other array.
+    """
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        try:
+            return Path(image).read_bytes()
+        except OSError as error:
+            raise InvalidImage(f"cannot read {image}: {error.strerror or error}") from error
+    if not isinstance(image, np.ndarray):
+        raise InvalidImage(
+            f"image is a {type(image).__name__}; expected a path, the bytes of an encoded file, "
+            "or an (H, W, 3) uint8 RGB array"
+        )
+    return _bmp(image)
+
+
+def grpc_address(url: str) -> str:
+    """Raises ValueError for an address with a scheme, which gRPC would fail to resolve."""
+    if "://" in url:
+        raise ValueError(f"url is {url!r}; expected host:port of the gRPC port, like {DEFAULT_URL}")
+    return url
+
+
+def time_for_one_poll(deadline: float, timeout_s: float) -> float:
+    """Seconds that one question whether the server is ready may take until a monotonic deadline."""
+    return max(POLL_S, min(timeout_s, deadline - time.monotonic()))
+
+
+def _bmp(image_rgb: NDArray[np.uint8]) -> bytes:
+    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
+        raise InvalidImage(
+            f"image is an array of shape {image_rgb.shape} and dtype {image_rgb.dtype}; "
+            "expected (H, W, 3) uint8 RGB"
+        )
+    if image_rgb.size == 0:
+        raise InvalidImage(f"image is an empty array of shape {image_rgb.shape}")
+    _, encoded = cv2.imencode(".bmp", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
+
+
+def _image_input(image: Image) -> InferInput:
+    # dtype object, because numpy's own bytes type would cut trailing zeros.
+    return _input(IMAGE, np.array([image_bytes(image)], dtype=np.object_))
+
+
+def _input(tensor: Tensor, values: NDArray[Any]) -> InferInput:
+    return InferInput(tensor.name, values.shape, tensor.dtype).set_data_from_numpy(values)
+
+
+def _request(
+    model_name: str,
+    inputs: list[InferInput],
+    outputs: tuple[Tensor, ...],
+    parameters: dict[str, float] | None = None,
+) -> Request:
+    wanted = [InferRequestedOutput(tensor.name) for tensor in outputs]
+    return Request(model_name, inputs, wanted, parameters or {})
+
+
+def _tensor(result: Any, tensor: Tensor) -> NDArray[Any]:
+    values = result.as_numpy(tensor.name)
+    if values is None:
+        raise ServerError(f"the answer has no tensor {tensor.name!r}")
+    return values  # type: ignore[no-any-return]

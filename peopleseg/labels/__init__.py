@@ -1,0 +1,1 @@
+"""Annotations read, and files written, whole or not at all."""

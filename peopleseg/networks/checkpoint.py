@@ -1,0 +1,188 @@
+"""Checkpoints: what a training writes, and how the network in one is built again.
+
+A checkpoint is Lightning's, and so resumes, with one more entry, `network`: the family, the
+arguments that build it, and those of the frozen companions whose weights are in the file too. It is
+loaded as weights only: a file cannot run code.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from peopleseg.networks.feature_head import RoiFeatureHead
+from peopleseg.networks.onnx_detector import OnnxDetector, detector
+from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.person_mask_head import person_mask_head
+from peopleseg.repository.manifest import ArtifactError, Manifest
+
+FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    "yolov9": detector,
+    "people_unet": PeopleUNet,
+    "hierarchical_head": person_mask_head,
+    "feature_head": RoiFeatureHead,
+}
+COMPANION_FAMILIES = {"people_unet": "people_unet", "detector": "yolov9"}
+NETWORK = "network"  # prefix of its weights in `state_dict`; a companion's is its own name
+
+
+class CheckpointError(Exception):
+    """A file is not a checkpoint that can be used here."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network in evaluation mode, on the CPU, with what its checkpoint says about it."""
+
+    family: str
+    dims: dict[str, Any]  # arguments that build the network
+    network: nn.Module
+    metrics: dict[str, float]  # of the last validation before it was written
+    companions: dict[str, nn.Module] = field(default_factory=dict)
+    epoch: int | None = None  # trained epochs, the last one perhaps in part
+
+
+def describe(
+    family: str, dims: Mapping[str, Any], companions: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The checkpoint's `network` entry. companions: name and dims of each."""
+    return {"family": family, "dims": dict(dims), "companions": dict(companions or {})}
+
+
+def save_network(
+    path: Path,
+    family: str,
+    network: nn.Module,
+    *,
+    dims: Mapping[str, Any],
+    metrics: Mapping[str, float] | None = None,
+    companions: Mapping[str, tuple[nn.Module, Mapping[str, Any]]] | None = None,
+) -> None:
+    """Write weights that no training left here, such as imported ones; whole or not at all.
+
+    companions: name to (network, dims).
+    """
+    modules = {NETWORK: network} | {name: m for name, (m, _) in (companions or {}).items()}
+    described = {name: dict(d) for name, (_, d) in (companions or {}).items()}
+    state = {
+        "state_dict": {
+            f"{prefix}.{key}": value
+            for prefix, module in modules.items()
+            for key, value in module.state_dict().items()
+        },
+        "network": describe(family, dims, described),
+        "metrics": dict(metrics or {}),
+    }
+    write_checkpoint(state, path)
+
+
+def load_network(path: Path) -> Loaded:
+    """Build the network of a checkpoint, and its companions.
+
+    Raises CheckpointError naming the file when it is none of ours, or broken; OSError when it
+    cannot be read.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        described = checkpoint["network"]
+        family, dims = described["family"], described["dims"]
+        weights = checkpoint["state_dict"]
+        network = _built(FAMILIES[family], dims, weights, NETWORK)
+        companions = {
+            name: _built(FAMILIES[COMPANION_FAMILIES[name]], companion_dims, weights, name)
+            for name, companion_dims in described["companions"].items()
+        }
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} does not hold a network of peopleseg ({error}); checkpoints of other projects "
+            "come in through `peopleseg import-weights`"
+        ) from error
+    metrics = {name: float(value) for name, value in checkpoint.get("metrics", {}).items()}
+    epoch = checkpoint["epoch"] + 1 if "epoch" in checkpoint else None
+    return Loaded(family, dims, network, metrics, companions, epoch)
+
+
+def load_companion(path: Path | None, family: str) -> Any:
+    """The network of a checkpoint of `family`, frozen; None without a path.
+
+    Any is the network's own type. Raises CheckpointError for another family.
+    """
+    if path is None:
+        return None
+    loaded = load_network(Path(path))
+    if loaded.family != family:
+        raise CheckpointError(f"{path} holds a {loaded.family}, not a {family}")
+    return loaded.network.requires_grad_(False)
+
+
+def load_detector(path: Path | None) -> Any:
+    """A detector to read the outputs of, frozen: of a checkpoint, or as it is served, of a version
+    folder or its model.onnx; None without a path.
+
+    Raises CheckpointError for anything else.
+    """
+    if path is None:
+        return None
+    file = detector_file(path)
+    if file.suffix != ".onnx":
+        return load_companion(file, "yolov9")
+    try:
+        return OnnxDetector.read(file)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(str(error)) from error
+
+
+def detector_file(path: Path) -> Path:
+    """The file that a detector is in: of a version folder its artifact. Raises CheckpointError."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    try:
+        manifest = Manifest.read(path)
+        manifest.verify(path)
+    except ArtifactError as error:
+        raise CheckpointError(str(error)) from error
+    if not manifest.artifact.endswith(".onnx"):
+        raise CheckpointError(
+            f"{path} holds {manifest.artifact}, which runs on its own kind of GPU alone; name a "
+            "version with a model.onnx"
+        )
+    return path / manifest.artifact
+
+
+def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
+    """Beside, then renamed: the file is whole or not there, on whichever disk it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    torch.save(checkpoint, partial)
+    os.replace(partial, path)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The file's dictionary, as weights only. Raises CheckpointError, OSError."""
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, UnpicklingError, EOFError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path} is not a checkpoint of weights only: {reason}") from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint")
+    return checkpoint
+
+
+def _built(
+    build: Callable[..., nn.Module], dims: dict[str, Any], weights: dict[str, Any], prefix: str
+) -> nn.Module:
+    network = build(**dims)
+    own = {
+        key.removeprefix(f"{prefix}."): value
+        for key, value in weights.items()
+        if key.startswith(f"{prefix}.")
+    }
+    network.load_state_dict(own)
+    return network.eval()

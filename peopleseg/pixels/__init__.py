@@ -1,0 +1,1 @@
+"""Images, masks and boxes as arrays: numpy and OpenCV, nothing else."""

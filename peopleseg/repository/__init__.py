@@ -1,0 +1,1 @@
+"""The model repository on disk: manifests, configs, versions, the record of releases."""

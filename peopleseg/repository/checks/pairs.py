@@ -1,0 +1,67 @@
+"""Versions that only work with one another, because one leaves to the other what is its own.
+
+The step roi_align_features widens the boxes that the head on features cuts its masks back by. A
+detector may do a head's first convolution, and its features then suit that very head alone. Who is
+in an answer is decided twice, before the masks are made and with them: by the same fit and score.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from peopleseg.repository.manifest import Manifest, StepManifest, reads_of
+from peopleseg.systems.people.ensembles import pinned
+
+_HEADS = ("hierarchical_head", "feature_head")
+_DETECTOR = "yolov9"
+_ALIGNER = "roi_align_features"
+_SELECTS, _ANSWERS = "select_people", "postprocess"
+
+
+def pair_faults(config: Any, repository: Path) -> Iterator[str]:
+    """What is wrong between the pinned versions of an ensemble whose artifacts are in order."""
+    pins = pinned(config)
+    folders = {name: repository / name / str(version) for name, version in pins.items()}
+    manifests = {
+        name: Manifest.read(folders[name]) for name in (_DETECTOR, *_HEADS) if name in folders
+    }
+    if _ALIGNER in folders:
+        padding = StepManifest.read(folders[_ALIGNER]).settings.get("padding", 0)
+        cut = manifests["feature_head"].export.get("roi_padding", 0)
+        if padding != cut:
+            yield (
+                f"{_ALIGNER}/{pins[_ALIGNER]} widens boxes by {padding:g} of their sides, "
+                f"feature_head/{pins['feature_head']} cuts its masks back by {cut:g}; make a "
+                f"version that fits: peopleseg new-step-version {_ALIGNER} --set padding={cut:g}"
+            )
+    if _SELECTS in folders:
+        yield from _score_faults(pins, folders)
+    for name in _HEADS:
+        if name in folders and "roi_features" in reads_of(folders[name]):
+            yield from _convolution_faults(pins, manifests[_DETECTOR], manifests[name])
+
+
+def _score_faults(pins: dict[str, int], folders: dict[str, Path]) -> Iterator[str]:
+    """min_score counts only with a fit: without, who is selected is in the answer."""
+    selects, answers = (StepManifest.read(folders[n]).settings for n in (_SELECTS, _ANSWERS))
+    shared = ("score_fit", "min_score") if selects.get("score_fit") else ("score_fit",)
+    for name in shared:
+        if selects.get(name) != answers.get(name):
+            yield (
+                f"{_SELECTS}/{pins[_SELECTS]} has {name} {selects.get(name)}, "
+                f"{_ANSWERS}/{pins[_ANSWERS]} has {answers.get(name)}; make a version that fits: "
+                f"peopleseg new-step-version {_ANSWERS} --set "
+                f"'{name}={json.dumps(selects.get(name))}'"
+            )
+
+
+def _convolution_faults(pins: dict[str, int], detector: Manifest, head: Manifest) -> Iterator[str]:
+    done, left = detector.export.get("first_conv"), head.export.get("first_conv")
+    same = detector.checkpoint_sha256 == head.checkpoint_sha256
+    if (done or left) and not (done == f"of {head.model}" and left and same):
+        owner = f"a first convolution {done}" if done else "none"
+        yield (
+            f"{head.model}/{pins[head.model]} has its first convolution {left or 'itself'}, "
+            f"{_DETECTOR}/{pins[_DETECTOR]} does {owner}; pin the two of one export"
+        )

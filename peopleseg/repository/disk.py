@@ -1,0 +1,175 @@
+"""The configs on disk: written together, and mended after a kill by what the record says.
+
+What a server serves after its next start is what these files say. They change in one place only,
+between the record's lines `decided` and `serving`, so whoever finds `decided` without `serving`
+finishes the writing (`mend`), and whoever finds neither has nothing to mend.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from peopleseg.repository import journal, lock
+from peopleseg.repository.journal import Journal, Record
+from peopleseg.repository.model_folder import config_files
+from peopleseg.repository.plan import (
+    Kept,
+    Versions,
+    current_versions,
+    ensembles_of,
+    kept_together,
+    loaded_at_start,
+    loaded_versions,
+    read_config,
+    with_policy,
+)
+from peopleseg.repository.stages import OnStage, silent
+from peopleseg.repository.triton_config import CONFIG_FILE
+from peopleseg.systems.people.contract import ENSEMBLES
+
+LOCK_WAIT_S = 30.0  # of a server that starts, for a release that is going on
+_KEEP = ".gitkeep"  # in an ensemble's version folder, which git would drop without it
+
+Files = dict[Path, str]
+
+FINISHED = "finished after an interruption"  # the reason in the record of what `mend` finished
+
+
+def kept_on(repository: Path, attempts: list[Record]) -> dict[str, list[int]]:
+    """Versions of each step that a server of this repository has loaded when all is well.
+
+    By the record, because a release writes the one config of a step that its server uses; before
+    the first release, by each step's config.pbtxt.
+    """
+    versions = current_versions(repository)
+    kept = journal.kept_now(attempts) if attempts else loaded_at_start(repository, versions)
+    return kept_together(versions, kept)
+
+
+def step_files(repository: Path, kept: Kept) -> Files:
+    """Every config of every step, with the policy that loads these versions, where it differs."""
+    files = {}
+    for step, versions in kept.items():
+        for path in config_files(repository / step):
+            text = path.read_text()
+            if (changed := with_policy(text, versions)) != text:
+                files[path] = changed
+    return files
+
+
+def ensemble_files(repository: Path, wanted: Mapping[str, str]) -> Files:
+    """The ensembles' configs that differ from those on disk."""
+    return {
+        repository / name / CONFIG_FILE: text
+        for name, text in wanted.items()
+        if read_config(repository, name) != text
+    }
+
+
+def prepare(repository: Path, files: Files) -> None:
+    """Put new texts on the disk already, so that `put_in_place` is only renames."""
+    for path, text in files.items():
+        with _prepared(repository, path).open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def put_in_place(
+    repository: Path, files: Files, on_file: Callable[[Path], None] = lambda path: None
+) -> None:
+    """Let prepared texts take their files' places, one rename each."""
+    for path in files:
+        if path.parent.name in ENSEMBLES:
+            _add_version_folder(path.parent)
+        os.replace(_prepared(repository, path), path)
+        on_file(path)
+
+
+def discard_prepared(repository: Path) -> None:
+    """Remove prepared texts that a refused or killed release left."""
+    for path in repository.glob(_prepared(repository, repository / "*").name):
+        path.unlink(missing_ok=True)
+
+
+def write(repository: Path, versions: Versions, kept: Kept, on_stage: OnStage = silent) -> None:
+    """Make the repository serve these versions from a server's next start on.
+
+    Repeated, it changes nothing.
+    """
+    wanted = ensembles_of(repository, versions)
+    files = step_files(repository, kept)
+    ensembles = ensemble_files(repository, wanted)
+    prepare(repository, files | ensembles)
+    put_in_place(repository, files)  # what is pinned has to be loaded, so the policies go first
+    on_stage("policies written")
+    put_in_place(repository, ensembles, lambda path: on_stage(f"{path.parent.name} written"))
+    remove_others(repository, wanted)
+
+
+def remove_others(repository: Path, wanted: Mapping[str, str]) -> None:
+    """Remove ensembles that are not wanted: a config, and a version folder with nothing in it."""
+    for name in ENSEMBLES:
+        folder = repository / name
+        if name not in wanted and folder.is_dir():
+            (folder / CONFIG_FILE).unlink(missing_ok=True)  # first: without it, no ensemble
+            shutil.rmtree(folder)
+
+
+def recover(repository: Path, wait_s: float = 0.0) -> Record | None:
+    """Mend what is on disk before a server starts on the repository; see `mend`.
+
+    Also gives every config of a step the policy of the serving release: a release through a running
+    server writes only those that this server uses. Takes the lock, for which it waits at most
+    wait_s seconds. A repository without releases is not written to. Raises Locked, and ReleaseError
+    for a record or a config that cannot be read.
+    """
+    if not Journal(repository).path.exists():
+        return None
+    with lock.held(repository, wait_s):
+        mended = mend(repository)
+        kept = kept_on(repository, Journal(repository).attempts())
+        apart = {step: versions for step, versions in kept.items() if _disagree(repository, step)}
+        files = step_files(repository, apart)
+        prepare(repository, files)
+        put_in_place(repository, files)
+        return mended
+
+
+def mend(repository: Path) -> Record | None:
+    """Finish or undo on disk what a killed release began; the record of that release, or None.
+
+    A release that was decided is finished, one that was not leaves the old versions. The lock has
+    to be held.
+    """
+    discard_prepared(repository)
+    records = Journal(repository)
+    last = next(iter(records.attempts()[-1:]), None)
+    if last is None or last.result in (journal.SERVING, journal.REFUSED):
+        return None
+    if last.result == journal.DECIDED:
+        write(repository, last.versions, last.kept)
+        return records.append(replace(last, result=journal.SERVING, reason=FINISHED))
+    if last.result == journal.RETURNING:
+        write(repository, last.before, last.kept_before)
+    reason = last.reason or "interrupted"
+    return records.append(replace(last, result=journal.REFUSED, reason=reason))
+
+
+def _disagree(repository: Path, step: str) -> bool:
+    """Whether the configs of a step load different versions."""
+    policies = {tuple(loaded_versions(path)) for path in config_files(repository / step)}
+    return len(policies) > 1
+
+
+def _add_version_folder(ensemble_folder: Path) -> None:
+    keep = ensemble_folder / "1" / _KEEP
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    keep.touch()
+
+
+def _prepared(repository: Path, path: Path) -> Path:
+    """Not beside the file: Triton would take it for a changed model, and load all of it again."""
+    return repository / f".{'.'.join(path.relative_to(repository).parts)}.prepared"

@@ -1,0 +1,153 @@
+"""Which files a set of versions means: the configs of the ensembles and the policies of the steps.
+
+Everything follows from the versions: which ensembles there are (those all of whose steps have a
+version), how they are wired (what the mask head reads) and what a server loads when it starts.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from peopleseg.repository.errors import ReleaseError
+from peopleseg.repository.manifest import ArtifactError, reads_of
+from peopleseg.repository.model_folder import versions_in
+from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
+from peopleseg.systems.people.contract import ENSEMBLES, STEPS
+from peopleseg.systems.people.ensembles import (
+    ENSEMBLE_STEPS,
+    HEAD,
+    config_text,
+    pinned,
+    serving_versions,
+    steps_of,
+)
+
+Versions = Mapping[str, int]  # one of each step
+Kept = Mapping[str, Collection[int]]  # those of each step that are loaded
+
+_POLICY = re.compile(r"version_policy\s*:?\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
+
+
+def current_versions(repository: Path) -> dict[str, int]:
+    """What the ensembles on disk pin. Raises ReleaseError when they do not agree."""
+    try:
+        versions = serving_versions(repository)
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{repository} cannot be released into: {error}") from error
+    if not versions:
+        raise ReleaseError(
+            f"{repository} has no ensemble; choose a model repository with --model-repository"
+        )
+    return versions
+
+
+def loaded_at_start(repository: Path, steps: Iterable[str]) -> dict[str, list[int]]:
+    """Versions of each step that a server loads when it starts, by the step's config.pbtxt."""
+    return {step: loaded_versions(repository / step / CONFIG_FILE) for step in steps}
+
+
+def loaded_versions(config_file: Path) -> list[int]:
+    """Versions that a server loads when it starts with this config of a step."""
+    return sorted(_parsed(config_file).version_policy.specific.versions)
+
+
+def changed_versions(repository: Path, serving: Versions, changes: Versions) -> dict[str, int]:
+    """The serving versions with changes, and with what an ensemble that they begin needs besides.
+
+    Raises ReleaseError for a step that is not one, and for a version that is not on disk.
+    """
+    versions = dict(serving)
+    for step, version in changes.items():
+        if step not in STEPS:
+            raise ReleaseError(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
+        if version not in versions_on_disk(repository, step):
+            known = ", ".join(map(str, versions_on_disk(repository, step))) or "none"
+            raise ReleaseError(
+                f"{repository / step} has no version {version}; there are: {known}. "
+                "Make one with `peopleseg export`, or of a Python step with "
+                "`peopleseg new-step-version`"
+            )
+        versions[step] = version
+    for step in changes.keys() - serving.keys():
+        for needed in _first_needed(step, versions):
+            newest = max(versions_on_disk(repository, needed), default=None)
+            if newest is None:
+                raise ReleaseError(f"{step} needs a version of {needed}, which has none")
+            versions[needed] = newest
+    return versions
+
+
+def ensembles_of(repository: Path, versions: Versions) -> dict[str, str]:
+    """The ensembles that these versions make up, with their config.pbtxt.
+
+    Raises ReleaseError when it cannot be told what the mask head reads.
+    """
+    reads = _reads(repository, versions)
+    return {
+        ensemble: config_text(ensemble, versions, reads)
+        for ensemble in ENSEMBLES
+        if versions.keys() >= set(steps_of(ensemble, reads))
+    }
+
+
+def kept_together(*several: Versions | Kept) -> dict[str, list[int]]:
+    """Versions of each step that any of them names."""
+    kept: dict[str, set[int]] = {}
+    for versions in several:
+        for step, numbers in versions.items():
+            kept.setdefault(step, set()).update({numbers} if isinstance(numbers, int) else numbers)
+    return {step: sorted(numbers) for step, numbers in kept.items()}
+
+
+def with_policy(text: str, versions: Collection[int]) -> str:
+    """The text of a step's config whose server loads these versions when it starts."""
+    numbers = ", ".join(map(str, sorted(versions)))
+    policy = f"version_policy {{ specific {{ versions: [ {numbers} ] }} }}"
+    changed, count = _POLICY.subn(policy, text)
+    return changed if count else f"{text.rstrip()}\n{policy}\n"
+
+
+def versions_on_disk(repository: Path, step: str) -> list[int]:
+    """Numbers of the version folders that are there, in order."""
+    return versions_in(repository / step)
+
+
+def changed_ensembles(repository: Path, wanted: Mapping[str, str]) -> list[str]:
+    """Ensembles whose config.pbtxt on disk differs from the wanted one, or is not there."""
+    return [name for name, text in wanted.items() if read_config(repository, name) != text]
+
+
+def read_config(repository: Path, ensemble: str) -> str | None:
+    """The text of an ensemble's config.pbtxt; None if it is not there."""
+    try:
+        return (repository / ensemble / CONFIG_FILE).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def steps_pinned_by(configs: Iterable[str]) -> set[str]:
+    return {step for text in configs for step in pinned(text)}
+
+
+def _reads(repository: Path, versions: Versions) -> tuple[str, ...]:
+    if HEAD not in versions:
+        return ()
+    folder = repository / HEAD / str(versions[HEAD])
+    try:
+        return reads_of(folder)
+    except ArtifactError as error:
+        raise ReleaseError(f"{folder} does not tell what it reads: {error}") from error
+
+
+def _first_needed(step: str, versions: Versions) -> set[str]:
+    """Steps without a version that the ensembles with this step need besides."""
+    ensembles = (steps for steps in ENSEMBLE_STEPS.values() if step in steps)
+    return {needed for steps in ensembles for needed in steps} - versions.keys()
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return parse_config(path.read_text())
+    except (OSError, ConfigError) as error:
+        raise ReleaseError(f"{path} cannot be read ({error}); see `peopleseg check`") from error

@@ -1,0 +1,90 @@
+"""Delete version folders that no release needs any more."""
+
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from peopleseg.repository import disk, journal, lock
+from peopleseg.repository.journal import Journal, Record
+from peopleseg.repository.model_folder import config_files
+from peopleseg.repository.plan import (
+    current_versions,
+    kept_together,
+    loaded_versions,
+    versions_on_disk,
+)
+from peopleseg.systems.people.contract import STEPS
+
+_TRASH = ".pruned"  # below the repository; a folder is moved there whole before it is deleted
+
+
+class Old(NamedTuple):
+    """A version that nothing needs."""
+
+    step: str
+    version: int
+
+
+def prune(repository: Path, keep: int, *, dry_run: bool = False, wait_s: float = 0.0) -> list[Old]:
+    """Delete what `old_versions` finds, or only find it. Raises Locked, ReleaseError."""
+    with lock.held(repository, wait_s):
+        if not dry_run:
+            disk.mend(repository)
+        found = old_versions(repository, Journal(repository).attempts(), keep)
+        if not dry_run:
+            for old in found:
+                _delete(repository, old)
+            shutil.rmtree(repository / _TRASH, ignore_errors=True)
+    return found
+
+
+def old_versions(repository: Path, attempts: list[Record], keep: int) -> list[Old]:
+    """Versions that are in none of the last `keep` releases, the serving one and the one before.
+
+    A version newer than every released one is not old: its release is still to come. Nor is one
+    that a server loads at its start.
+    """
+    steps = [step for step in STEPS if config_files(repository / step)[0].is_file()]
+    needed = kept_together(
+        current_versions(repository),
+        disk.kept_on(repository, attempts),
+        *(record.versions for record in _last(attempts, keep)),
+        *_loaded_at_start(repository, steps),
+    )
+    newest = _newest_released(attempts, needed)
+    return [
+        Old(step, version)
+        for step in steps
+        for version in versions_on_disk(repository, step)
+        if version not in needed.get(step, ()) and version < newest.get(step, 0)
+    ]
+
+
+def _loaded_at_start(repository: Path, steps: Iterable[str]) -> Iterator[dict[str, list[int]]]:
+    for step in steps:
+        for path in config_files(repository / step):
+            yield {step: loaded_versions(path)}
+
+
+def _last(attempts: list[Record], keep: int) -> list[Record]:
+    before = journal.release_before(attempts)
+    last = journal.releases(attempts)[-keep:] if keep else []
+    return [*last, *([before] if before else [])]
+
+
+def _newest_released(
+    attempts: list[Record], needed: Mapping[str, Collection[int]]
+) -> dict[str, int]:
+    served = (record.versions for record in journal.releases(attempts))
+    every = kept_together(needed, *served)
+    return {step: max(numbers) for step, numbers in every.items() if numbers}
+
+
+def _delete(repository: Path, old: Old) -> None:
+    """In one rename: a version is there with all of its files, or not at all."""
+    trash = repository / _TRASH
+    trash.mkdir(exist_ok=True)
+    place = trash / f"{old.step}.{old.version}"
+    shutil.rmtree(place, ignore_errors=True)
+    (repository / old.step / str(old.version)).rename(place)

@@ -1,0 +1,21 @@
+"""What a model of the repository reads and makes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    dtype: str  # Triton's name: BYTES, UINT8, FP16, FP32
+    shape: tuple[int, ...]  # without the batch axis; -1 where the length varies
+    optional: bool = False  # whether a request may leave this input out
+
+
+@dataclass(frozen=True)
+class Model:
+    """One folder of the model repository."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    max_batch_size: int = 0

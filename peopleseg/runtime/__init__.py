@@ -1,0 +1,1 @@
+"""How networks run on processors: threads, sessions and who shares them."""

@@ -1,0 +1,1 @@
+"""What is served, a folder a system."""

@@ -1,0 +1,1 @@
+"""Person instance segmentation: its tensors, steps, ensembles and results."""

@@ -1,0 +1,66 @@
+"""Who of those found is right, who of the true people is missed: COCO's matching at IoU 0.5."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peopleseg.labels.coco import Picture
+from peopleseg.systems.people.evaluation.average_precision import Kind, evaluated
+
+RIGHT_IOU = 0.5
+_AT_RIGHT_IOU = 0  # the first of pycocotools' thresholds
+
+Entry = dict[str, Any]  # COCO's, with area; segmentation is an RLE where masks are compared
+
+
+@dataclass(frozen=True)
+class Matched:
+    """One image's answer beside the truth.
+
+    Best score first, each of those found takes the person that it fits best and nobody has taken;
+    it is ignored where it fits only a crowd. pycocotools decides.
+    """
+
+    picture: Picture
+    found: list[Entry]  # best score first
+    right: NDArray[np.bool_]  # of found
+    ignored: NDArray[np.bool_]  # of found
+    people: list[Entry]  # who is to be found
+    missed: NDArray[np.bool_]  # of people
+    crowds: list[Entry]
+
+    @property
+    def wrong(self) -> list[Entry]:
+        """The false positives."""
+        wrong = ~(self.right | self.ignored)
+        return [one for one, is_wrong in zip(self.found, wrong, strict=True) if is_wrong]
+
+
+def matched(pictures: Sequence[Picture], results: Sequence[Entry], kind: Kind) -> list[Matched]:
+    """Every picture with the results for it, in the order of the pictures."""
+    evaluation = evaluated(pictures, results, kind)
+    # The first area of COCOeval is everybody's; None stands for nobody true and nobody found.
+    of_images = [one for one in evaluation.evalImgs[: len(pictures)] if one is not None]
+    by_image = {one["image_id"]: one for one in of_images}
+    return [_matched(evaluation, picture, by_image.get(picture.id)) for picture in pictures]
+
+
+def _matched(evaluation: Any, picture: Picture, of_image: dict[str, Any] | None) -> Matched:
+    if of_image is None:
+        nobody = np.zeros(0, dtype=np.bool_)
+        return Matched(picture, [], nobody, nobody, [], nobody, [])
+    ignored = of_image["dtIgnore"][_AT_RIGHT_IOU].astype(np.bool_)
+    true = [evaluation.cocoGt.anns[number] for number in of_image["gtIds"]]
+    counted = ~of_image["gtIgnore"].astype(np.bool_)
+    return Matched(
+        picture=picture,
+        found=[evaluation.cocoDt.anns[number] for number in of_image["dtIds"]],
+        right=(of_image["dtMatches"][_AT_RIGHT_IOU] > 0) & ~ignored,
+        ignored=ignored,
+        people=[one for one, counts in zip(true, counted, strict=True) if counts],
+        missed=of_image["gtMatches"][_AT_RIGHT_IOU][counted] == 0,
+        crowds=[one for one, counts in zip(true, counted, strict=True) if not counts],
+    )

@@ -1,0 +1,53 @@
+"""Write the report of an evaluation into a folder.
+
+report.json                 all numbers; images are named by their ids
+report.md and PNG files     tables and plots of them
+worst.png                   the images with the most mistakes, as annotated and as answered
+"""
+
+import argparse
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from peopleseg.labels.files import write_atomically, write_json, write_png
+from peopleseg.systems.people.evaluation.contact_sheet import contact_sheet
+from peopleseg.systems.people.evaluation.metrics import Measured
+from peopleseg.systems.people.evaluation.numbers import report_of
+from peopleseg.systems.people.evaluation.page import sections
+
+NUMBERS = "report.json"
+PAGE = "report.md"
+SHEET = "worst.png"
+
+
+def report_folder(text: str) -> Path:
+    """argparse type: a folder for a report, where matplotlib is there to draw it."""
+    if find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError(
+            "a report has plots, which need matplotlib: `pip install matplotlib`, or leave the "
+            "option out"
+        )
+    return Path(text)
+
+
+def write_report(measured: Sequence[Measured], figures: dict[str, Any], folder: Path) -> None:
+    """All files; an earlier report there is replaced. There must be people in the images.
+
+    Raises OSError.
+    """
+    from peopleseg.systems.people.evaluation.plots import draw
+
+    report = report_of(measured, figures)
+    write_json(folder / NUMBERS, report.numbers)
+    draw(report.numbers, folder)
+    parts = ["# Accuracy", *sections(report.numbers)]
+    (folder / SHEET).unlink(missing_ok=True)
+    if report.worst:
+        write_png(folder / SHEET, contact_sheet(report.worst))
+        parts.append(
+            f"## The worst images\n\nThose with the most false positives and missed people; left "
+            f"as annotated, right as answered.\n\n![The worst images]({SHEET})"
+        )
+    write_atomically(folder / PAGE, ("\n\n".join(parts) + "\n").encode())

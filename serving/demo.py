@@ -1,0 +1,93 @@
+"""Run one client command against a server that is up only meanwhile.
+
+    python -m serving.demo segment [PATH ...] --out DIR
+    python -m serving.demo evaluate --images DIR --annotations COCO.json
+
+Takes the subcommands and options of `peopleseg`, adds --url, and gives `segment` without a path
+the example pictures. The server listens on free ports of this machine and ends with the command,
+also when that fails or is interrupted.
+"""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from peopleseg.cli import main as cli
+from peopleseg.pixels.examples import example_pictures
+from peopleseg.repository.place import MODEL_REPOSITORY
+from serving.embedded import EmbeddedServer
+from serving.errors import ServerError
+
+READY_TIMEOUT_S = 300.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of the command, or 1 when the server does not start."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        print(__doc__, file=sys.stderr)
+        return cli.EXIT_USAGE
+    arguments = with_examples(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # `make` passes it on; end as with Ctrl-C
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return cli.EXIT_INTERRUPTED
+    except ServerError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return cli.EXIT_FAILED
+
+
+def with_examples(arguments: list[str]) -> list[str]:
+    """The arguments with the example pictures after `segment`, unless they name pictures."""
+    if arguments[0] == "segment" and (len(arguments) == 1 or arguments[1].startswith("-")):
+        return ["segment", *(str(path) for path in example_pictures()), *arguments[1:]]
+    return arguments
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing on this machine listens on now."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def _run(arguments: list[str]) -> int:
+    http_port, grpc_port, metrics_port = free_ports(3)
+    log_file = Path(tempfile.gettempdir()) / f"peopleseg-demo-{os.getpid()}.log"
+    start = time.monotonic()
+    print("starting the server ...", flush=True)
+    with EmbeddedServer(
+        model_repository=MODEL_REPOSITORY,
+        log_file=log_file,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+    ) as server:
+        server.wait_until_ready(timeout_s=READY_TIMEOUT_S)
+        print(f"server ready after {time.monotonic() - start:.1f} s", flush=True)
+        code = cli.main([*arguments, "--url", server.grpc_url])
+    if code != cli.EXIT_OK:
+        print(f"the server's log is {log_file}", file=sys.stderr)
+        return code
+    log_file.unlink(missing_ok=True)
+    if "--out" in arguments:
+        out = Path(arguments[arguments.index("--out") + 1]).resolve()
+        print(f"the pictures and results.json are in {out}")
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

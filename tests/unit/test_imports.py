@@ -1,0 +1,87 @@
+"""Imports point down, as docs/architecture.md draws them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Each part with those that it may import; what is not a part of `peopleseg` stands above it.
+BELOW: dict[str, tuple[str, ...]] = {
+    "errors": (),
+    "pixels": ("errors",),
+    "labels": ("errors", "pixels"),
+    "runtime": ("errors",),
+    "repository": ("errors", "pixels", "labels", "runtime"),
+    "systems": ("errors", "pixels", "labels", "runtime", "repository"),
+    "networks": ("errors", "pixels", "labels", "runtime", "repository", "systems"),
+    "client": ("errors", "pixels", "labels", "repository", "systems"),
+    "cli": ("errors", "pixels", "labels", "runtime", "repository", "systems", "client"),
+}
+ABOVE = ("serving", "training", "conversion", "benchmarks")
+MAY_IMPORT_ALL = ("benchmarks",)
+# What the repository still asks of the people system, until it is told.
+KNOWN = {
+    "peopleseg/repository/check.py",
+    "peopleseg/repository/checks/configs.py",
+    "peopleseg/repository/checks/pairs.py",
+    "peopleseg/repository/checks/profiles.py",
+    "peopleseg/repository/checks/reading.py",
+    "peopleseg/repository/checks/settings.py",
+    "peopleseg/repository/checks/shapes.py",
+    "peopleseg/repository/disk.py",
+    "peopleseg/repository/plan.py",
+    "peopleseg/repository/prune.py",
+}
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules of this project; also those within functions, and of a `from`, what it names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name for name in names if name.split(".")[0] in ("peopleseg", *ABOVE))
+
+
+@pytest.mark.parametrize("part", BELOW)
+def test_a_part_imports_those_below_it_alone(part: str) -> None:
+    allowed = {part, *BELOW[part], "__version__"}
+    found = files(f"peopleseg/{part}") or [ROOT / "peopleseg" / f"{part}.py"]
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in found
+        for name in imported(path)
+        if name.split(".")[0] != "peopleseg" or name.split(".")[1] not in allowed
+        if path.relative_to(ROOT).as_posix() not in KNOWN or "peopleseg.systems." not in name
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", [name for name in ABOVE if name not in MAY_IMPORT_ALL])
+def test_the_folders_above_do_not_import_one_another(folder: str) -> None:
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files(folder)
+        for name in imported(path)
+        if name.split(".")[0] not in ("peopleseg", folder)
+    }
+    assert not wrong
+
+
+def test_every_part_is_drawn() -> None:
+    there = {path.name for path in (ROOT / "peopleseg").iterdir() if path.is_dir()}
+    assert there - {"__pycache__"} == set(BELOW) - {"errors"}
+
+
+def test_what_is_known_is_still_so() -> None:
+    for name in KNOWN:
+        assert any(one.startswith("peopleseg.systems.") for one in imported(ROOT / name)), name

@@ -1,17 +1,15 @@
 """What a set of versions answers, in one process, and whether a server answers the same."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.release.questions import boxes_of
-from peopleseg.pixels.masks import rles_as_json
+from conversion.release.questions import tensors
 from peopleseg.repository.checks.reading import TENSORRT_ARTIFACT
 from peopleseg.repository.manifest import ArtifactError, StepManifest, read_manifest
-from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.selection import MIN_SCORE
 
@@ -26,28 +24,16 @@ MASK_TOLERANCE = 5.0  # of 255, mean over the cells or pixels
 
 _SELECTS = "select_people"  # the step that leaves out people by their score
 
-_ASK: dict[str, Callable[[Pipeline, bytes], Answer]] = {
-    "person_segmentation": lambda pipeline, image: _of_people(pipeline.segment(image)),
-    "person_segmentation_from_boxes": lambda pipeline, image: _of_people(
-        pipeline.segment_from_boxes(image, boxes_of(image))
-    ),
-    "person_segmentation_features": lambda pipeline, image: _of_people(
-        pipeline.segment_by_features(image)
-    ),
-    "people_foreground": lambda pipeline, image: {"foreground": pipeline.foreground(image)},
-}
-
 
 def reference_answers(
     repository: Path, versions: Mapping[str, int], ensemble: str, pictures: Sequence[bytes]
 ) -> list[Answer]:
     """What an ensemble of these versions has to answer for each encoded picture.
 
-    `person_segmentation_from_boxes` is asked about `conversion.release.questions.boxes_of` it.
-    Raises what Pipeline and the steps raise.
+    Asked is what `conversion.release.questions` asks. Raises what Pipeline and the steps raise.
     """
     pipeline = Pipeline(repository, versions=versions)
-    return [_ASK[ensemble](pipeline, picture) for picture in pictures]
+    return [pipeline.answer(ensemble, tensors(ensemble, picture)) for picture in pictures]
 
 
 def unanswerable(repository: Path, versions: Mapping[str, int]) -> list[str]:
@@ -138,7 +124,3 @@ def _unlike_maps(name: str, found: NDArray[Any], expected: NDArray[Any]) -> str 
 
 def _shown(box: NDArray[np.floating]) -> str:
     return f"[{', '.join(f'{edge:.1f}' for edge in box.tolist())}]"
-
-
-def _of_people(people: People) -> Answer:
-    return people._asdict() | {"rles": rles_as_json(people.rles)}

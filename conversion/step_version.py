@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.repository.checks.settings import settings_faults
 from peopleseg.repository.commit import current_commit
 from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
+from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
 from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.people.python_steps import PYTHON_STEPS
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -74,7 +75,7 @@ def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -
     manifest = StepManifest.read(source)
     manifest.verify(source)
     chosen = {**manifest.settings, **settings}
-    if wrong := settings_faults(step, chosen):
+    if wrong := settings_faults(step, PYTHON_STEPS[step].settings, chosen):
         raise SettingsError("; ".join(wrong))
     with scratch_folder(repository / step) as scratch:
         shutil.copy(source / manifest.artifact, scratch)

@@ -72,10 +72,10 @@ def open_model(path: Path, *, threads: int, device: str) -> OnnxModel:
     return open_on_gpu(path) if device == CUDA else open_on_processors(path, threads=threads)
 
 
-def open_pipeline(repository: Path, *, threads: int, device: str) -> Pipeline:
-    """The networks that a repository serves, and the steps between them."""
+def open_pipeline(repository: Path, *, threads: int, device: str, **more: Any) -> Pipeline:
+    """The networks that a repository serves, and the steps between them. more: of Pipeline's."""
     open_network = open_on_gpu if device == CUDA else None
-    return Pipeline(repository, threads=threads, open_network=open_network)
+    return Pipeline(repository, threads=threads, open_network=open_network, **more)
 
 
 def server_arguments(device: str) -> list[str]:

@@ -31,7 +31,7 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.pictures import add_picture_options, choose_pictures
+from benchmarks.speed.pictures import add_picture_options, choose_pictures, detected
 from benchmarks.speed.random_weights import CACHE, published_graph
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
@@ -44,7 +44,7 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
-from peopleseg.systems.people.roi_align import RoiAligner
+from peopleseg.systems.people.contract import ROI_SIZE_HW
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
 DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"
@@ -104,10 +104,10 @@ def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]
     pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
 
     def answer(question: Question) -> object:
-        pixels, letterbox = pipeline.prepare(question.image)
-        detected = pipeline.yolov9(pixels=pixels)
-        logits = pipeline.people_unet(pixels=pixels)
-        return pipeline.select_people(detected["predictions"][0], letterbox), logits
+        pixels, predictions, letterbox = detected(pipeline, question.image)
+        logits = pipeline.call("people_unet", {"pixels": pixels})
+        inputs = {"predictions": predictions, "letterbox": letterbox}
+        return pipeline.call("select_people", inputs), logits
 
     return answer
 
@@ -115,11 +115,17 @@ def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]
 def _published(args: argparse.Namespace) -> Callable[[Question], object]:
     networks = ("people_unet", "hierarchical_head")
     unet, head = (published_graph(name, args.cache) for name in networks)
-    pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-    pipeline.people_unet = open_model(unet, threads=args.threads, device=args.device)
-    pipeline.hierarchical_head = open_model(head, threads=args.threads, device=args.device)
-    pipeline.reads = ("roi_rgb", "roi_logit")
-    pipeline.aligner = RoiAligner(threads=args.threads)
+    pipeline = open_pipeline(
+        args.model_repository,
+        threads=args.threads,
+        device=args.device,
+        networks={
+            "people_unet": open_model(unet, threads=args.threads, device=args.device),
+            "hierarchical_head": open_model(head, threads=args.threads, device=args.device),
+        },
+        reads=("roi_rgb", "roi_logit"),
+        settings={"roi_align": {"roi_size_hw": ROI_SIZE_HW}},
+    )
     return lambda question: pipeline.segment(question.image)
 
 

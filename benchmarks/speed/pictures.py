@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
@@ -94,9 +96,17 @@ def choose(
 
 def people_found(pipeline: Pipeline, image: bytes) -> int:
     """By the detector alone: every roi becomes a person of the answer."""
-    pixels, letterbox = pipeline.prepare(image)
-    predictions = pipeline.yolov9(pixels=pixels)["predictions"][0]
-    return int(is_person(pipeline.select_people(predictions, letterbox).scores).sum())
+    _, predictions, letterbox = detected(pipeline, image)
+    inputs = {"predictions": predictions, "letterbox": letterbox}
+    found = pipeline.call("select_people", inputs)
+    return int(is_person(found["scores"]).sum())
+
+
+def detected(pipeline: Pipeline, image: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The pixels, predictions and letterbox of one encoded picture, as tensors."""
+    prepared = pipeline.call("preprocess", {"image": np.array([image], dtype=np.object_)})
+    predictions = pipeline.call("yolov9", {"pixels": prepared["pixels"]})["predictions"]
+    return prepared["pixels"], predictions, prepared["letterbox"]
 
 
 def _record(group: str, count: int, picture: Picture) -> dict[str, Any]:

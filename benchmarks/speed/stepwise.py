@@ -1,18 +1,16 @@
 """The steps of the ensemble called one by one in this process: what each takes and moves."""
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from peopleseg.pixels.geometry import Letterbox
-from peopleseg.pixels.masks import rles_as_json
 from peopleseg.systems.people.contract import IMAGE
-from peopleseg.systems.people.ensembles import HEAD, wiring
-from peopleseg.systems.people.pipeline import Arrays, Pipeline
-from peopleseg.systems.people.selection import Rois
+from peopleseg.systems.people.ensembles import wiring
+from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.run import run
+from peopleseg.systems.step import Arrays
 
 ENSEMBLE = "person_segmentation"
 
@@ -26,58 +24,26 @@ class StepRun(NamedTuple):
 
 
 class Stepwise:
-    """A pipeline as the server calls it: step by step, in the wiring of its ensemble."""
+    """A pipeline whose steps are timed, in the wiring of its ensemble."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._wiring = wiring(ENSEMBLE, pipeline.reads)
-        self._functions: dict[str, Callable[..., Arrays]] = {
-            "preprocess": self._preprocess,
-            "yolov9": pipeline.yolov9,
-            "people_unet": lambda **inputs: pipeline.people_unet(**inputs),  # maybe not served
-            "select_people": self._select_people,
-            "roi_align": self._roi_align,
-            HEAD: pipeline.hierarchical_head,
-            "postprocess": self._postprocess,
-        }
 
     def run(self, image: bytes) -> tuple[dict[str, StepRun], Arrays]:
         """Every step of one picture, by name, and all tensors of the ensemble."""
-        tensors: Arrays = {IMAGE.name: np.array([image], dtype=np.object_)}
-        runs = {}
-        for step in self._wiring:
-            inputs = {own: tensors[shared] for own, shared in step.inputs.items()}
+        runs: dict[str, StepRun] = {}
+
+        def timed(name: str, wanted: Collection[str], inputs: Arrays) -> Arrays:
             begin = time.perf_counter()
-            made = self._functions[step.model.name](**inputs)
+            made = self._pipeline.call(name, inputs, wanted)
             ms = 1000 * (time.perf_counter() - begin)
-            outputs = {shared: made[own] for own, shared in step.outputs.items()}
-            tensors |= outputs
-            runs[step.model.name] = StepRun(ms, _bytes_of(inputs), _bytes_of(outputs))
+            outputs = {name: made[name] for name in wanted}
+            runs[name] = StepRun(ms, _bytes_of(inputs), _bytes_of(outputs))
+            return outputs
+
+        tensors = run(self._wiring, {IMAGE.name: np.array([image], dtype=np.object_)}, timed)
         return runs, tensors
-
-    def _preprocess(self, image: NDArray[np.object_]) -> Arrays:
-        pixels, letterbox = self._pipeline.prepare(image[0])
-        return {"pixels": pixels, "letterbox": letterbox.to_array()[np.newaxis]}
-
-    def _select_people(self, predictions: NDArray[Any], letterbox: NDArray[Any]) -> Arrays:
-        found = self._pipeline.select_people(predictions[0], Letterbox.from_array(letterbox))
-        return found._asdict()
-
-    def _roi_align(self, rois: NDArray[Any], pixels: NDArray[Any], **maps: NDArray[Any]) -> Arrays:
-        given = {"person_logit": None, "features": None} | maps
-        pipeline = self._pipeline
-        return pipeline.aligner.align(pixels, **given, rois=rois, wanted=pipeline.reads)._asdict()
-
-    def _postprocess(
-        self,
-        mask_logits: NDArray[Any],
-        rois: NDArray[Any],
-        scores: NDArray[Any],
-        letterbox: NDArray[Any],
-    ) -> Arrays:
-        box = Letterbox.from_array(letterbox)
-        people = self._pipeline.postprocess(mask_logits, Rois(rois, scores), box)
-        return people._asdict() | {"rles": rles_as_json(people.rles)}
 
 
 def _bytes_of(tensors: Arrays) -> int:

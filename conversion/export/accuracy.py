@@ -19,8 +19,8 @@ from peopleseg.systems.people.answer import foreground_of, people_of
 from peopleseg.systems.people.evaluation.boxes import box_metrics, found_boxes
 from peopleseg.systems.people.evaluation.metrics import foreground_iou, roi_ious
 from peopleseg.systems.people.person import Person
-from peopleseg.systems.people.pipeline import Arrays
 from peopleseg.systems.people.selection import boxes_to_rois
+from peopleseg.systems.step import Arrays
 
 FIGURES = {
     "yolov9": "box_ap50",

@@ -12,7 +12,7 @@ from conversion.export.job import Job
 from peopleseg.repository.commit import current_commit
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.manifest import Manifest, sha256
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 TOOLS = ("torch", "onnx", "numpy", "segmentation-models-pytorch", "timm")
 

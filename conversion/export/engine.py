@@ -11,7 +11,7 @@ from conversion.export.profiles import Profile
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, MissingRequirement
 from peopleseg.labels.files import write_atomically
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 WORKSPACE_BYTES = 4 << 30
 _WHERE = (

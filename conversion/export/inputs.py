@@ -20,7 +20,7 @@ from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.pixels.images import prepare_file
 from peopleseg.repository.manifest import Manifest
 from peopleseg.repository.model_folder import versions_in
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 IMAGES_AT_ONCE = (1, 3)  # by turns
 ROIS_AT_ONCE = (1, 7)  # by turns

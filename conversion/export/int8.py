@@ -25,7 +25,7 @@ from conversion.export.onnx_export import decoding_nodes, save
 from conversion.export.parity import QUANTISED, Expected, ParityError, gaps, judge
 from conversion.export.runners import Runner, onnx_runner
 from conversion.export.settings import ExportError
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 # In a block with convolutions these pass INT8 on, which halves the time once more.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from conversion.export.inputs import PICTURES, Case
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 
 class Gap(NamedTuple):

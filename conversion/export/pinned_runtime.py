@@ -18,7 +18,7 @@ from conversion.export.parity import Expected, Gaps, gaps
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, MissingRequirement
 from peopleseg.repository.cache import cache_folder
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 VERSION = "1.19.2"  # of nvcr.io/nvidia/tritonserver:24.10-py3
 # Built against numpy 1; the other packages that its wheel names are for tools that do not run here.

@@ -9,7 +9,7 @@ from torch import nn
 
 from conversion.export.settings import MissingRequirement
 from peopleseg.repository.tensors import Model
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 
 Runner = Callable[[Arrays], Arrays]
 CPU = "CPUExecutionProvider"

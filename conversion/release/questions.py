@@ -1,5 +1,7 @@
 """The requests by which a release is tried: one of each ensemble for any picture."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,12 @@ def question(ensemble: str, image: bytes) -> Request:
     if ensemble == wire.FROM_BOXES.name:
         return wire.segment_from_boxes_request(image, boxes_of(image))
     return wire.segment_request(image)._replace(model_name=ensemble)
+
+
+def tensors(ensemble: str, image: bytes) -> dict[str, NDArray[Any]]:
+    """The same request by the ensemble's input tensors."""
+    asked: dict[str, NDArray[Any]] = {"image": np.array([image], dtype=np.object_)}
+    return asked | ({"boxes": boxes_of(image)} if ensemble == wire.FROM_BOXES.name else {})
 
 
 def boxes_of(image: bytes) -> NDArray[np.float32]:

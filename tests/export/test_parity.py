@@ -26,7 +26,7 @@ from conversion.export.parity import (
 from conversion.export.settings import ExportError, Settings
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.pipeline import Arrays
+from peopleseg.systems.step import Arrays
 from tests.export.networks import checkpoint, detector, mask_head, people_unet
 
 SETTINGS = Settings(check_pinned_runtime=False)

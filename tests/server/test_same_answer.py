@@ -65,13 +65,16 @@ def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
 
     for picture in PICTURES[:3]:
         pixels, letterbox = prepare(picture)
-        predictions = pipeline.yolov9(pixels=pixels)["predictions"][0]
-        rois = select_people(predictions, letterbox).rois
-        here = pipeline.aligner.align(
-            pixels,
-            pipeline.people_unet(pixels=pixels)["person_logit"],
-            pipeline.yolov9(pixels=pixels)["features"],
-            rois,
+        detected = pipeline.call("yolov9", {"pixels": pixels})
+        rois = select_people(detected["predictions"][0], letterbox).rois
+        here = pipeline.call(
+            "roi_align",
+            {
+                "pixels": pixels,
+                "person_logit": pipeline.call("people_unet", {"pixels": pixels})["person_logit"],
+                "features": detected["features"],
+                "rois": rois,
+            },
         )
         prepared = served("preprocess", image=image_array(picture)[:, None])
         np.testing.assert_array_equal(prepared["pixels"], pixels)
@@ -83,7 +86,7 @@ def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
             rois=rois,
         )
         logits = served("hierarchical_head", **aligned)["mask_logits"]
-        expected = pipeline.hierarchical_head(**here._asdict())["mask_logits"]
+        expected = pipeline.call("hierarchical_head", here)["mask_logits"]
         np.testing.assert_allclose(logits, expected, atol=1e-3)
 
 

@@ -201,11 +201,12 @@ def test_the_published_head_on_features_answers_for_the_box_within_its_margin(
 ) -> None:
     pipeline = made.pipeline("published")
     for picture in PICTURES:
-        pixels, letterbox = pipeline.prepare(picture)
-        detected = pipeline.yolov9(pixels=pixels)
-        found = pipeline.select_people(detected["predictions"][0], letterbox)
+        prepared = pipeline.call("preprocess", {"image": np.array([picture], dtype=np.object_)})
+        detected = pipeline.call("yolov9", {"pixels": prepared["pixels"]})
+        inputs = {"predictions": detected["predictions"], "letterbox": prepared["letterbox"]}
+        found = pipeline.call("select_people", inputs)
         head = made.networks["feature_head"]
-        expected = masks_within_margin(head, detected["features"], found.rois).numpy()
+        expected = masks_within_margin(head, detected["features"], found["rois"]).numpy()
         people = pipeline.segment_by_features(picture)
         assert expected.std() > 10
         assert np.abs(people.masks - expected).max() <= TOLERANCE

@@ -69,10 +69,11 @@ def test_the_head_of_a_training_is_served_the_features_that_it_learned_on(
     pixels, _ = prepare(astronaut())
     trained = RoiReader(loaded, of_network(loaded), repository).read(pixels, ROIS)
     pipeline = Pipeline(repository, versions={"yolov9": 2})
-    served = pipeline.aligner.align(pixels, None, pipeline.yolov9(pixels=pixels)["features"], ROIS)
+    features = pipeline.call("yolov9", {"pixels": pixels})["features"]
+    served = pipeline.call("roi_align", {"pixels": pixels, "features": features, "rois": ROIS})
     np.testing.assert_allclose(
         trained["roi_features"].astype(np.float32),
-        served.roi_features.astype(np.float32),
+        served["roi_features"].astype(np.float32),
         atol=2e-3,
     )
 

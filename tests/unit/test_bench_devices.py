@@ -85,11 +85,11 @@ def test_results_of_a_gpu_have_a_folder_of_their_own() -> None:
 def test_a_network_does_not_fall_back_to_the_processors(tmp_path: Path) -> None:
     repository = write_small_repository(tmp_path / "repository")
     here = open_pipeline(repository, threads=1, device=CPU)
-    assert here.yolov9.providers == [PROVIDERS[CPU]]
+    assert here.network("yolov9").providers == [PROVIDERS[CPU]]
     pipeline = open_pipeline(repository, threads=1, device=CUDA)
     for name in ("yolov9", "people_unet", "hierarchical_head"):
         with pytest.raises(MissingTool, match="no CUDA provider.*onnxruntime-gpu"):
-            getattr(pipeline, name)
+            pipeline.network(name)
 
 
 @pytest.mark.gpu
@@ -99,7 +99,7 @@ def test_on_a_gpu_the_pipeline_answers_as_on_the_processors(tmp_path: Path) -> N
     images, _ = write_pictures(tmp_path / "pictures", count=1)
     image = (images / "0.png").read_bytes()
     on_gpu, on_cpu = (open_pipeline(repository, threads=1, device=one) for one in (CUDA, CPU))
-    assert on_gpu.yolov9.providers[0] == PROVIDERS[CUDA]
+    assert on_gpu.network("yolov9").providers[0] == PROVIDERS[CUDA]
     ours, theirs = on_gpu.segment(image), on_cpu.segment(image)
     assert len(ours.boxes) == len(theirs.boxes) == 1
     assert abs(ours.boxes - theirs.boxes).max() < 1

@@ -69,10 +69,11 @@ def test_people_are_counted_by_the_served_networks(tmp_path: Path) -> None:
 
 
 def test_nobody_is_no_one_though_the_networks_see_a_dummy_roi(tmp_path: Path) -> None:
-    pipeline = Pipeline(write_small_repository(tmp_path / "repository"), threads=1)
+    strict = {"select_people": {"min_score": 0.99, "max_iou": 0.5}}
+    repository = write_small_repository(tmp_path / "repository")
+    pipeline = Pipeline(repository, threads=1, settings=strict)
     images, annotations = write_pictures(tmp_path / "pictures")
     (first, *_) = load_pictures(annotations, images)
-    pipeline._settings["select_people"] = {"min_score": 0.99, "max_iou": 0.5}
     assert pictures.people_found(pipeline, first.path.read_bytes()) == 0
 
 

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from tritonclient.grpc import model_config_pb2
 
-from peopleseg.repository.checks.settings import SETTINGS, settings_faults
 from peopleseg.repository.manifest import Manifest, StepManifest
+from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.people.contract import MAX_PEOPLE, MODELS, STEPS
 from peopleseg.systems.people.ensembles import pinned, served, serving_versions
+from peopleseg.systems.people.python_steps import PYTHON_STEPS as STEP_CLASSES
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 NETWORKS = ("yolov9", "people_unet", "hierarchical_head", "feature_head")
@@ -98,8 +99,8 @@ def test_overload_is_shed_by_time_in_the_queue_and_never_by_its_length(name: str
 def test_the_settings_of_a_step_are_all_that_there_are_and_of_use(name: str) -> None:
     for manifest in (REPOSITORY / name).glob("*/manifest.json"):
         settings = StepManifest.read(manifest.parent).settings
-        assert set(settings) == set(SETTINGS.get(name, {})), manifest
-        assert settings_faults(name, settings) == [], manifest
+        assert set(settings) == set(STEP_CLASSES[name].settings), manifest
+        assert settings_faults(name, STEP_CLASSES[name].settings, settings) == [], manifest
 
 
 def test_the_heads_take_as_many_people_as_the_contract_allows() -> None:

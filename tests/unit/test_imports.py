@@ -25,11 +25,11 @@ MAY_IMPORT_ALL = ("benchmarks",)
 # What the repository still asks of the people system, until it is told.
 KNOWN = {
     "peopleseg/repository/check.py",
+    "peopleseg/repository/checks/artifacts.py",
     "peopleseg/repository/checks/configs.py",
     "peopleseg/repository/checks/pairs.py",
     "peopleseg/repository/checks/profiles.py",
     "peopleseg/repository/checks/reading.py",
-    "peopleseg/repository/checks/settings.py",
     "peopleseg/repository/checks/shapes.py",
     "peopleseg/repository/disk.py",
     "peopleseg/repository/plan.py",

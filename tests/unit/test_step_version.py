@@ -13,9 +13,10 @@ from conversion import step_version
 from conversion.step_version import SettingsError, new_step_version
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.check import faults
-from peopleseg.repository.checks.settings import SETTINGS, settings_faults
 from peopleseg.repository.manifest import ArtifactError, StepManifest
+from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.python_steps import PYTHON_STEPS as STEP_CLASSES
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from peopleseg.systems.people.selection import select_people
 from tests.data.small_repository import write_small_repository
@@ -134,17 +135,21 @@ def test_a_failure_on_the_way_leaves_nothing(
     assert sorted(repository.rglob("*")) == before
 
 
-@pytest.mark.parametrize("step", SETTINGS)
+@pytest.mark.parametrize("step", USES)
 def test_the_settings_are_the_arguments_of_what_the_step_calls(step: str) -> None:
     parameters = inspect.signature(USES[step]).parameters
-    assert set(SETTINGS[step]) <= set(parameters)
+    assert set(STEP_CLASSES[step].settings) <= set(parameters)
 
 
-@pytest.mark.parametrize("step", SETTINGS)
+@pytest.mark.parametrize("step", USES)
 def test_the_settings_of_version_1_are_all_that_there_are(repository: Path, step: str) -> None:
     settings = StepManifest.read(repository / step / "1").settings
-    assert set(settings) == set(SETTINGS[step])
-    assert settings_faults(step, settings) == []
+    assert set(settings) == set(STEP_CLASSES[step].settings)
+    assert settings_faults(step, STEP_CLASSES[step].settings, settings) == []
+
+
+def test_every_step_with_settings_is_looked_at() -> None:
+    assert {name for name, step in STEP_CLASSES.items() if step.settings} == set(USES)
 
 
 def test_a_network_has_no_settings(repository: Path) -> None:

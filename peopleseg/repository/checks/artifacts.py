@@ -9,7 +9,6 @@ import onnxruntime
 from google.protobuf.json_format import MessageToDict
 
 from peopleseg.repository.checks.reading import NETWORKS, ModelFolder
-from peopleseg.repository.checks.settings import settings_faults
 from peopleseg.repository.checks.shapes import fits
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.manifest import (
@@ -20,6 +19,7 @@ from peopleseg.repository.manifest import (
     read_manifest,
     tensors_of,
 )
+from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.tensors import Tensor
 from peopleseg.runtime.onnx_session import (
     TYPES,
@@ -27,6 +27,7 @@ from peopleseg.runtime.onnx_session import (
     check_signature,
     open_session,
 )
+from peopleseg.systems.people.python_steps import PYTHON_STEPS
 
 
 def artifact_faults(folder: ModelFolder, version: int) -> list[str]:
@@ -61,7 +62,9 @@ def _manifest_faults(manifest: Manifest | StepManifest, folder: ModelFolder) -> 
         found, wanted = ("network", "Python step") if is_network else ("Python step", "network")
         faults.append(f"the fields are those of a {found}; {folder.name} is a {wanted}")
     if isinstance(manifest, StepManifest):
-        faults += settings_faults(folder.name, manifest.settings)
+        step = PYTHON_STEPS.get(folder.name)
+        known = step.settings if step else {}
+        faults += settings_faults(folder.name, known, manifest.settings)
     return faults
 
 

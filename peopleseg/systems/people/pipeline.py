@@ -1,10 +1,11 @@
-"""The steps of the ensembles composed in one process, without a server.
+"""The ensembles of a model repository in one process, without a server.
 
 What the server's answers are compared with, what a release is measured with before it is served,
 and what calls the same graphs most directly.
 """
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from peopleseg.pixels.geometry import Letterbox
-from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import Manifest, StepManifest, reads_of
 from peopleseg.runtime.onnx_threads import options_for
-from peopleseg.systems.people.answer import People, foreground_of, people_of
-from peopleseg.systems.people.ensembles import HEAD, serving_versions
-from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
-from peopleseg.systems.people.scores import with_score_fit
-from peopleseg.systems.people.selection import (
-    Rois,
-    boxes_to_rois,
-    requested_min_score,
-    select_people,
-)
-
-Arrays = dict[str, NDArray[Any]]
+from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.contract import ENSEMBLES, MIN_SCORE_PARAMETER, STEPS
+from peopleseg.systems.people.ensembles import HEAD, serving_versions, wiring
+from peopleseg.systems.people.python_steps import PYTHON_STEPS
+from peopleseg.systems.run import run
+from peopleseg.systems.step import Arrays, Step
 
 
 class OnnxModel:
@@ -53,12 +46,12 @@ def open_on_processors(path: Path, *, threads: int) -> OnnxModel:
 
 
 class Pipeline:
-    """The networks of a model repository and the steps between them, each loaded when needed.
+    """The networks and the Python steps of a model repository, each loaded when needed.
 
     threads: of every network and of RoIAlign. versions: of the steps; one that is not named has the
-    version that the ensembles pin. settings: of steps, in place of those of their versions, name by
-    name. open_network: opens an artifact elsewhere than on the processors. Raises ValueError for a
-    step that is neither named nor pinned, ArtifactError for a version that is not whole.
+    version that the ensembles pin. settings: of Python steps, in place of those of their versions,
+    name by name. networks: in place of those of their versions. reads: what the hierarchical head
+    computes with, where it is one of these. open_network: opens an artifact elsewhere than on CPUs.
     """
 
     def __init__(
@@ -68,13 +61,17 @@ class Pipeline:
         threads: int = 2,
         versions: Mapping[str, int] | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        networks: Mapping[str, OnnxModel] | None = None,
+        reads: Collection[str] | None = None,
         open_network: Callable[[Path], OnnxModel] | None = None,
     ) -> None:
         self._repository = model_repository
         self._threads = threads
         self._open_network = open_network or partial(open_on_processors, threads=threads)
-        self._given_settings = settings or {}
-        self._settings: dict[str, dict[str, Any]] = {}
+        self._settings = settings or {}
+        self._networks = dict(networks or {})
+        self._steps: dict[str, Step] = {}
+        self._given_reads = reads
         self.versions = serving_versions(model_repository) | dict(versions or {})
 
     def segment(self, image: bytes, *, min_score: float | None = None) -> People:
@@ -82,113 +79,79 @@ class Pipeline:
 
         min_score: that of a request; None for the setting of select_people.
         """
-        pixels, letterbox = self.prepare(image)
-        detected = self.yolov9(pixels=pixels)
-        found = self.select_people(detected["predictions"][0], letterbox, min_score=min_score)
-        return self._people(pixels, detected["features"], found, letterbox, min_score)
+        parameters = {} if min_score is None else {MIN_SCORE_PARAMETER: min_score}
+        return _people(self.answer("person_segmentation", {"image": _tensor(image)}, parameters))
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
         """One mask a box, as `person_segmentation_from_boxes` answers."""
-        pixels, letterbox = self.prepare(image)
-        features = self.yolov9(pixels=pixels)["features"] if "roi_features" in self.reads else None
-        return self._people(pixels, features, boxes_to_rois(boxes_xyxy, letterbox), letterbox)
+        inputs = {"image": _tensor(image), "boxes": boxes_xyxy}
+        return _people(self.answer("person_segmentation_from_boxes", inputs))
 
     def segment_by_features(self, image: bytes) -> People:
         """Every person of an encoded picture, as `person_segmentation_features` answers."""
-        pixels, letterbox = self.prepare(image)
-        detected = self.yolov9(pixels=pixels)
-        found = self.select_people(detected["predictions"][0], letterbox)
-        roi_features = self.feature_aligner.align(detected["features"], found.rois)
-        mask_logits = self.feature_head(roi_features=roi_features)["mask_logits"]
-        return self.postprocess(mask_logits, found, letterbox)
+        return _people(self.answer("person_segmentation_features", {"image": _tensor(image)}))
 
     def foreground(self, image: bytes) -> NDArray[np.uint8]:
         """(height, width) person probability x 255, as `people_foreground` answers."""
-        pixels, letterbox = self.prepare(image)
-        return foreground_of(self.people_unet(pixels=pixels)["person_logit"][0, 0], letterbox)
+        return self.answer("people_foreground", {"image": _tensor(image)})["foreground"]
 
-    def prepare(self, image: bytes) -> tuple[NDArray[np.uint8], Letterbox]:
-        """As the step preprocess does."""
-        return prepare(image, **self._settings_of("preprocess"))
-
-    def select_people(
+    def answer(
         self,
-        predictions: NDArray[np.float32],
-        letterbox: Letterbox,
-        *,
-        min_score: float | None = None,
-    ) -> Rois:
-        """As the step of that name does, of one image: predictions (5, anchors)."""
-        settings = self._settings_of("select_people") | _asked(min_score)
-        return select_people(predictions, letterbox, **with_score_fit(settings))
+        ensemble: str,
+        inputs: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Arrays:
+        """What an ensemble answers to one request, its output tensors by name.
 
-    def postprocess(
+        Raises InvalidInput for a bad request, ValueError for a step that is neither named nor
+        pinned, ArtifactError for a version that is not whole.
+        """
+
+        def call(name: str, wanted: Collection[str], given: Arrays) -> Arrays:
+            return self.call(name, given, wanted, parameters)
+
+        tensors = run(wiring(ensemble, self.reads), inputs, call)
+        return {tensor.name: tensors[tensor.name] for tensor in ENSEMBLES[ensemble].outputs}
+
+    def call(
         self,
-        mask_logits: NDArray[np.float32],
-        found: Rois,
-        letterbox: Letterbox,
-        *,
-        min_score: float | None = None,
-    ) -> People:
-        """As the step of that name does: mask_logits (N, 3, h, w) of the N rois."""
-        settings = self._settings_of("postprocess") | _asked(min_score)
-        return people_of(mask_logits, *found, letterbox, **with_score_fit(settings))
+        name: str,
+        inputs: Mapping[str, NDArray[Any]],
+        wanted: Collection[str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Arrays:
+        """One step by its tensors, as the server calls it. wanted: of its outputs; None for all."""
+        if name not in PYTHON_STEPS:
+            return self.network(name)(**inputs)
+        step, contract = self._step(name), STEPS[name]
+        left_out = dict.fromkeys(t.name for t in contract.inputs if t.name not in inputs)
+        if wanted is None:
+            wanted = [tensor.name for tensor in contract.outputs]
+        return step.compute(wanted, **inputs, **left_out, **step.asked(parameters or {}))
 
-    @cached_property
-    def yolov9(self) -> OnnxModel:
-        return self._network("yolov9")
-
-    @cached_property
-    def people_unet(self) -> OnnxModel:
-        return self._network("people_unet")
-
-    @cached_property
-    def hierarchical_head(self) -> OnnxModel:
-        return self._network(HEAD)
-
-    @cached_property
-    def feature_head(self) -> OnnxModel:
-        return self._network("feature_head")
-
-    @cached_property
-    def aligner(self) -> RoiAligner:
-        return RoiAligner(**self._settings_of("roi_align") | {"threads": self._threads})
-
-    @cached_property
-    def feature_aligner(self) -> FeatureAligner:
-        return FeatureAligner(
-            **self._settings_of("roi_align_features") | {"threads": self._threads}
-        )
+    def network(self, name: str) -> OnnxModel:
+        """A network in its session."""
+        if name not in self._networks:
+            folder = self._folder(name)
+            self._networks[name] = self._open_network(folder / Manifest.read(folder).artifact)
+        return self._networks[name]
 
     @cached_property
     def reads(self) -> tuple[str, ...]:
-        """The inputs that the hierarchical head computes with."""
-        return reads_of(self._folder(HEAD))
+        """The inputs that the hierarchical head computes with; none where no version is named."""
+        if self._given_reads is not None:
+            return tuple(self._given_reads)
+        return reads_of(self._folder(HEAD)) if HEAD in self.versions else ()
 
-    def _people(
-        self,
-        pixels: NDArray[np.uint8],
-        features: NDArray[np.float16] | None,
-        found: Rois,
-        letterbox: Letterbox,
-        min_score: float | None = None,
-    ) -> People:
-        person_logit = None
-        if "roi_logit" in self.reads:
-            person_logit = self.people_unet(pixels=pixels)["person_logit"]
-        aligned = self.aligner.align(pixels, person_logit, features, found.rois, self.reads)
-        mask_logits = self.hierarchical_head(**aligned._asdict())["mask_logits"]
-        return self.postprocess(mask_logits, found, letterbox, min_score=min_score)
-
-    def _network(self, name: str) -> OnnxModel:
-        folder = self._folder(name)
-        return self._open_network(folder / Manifest.read(folder).artifact)
-
-    def _settings_of(self, name: str) -> dict[str, Any]:
-        if name not in self._settings:
-            own = StepManifest.read(self._folder(name)).settings
-            self._settings[name] = own | dict(self._given_settings.get(name, {}))
-        return self._settings[name]
+    def _step(self, name: str) -> Step:
+        if name not in self._steps:
+            made = PYTHON_STEPS[name]
+            settings = StepManifest.read(self._folder(name)).settings
+            settings = settings | dict(self._settings.get(name, {}))
+            if "threads" in made.settings:
+                settings["threads"] = self._threads
+            self._steps[name] = made(**settings)
+        return self._steps[name]
 
     def _folder(self, name: str) -> Path:
         if name not in self.versions:
@@ -198,5 +161,11 @@ class Pipeline:
         return self._repository / name / str(self.versions[name])
 
 
-def _asked(min_score: float | None) -> dict[str, float]:
-    return {} if min_score is None else {"min_score": requested_min_score(min_score)}
+def _tensor(image: bytes) -> NDArray[np.object_]:
+    """An encoded image as an ensemble is given it."""
+    return np.array([image], dtype=np.object_)
+
+
+def _people(answer: Arrays) -> People:
+    rles = [json.loads(rle) for rle in answer["rles"]]
+    return People(answer["boxes"], answer["scores"], answer["masks"], rles)

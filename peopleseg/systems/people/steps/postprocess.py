@@ -1,0 +1,32 @@
+"""From mask logits to the people of the image: boxes, scores, masks and RLEs."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.masks import rles_as_json
+from peopleseg.repository.settings import FRACTION
+from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.steps.scored import SCORE_FIT, ScoredStep
+from peopleseg.systems.step import Arrays
+
+
+class Postprocess(ScoredStep):
+    name = "postprocess"
+    settings = {"min_score": FRACTION, "max_mask_iou": FRACTION, "score_fit": SCORE_FIT}
+
+    def compute(
+        self,
+        wanted: Collection[str],
+        *,
+        mask_logits: NDArray[np.float32],
+        rois: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        letterbox: NDArray[np.float32],
+        **asked: float,
+    ) -> Arrays:
+        box = Letterbox.from_array(letterbox)
+        people = people_of(mask_logits, rois, scores, box, **self.chosen | asked)
+        return people._asdict() | {"rles": rles_as_json(people.rles)}

@@ -91,7 +91,7 @@ DETECTOR_PART = Part(
 )
 UNET_PART = Part(0.15, CONFIGS / "people_unet_lite.yaml", needs=(NEEDS_DETECTOR,))
 
-WITHOUT_FEATURES = ("--model.reads_features=false", "--data.roi.mistakes=0")
+WITHOUT_FEATURES = ("--model.reads_features=false",)
 
 RUNS = {
     "fused": Run("RGB, UNet logit and YOLOv9 features"),

@@ -23,7 +23,6 @@ SMALL = ["--model.roi_size_hw=[16, 12]", "--data.roi.mask_size_hw=[32, 24]"]
 RGB_ALONE = [
     *SMALL,
     *("--model.reads_person_logit=false", "--model.reads_features=false"),
-    "--data.roi.mistakes=0",
 ]
 
 

@@ -146,10 +146,10 @@ def test_mistakes_without_a_detector_that_a_head_reads_are_a_sentence(
             "--model.reads_features=false",
             f"--model.people_unet={data.people_unet}",
         ],
-        "feature_head": [f"--model.detector={data.detector}", "--data.roi.mistakes=0.2"],
+        "feature_head": [f"--model.detector={data.detector}"],
     }
     arguments = ["fit", f"--config={CONFIGS / config}.yaml", *data.arguments(), f"--out={out}"]
-    assert train(*arguments, *of_config[config]) == 1
+    assert train(*arguments, *of_config[config], "--data.roi.mistakes=0.2") == 1
     message = capsys.readouterr().err
     assert "data.roi.mistakes is 0.2" in message and "set it to 0" in message
     assert "Traceback" not in message

@@ -17,12 +17,7 @@ from typing import Any
 
 from benchmarks.training_table import table
 from peopleseg.labels.files import write_atomically
-from peopleseg.systems.people.evaluation.page import (
-    FIGURES,
-    as_table,
-    sections,
-    shown,
-)
+from peopleseg.systems.people.evaluation.page import FIGURES, as_table, sections, shown
 from peopleseg.systems.people.evaluation.plots import draw
 from peopleseg.systems.people.evaluation.writing import NUMBERS
 

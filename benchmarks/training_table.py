@@ -31,12 +31,7 @@ from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
 from peopleseg.labels.coco import Picture
 from peopleseg.labels.files import write_json
-from peopleseg.networks.checkpoint import (
-    Loaded,
-    load_companion,
-    load_network,
-    read_checkpoint,
-)
+from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
 from peopleseg.networks.yolov9 import YOLOv9
 from training.data.pictures import usable_pictures
 from training.validation.evaluation import evaluate
@@ -211,14 +206,8 @@ def _fit(
 ) -> Path:
     """Train one network in a process of its own. Returns its checkpoint."""
     companions = [OPTIONS[need].format(frozen[need]) for need in trained.needs]
-    command = [
-        sys.executable,
-        "-m",
-        "peopleseg.cli.main",
-        "train",
-        "fit",
-        f"--config={trained.config}",
-    ]
+    command = [sys.executable, "-m", "peopleseg.cli.main", "train", "fit"]
+    command += [f"--config={trained.config}"]
     command += [f"--data.root={args.data}", f"--out={out}", *companions, *trained.overrides, *TIMED]
     command += [f"--trainer.callbacks.minutes={share * args.minutes}", *args.arguments]
     subprocess.run(command, check=True)

@@ -32,13 +32,7 @@ from peopleseg.labels.files import write_atomically
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.check import faults
 from peopleseg.repository.errors import Refused
-from peopleseg.repository.manifest import (
-    FILE_NAME,
-    ArtifactError,
-    Manifest,
-    read_manifest,
-    sha256,
-)
+from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
 from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.evaluation import metrics as evaluation
 from peopleseg.systems.people.evaluation.average_precision import average_precision

@@ -11,12 +11,7 @@ from tqdm import tqdm
 from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
 from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.evaluation.matches import Entry, matched
-from peopleseg.systems.people.evaluation.scores import (
-    Judged,
-    Point,
-    best,
-    curve,
-)
+from peopleseg.systems.people.evaluation.scores import Judged, Point, best, curve
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.scores import ScoreFit, mask_confidences
 

@@ -17,12 +17,7 @@ from typing import Any
 
 import torch
 
-from peopleseg.networks.checkpoint import (
-    CheckpointError,
-    Loaded,
-    load_network,
-    save_network,
-)
+from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.data.pictures import report_skipped, usable_pictures
 from training.validation.evaluation import evaluate
 from training.validation.table import Row, table

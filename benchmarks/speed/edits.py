@@ -12,20 +12,9 @@ from typing import Any
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.random_weights import published_graph, write_traced_graph
-from peopleseg.repository.manifest import (
-    FILE_NAME,
-    STEP_ARTIFACT,
-    Manifest,
-    reads_of,
-    sha256,
-)
+from peopleseg.repository.manifest import FILE_NAME, STEP_ARTIFACT, Manifest, reads_of, sha256
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
-from peopleseg.systems.people.ensembles import (
-    HEAD,
-    config_text,
-    served,
-    serving_versions,
-)
+from peopleseg.systems.people.ensembles import HEAD, config_text, served, serving_versions
 from serving.triton_wheel import OWN_BACKENDS
 
 NETWORKS, STEPS = "onnxruntime", "python"  # backends

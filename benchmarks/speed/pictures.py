@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.targets import Group, Question
 from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.selection import is_person
 
@@ -104,7 +104,7 @@ def people_found(pipeline: Pipeline, image: bytes) -> int:
 
 def detected(pipeline: Pipeline, image: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The pixels, predictions and letterbox of one encoded picture, as tensors."""
-    prepared = pipeline.call("preprocess", {"image": np.array([image], dtype=np.object_)})
+    prepared = pipeline.call("preprocess", {"image": bytes_tensor(image)})
     predictions = pipeline.call("yolov9", {"pixels": prepared["pixels"]})["predictions"]
     return prepared["pixels"], predictions, prepared["letterbox"]
 

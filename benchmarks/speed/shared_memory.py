@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException, serialize_byte_tensor, 
 from benchmarks.speed.load import Calls
 from benchmarks.speed.targets import Group, Server, asking
 from peopleseg.client import wire
+from peopleseg.repository.tensors import bytes_tensor
 
 RELEASE_TIMEOUT_S, POLL_S = 10.0, 0.01
 
@@ -55,7 +56,7 @@ def shared_picture(
     server: InferenceServerClient, name: str, image: bytes
 ) -> Iterator[SharedPicture]:
     """image: an encoded picture. The server forgets the region afterwards, and it is removed."""
-    encoded = serialize_byte_tensor(np.array([image], dtype=np.object_))
+    encoded = serialize_byte_tensor(bytes_tensor(image))
     serialized = np.frombuffer(encoded.item(), dtype=np.uint8)
     key, size = f"/{name}_{os.getpid()}", serialized.nbytes
     with ExitStack() as afterwards:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.contract import IMAGE
 from peopleseg.systems.people.ensembles import wiring
 from peopleseg.systems.people.pipeline import Pipeline
@@ -42,7 +43,7 @@ class Stepwise:
             runs[name] = StepRun(ms, _bytes_of(inputs), _bytes_of(outputs))
             return outputs
 
-        tensors = run(self._wiring, {IMAGE.name: np.array([image], dtype=np.object_)}, timed)
+        tensors = run(self._wiring, {IMAGE.name: bytes_tensor(image)}, timed)
         return runs, tensors
 
 

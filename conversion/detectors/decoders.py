@@ -6,6 +6,7 @@ the comparison.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
@@ -31,7 +32,7 @@ class Pixels(NamedTuple):
     std: tuple[float, float, float] = (1, 1, 1)
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """Outputs of a file, in the order of `names`, to predictions [B, 5, anchors].
 
     Made of the outputs' shapes by name, the side of the file's input and the class to find. Raises
@@ -59,9 +60,9 @@ class Decoder(nn.Module):
                 "name the person's with --person-class"
             )
 
+    @abstractmethod
     def _find(self, outputs: Mapping[str, Shape]) -> bool:
         """Set `names` and `classes`; False when the outputs are of another kind."""
-        raise NotImplementedError
 
     def _set_grid(self, strides: tuple[int, ...], offset: float = 0.0) -> None:
         """Anchors stride after stride, row by row; offset: in cells, of where an anchor stands."""

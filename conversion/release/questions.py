@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from peopleseg.client import wire
 from peopleseg.client.wire import Request
 from peopleseg.pixels.images import decode_image
+from peopleseg.repository.tensors import bytes_tensor
 
 # In widths and heights of the picture: all of it, its middle and below its edge, a small one.
 _BOXES = np.array([[0.0, 0.0, 1.0, 1.0], [0.25, 0.125, 0.75, 1.125], [0.5, 0.5, 0.625, 0.75]])
@@ -24,7 +25,7 @@ def question(ensemble: str, image: bytes) -> Request:
 
 def tensors(ensemble: str, image: bytes) -> dict[str, NDArray[Any]]:
     """The same request by the ensemble's input tensors."""
-    asked: dict[str, NDArray[Any]] = {"image": np.array([image], dtype=np.object_)}
+    asked: dict[str, NDArray[Any]] = {"image": bytes_tensor(image)}
     return asked | ({"boxes": boxes_of(image)} if ensemble == wire.FROM_BOXES.name else {})
 
 

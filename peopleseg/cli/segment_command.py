@@ -22,12 +22,7 @@ from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.errors import InvalidInput
 from peopleseg.labels.files import write_json, write_png
-from peopleseg.pixels.image_files import (
-    find_pictures,
-    image_ids,
-    result_paths,
-    unique,
-)
+from peopleseg.pixels.image_files import find_pictures, image_ids, result_paths, unique
 from peopleseg.pixels.images import decode_image
 from peopleseg.systems.people.drawing import draw_people
 from peopleseg.systems.people.results import coco_results

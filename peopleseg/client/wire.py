@@ -16,7 +16,7 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 
 from peopleseg.client.errors import InvalidImage, RequestRejected, ServerError
 from peopleseg.errors import InvalidInput
-from peopleseg.repository.tensors import Tensor
+from peopleseg.repository.tensors import Tensor, bytes_tensor
 from peopleseg.systems.people.contract import (
     BOXES,
     ENSEMBLES,
@@ -159,8 +159,7 @@ def _bmp(image_rgb: NDArray[np.uint8]) -> bytes:
 
 
 def _image_input(image: Image) -> InferInput:
-    # dtype object, because numpy's own bytes type would cut trailing zeros.
-    return _input(IMAGE, np.array([image_bytes(image)], dtype=np.object_))
+    return _input(IMAGE, bytes_tensor(image_bytes(image)))
 
 
 def _input(tensor: Tensor, values: NDArray[Any]) -> InferInput:

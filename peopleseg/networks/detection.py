@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from peopleseg.pixels.geometry import Letterbox
-from peopleseg.systems.people.selection import MIN_SCORE, Rois, is_person, select_people
+from peopleseg.systems.people.selection import MIN_SCORE, Rois, found_people
 
 
 def detect(
@@ -11,6 +11,4 @@ def detect(
 ) -> Rois:
     """The people that a detector finds in one picture, images [1, 3, 640, 640]; may be nobody."""
     predictions = detector(images).predictions[0].float().cpu().numpy()
-    found = select_people(predictions, letterbox, min_score=min_score)
-    people = is_person(found.scores)
-    return Rois(found.rois[people], found.scores[people])
+    return found_people(predictions, letterbox, min_score)

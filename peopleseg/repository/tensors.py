@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -19,3 +22,8 @@ class Model:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     max_batch_size: int = 0
+
+
+def bytes_tensor(*values: bytes) -> NDArray[np.object_]:
+    """A BYTES tensor (n,), such as encoded images; numpy's own bytes type cuts trailing zeros."""
+    return np.array(values, dtype=np.object_)

@@ -7,12 +7,7 @@ import pytest
 import torch
 
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner, widened
-from peopleseg.systems.people.roi_sampling import (
-    MANY_CHANNELS,
-    Sampling,
-    bin_weights,
-    make_sampler,
-)
+from peopleseg.systems.people.roi_sampling import MANY_CHANNELS, Sampling, bin_weights, make_sampler
 from tests.data.published_pipeline import dynamic_roi_align
 
 SIDE = 64  # network pixels, to keep the test small

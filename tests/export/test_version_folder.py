@@ -136,23 +136,24 @@ def test_a_version_is_the_next_number_and_readable_by_all(tmp_path: Path) -> Non
     assert version.stat().st_mode & 0o777 == 0o755
 
 
+def export_command(source: Path, pictures: list[Path], repository: Path) -> list[str]:
+    command = [sys.executable, "-m", "peopleseg.cli.main", "export", str(source)]
+    options = ["--pictures", str(pictures[0].parent), "--model-repository", str(repository)]
+    return [*command, "--skip-pinned-runtime", *options]
+
+
 def test_a_full_disk_is_named_and_nothing_is_left(
     source: Path, pictures: list[Path], tmp_path: Path, root: Path
 ) -> None:
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
-    command = [
-        sys.executable,
-        "-m",
-        "peopleseg.cli.main",
-        "export",
-        str(source),
-        "--skip-pinned-runtime",
-    ]
-    options = ["--pictures", str(pictures[0].parent), "--model-repository", str(tmp_path)]
     done = subprocess.run(
-        [*command, *options], cwd=root, preexec_fn=little_room, capture_output=True, text=True
+        export_command(source, pictures, tmp_path),
+        cwd=root,
+        preexec_fn=little_room,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1, done.stderr
     last = done.stderr.splitlines()[-1]
@@ -164,17 +165,8 @@ def test_a_full_disk_is_named_and_nothing_is_left(
 def test_ctrl_c_leaves_nothing(
     source: Path, pictures: list[Path], tmp_path: Path, root: Path
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "peopleseg.cli.main",
-        "export",
-        str(source),
-        "--skip-pinned-runtime",
-    ]
-    options = ["--pictures", str(pictures[0].parent), "--model-repository", str(tmp_path)]
     with subprocess.Popen(
-        [*command, *options], cwd=root, stderr=subprocess.PIPE, text=True
+        export_command(source, pictures, tmp_path), cwd=root, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -201,7 +201,7 @@ def test_the_published_head_on_features_answers_for_the_box_within_its_margin(
 ) -> None:
     pipeline = made.pipeline("published")
     for picture in PICTURES:
-        prepared = pipeline.call("preprocess", {"image": np.array([picture], dtype=np.object_)})
+        prepared = pipeline.call("preprocess", {"image": image_array(picture)})
         detected = pipeline.call("yolov9", {"pixels": prepared["pixels"]})
         inputs = {"predictions": detected["predictions"], "letterbox": prepared["letterbox"]}
         found = pipeline.call("select_people", inputs)

@@ -23,21 +23,11 @@ from benchmarks.speed.targets import AFTER, BEFORE, Server
 from peopleseg.cli.main import main
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle
-from peopleseg.repository.manifest import (
-    Manifest,
-    read_manifest,
-    reads_of,
-    sha256,
-)
+from peopleseg.repository.manifest import Manifest, read_manifest, reads_of, sha256
 from peopleseg.repository.model_folder import versions_in
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
-from peopleseg.systems.people.ensembles import (
-    HEAD,
-    served,
-    serving_versions,
-    steps_of,
-)
+from peopleseg.systems.people.ensembles import HEAD, served, serving_versions, steps_of
 from peopleseg.systems.people.pipeline import Pipeline
 from serving import onnx_model
 from tests.data.encoded import astronaut

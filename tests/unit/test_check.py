@@ -17,12 +17,7 @@ import pytest
 from conversion.export.profiles import profiles, provider_config
 from peopleseg.cli import check_command as check
 from peopleseg.repository.check import faults
-from peopleseg.repository.manifest import (
-    Manifest,
-    StepManifest,
-    sha256,
-    tensors_of,
-)
+from peopleseg.repository.manifest import Manifest, StepManifest, sha256, tensors_of
 from peopleseg.systems.people.contract import STEPS
 from tests.data.small_repository import (
     write_detector,

@@ -4,12 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.pixels.image_files import (
-    find_pictures,
-    image_ids,
-    result_paths,
-    unique,
-)
+from peopleseg.pixels.image_files import find_pictures, image_ids, result_paths, unique
 
 NOWHERE = Path("no-such-folder")
 

@@ -4,13 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from peopleseg.pixels.geometry import (
-    INPUT_SIZE,
-    PAD_VALUE,
-    Letterbox,
-    clip_boxes,
-    resize,
-)
+from peopleseg.pixels.geometry import INPUT_SIZE, PAD_VALUE, Letterbox, clip_boxes, resize
 
 PLACES = pytest.mark.parametrize("place", [Letterbox.fit, Letterbox.stretch])
 Place = Callable[[int, int], Letterbox]

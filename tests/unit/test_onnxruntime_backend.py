@@ -15,12 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from peopleseg.runtime.onnx_session import ModelLoadError
-from serving.onnx_model import (
-    Instance,
-    OnnxModel,
-    execution_providers,
-    session_options,
-)
+from serving.onnx_model import Instance, OnnxModel, execution_providers, session_options
 from serving.request_batching import Arrays, plan_batches, run_requests
 from serving.triton_wheel import OWN_BACKENDS
 

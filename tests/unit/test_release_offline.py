@@ -13,12 +13,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from conversion.release import (
-    prune_command,
-    release_command,
-    rollback_command,
-    status_command,
-)
+from conversion.release import prune_command, release_command, rollback_command, status_command
 from conversion.release.examiner import Judgement
 from conversion.release.operations import Place, release, rollback
 from conversion.release.options import add_release_options, place_of

@@ -15,12 +15,7 @@ from peopleseg.systems.people.evaluation.mistakes import (
     missed_by_size,
     worst,
 )
-from peopleseg.systems.people.evaluation.scores import (
-    Judged,
-    best,
-    curve,
-    reliability,
-)
+from peopleseg.systems.people.evaluation.scores import Judged, best, curve, reliability
 
 SIDE = 200  # of the images, pixels
 Box = tuple[float, float, float, float]

@@ -7,12 +7,7 @@ from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.people.answer import people_of
 from peopleseg.systems.people.contract import NO_PERSON_SCORE
-from peopleseg.systems.people.scores import (
-    GIVEN_SCORE,
-    ScoreFit,
-    distinct,
-    mask_confidences,
-)
+from peopleseg.systems.people.scores import GIVEN_SCORE, ScoreFit, distinct, mask_confidences
 from peopleseg.systems.people.selection import Rois, select_people
 from tests.unit.test_people import SQUARE, grid_boxes, predictions
 

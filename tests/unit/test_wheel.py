@@ -51,4 +51,5 @@ def test_its_command_line_starts(
     )
     command = [sys.executable, "-I", "-S", "-c", f"{start}; sys.exit(main({arguments!r}))"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == code and done.stdout.startswith(said) | done.stderr.startswith(said)
+    assert done.returncode == code
+    assert done.stdout.startswith(said) or done.stderr.startswith(said)

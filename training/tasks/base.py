@@ -14,12 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.networks.checkpoint import (
-    NETWORK,
-    CheckpointError,
-    describe,
-    load_network,
-)
+from peopleseg.networks.checkpoint import NETWORK, CheckpointError, describe, load_network
 from training.data.module import PeopleData
 from training.data.pictures import DataError
 from training.optimisation import (

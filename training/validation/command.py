@@ -26,12 +26,7 @@ from torch import nn
 from peopleseg.cli.positive import positive
 from peopleseg.labels.coco import Picture
 from peopleseg.labels.files import write_json, write_png
-from peopleseg.networks.checkpoint import (
-    CheckpointError,
-    Loaded,
-    load_detector,
-    load_network,
-)
+from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_detector, load_network
 from peopleseg.pixels.image_files import result_paths, unique
 from training.data.pictures import Skipped, report_skipped, usable_pictures
 from training.validation.evaluation import evaluate

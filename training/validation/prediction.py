@@ -14,9 +14,7 @@ from peopleseg.systems.people.answer import people_of
 from peopleseg.systems.people.contract import MASK_CLASSES
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.roi_align import widened
-from peopleseg.systems.people.selection import (
-    Rois,
-)
+from peopleseg.systems.people.selection import Rois
 from training.data.features import roi_features
 from training.data.scene import Scene
 

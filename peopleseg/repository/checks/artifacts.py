@@ -21,12 +21,7 @@ from peopleseg.repository.manifest import (
 )
 from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.tensors import Tensor
-from peopleseg.runtime.onnx_session import (
-    TYPES,
-    ModelLoadError,
-    check_signature,
-    open_session,
-)
+from peopleseg.runtime.onnx_session import TYPES, ModelLoadError, check_signature, open_session
 from peopleseg.systems.people.python_steps import PYTHON_STEPS
 
 

@@ -9,13 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peopleseg.repository.manifest import (
-    Manifest,
-    Tensors,
-    read_manifest,
-    reads_of,
-    tensors_of,
-)
+from peopleseg.repository.manifest import Manifest, Tensors, read_manifest, reads_of, tensors_of
 from peopleseg.repository.tensors import Tensor
 from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW, STEPS
 from peopleseg.systems.people.roi_align import FEATURE_HEAD_SIZE_HW

@@ -13,12 +13,7 @@ from peopleseg.pixels.masks import (
     resample,
     target_probability,
 )
-from peopleseg.systems.people.scores import (
-    GIVEN_SCORE,
-    ScoreFit,
-    distinct,
-    mask_confidences,
-)
+from peopleseg.systems.people.scores import GIVEN_SCORE, ScoreFit, distinct, mask_confidences
 from peopleseg.systems.people.selection import is_person
 
 _ROWS_AT_ONCE = 512

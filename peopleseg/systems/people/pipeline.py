@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from peopleseg.repository.manifest import Manifest, StepManifest, reads_of
+from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.runtime.onnx_threads import options_for
 from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.contract import ENSEMBLES, MIN_SCORE_PARAMETER, STEPS
@@ -80,20 +81,22 @@ class Pipeline:
         min_score: that of a request; None for the setting of select_people.
         """
         parameters = {} if min_score is None else {MIN_SCORE_PARAMETER: min_score}
-        return _people(self.answer("person_segmentation", {"image": _tensor(image)}, parameters))
+        return _people(
+            self.answer("person_segmentation", {"image": bytes_tensor(image)}, parameters)
+        )
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
         """One mask a box, as `person_segmentation_from_boxes` answers."""
-        inputs = {"image": _tensor(image), "boxes": boxes_xyxy}
+        inputs = {"image": bytes_tensor(image), "boxes": boxes_xyxy}
         return _people(self.answer("person_segmentation_from_boxes", inputs))
 
     def segment_by_features(self, image: bytes) -> People:
         """Every person of an encoded picture, as `person_segmentation_features` answers."""
-        return _people(self.answer("person_segmentation_features", {"image": _tensor(image)}))
+        return _people(self.answer("person_segmentation_features", {"image": bytes_tensor(image)}))
 
     def foreground(self, image: bytes) -> NDArray[np.uint8]:
         """(height, width) person probability x 255, as `people_foreground` answers."""
-        return self.answer("people_foreground", {"image": _tensor(image)})["foreground"]
+        return self.answer("people_foreground", {"image": bytes_tensor(image)})["foreground"]
 
     def answer(
         self,
@@ -159,11 +162,6 @@ class Pipeline:
                 f"no version of {name}: no ensemble of {self._repository} pins one; name it"
             )
         return self._repository / name / str(self.versions[name])
-
-
-def _tensor(image: bytes) -> NDArray[np.object_]:
-    """An encoded image as an ensemble is given it."""
-    return np.array([image], dtype=np.object_)
 
 
 def _people(answer: Arrays) -> People:

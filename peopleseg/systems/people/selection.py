@@ -74,6 +74,15 @@ def select_people(
     return Rois.of(boxes[best], np.minimum(scores[best], below))
 
 
+def found_people(
+    predictions: NDArray[np.floating], letterbox: Letterbox, min_score: float = MIN_SCORE
+) -> Rois:
+    """As `select_people` without a fit, where nobody are no rois."""
+    found = select_people(predictions, letterbox, min_score=min_score)
+    people = is_person(found.scores)
+    return Rois(found.rois[people], found.scores[people])
+
+
 def suppressed(
     boxes_xyxy: NDArray[np.floating],
     scores: NDArray[np.floating],

@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE, average_precision
-from peopleseg.systems.people.selection import is_person, select_people
+from peopleseg.systems.people.selection import found_people
 
 BOX_AP, BOX_AP50, BOX_RECALL = "box_ap", "box_ap50", "box_recall"
 RECALL_SCORE = 0.05  # a person's, from which on a box counts as found
@@ -28,10 +28,9 @@ Rows = NDArray[np.float32]  # (n, 5): x1, y1, x2, y2 in image pixels, and score
 
 def found_boxes(predictions: NDArray[np.float32], letterbox: Letterbox) -> Rows:
     """Who enters an AP among a detector's predictions (5, anchors), selected as they are served."""
-    found = select_people(predictions, letterbox, min_score=AP_MIN_SCORE)
-    people = is_person(found.scores)
-    boxes = letterbox.boxes_to_image(found.rois[people, 1:])
-    return np.concatenate((boxes, found.scores[people, None]), axis=1, dtype=np.float32)
+    found = found_people(predictions, letterbox, AP_MIN_SCORE)
+    boxes = letterbox.boxes_to_image(found.rois[:, 1:])
+    return np.concatenate((boxes, found.scores[:, None]), axis=1, dtype=np.float32)
 
 
 def box_metrics(found: Mapping[int, Rows], pictures: Mapping[int, Picture]) -> dict[str, Any]:

@@ -6,16 +6,18 @@
 
 A detector's score says nothing of the mask, and is too low or too high. On annotated images, those
 found by the versions that serve (or those named by --with) are judged: right is a mask with an IoU
-of at least 0.5. A logistic fit of the detector's score and of how clear the mask is becomes the
-setting `score_fit` of new versions of select_people and postprocess, and the score of the best F1
-their `min_score`, from which people are in answers that do not ask for another. Nothing serves them
-before `peopleseg release` does. Fit on images that the networks have not learned from.
+of at least 0.5. A logistic fit of the detector's score, of how clear the mask is and of what the
+mask head says of somebody's presence becomes the setting `score_fit` of new versions of
+select_people and postprocess, and the score of the best F1 their `min_score`, from which people are
+in answers that do not ask for another. Nothing serves them before `peopleseg release` does. Fit on
+images that the networks have not learned from.
 
 Exit code 0 when the versions are written (or --dry-run), 1 when the images cannot be measured.
 """
 
 import argparse
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 from conversion.gate import GateError, Reference
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(found: Found, score_fit: ScoreFit) -> float:
-    fitted = score_fit(found.scores, found.confidences)
+    fitted = found.fitted(score_fit)
     for name, scores in (("detector's score", found.scores), ("fitted score", fitted)):
         error = reliability(found.judged(scores))["calibration_error"]
         print(f"{name:18} log loss {log_loss(scores, found.right):.4f}, off by {error:.4f}")
@@ -94,8 +96,7 @@ def _report(found: Found, score_fit: ScoreFit) -> float:
 
 
 def _write(args: argparse.Namespace, score_fit: ScoreFit, min_score: float) -> None:
-    numbers = [score_fit.detection, score_fit.mask, score_fit.shift]
-    shared = {"score_fit": numbers, "min_score": round(min_score, 2)}
+    shared = {"score_fit": list(astuple(score_fit)), "min_score": round(min_score, 2)}
     of_step = {
         "select_people": shared,
         "postprocess": {**shared, "max_mask_iou": args.max_mask_iou},

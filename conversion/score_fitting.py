@@ -9,16 +9,19 @@ from scipy.optimize import minimize
 from tqdm import tqdm
 
 from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
-from peopleseg.systems.people.answer import People
+from peopleseg.pixels.geometry import Letterbox
+from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems.people.contract import MIN_SCORE_PARAMETER
 from peopleseg.systems.people.evaluation.matches import Entry, matched
 from peopleseg.systems.people.evaluation.scores import Judged, Point, best, curve
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import Pipeline, people_in
 from peopleseg.systems.people.scores import ScoreFit, mask_confidences
+from peopleseg.systems.step import Arrays
 
 FIT_MIN_SCORE = 0.01  # of the detector: people below it would outnumber all others
-_RIDGE = 1e-3  # pull towards a fit that changes nothing: few people decide little
-_START = (1.0, 1.0, 0.0)
-_BOUNDS = ((0.05, 5.0), (0.0, 10.0), (-5.0, 5.0))
+_PULL = 1.0  # towards the detector's own scores, in people: few decide little
+_START = (1.0, 1.0, 0.0, 0.0)  # in the order of ScoreFit's fields
+_BOUNDS = ((0.05, 5.0), (0.0, 10.0), (-5.0, 5.0), (0.0, 5.0))
 
 
 class Found(NamedTuple):
@@ -26,8 +29,13 @@ class Found(NamedTuple):
 
     scores: NDArray[np.float64]  # (n,) the detector's
     confidences: NDArray[np.float64]  # (n,) the masks'
+    presence_logits: NDArray[np.float64]  # (n,) the mask head's
     right: NDArray[np.bool_]  # (n,) at mask IoU 0.5
     people: int  # who are to be found
+
+    def fitted(self, score_fit: ScoreFit) -> NDArray[np.float32]:
+        """Their scores (n,) by a fit."""
+        return score_fit(self.scores, self.confidences, self.presence_logits)
 
     def judged(self, scores: NDArray[np.floating]) -> Judged:
         """The same people with other scores."""
@@ -41,17 +49,19 @@ def find(pipeline: Pipeline, pictures: Sequence[Picture]) -> Found:
     """
     entries: list[Entry] = []
     for picture in tqdm(pictures, unit="image", disable=None):
-        people = pipeline.segment(picture.path.read_bytes(), min_score=FIT_MIN_SCORE)
-        entries += _entries(people, picture.id)
+        inputs = {"image": bytes_tensor(picture.path.read_bytes())}
+        parameters = {MIN_SCORE_PARAMETER: FIT_MIN_SCORE}
+        entries += _entries(pipeline.tensors("person_segmentation", inputs, parameters), picture.id)
     images = matched(pictures, entries, "segm")
     counted = [
-        (entry["score"], entry["confidence"], right)
+        (entry["score"], entry["confidence"], entry["presence_logit"], right)
         for one in images
         for entry, right, ignored in zip(one.found, one.right, one.ignored, strict=True)
         if not ignored
     ]
-    scores, confidences, right = np.array(counted, dtype=np.float64).reshape(-1, 3).T
-    return Found(scores, confidences, right > 0, sum(len(one.people) for one in images))
+    scores, confidences, presence_logits, right = np.array(counted, np.float64).reshape(-1, 4).T
+    people = sum(len(one.people) for one in images)
+    return Found(scores, confidences, presence_logits, right > 0, people)
 
 
 def fit(found: Found) -> ScoreFit:
@@ -66,9 +76,9 @@ def fit(found: Found) -> ScoreFit:
         )
 
     def cost(numbers: NDArray[np.float64]) -> float:
-        likely = ScoreFit(*numbers)(found.scores, found.confidences).astype(np.float64)
-        pull = _RIDGE * float(((numbers - np.array(_START)) ** 2).sum())
-        return log_loss(likely, found.right) + pull
+        likely = found.fitted(ScoreFit(*numbers)).astype(np.float64)
+        pull = _PULL * float(((numbers - np.array(_START)) ** 2).sum())
+        return log_loss(likely, found.right) + pull / len(found.right)
 
     result = minimize(cost, np.array(_START), bounds=_BOUNDS, method="Powell")
     return ScoreFit(*(round(float(number), 3) for number in result.x))
@@ -82,20 +92,26 @@ def log_loss(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
 
 def best_min_score(found: Found, score_fit: ScoreFit) -> Point:
     """From which score on F1 is highest."""
-    return best(curve(found.judged(score_fit(found.scores, found.confidences))))
+    return best(curve(found.judged(found.fitted(score_fit))))
 
 
-def _entries(people: People, image_id: int) -> Iterable[Entry]:
+def _entries(tensors: Arrays, image_id: int) -> Iterable[Entry]:
+    """The people of an answer, with what the mask head thought of their rois."""
+    letterbox = Letterbox.from_array(tensors["letterbox"])
+    of_rois = letterbox.boxes_to_image(tensors["rois"][:, 1:]).tolist()
+    presence = dict(zip(map(tuple, of_rois), tensors["presence_logit"][:, 0], strict=True))
+    people = people_in(tensors)
     confidences = mask_confidences(people.masks)
     for box, score, rle, confidence in zip(
-        people.boxes, people.scores, people.rles, confidences, strict=True
+        people.boxes.tolist(), people.scores, people.rles, confidences, strict=True
     ):
-        x1, y1, x2, y2 = map(float, box)
+        x1, y1, x2, y2 = box
         yield {
             "image_id": image_id,
             "category_id": PERSON_CATEGORY_ID,
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "score": float(score),
             "confidence": float(confidence),
+            "presence_logit": float(presence[tuple(box)]),
             "segmentation": rle,
         }

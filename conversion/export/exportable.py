@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from conversion.export.onnx_export import export_onnx
 from peopleseg.networks.checkpoint import CheckpointError, Loaded
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
-from peopleseg.networks.mask_head import MaskHead
+from peopleseg.networks.mask_head import HeadOutput, MaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.roi_align import align_map
@@ -23,6 +23,8 @@ from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, STEPS
 from peopleseg.systems.people.roi_align import widened
 
 Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes
+
+CERTAIN = 20.0  # a logit: the logarithm of its probability is 0 in FP32
 
 NUMPY_DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP16": np.float16, "FP32": np.float32}
 
@@ -73,22 +75,28 @@ class ExportablePeopleUNet(nn.Module):
 
 
 class ExportableHead(nn.Module):
-    """roi_rgb (0 to 255), roi_logit and roi_features (FP16) to mask_logits.
+    """roi_rgb (0 to 255), roi_logit and roi_features (FP16) to mask_logits and presence_logit.
 
-    An input that the head does not read is taken and not used.
+    An input that the head does not read is taken and not used. A head that does not judge presence
+    says CERTAIN of every roi.
     """
 
     def __init__(self, network: MaskHead) -> None:
         super().__init__()
         self.network = network.eval()
 
-    def forward(self, roi_rgb: Tensor, roi_logit: Tensor, roi_features: Tensor) -> Tensor:
+    def forward(
+        self, roi_rgb: Tensor, roi_logit: Tensor, roi_features: Tensor
+    ) -> tuple[Tensor, Tensor]:
         head = self.network
-        return head(
+        output: HeadOutput = head(
             roi_rgb / 255,
             roi_logit if head.reads_person_logit else None,
             roi_features.float() if head.feature_channels else None,
-        ).mask_logits
+        )
+        if output.presence_logit is not None:
+            return output.mask_logits, output.presence_logit
+        return output.mask_logits, roi_rgb.new_full((len(roi_rgb), 1), CERTAIN)
 
     def roi_inputs(
         self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]

@@ -48,7 +48,7 @@ class Tolerances:
         return self.logits if name.endswith("logits") else getattr(self, _ROLES.get(name, name))
 
 
-_ROLES = {"person_logit": "logits"}
+_ROLES = {"person_logit": "logits", "presence_logit": "logits"}
 _NO_LIMIT = float("inf")
 
 # The graph as exported: rounding alone. Features are rounded to FP16 on both sides, which is up to

@@ -28,8 +28,9 @@ class LiteMaskHead(MaskHead):
         feature_channels: int = 0,
         reads_person_logit: bool = True,
         roi_size_hw: Sequence[int] = ROI_SIZE_HW,
+        judges_presence: bool = False,
     ) -> None:
-        super().__init__(LITE, feature_channels, reads_person_logit, roi_size_hw)
+        super().__init__(LITE, feature_channels, reads_person_logit, roi_size_hw, judges_presence)
         in_channels = 3 + UNET_CHANNELS * reads_person_logit
         self.stem = _conv_norm_relu(in_channels, WIDTHS[0], 3)
         self.feature_reducer = (
@@ -42,6 +43,7 @@ class LiteMaskHead(MaskHead):
         self.target_branch = nn.Sequential(
             GhostBlock(WIDTHS[0]), GhostBlock(WIDTHS[0]), _to_mask_size(WIDTHS[0])
         )
+        self.presence = nn.Conv2d(WIDTHS[-1] + WIDTHS[0], 1, 1) if judges_presence else None
 
     def forward(
         self,
@@ -56,16 +58,22 @@ class LiteMaskHead(MaskHead):
         if roi_logit is not None:
             parts += [roi_logit, -roi_logit]
         reduced = self.feature_reducer(roi_features) if self.feature_reducer is not None else None
-        shared = self.unet(self.stem(torch.cat(parts, dim=1)), reduced)
+        shared, context = self.unet(self.stem(torch.cat(parts, dim=1)), reduced)
         person_logits_low = self.person_branch(shared)
         person_logits = doubled(person_logits_low) + self.person_up(shared)
         gated = shared * self.gate(person_logits_low).sigmoid()
         target_logits = self.target_branch(gated)
-        return HeadOutput(combine(person_logits, target_logits), person_logits, target_logits)
+        output = HeadOutput(combine(person_logits, target_logits), person_logits, target_logits)
+        if self.presence is None:
+            return output
+        return output._replace(presence_logit=self.presence(_pooled(context, shared)).flatten(1))
 
 
 class GhostUNet(nn.Module):
-    """[N, WIDTHS[0], h, w] to the same; `extra_channels` join at half the size."""
+    """[N, WIDTHS[0], h, w] to the same, and to the deepest level's [N, WIDTHS[-1], h / 8, w / 8].
+
+    `extra_channels` join at half the size.
+    """
 
     def __init__(self, extra_channels: int) -> None:
         super().__init__()
@@ -77,7 +85,7 @@ class GhostUNet(nn.Module):
         self.ups = nn.ModuleList(_conv_norm_relu(a + b, a, 1) for a, b in reversed(pairs))
         self.decoders = nn.ModuleList(_two_blocks(a) for a, _ in reversed(pairs))
 
-    def forward(self, x: Tensor, extra: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, extra: Tensor | None) -> tuple[Tensor, Tensor]:
         skips = [self.encoders[0](x)]
         for level, (down, encoder) in enumerate(zip(self.downs, self.encoders[1:], strict=True)):
             x = down(skips[-1])
@@ -86,10 +94,10 @@ class GhostUNet(nn.Module):
                     x if extra is None else torch.cat((x, resized(extra, x.shape[2:])), dim=1)
                 )
             skips.append(encoder(x))
-        x = self.context(skips.pop())
+        x = context = self.context(skips.pop())
         for skip, up, decoder in zip(reversed(skips), self.ups, self.decoders, strict=True):
             x = decoder(up(torch.cat((skip, resized(x, skip.shape[2:])), dim=1)))
-        return x
+        return x, context
 
 
 class Ghost(nn.Module):
@@ -129,6 +137,11 @@ class ChannelAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weights = self.excite(F.relu(self.squeeze(x.mean(dim=(2, 3), keepdim=True))))
         return x * weights.sigmoid()
+
+
+def _pooled(*maps: Tensor) -> Tensor:
+    """Each channel's mean, [N, C, 1, 1]: what is learned from it changes no map."""
+    return torch.cat([one.detach().mean(dim=(2, 3), keepdim=True) for one in maps], dim=1)
 
 
 def _two_blocks(channels: int) -> nn.Sequential:

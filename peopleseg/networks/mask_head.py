@@ -19,6 +19,7 @@ class HeadOutput(NamedTuple):
     target_logits: Tensor  # [N, 2, 2h, 2w]: target, non-target
     contour_logits: Tensor | None = None  # [N, 1, 2h, 2w], of the published heads, when refining
     distance: Tensor | None = None  # [N, 1, 2h, 2w], likewise
+    presence_logit: Tensor | None = None  # [N, 1], of the heads that judge presence
 
 
 class MaskHead(nn.Module):
@@ -27,6 +28,10 @@ class MaskHead(nn.Module):
     `feature_channels` > 0 gives the fused form, which also reads roi-aligned YOLOv9 features of
     that many channels (any size). Without `reads_person_logit` it does without the people UNet, to
     compare with. `roi_size_hw` is what it is trained and served at.
+
+    `judges_presence`: whether it also says if the box is a person's at all, as the second stage of
+    Faster R-CNN does (arXiv:1506.01497), from what it has pooled over the roi; the layers of the
+    masks get no gradients from that.
 
     A subclass's `forward(roi_rgb, roi_logit=None, roi_features=None, *, refine=False)` takes
     roi_rgb [N, 3, h, w] in [0, 1], roi_logit [N, 1, h, w] and roi_features [N, C', any, any], and
@@ -39,12 +44,14 @@ class MaskHead(nn.Module):
         feature_channels: int = 0,
         reads_person_logit: bool = True,
         roi_size_hw: Sequence[int] = ROI_SIZE_HW,
+        judges_presence: bool = False,
     ) -> None:
         super().__init__()
         self.variant = variant
         self.feature_channels = feature_channels
         self.reads_person_logit = reads_person_logit
         self.roi_size_hw = (roi_size_hw[0], roi_size_hw[1])
+        self.judges_presence = judges_presence
 
     @property
     def dims(self) -> dict[str, Any]:
@@ -54,6 +61,7 @@ class MaskHead(nn.Module):
             "feature_channels": self.feature_channels,
             "reads_person_logit": self.reads_person_logit,
             "roi_size_hw": list(self.roi_size_hw),
+            **({"judges_presence": True} if self.judges_presence else {}),
         }
 
     @property

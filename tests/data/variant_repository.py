@@ -85,14 +85,17 @@ class SmallHead(nn.Module):
         self.logit = nn.Conv2d(1, 3, 3, padding=1)
         self.features = nn.Conv2d(channels, 3, 1)
 
-    def forward(self, roi_rgb: Tensor, roi_logit: Tensor, roi_features: Tensor) -> Tensor:
+    def forward(
+        self, roi_rgb: Tensor, roi_logit: Tensor, roi_features: Tensor
+    ) -> tuple[Tensor, Tensor]:
         cells = 5 * self.rgb(roi_rgb / 255)
         if "roi_logit" in self.reads:
             cells = cells + self.logit(roi_logit)
         if "roi_features" in self.reads:
             features = F.interpolate(roi_features.float(), cells.shape[2:], mode="bilinear")
             cells = cells + 3 * self.features(features)
-        return F.interpolate(cells, scale_factor=2.0, mode="bilinear")
+        presence_logit = 3 + cells.mean(dim=(1, 2, 3))[:, None]
+        return F.interpolate(cells, scale_factor=2.0, mode="bilinear"), presence_logit
 
 
 class SmallFeatureHead(nn.Module):

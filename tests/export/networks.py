@@ -70,7 +70,7 @@ def mask_head(
         inputs[1] = 2 * torch.randn(3, 1, *roi_size_hw)
     if feature_channels:
         inputs[2] = 10 * torch.randn(3, feature_channels, 32, 24)
-    dims = {
+    dims: dict[str, Any] = {
         "feature_channels": feature_channels,
         "reads_person_logit": reads_person_logit,
         "roi_size_hw": roi_size_hw,

@@ -13,6 +13,7 @@ ELSEWHERE = {
     "hierarchical_lite_distilled",  # in test_mask_distillation, where there is a teacher
     "yolov9_t_distilled",  # in test_detector_distillation, likewise
 }
+READ_FEATURES = ("fused", "lite", "presence")
 VARIANTS = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - ELSEWHERE)
 RECIPES = sorted(path.stem for path in (CONFIGS / "recipes").glob("*.yaml"))
 
@@ -27,7 +28,7 @@ def small(variant: str, data: Data) -> list[str]:
         return ["--data.size=64", "--model.shrink=4", *(teacher if taught else [])]
     if variant == "feature_head":
         return [f"--model.detector={data.detector}", "--data.roi.most_people=1"]
-    fused = [f"--model.detector={data.detector}"] if variant.endswith(("fused", "lite")) else []
+    fused = [f"--model.detector={data.detector}"] if variant.endswith(READ_FEATURES) else []
     return [
         f"--model.people_unet={data.people_unet}",
         *fused,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.unit.test_data_samples import GRID_HW, scene_of
 from training.data.mistakes import LEAST_SCORE, mistakes, with_mistakes
-from training.data.samples import BACKGROUND, RoiBatch, collate_rois, roi_sample
+from training.data.samples import IGNORED, RoiBatch, collate_rois, roi_sample
 
 PERSON, LAMP, HYDRANT = [10, 10, 40, 90], [200, 50, 240, 150], [400, 400, 440, 460]
 
@@ -56,23 +56,27 @@ def test_a_mistake_counts_once_and_lies_in_the_image() -> None:
 
 
 @pytest.mark.parametrize(("mistakes", "count"), [(0.0, 0), (0.5, 1), (1.0, 2), (9.0, 7)])
-def test_mistakes_become_rois_of_nobody_after_those_of_people(mistakes: float, count: int) -> None:
+def test_mistakes_become_rois_of_unknown_masks_after_those_of_people(
+    mistakes: float, count: int
+) -> None:
     torch.manual_seed(0)
     batch = batch_of([PERSON], [], [PERSON], mistakes=mistakes)
     found = torch.stack([predictions((HYDRANT, 0.3), (PERSON, 0.9))] * 3)
     found = torch.cat((found, predictions((LAMP, 0.6)).expand(3, 5, 1)), dim=2)
     all_mistakes = [[0, *HYDRANT], [0, *LAMP], [1, *HYDRANT], [1, *LAMP], [1, *PERSON]]
     all_mistakes += [[2, *HYDRANT], [2, *LAMP]]
-    more = with_mistakes(batch, found)
+    more, present = with_mistakes(batch, found)
+    assert present.tolist() == [True] * 2 + [False] * count
     assert torch.equal(more.rois[:2], batch.rois) and torch.equal(more.labels[:2], batch.labels)
     added = more.rois[2:].tolist()
     assert len(added) == count
     assert all(roi in all_mistakes and added.count(roi) == 1 for roi in added)
     assert more.labels.dtype == torch.uint8 and more.labels.shape == (2 + len(added), *GRID_HW)
-    assert (more.labels[2:] == BACKGROUND).all()
+    assert (more.labels[2:] == IGNORED).all()
 
 
 def test_nothing_is_a_mistake_where_others_may_be() -> None:
     batch = batch_of([PERSON], mistakes=3, ignored=(tuple(LAMP), tuple(HYDRANT)))
     found = predictions((HYDRANT, 0.3), (PERSON, 0.9), (LAMP, 0.6))[None]
-    assert len(with_mistakes(batch, found).rois) == 1
+    more, present = with_mistakes(batch, found)
+    assert len(more.rois) == 1 and present.tolist() == [True]

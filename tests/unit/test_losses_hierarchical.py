@@ -152,7 +152,7 @@ def test_what_is_said_of_ignored_pixels_changes_nothing(distance_aware: bool) ->
     for name, term in terms.items():
         assert term.item() == pytest.approx(others[name].item(), rel=1e-5) and term > 0, name
     terms["loss"].backward()
-    for part in output:
+    for part in output[:5]:
         assert part is not None and part.grad is not None
         assert part.grad.where(known, 0).any() and not part.grad.where(~known, 0).any()
 
@@ -174,6 +174,24 @@ def test_a_roi_of_nobody_weighs_no_more_the_surer_the_head_is_of_that() -> None:
         terms["loss"].backward()
         assert terms["dice"] == 0 and logits.grad is not None
         assert logits.grad.abs().sum() <= 3
+
+
+def test_presence_is_the_cross_entropy_of_whose_box_is_a_persons() -> None:
+    logits = torch.tensor([[1.5], [-0.5]], requires_grad=True)
+    output = random_output(2)._replace(presence_logit=logits)
+    labels, present = label_maps()[0], torch.tensor([True, False])
+    terms = HierarchicalLoss(presence=2.0)(output, labels, present)
+    expected = 2 * (math.log(1 + math.exp(-1.5)) + math.log(1 + math.exp(-0.5))) / 2
+    assert terms["presence"].item() == pytest.approx(expected)
+    terms["loss"].backward()
+    assert logits.grad is not None and logits.grad[0] < 0 < logits.grad[1]
+    others = HierarchicalLoss()(random_output(2), labels)
+    assert others.keys() == terms.keys() - {"presence"}
+    for name in others.keys() - {"loss"}:
+        assert terms[name].item() == pytest.approx(others[name].item(), rel=1e-5)
+    everybody = HierarchicalLoss()(output, labels)["presence"].item()
+    told = HierarchicalLoss()(output, labels, torch.tensor([True, True]))["presence"].item()
+    assert everybody == told
 
 
 def test_a_perfect_head_has_next_to_no_loss_and_a_wrong_one_much() -> None:

@@ -15,13 +15,20 @@ from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.scores import ScoreFit
 from tests.data.small_repository import write_pictures, write_small_repository
 
-TRUE_FIT = ScoreFit(detection=1.6, mask=3.0, shift=0.5)
+TRUE_FIT = ScoreFit(detection=1.6, mask=3.0, shift=0.5, presence=0.8)
 
 
 def found_by(true: ScoreFit, count: int, random: np.random.Generator) -> Found:
     scores, confidences = random.uniform(0.01, 0.95, count), random.uniform(0.5, 1, count)
-    right = random.uniform(0, 1, count) < true(scores, confidences)
-    return Found(scores, confidences, right, int(right.sum()) + 10)
+    presence_logits = random.normal(1, 3, count)
+    right = random.uniform(0, 1, count) < true(scores, confidences, presence_logits)
+    return Found(scores, confidences, presence_logits, right, int(right.sum()) + 10)
+
+
+def sure_of(scores: list[float], right: list[bool], people: int) -> Found:
+    """Everybody with the same clear mask, and certainly there."""
+    same, certain = np.full(len(scores), 0.9), np.full(len(scores), 20.0)
+    return Found(np.array(scores), same, certain, np.array(right), people)
 
 
 def test_a_fit_finds_what_made_the_people_right(random: np.random.Generator) -> None:
@@ -30,12 +37,13 @@ def test_a_fit_finds_what_made_the_people_right(random: np.random.Generator) -> 
     assert fitted.detection == pytest.approx(TRUE_FIT.detection, rel=0.1)
     assert fitted.mask == pytest.approx(TRUE_FIT.mask, rel=0.2)
     assert fitted.shift == pytest.approx(TRUE_FIT.shift, abs=0.15)
+    assert fitted.presence == pytest.approx(TRUE_FIT.presence, rel=0.15)
 
 
 def test_a_fit_is_never_worse_than_the_detectors_scores(random: np.random.Generator) -> None:
     for shift in (-2.0, 0.0, 1.5):
         found = found_by(ScoreFit(0.7, 1.0, shift), 500, random)
-        fitted = fit(found)(found.scores, found.confidences)
+        fitted = found.fitted(fit(found))
         assert log_loss(fitted, found.right) <= log_loss(found.scores, found.right)
         low, middle = np.quantile(fitted, [0, 0.5])
         lower = (fitted >= low) & (fitted < middle)
@@ -43,22 +51,25 @@ def test_a_fit_is_never_worse_than_the_detectors_scores(random: np.random.Genera
 
 
 def test_few_people_pull_the_fit_little() -> None:
-    found = Found(np.array([0.6, 0.4]), np.array([0.9, 0.9]), np.array([True, False]), 1)
-    fitted = fit(found)
+    fitted = fit(sure_of([0.6, 0.4], [True, False], 1))
     assert all(np.isfinite([fitted.detection, fitted.mask, fitted.shift]))
     assert fitted.detection <= 5
 
 
+def test_a_head_that_is_certain_of_everybody_tells_nothing(random: np.random.Generator) -> None:
+    found = found_by(TRUE_FIT, 500, random)
+    assert fit(found._replace(presence_logits=np.full(500, 20.0))).presence == 0
+
+
 @pytest.mark.parametrize("right", [[True, True], [False, False]])
 def test_where_nothing_is_to_be_told_apart_there_is_no_fit(right: list[bool]) -> None:
-    found = Found(np.array([0.6, 0.4]), np.array([0.9, 0.9]), np.array(right), 2)
+    found = sure_of([0.6, 0.4], right, 2)
     with pytest.raises(ValueError, match=r"of 2 people found [02] are right; a fit needs"):
         fit(found)
 
 
 def test_answers_begin_where_f1_is_best() -> None:
-    scores = np.array([0.9, 0.8, 0.7, 0.3, 0.2])
-    found = Found(scores, np.ones(5), np.array([True, True, True, False, False]), 3)
+    found = sure_of([0.9, 0.8, 0.7, 0.3, 0.2], [True, True, True, False, False], 3)
     point = best_min_score(found, ScoreFit(1, 0, 0))
     assert 0.3 < point.score <= 0.7 and point.precision == point.recall == 1
 
@@ -96,7 +107,7 @@ def test_the_command_writes_two_versions_that_belong_together(
     changes = {"select_people": 2, "postprocess": 2}
     assert faults(repository, changes) == []
     selects, answers = (StepManifest.read(repository / s / "2").settings for s in changes)
-    assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 3
+    assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 4
     assert selects["min_score"] == answers["min_score"] and answers["max_mask_iou"] == 0.6
     picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
     (score,) = Pipeline(repository, versions=changes).segment(picture, min_score=0.01).scores

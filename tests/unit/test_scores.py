@@ -41,6 +41,32 @@ def test_a_surer_detector_and_a_clearer_mask_are_surer_together(random):
     assert ((FIT(low, high) >= 0) & (FIT(low, high) <= 1)).all()
 
 
+def test_whoever_is_hardly_there_scores_less_and_the_certain_as_without_a_judgement(random):
+    scores, confidences = random.uniform(0, 1, (2, 200))
+    fit = ScoreFit(detection=1.5, mask=3, shift=0.4, presence=0.7)
+    np.testing.assert_array_equal(fit(scores, confidences), FIT(scores, confidences))
+    certain = fit(scores, confidences, np.full(200, 20.0))
+    np.testing.assert_allclose(certain, FIT(scores, confidences), rtol=1e-6)
+    low, high = np.sort(random.normal(0, 5, (2, 200)), axis=0)
+    assert (fit(scores, confidences, low) <= fit(scores, confidences, high)).all()
+    assert (fit(scores, confidences, high) <= certain).all()
+    half = fit(np.full(1, 0.5), np.ones(1), np.zeros(1))
+    assert np.log(half / (1 - half)) == pytest.approx(0.4 + 0.7 * np.log(0.5), rel=1e-5)
+    extremes = fit(np.full(2, 0.5), np.ones(2), np.array([-1e4, 1e4]))
+    assert np.isfinite(extremes).all()
+
+
+def test_the_heads_judgement_goes_into_the_answers_scores():
+    boxes = np.array([[0, 0, 100, 200], [300, 0, 400, 200]])
+    probabilities = np.stack([np.full((16, 12), 0.9)] * 2)
+    fit = ScoreFit(detection=1.5, mask=3, shift=0.4, presence=0.7)
+    judged = np.array([[-4.0], [2.0]], dtype=np.float32)
+    people = answer(probabilities, boxes, [0.9, 0.8], score_fit=fit, presence_logit=judged)
+    assert people.boxes[:, 0].tolist() == [300, 0]
+    expected = fit(np.array([0.8, 0.9]), np.full(2, 0.9), judged[::-1, 0])
+    np.testing.assert_allclose(people.scores, expected, atol=0.01)
+
+
 def test_certain_and_impossible_scores_stay_finite():
     extremes = np.array([0.0, 1.0])
     assert np.isfinite(FIT(extremes, extremes)).all()

@@ -1,8 +1,8 @@
-"""Where a detector finds somebody and nobody is: rois that a mask head has to leave empty.
+"""Where a detector finds somebody and nobody is: what a mask head learns to tell from people.
 
-A head that only ever sees people answers with a mask wherever it is asked, and its confidence then
-says nothing of a detector's mistakes. They are trained on as hard negatives (Shrivastava et al.
-2016, arXiv:1604.03540).
+A head that only ever sees people answers with a mask wherever it is asked. The mistakes are hard
+negatives (Shrivastava et al. 2016, arXiv:1604.03540) of its presence logit alone: masks that learn
+to be empty there are soon empty over doubtful people too.
 """
 
 import torch
@@ -11,15 +11,16 @@ from torch.nn import functional as F
 
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.systems.people.selection import MAX_IOU, suppressed
-from training.data.samples import BACKGROUND, SMALLEST_ROI_PX, RoiBatch
+from training.data.samples import IGNORED, SMALLEST_ROI_PX, RoiBatch
 
 LEAST_SCORE = 0.1  # from which a detector is taken to believe in a person
 MOST_SHARED = 0.1  # of a mistake's box with somebody's
 MOST_OF_AN_IMAGE = 4
 
 
-def with_mistakes(batch: RoiBatch, predictions: Tensor) -> RoiBatch:
-    """The batch with some of the detector's mistakes as rois, whose cells are all BACKGROUND.
+def with_mistakes(batch: RoiBatch, predictions: Tensor) -> tuple[RoiBatch, Tensor]:
+    """The batch with some of the detector's mistakes as rois, whose cells are all IGNORED, and
+    which of its rois are people's, [N] bool.
 
     predictions: [B, 5, anchors] cx, cy, w, h in pixels of the images, and score. As many as the
     batch says, drawn from torch's global generator among the surest of each image.
@@ -32,10 +33,11 @@ def with_mistakes(batch: RoiBatch, predictions: Tensor) -> RoiBatch:
     )
     count = round(batch.mistakes * len(batch.rois))
     chosen = found[torch.randperm(len(found))[:count].to(found.device)]
-    nobody = batch.labels.new_full((len(chosen), *batch.labels.shape[1:]), BACKGROUND)
-    return batch._replace(
-        rois=torch.cat((batch.rois, chosen)), labels=torch.cat((batch.labels, nobody))
+    unknown = batch.labels.new_full((len(chosen), *batch.labels.shape[1:]), IGNORED)
+    more = batch._replace(
+        rois=torch.cat((batch.rois, chosen)), labels=torch.cat((batch.labels, unknown))
     )
+    return more, torch.arange(len(more.rois), device=chosen.device) < len(batch.rois)
 
 
 def mistakes(predictions: Tensor, people_xyxy: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from peopleseg.networks.mask_head import HeadOutput
 from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, TARGET
@@ -41,6 +42,7 @@ class HierarchicalLoss(nn.Module):
         person: float = 1.5,
         target: float = 1.5,
         consistency: float = 0.3,
+        presence: float = 1.0,
         boundary: float = 0.1,
         contour: float = 0.1,
         distance: float = 0.1,
@@ -64,15 +66,18 @@ class HierarchicalLoss(nn.Module):
         }
         self.term_weights = {"mask": mask, "dice": dice}
         self.term_weights |= {name: auxiliary_weight * weight for name, weight in auxiliary.items()}
+        self.term_weights["presence"] = presence
         self.distance_aware = distance_aware
         self.person_weights = BalancedWeights(gains=(1.0, PERSON_GAIN))
         self.target_weights = BalancedWeights(gains=(1.0, 1.0))
         weights = roi_class_weights(class_weights or (1.0, 1.0, 1.0))
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, output: HeadOutput, labels: Tensor, present: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """labels: [N, 2h, 2w] int64 of background 0, target 1, non-target 2, and of IGNORED, where
-        nothing counts; N may be 0.
+        nothing counts; N may be 0. present: [N] bool, whose box is a person's; None for all.
 
         The weighted terms by name, and their sum as "loss"; scalars:
 
@@ -81,15 +86,21 @@ class HierarchicalLoss(nn.Module):
           people's pixels; both with balanced class weights.
         - consistency: squared difference of the person branch's and the masks' person probability.
         - boundary: cross-entropy with weight on boundaries.
+        - presence: cross-entropy of `present`, of a head that judges it.
         - contour, distance: of the refinement branches, when they were asked for.
         """
-        terms = self._terms(output, labels) if len(labels) else self._terms_of_nothing(output)
+        if present is None:
+            present = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
+        if len(labels):
+            terms = self._terms(output, labels, present)
+        else:
+            terms = self._terms_of_nothing(output)
         weights = dict(self.term_weights)
         weights["contour"] = contour_weight(weights["contour"], *labels.shape[1:])
         weighted = {name: weights[name] * term for name, term in terms.items()}
         return {**weighted, "loss": torch.stack(list(weighted.values())).sum()}
 
-    def _terms(self, output: HeadOutput, labels: Tensor) -> dict[str, Tensor]:
+    def _terms(self, output: HeadOutput, labels: Tensor, present: Tensor) -> dict[str, Tensor]:
         probability = output.mask_logits.float().softmax(dim=1)
         person = output.person_logits.float().softmax(dim=1)[:, 1]
         disagreement = person - probability[:, TARGET] - probability[:, NON_TARGET]
@@ -101,6 +112,10 @@ class HierarchicalLoss(nn.Module):
             "consistency": known_mean(disagreement**2, labels),
             "boundary": boundary_loss(output.mask_logits, labels),
         }
+        if output.presence_logit is not None:
+            terms["presence"] = F.binary_cross_entropy_with_logits(
+                output.presence_logit[:, 0].float(), present.float()
+            )
         if output.contour_logits is not None:
             terms["contour"] = contour_loss(output.contour_logits, labels)
         if output.distance is not None:
@@ -110,12 +125,13 @@ class HierarchicalLoss(nn.Module):
     def _terms_of_nothing(self, output: HeadOutput) -> dict[str, Tensor]:
         """Zeros that depend on every output: under DDP each parameter needs its gradient."""
         zero = torch.stack([part.float().sum() for part in output if part is not None]).sum()
-        names = set(self.term_weights)
-        if output.contour_logits is None:
-            names.remove("contour")
-        if output.distance is None:
-            names.remove("distance")
-        return dict.fromkeys(sorted(names), zero)
+        optional = {
+            "presence": output.presence_logit,
+            "contour": output.contour_logits,
+            "distance": output.distance,
+        }
+        absent = {name for name, part in optional.items() if part is None}
+        return dict.fromkeys(sorted(self.term_weights.keys() - absent), zero)
 
     def _mask(self, mask_logits: Tensor, labels: Tensor) -> Tensor:
         if self.distance_aware:

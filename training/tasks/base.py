@@ -38,7 +38,7 @@ class Task(lightning.LightningModule):
     network: Any  # a module with `dims`, the arguments that build it
     monitor: str  # the figure that the best checkpoint has the highest of
     only_in_training: tuple[str, ...] = ()  # prefixes of weights that another checkpoint may lack
-    # Parts that begin anew where another checkpoint has them in other shapes.
+    # Parts that begin anew where another checkpoint lacks them or has them in other shapes.
     begins_anew: tuple[str, ...] = ()
 
     def __init__(
@@ -70,7 +70,8 @@ class Task(lightning.LightningModule):
     def start_from(self, checkpoint: Path | None) -> None:
         """Take the weights of a checkpoint of the same network.
 
-        Those of `begins_anew` may have other shapes; that they stay as they are is told.
+        Those of `begins_anew` may be missing or have other shapes; that they stay as they are is
+        told.
         """
         if checkpoint is None:
             return
@@ -78,10 +79,11 @@ class Task(lightning.LightningModule):
         if loaded.family != self.family:
             raise CheckpointError(f"{checkpoint} holds a {loaded.family}, not a {self.family}")
         weights = loaded.network.state_dict()
-        anew = self._parts_of_other_shapes(weights)
+        anew = self._parts_that_differ(weights)
         if anew:
             print(
-                f"{checkpoint}: {', '.join(anew)} has other shapes and begins anew", file=sys.stderr
+                f"{checkpoint}: {', '.join(anew)} is missing or has other shapes and begins anew",
+                file=sys.stderr,
             )
             weights = {k: v for k, v in weights.items() if not k.startswith(anew)}
         try:
@@ -101,15 +103,15 @@ class Task(lightning.LightningModule):
                 f"fit: {', '.join(wrong)}"
             )
 
-    def _parts_of_other_shapes(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
-        """Those of `begins_anew` in which a weight has another shape here."""
+    def _parts_that_differ(self, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """Those of `begins_anew` in which a weight is not there or has another shape here."""
         own = self.network.state_dict()
         return tuple(
             part
             for part in self.begins_anew
             if any(
-                key.startswith(part) and key in own and own[key].shape != value.shape
-                for key, value in weights.items()
+                key.startswith(part) and (key not in weights or weights[key].shape != value.shape)
+                for key, value in own.items()
             )
         )
 

@@ -3,7 +3,7 @@
 Alone, or taught by another head.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,16 +35,19 @@ class PersonMasks(Task):
     """The hierarchical head: for every box the masks of its person and of the others.
 
     As published it reads RGB and the people UNet's logit (`reads_person_logit`); the fused form
-    also reads the detector's features (`reads_features`). people_unet: a checkpoint of that
-    network. detector: one of a YOLOv9, or a version folder of a served detector. start_from: a
-    checkpoint of the same head, also beside another detector. teacher: the checkpoint of a trained
-    (larger) head to learn from beside the labels (arXiv:1503.02531); what that one reads comes from
-    the same file.
+    also reads the detector's features (`reads_features`). The lite head can also judge whether a
+    box is a person's at all (`judges_presence`), which it learns from the detector's mistakes
+    (`data.roi.mistakes`); with `backbone.train: frozen` it learns nothing else. people_unet: a
+    checkpoint of that network. detector: one of a YOLOv9, or a version folder of a served detector.
+    start_from: a checkpoint of the same head, also beside another detector. teacher: the checkpoint
+    of a trained (larger) head to learn from beside the labels (arXiv:1503.02531); what that one
+    reads comes from the same file.
     """
 
     family = "hierarchical_head"
     monitor = ROI_MIOU
-    begins_anew = ("feature_reducer.",)  # beside a detector with other features
+    # Beside a detector with other features; after a training without.
+    begins_anew = ("feature_reducer.", "presence.")
     only_in_training = ("segmentation_head.contour_branch.", "segmentation_head.distance_decoder.")
     network: MaskHead
 
@@ -56,6 +59,7 @@ class PersonMasks(Task):
         people_unet: Path | None = None,
         detector: Path | None = None,
         roi_size_hw: tuple[int, int] = (64, 48),
+        judges_presence: bool = False,
         start_from: Path | None = None,
         loss: HierarchicalLoss | None = None,
         teacher: Path | None = None,
@@ -74,6 +78,7 @@ class PersonMasks(Task):
             feature_channels=self.detector.feature_channels if reads_features else 0,
             reads_person_logit=reads_person_logit,
             roi_size_hw=roi_size_hw,
+            judges_presence=judges_presence,
         )
         if isinstance(self.network, PersonMaskHead):
             # In published checkpoints, but read by nothing: it gets no gradients, which a training
@@ -100,14 +105,26 @@ class PersonMasks(Task):
         named = {"people_unet": self.people_unet, "detector": self.detector}
         return {name: (m, m.dims) for name, m in named.items() if m is not None}
 
+    def backbone_stages(self) -> Sequence[nn.Module]:
+        """Of a head that judges presence: what makes the masks, as one stage."""
+        if not self.network.judges_presence:
+            return ()
+        parts = self.network.named_children()
+        return (nn.ModuleList(part for name, part in parts if name != "presence"),)
+
     def on_fit_start(self) -> None:
         super().on_fit_start()
         data = self.data()
-        if isinstance(data, RoiData) and data.roi.mistakes and self.detector is None:
+        if not isinstance(data, RoiData) or not data.roi.mistakes:
+            return
+        lacking = "reads no detector, whose mistakes these are" if self.detector is None else ""
+        if not self.network.judges_presence:
+            lacking = "does not judge presence, which is all that learns from them"
+        if lacking:
             raise CheckpointError(
-                f"data.roi.mistakes is {data.roi.mistakes}, but this head reads no "
-                "detector, whose mistakes these are: set it to 0, or give --model.detector and "
-                "--model.reads_features true"
+                f"data.roi.mistakes is {data.roi.mistakes}, but this head {lacking}: set it to 0, "
+                "or give --model.variant lite --model.judges_presence true "
+                "--model.reads_features true and --model.detector"
             )
 
     def is_empty(self, batch: RoiBatch) -> bool:
@@ -116,10 +133,11 @@ class PersonMasks(Task):
     def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
         maps = self._segmenter[0].maps(images, predictions=batch.mistakes > 0)
+        present = None
         if maps.predictions is not None:
-            batch = with_mistakes(batch, maps.predictions)
+            batch, present = with_mistakes(batch, maps.predictions)
         output = self._segmenter[0](images, batch.rois, refine=True, maps=maps)
-        terms: dict[str, Tensor] = self.loss(output, batch.labels.long())
+        terms: dict[str, Tensor] = self.loss(output, batch.labels.long(), present)
         if not self._teacher:
             return terms
         with torch.no_grad():

@@ -34,11 +34,12 @@ def people_of(
     scores: NDArray[np.float32],
     letterbox: Letterbox,
     *,
+    presence_logit: NDArray[np.float32] | None = None,
     score_fit: ScoreFit | None = None,
     max_mask_iou: float = 1.0,
     min_score: float = 0.0,
 ) -> People:
-    """mask_logits (N, 3, h, w), rois (N, 5) in network pixels, scores (N,).
+    """mask_logits (N, 3, h, w), rois (N, 5) in network pixels, scores (N,), presence_logit (N, 1).
 
     People of a caller's boxes come in their order. Those whom the detector found come best first,
     with the score of `score_fit` in place of the detector's, without those below min_score and
@@ -55,7 +56,8 @@ def people_of(
     if (people.scores == GIVEN_SCORE).all():
         return people
     if score_fit is not None:
-        fitted = score_fit(people.scores, mask_confidences(masks))
+        judged = None if presence_logit is None else presence_logit[found, 0]
+        fitted = score_fit(people.scores, mask_confidences(masks), judged)
         people = people._replace(scores=fitted)
     return _best_first(people, min_score, max_mask_iou)
 

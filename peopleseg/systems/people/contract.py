@@ -33,6 +33,7 @@ ROI_RGB = Tensor("roi_rgb", "FP32", (3, -1, -1))  # 0 to 255
 ROI_LOGIT = Tensor("roi_logit", "FP32", (1, -1, -1))
 ROI_FEATURES = Tensor("roi_features", "FP16", (-1, -1, -1))
 MASK_LOGITS = Tensor("mask_logits", "FP32", (len(MASK_CLASSES), -1, -1))
+PRESENCE_LOGIT = Tensor("presence_logit", "FP32", (1,))  # > 0: the box is a person's
 BOXES = Tensor("boxes", "FP32", (-1, 4))  # xyxy in pixels of the image sent
 MASKS = Tensor("masks", "UINT8", (-1, -1, -1))  # (n, h, w): target probability x 255 over the box
 RLES = Tensor("rles", "BYTES", (-1,))  # COCO compressed RLE at the image's size, as JSON
@@ -56,6 +57,10 @@ def _many(tensor: Tensor) -> Tensor:
     return _whole(tensor, -1)
 
 
+def _many_or_none(tensor: Tensor) -> Tensor:
+    return _whole(tensor, -1, optional=True)
+
+
 _ANSWER = (BOXES, SCORES, MASKS, RLES)
 
 STEPS = {
@@ -72,9 +77,18 @@ STEPS = {
             (_many(ROI_RGB), _many(ROI_LOGIT), _many(ROI_FEATURES)),
         ),
         Model("roi_align_features", (_one(FEATURES), ROIS), (_many(ROI_FEATURES),)),
-        Model("hierarchical_head", (ROI_RGB, ROI_LOGIT, ROI_FEATURES), (MASK_LOGITS,), MAX_PEOPLE),
+        Model(
+            "hierarchical_head",
+            (ROI_RGB, ROI_LOGIT, ROI_FEATURES),
+            (MASK_LOGITS, PRESENCE_LOGIT),
+            MAX_PEOPLE,
+        ),
         Model("feature_head", (ROI_FEATURES,), (MASK_LOGITS,), MAX_PEOPLE),
-        Model("postprocess", (_many(MASK_LOGITS), ROIS, SCORES, _one(LETTERBOX)), _ANSWER),
+        Model(
+            "postprocess",
+            (_many(MASK_LOGITS), _many_or_none(PRESENCE_LOGIT), ROIS, SCORES, _one(LETTERBOX)),
+            _ANSWER,
+        ),
         Model("postprocess_foreground", (_one(PERSON_LOGIT), _one(LETTERBOX)), (FOREGROUND,)),
     )
 }

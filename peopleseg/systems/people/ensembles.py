@@ -68,11 +68,17 @@ def wiring(ensemble: str, reads: Collection[str]) -> tuple[Step, ...]:
             inputs = {
                 tensor.name: _in_ensemble(name, tensor, "input")
                 for tensor in model.inputs
-                if not tensor.optional or _MADE_OF[tensor.name] in reads
+                if not tensor.optional or _is_of_use(tensor, ensemble, reads)
             }
             needed |= set(inputs.values())
             steps.append(Step(model, inputs, outputs))
     return tuple(reversed(steps))
+
+
+def _is_of_use(optional: Tensor, ensemble: str, reads: Collection[str]) -> bool:
+    """Whether some step makes an optional input, and the head reads what is made of it."""
+    names = {output.name for step in ENSEMBLE_STEPS[ensemble] for output in STEPS[step].outputs}
+    return optional.name in names and _MADE_OF.get(optional.name) in (None, *reads)
 
 
 def steps_of(ensemble: str, reads: Collection[str]) -> tuple[str, ...]:

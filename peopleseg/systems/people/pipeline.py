@@ -81,18 +81,20 @@ class Pipeline:
         min_score: that of a request; None for the setting of select_people.
         """
         parameters = {} if min_score is None else {MIN_SCORE_PARAMETER: min_score}
-        return _people(
+        return people_in(
             self.answer("person_segmentation", {"image": bytes_tensor(image)}, parameters)
         )
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
         """One mask a box, as `person_segmentation_from_boxes` answers."""
         inputs = {"image": bytes_tensor(image), "boxes": boxes_xyxy}
-        return _people(self.answer("person_segmentation_from_boxes", inputs))
+        return people_in(self.answer("person_segmentation_from_boxes", inputs))
 
     def segment_by_features(self, image: bytes) -> People:
         """Every person of an encoded picture, as `person_segmentation_features` answers."""
-        return _people(self.answer("person_segmentation_features", {"image": bytes_tensor(image)}))
+        return people_in(
+            self.answer("person_segmentation_features", {"image": bytes_tensor(image)})
+        )
 
     def foreground(self, image: bytes) -> NDArray[np.uint8]:
         """(height, width) person probability x 255, as `people_foreground` answers."""
@@ -104,7 +106,17 @@ class Pipeline:
         inputs: Mapping[str, NDArray[Any]],
         parameters: Mapping[str, Any] | None = None,
     ) -> Arrays:
-        """What an ensemble answers to one request, its output tensors by name.
+        """What an ensemble answers to one request, its output tensors by name; see `tensors`."""
+        tensors = self.tensors(ensemble, inputs, parameters)
+        return {tensor.name: tensors[tensor.name] for tensor in ENSEMBLES[ensemble].outputs}
+
+    def tensors(
+        self,
+        ensemble: str,
+        inputs: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Arrays:
+        """Every tensor that an ensemble has for one request, by its name there.
 
         Raises InvalidInput for a bad request, ValueError for a step that is neither named nor
         pinned, ArtifactError for a version that is not whole.
@@ -113,8 +125,7 @@ class Pipeline:
         def call(name: str, wanted: Collection[str], given: Arrays) -> Arrays:
             return self.call(name, given, wanted, parameters)
 
-        tensors = run(wiring(ensemble, self.reads), inputs, call)
-        return {tensor.name: tensors[tensor.name] for tensor in ENSEMBLES[ensemble].outputs}
+        return run(wiring(ensemble, self.reads), inputs, call)
 
     def call(
         self,
@@ -164,6 +175,7 @@ class Pipeline:
         return self._repository / name / str(self.versions[name])
 
 
-def _people(answer: Arrays) -> People:
+def people_in(answer: Arrays) -> People:
+    """The people of an answer's tensors."""
     rles = [json.loads(rle) for rle in answer["rles"]]
     return People(answer["boxes"], answer["scores"], answer["masks"], rles)

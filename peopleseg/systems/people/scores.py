@@ -1,8 +1,8 @@
-"""How sure an answer is of a person: what the detector says, and how clear the mask is.
+"""How sure an answer is of a person: by the detector, how clear the mask is, and the mask head.
 
 A detector's score tells nothing of the mask (Mask Scoring R-CNN, arXiv:1903.00241). The score of an
 answer is the probability that the person is right, a mask with an IoU of at least 0.5, by a
-logistic fit of both (Platt 1999).
+logistic fit of all three (Platt 1999).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,29 +25,40 @@ class ScoreFit:
     """The probability that a person is right: a sigmoid of a weighted sum.
 
     detection: weight of the logit of the detector's score, above 0; mask: of the logarithm of the
-    mask's confidence, 0 or more; shift: what is added.
+    mask's confidence, 0 or more; shift: what is added; presence: weight of the logarithm of the
+    mask head's probability that somebody is there, 0 or more.
     """
 
     detection: float
     mask: float
     shift: float
+    presence: float = 0.0
 
     def __call__(
-        self, scores: NDArray[np.floating], confidences: NDArray[np.floating]
+        self,
+        scores: NDArray[np.floating],
+        confidences: NDArray[np.floating],
+        presence_logits: NDArray[np.floating] | None = None,
     ) -> NDArray[np.float32]:
-        """Detector's scores (n,) and confidences (n,), both in [0, 1], to probabilities (n,)."""
+        """Detector's scores (n,) and confidences (n,), both in [0, 1], to probabilities (n,).
+
+        presence_logits: (n,); None where the head does not judge presence: all are there.
+        """
         clear = np.log(np.maximum(confidences, LEAST_CONFIDENCE))
         total = self.detection * _logit(scores) + self.mask * clear + self.shift
+        if presence_logits is not None:
+            logits = np.asarray(presence_logits, dtype=np.float64)
+            total = total - self.presence * np.logaddexp(0, -logits)
         return _sigmoid(total).astype(np.float32)
 
     def least_detection(self, min_score: float) -> float:
-        """The detector's score below which nobody reaches min_score, however clear the mask."""
+        """The detector's score below which nobody reaches min_score, however sure the head is."""
         least = (_logit(np.asarray(min_score)) - self.shift) / self.detection
         return float(_sigmoid(least))
 
 
 def with_score_fit(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a step, with its three numbers of `score_fit` as a ScoreFit."""
+    """The settings of a step, with its numbers of `score_fit`, in their order, as a ScoreFit."""
     numbers = settings.get("score_fit")
     return {**settings, "score_fit": None if numbers is None else ScoreFit(*numbers)}
 
@@ -85,4 +96,4 @@ def _logit(probability: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _sigmoid(logit: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-logit))  # type: ignore[return-value]
+    return np.exp(-np.logaddexp(0, -logit))  # type: ignore[no-any-return]

@@ -22,11 +22,14 @@ class Postprocess(ScoredStep):
         wanted: Collection[str],
         *,
         mask_logits: NDArray[np.float32],
+        presence_logit: NDArray[np.float32] | None,
         rois: NDArray[np.float32],
         scores: NDArray[np.float32],
         letterbox: NDArray[np.float32],
         **asked: float,
     ) -> Arrays:
         box = Letterbox.from_array(letterbox)
-        people = people_of(mask_logits, rois, scores, box, **self.chosen | asked)
+        people = people_of(
+            mask_logits, rois, scores, box, presence_logit=presence_logit, **self.chosen | asked
+        )
         return people._asdict() | {"rles": rles_as_json(people.rles)}

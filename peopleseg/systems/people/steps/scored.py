@@ -13,11 +13,14 @@ from peopleseg.systems.step import Step
 def _is_score_fit(value: Any) -> bool:
     if value is None:
         return True
-    numbers = isinstance(value, list | tuple) and len(value) == 3 and all(map(is_number, value))
-    return numbers and all(map(math.isfinite, value)) and value[0] > 0 and value[1] >= 0
+    if not isinstance(value, list | tuple) or len(value) not in (3, 4):
+        return False
+    if not all(is_number(number) and math.isfinite(number) for number in value):
+        return False
+    return value[0] > 0 and all(number >= 0 for number in (value[1], *value[3:]))
 
 
-SCORE_FIT = Setting("three numbers: above 0, 0 or more, any; or null", _is_score_fit)
+SCORE_FIT = Setting("numbers: above 0, 0 or more, any, 0 or more; or null", _is_score_fit)
 
 
 class ScoredStep(Step):

@@ -96,7 +96,7 @@ class ExportableHead(nn.Module):
         )
         if output.presence_logit is not None:
             return output.mask_logits, output.presence_logit
-        return output.mask_logits, roi_rgb.new_full((len(roi_rgb), 1), CERTAIN)
+        return output.mask_logits, torch.full_like(roi_rgb[:, 0, 0, :1], CERTAIN)
 
     def roi_inputs(
         self, images: Tensor, rois: Tensor, companions: Mapping[str, Any]

@@ -17,7 +17,11 @@ from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.tensors import Model, Tensor
 
 BATCH = "batch"  # the name of every tensor's first axis
-AXES = {3: ("channels", "height", "width"), 2: ("values", "anchors")}  # by the number of axes
+AXES = {  # by the number of axes
+    3: ("channels", "height", "width"),
+    2: ("values", "anchors"),
+    1: ("values",),
+}
 # The decoding of a detector's boxes, by the names that torch's exporter gives its nodes; the
 # convolutions of that layer lie one level deeper.
 _DECODING = r"/network/layers\.{last}/[^/]+"

@@ -64,6 +64,7 @@ def mask_head(
     feature_channels: int = 0,
     reads_person_logit: bool = True,
     roi_size_hw: Sequence[int] = SMALL_ROI,
+    judges_presence: bool = False,
 ) -> MaskHead:
     inputs: list[Any] = [_images(*roi_size_hw), None, None]
     if reads_person_logit:
@@ -74,6 +75,7 @@ def mask_head(
         "feature_channels": feature_channels,
         "reads_person_logit": reads_person_logit,
         "roi_size_hw": roi_size_hw,
+        "judges_presence": judges_presence,
     }
     return telling(lambda: person_mask_head(variant, **dims), *inputs)
 

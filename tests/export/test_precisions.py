@@ -79,7 +79,7 @@ def closeness(exact: Path, inputs: Arrays) -> Accuracy:
 NETWORKS: dict[str, Callable[[], Any]] = {
     "yolov9": lambda: of_detector(detector("t")),
     "people_unet": lambda: of_people_unet(people_unet("b0")),
-    "hierarchical_head": lambda: of_mask_head(mask_head("b0", 160)),
+    "hierarchical_head": lambda: of_mask_head(mask_head("lite", 160, judges_presence=True)),
 }
 
 

@@ -45,6 +45,10 @@ VARIANTS: list[Any] = [
     pytest.param(
         lambda: mask_head("lite", 160, roi_size_hw=ROI_SIZE_HW), id="hierarchical_head-lite"
     ),
+    pytest.param(
+        lambda: mask_head("lite", 160, roi_size_hw=ROI_SIZE_HW, judges_presence=True),
+        id="hierarchical_head-lite that judges presence",
+    ),
     pytest.param(lambda: mask_head("b0", 0, False), id="hierarchical_head-RGB alone"),
     pytest.param(lambda: mask_head("b0", roi_size_hw=ROI_SIZE_HW), id="as published", marks=SLOW),
     pytest.param(lambda: feature_head(160), id="feature_head"),
@@ -52,7 +56,7 @@ VARIANTS: list[Any] = [
 COMPARED = {
     "yolov9": {"features", "boxes", "scores"},
     "people_unet": {"person_logit"},
-    "hierarchical_head": {"mask_logits"},
+    "hierarchical_head": {"mask_logits", "presence_logit"},
     "feature_head": {"mask_logits"},
 }
 

@@ -45,10 +45,9 @@ class Tolerances:
     sources: tuple[str, ...] = ()  # of the inputs that they hold for; none: all
 
     def of(self, name: str) -> Tolerance:
-        return self.logits if name.endswith("logits") else getattr(self, _ROLES.get(name, name))
+        return self.logits if name.endswith(("_logit", "_logits")) else getattr(self, name)
 
 
-_ROLES = {"person_logit": "logits", "presence_logit": "logits"}
 _NO_LIMIT = float("inf")
 
 # The graph as exported: rounding alone, which of random inputs, whose logits reach 100, is more.

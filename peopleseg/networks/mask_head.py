@@ -61,6 +61,7 @@ class MaskHead(nn.Module):
             "feature_channels": self.feature_channels,
             "reads_person_logit": self.reads_person_logit,
             "roi_size_hw": list(self.roi_size_hw),
+            # Left out where it is not so: checkpoints from before it go on as they are.
             **({"judges_presence": True} if self.judges_presence else {}),
         }
 

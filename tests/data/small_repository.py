@@ -129,9 +129,8 @@ def write_head(
     channels: int = CHANNELS,
     roi_size_hw: tuple[int, int] = (64, 48),
     bias: float = 0.0,
-    presence: float = 20.0,
 ) -> Path:
-    """A mask of twice the roi's cells. bias: -1000 makes the head blind. presence: the logit."""
+    """A mask of twice the roi's cells. bias: -1000 makes the head blind."""
     height, width = roi_size_hw
     zeros = []
     for name in reads[1:]:
@@ -150,11 +149,11 @@ def write_head(
         helper.make_node("ReduceMax", ["sum"], ["of_each"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Mul", ["of_each", "nothing"], ["nothing_of_each"]),
         helper.make_node("Unsqueeze", ["nothing_of_each", "behind"], ["column"]),
-        helper.make_node("Add", ["column", "presence"], ["presence_logit"]),
+        helper.make_node("Add", ["column", "certain"], ["presence_logit"]),
     ]
     constants = {
         "behind": np.array([1]),
-        "presence": np.array([presence], dtype=np.float32),
+        "certain": np.array([20], dtype=np.float32),
         "twice": np.array([1, 1, 2, 2], dtype=np.float32),
         "nothing": np.zeros(1, dtype=np.float32),
     }

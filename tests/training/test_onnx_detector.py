@@ -139,17 +139,21 @@ def test_what_a_detector_mistakes_for_people_teaches_presence_and_no_mask(
 def test_a_trained_head_learns_presence_and_keeps_its_masks(
     data: Data, repository: Path, tmp_path: Path
 ) -> None:
-    version, first, second = repository / "yolov9" / "2", tmp_path / "first", tmp_path / "second"
+    version, first = repository / "yolov9" / "2", tmp_path / "first"
     assert train(*head_arguments(data, version, first, epochs=1)) == 0
     start = [f"--model.start_from={first / 'best.ckpt'}", "--model.backbone.train=frozen"]
-    assert train(*head_arguments(data, version, second, epochs=1), *JUDGES, *start) == 0
-    before, after = (load_network(run / "best.ckpt").network for run in (first, second))
-    learned = dict(after.state_dict())
-    weight = learned.pop("presence.weight")
-    assert weight.requires_grad is False and learned.pop("presence.bias") != 0
-    assert learned.keys() == before.state_dict().keys()
-    for name, value in before.state_dict().items():
-        assert torch.equal(learned[name], value), name
+    before = load_network(first / "best.ckpt").network.state_dict()
+    for rate in ("0", "0.01"):
+        arguments = head_arguments(data, version, tmp_path / rate, epochs=1)
+        rated = [*JUDGES, *start, f"--model.optimizer.learning_rate={rate}"]
+        assert train(*arguments, *rated) == 0
+        after = load_network(tmp_path / rate / "best.ckpt").network.state_dict()
+        assert after.keys() - before.keys() == {"presence.weight", "presence.bias"}
+        for name, value in before.items():
+            assert torch.equal(after[name], value), name
+    still, learned = (tmp_path / rate / "last.ckpt" for rate in ("0", "0.01"))
+    changed = {name.rpartition("network.")[2] for name in differing(still, learned)}
+    assert changed == {"presence.weight", "presence.bias"}
 
 
 @pytest.mark.parametrize("config", ["hierarchical_lite", "feature_head"])

@@ -117,15 +117,17 @@ class PersonMasks(Task):
         data = self.data()
         if not isinstance(data, RoiData) or not data.roi.mistakes:
             return
-        lacking = "reads no detector, whose mistakes these are" if self.detector is None else ""
         if not self.network.judges_presence:
             lacking = "does not judge presence, which is all that learns from them"
-        if lacking:
-            raise CheckpointError(
-                f"data.roi.mistakes is {data.roi.mistakes}, but this head {lacking}: set it to 0, "
-                "or give --model.variant lite --model.judges_presence true "
-                "--model.reads_features true and --model.detector"
-            )
+        elif self.detector is None:
+            lacking = "reads no detector, whose mistakes these are"
+        else:
+            return
+        raise CheckpointError(
+            f"data.roi.mistakes is {data.roi.mistakes}, but this head {lacking}: set it to 0, "
+            "or give --model.variant lite --model.judges_presence true "
+            "--model.reads_features true and --model.detector"
+        )
 
     def is_empty(self, batch: RoiBatch) -> bool:
         return len(batch.rois) == 0

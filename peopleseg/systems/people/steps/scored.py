@@ -20,7 +20,9 @@ def _is_score_fit(value: Any) -> bool:
     return value[0] > 0 and all(number >= 0 for number in (value[1], *value[3:]))
 
 
-SCORE_FIT = Setting("numbers: above 0, 0 or more, any, 0 or more; or null", _is_score_fit)
+SCORE_FIT = Setting(
+    "three or four numbers: above 0, 0 or more, any, 0 or more; or null", _is_score_fit
+)
 
 
 class ScoredStep(Step):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from training.data.subset import subset
+from training.data.subset import rest, subset
 
 
 def coco() -> dict:
@@ -63,6 +63,18 @@ def test_crowds_can_be_left_out():
     assert part["images"] == data["images"]
     assert part["annotations"] == [a for a in data["annotations"] if not a.get("iscrowd")]
     assert len(part["annotations"]) < len(data["annotations"])
+
+
+def test_the_rest_and_the_part_are_everything():
+    data = coco()
+    part = subset(data, images_count=9, only_people=True, no_crowds=True)
+    others = rest(data, part)
+    ids = [{image["id"] for image in one["images"]} for one in (part, others)]
+    assert len(ids[0]) == 9 and not ids[0] & ids[1]
+    assert ids[0] | ids[1] == {image["id"] for image in data["images"]}
+    assert others["annotations"] == [a for a in data["annotations"] if a["image_id"] in ids[1]]
+    assert any(a.get("iscrowd") for a in others["annotations"])
+    assert others["info"] == data["info"] and data == coco()
 
 
 def test_a_number_that_cannot_be_had_is_named():

@@ -1,4 +1,4 @@
-"""Smaller COCO files from large ones: a number of pictures, only those with people, no crowds."""
+"""Smaller COCO files from large ones: some pictures, those with people, no crowds, all others."""
 
 import random
 from typing import Any
@@ -37,6 +37,17 @@ def subset(
         ) from error
     if no_crowds:
         annotations = [a for a in annotations if not a.get("iscrowd", 0)]
+    return {**data, "images": images, "annotations": annotations}
+
+
+def rest(data: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """The pictures of COCO's `data` that are not in `part`, a subset of it, with what they show.
+
+    The annotations are those of `data`: crowds too, where the part is without.
+    """
+    taken = {image["id"] for image in part["images"]}
+    images = [image for image in data["images"] if image["id"] not in taken]
+    annotations = [a for a in data["annotations"] if a["image_id"] not in taken]
     return {**data, "images": images, "annotations": annotations}
 
 

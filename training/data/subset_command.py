@@ -1,7 +1,9 @@
-"""Write a smaller COCO file: some of the pictures, only those with people, no crowds.
+"""Write a smaller COCO file: some of the pictures, only those with people, no crowds; or split one.
 
   peopleseg data-subset --annotations person_train.json --out train_100.json --images-count 100
   peopleseg data-subset --annotations person_train.json --out people.json --only-people --no-crowds
+  peopleseg data-subset --annotations all.json --images-count 900 --out person_train.json \\
+      --rest person_val.json
 
 The pictures stay where they are. The same seed chooses the same pictures, and those of a smaller
 number are among those of a larger one.
@@ -11,15 +13,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from peopleseg.labels.files import write_atomically
-from training.data.subset import subset
+from training.data.subset import rest, subset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-subset`."""
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="written")
+    parser.add_argument("--rest", type=Path, metavar="FILE", help="written: the pictures left out")
     parser.add_argument(
         "--images-count", type=int, metavar="N", help="pictures to take, such as 100 or 500 (all)"
     )
@@ -33,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and say what is in it. Returns 1 when the annotations cannot be used."""
     try:
+        data = json.loads(args.annotations.read_text())
         part = subset(
-            json.loads(args.annotations.read_text()),
+            data,
             images_count=args.images_count,
             only_people=args.only_people,
             no_crowds=args.no_crowds,
@@ -43,6 +48,12 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:  # no JSON, not COCO's, or too few pictures
         print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
         return 1
-    write_atomically(args.out, json.dumps(part).encode())
-    print(f"{args.out}: {len(part['images'])} images, {len(part['annotations'])} annotations")
+    _write(args.out, part)
+    if args.rest:
+        _write(args.rest, rest(data, part))
     return 0
+
+
+def _write(file: Path, data: dict[str, Any]) -> None:
+    write_atomically(file, json.dumps(data).encode())
+    print(f"{file}: {len(data['images'])} images, {len(data['annotations'])} annotations")

@@ -28,6 +28,7 @@ matplotlib.use("Agg")  # files only, no screen
 from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
 
 FEWEST_POINTS = 4  # one more than the law has parameters
+EVENT_FILES = "events.out.tfevents.*"  # TensorBoard's; the names sort by their time
 STEPWISE = 200  # points of a drawn line
 
 
@@ -35,7 +36,7 @@ class Curve(NamedTuple):
     """What a training's validations measured."""
 
     epochs: NDArray[np.float64]  # finished at each validation, from 1
-    hours: NDArray[np.float64]  # since the training began
+    hours: NDArray[np.float64]  # of training until then, pauses between resumptions left out
     values: NDArray[np.float64]
 
 
@@ -77,17 +78,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_curve(run: Path, figure: str) -> Curve:
-    """The figure at every validation of a run's folder. Raises SystemExit if there is none."""
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0})
-    events.Reload()
-    figures = events.Tags()["scalars"]
+    """The figure at every validation of a run's folder. Raises SystemExit if there is none.
+
+    A run that was resumed has several files; an epoch that was done twice counts as it was last.
+    """
+    points: dict[float, tuple[float, float]] = {}  # epochs finished: hours, value
+    figures: set[str] = set()
+    hours_before = 0.0
+    for file in sorted(run.glob(EVENT_FILES)):
+        events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
+        scalars = {name: events.Scalars(name) for name in events.Tags()["scalars"]}
+        figures |= scalars.keys()
+        epoch_at = {event.step: event.value for event in scalars.get("epoch", [])}
+        start_s = events.FirstEventTimestamp() if scalars else 0.0
+        for event in scalars.get(figure, []):
+            hours = hours_before + (event.wall_time - start_s) / 3600
+            points[epoch_at[event.step] + 1] = hours, event.value
+        last_s = max((event[-1].wall_time for event in scalars.values()), default=start_s)
+        hours_before += (last_s - start_s) / 3600
     if figure not in figures:
-        known = ", ".join(name for name in figures if "/" not in name) or "no figure at all"
+        known = ", ".join(sorted(n for n in figures if "/" not in n)) or "no figure at all"
         raise SystemExit(f"{run} has no {figure}, but {known}")
-    epoch_at = {event.step: event.value for event in events.Scalars("epoch")}
-    points = [(epoch_at[e.step] + 1, e.wall_time, e.value) for e in events.Scalars(figure)]
-    epochs, times, values = np.array(points, dtype=float).T
-    return Curve(epochs, (times - events.FirstEventTimestamp()) / 3600, values)
+    values = np.array([(epoch, *points[epoch]) for epoch in sorted(points)], dtype=float)
+    return Curve(*values.T)
 
 
 def fit(curve: Curve) -> PowerLaw | None:

@@ -33,6 +33,23 @@ def test_a_run_is_read_epoch_by_epoch(run: Path) -> None:
     assert (np.diff(curve.hours) >= 0).all()
 
 
+def test_the_pauses_of_a_resumed_run_are_no_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs of an hour; the third one is done twice, as after a kill before its checkpoint."""
+    for start_hours, epochs in ((1, [0, 1, 2]), (30, [2, 3]), (90, [4])):
+        begun_s = 3600.0 * start_hours
+        monkeypatch.setattr("time.time", lambda now=begun_s: now)
+        with SummaryWriter(str(tmp_path)) as writer:
+            for done, epoch in enumerate(epochs, start=1):
+                for name, value in (("epoch", epoch), ("box_ap50", start_hours + epoch)):
+                    writer.add_scalar(name, value, STEPS * epoch, walltime=begun_s + 3600 * done)
+    curve = read_curve(tmp_path, "box_ap50")
+    assert curve.epochs.tolist() == [1, 2, 3, 4, 5]
+    assert curve.values.tolist() == [1, 2, 32, 33, 94]
+    np.testing.assert_allclose(curve.hours, [1, 2, 4, 5, 6], atol=0.01)
+
+
 def test_the_law_is_found_again(run: Path) -> None:
     law = fit(read_curve(run, "box_ap50"))
     assert law is not None
@@ -62,5 +79,5 @@ def test_numbers_and_plot_are_written(run: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_figure_is_named_beside_the_known_ones(run: Path) -> None:
-    with pytest.raises(SystemExit, match="has no roi_miou, but epoch, box_ap50"):
+    with pytest.raises(SystemExit, match="has no roi_miou, but box_ap50, epoch"):
         main([str(run), "--figure=roi_miou"])

@@ -24,9 +24,12 @@ from peopleseg.systems.people.evaluation.writing import NUMBERS
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("benchmarks") / "results"
 FIGURES_FILE, REPORT_FOLDER = "accuracy.json", "accuracy"
+OTHER_RELEASES = "accuracy_*.json"  # figures of each, by its name
+DATA_COLUMNS = ("images", "without_people", "people", "people_with_mask", "crowds")
 PAGE = Path("docs") / "accuracy.md"
 UP, MODELS = "../", "models"  # from the page to ROOT, and to the cards
 METRICS = "peopleseg/systems/people/evaluation/metrics.py"
+SCRIPT = "training/default_weights.sh"
 SAME_TIME = ("from_nothing", "mask_rcnn")  # of the training table: ours and Mask R-CNN
 
 Json = dict[str, Any]
@@ -68,11 +71,13 @@ def page(root: Path) -> str:
     """The whole page, of the results below `root`. Raises OSError and ValueError."""
     numbers = read(root, f"{REPORT_FOLDER}/{NUMBERS}")
     training = read(root, "training_table.json")
+    peers = read(root, "peers_accuracy.json")
     parts = [
         f"# Accuracy\n\n{_opening()}",
         *sections(numbers, f"{UP}{RESULTS.as_posix()}/{REPORT_FOLDER}/"),
-        f"## Beside others\n\n{_others(numbers, read(root, 'peers_accuracy.json'), training)}",
+        f"## Beside others\n\n{_others(numbers, _other_releases(root), peers, training)}",
         f"## Ways to train\n\n{_training(training)}",
+        f"## Train them again\n\n{_again(read(root, 'training_data.json'))}",
         f"## Learning curves\n\n{_curves(root)}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -98,9 +103,10 @@ def _opening() -> str:
     )
 
 
-def _others(numbers: Json, peers: Json, training: Json) -> str:
+def _others(numbers: Json, others: Json, peers: Json, training: Json) -> str:
     """Ours, published detectors, and what learned for the same time as ours from nothing."""
     rows: list[tuple[str, str, Json]] = [("ours", "the default weights", numbers["accuracy"])]
+    rows += [(f"ours, `{name}`", "the other release", one) for name, one in others.items()]
     rows += [(f"`{name}`", _published(one), one) for name, one in peers.items()]
     runs = training["runs"]
     rows += [(f"`{name}`", runs[name]["what"], runs[name]) for name in SAME_TIME if name in runs]
@@ -113,6 +119,14 @@ def _others(numbers: Json, peers: Json, training: Json) -> str:
         "some; `from_nothing` and `mask_rcnn` have learned for the same time, see the next "
         f"table.\n\n{shell(*commands)}"
     )
+
+
+def _other_releases(root: Path) -> Json:
+    """Figures of the releases that README.md tells how to switch to, by their names."""
+    start, end = OTHER_RELEASES.split("*")
+    files = sorted((root / RESULTS).glob(OTHER_RELEASES))
+    found = {file.name: json.loads(file.read_text()) for file in files}
+    return {name.removeprefix(start).removesuffix(end): one for name, one in found.items()}
 
 
 def _published(peer: Json) -> str:
@@ -136,6 +150,27 @@ def _training(training: Json) -> str:
     return (
         f"{table(training)}\n\nMinutes are of one processor core; {readme} says more.\n\n"
         f"{shell(command)}"
+    )
+
+
+def _again(data: Json) -> str:
+    """From the data to the release."""
+    head = ("data set", *(name.replace("_", " ") for name in DATA_COLUMNS))
+    rows = [(f"`{name}`", *(row[key] for key in DATA_COLUMNS)) for name, row in data.items()]
+    counting = (
+        "python -m benchmarks.training_data data/people/person_train.json data/ccp/person_ccp.json "
+        "data/more/*.json out/default/*_filled.json "
+        f"--json {RESULTS.as_posix()}/training_data.json"
+    )
+    return (
+        f"[{SCRIPT}]({UP}{SCRIPT}) has every command, with its data sets and settings; the "
+        "YAMLs have the others, and every training the seed 0. It goes on where it was stopped:\n\n"
+        f"{shell(f'sh {SCRIPT} data out/default')}\n\n{as_table(head, rows)}\n\n"
+        "COCO 2017's are `person_train`, `tinycoco`, `coco_negatives` and `coco_val`, of which the "
+        "last has one mask an image; `person_ccp` is Clothing Co-Parsing, `pennfudan` Penn-Fudan "
+        "pedestrians, `voc` Pascal VOC. None of their images is among the validation images. In "
+        "the filled sets a mask head has added masks where it is sure. The detector was trained by "
+        f"its publisher, on COCO.\n\n{shell(counting)}"
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.accuracy_page import FIGURES_FILE, REPORT_FOLDER, ROOT, read, shell
+from benchmarks.accuracy_page import FIGURES_FILE, REPORT_FOLDER, ROOT, SCRIPT, read, shell
 from peopleseg.labels.files import write_atomically
 from peopleseg.repository.manifest import ArtifactError, Manifest, read_manifest
 from peopleseg.systems.people.ensembles import serving_versions
@@ -43,7 +43,8 @@ CARDS = {
     "yolov9": Card(
         "A detector: the box and score of every person, and features for the mask head.",
         "Finding people in photos, as the first step of `person_segmentation`.",
-        f"{_LOOKALIKES} It sees the image at 640 pixels: people of few pixels there are missed.",
+        f"{_LOOKALIKES} It sees the image at 640 pixels or fewer: people of few pixels there are "
+        "missed.",
         ("box_ap", "box_ap50"),
         "yolov9",
     ),
@@ -224,8 +225,8 @@ def _made(name: str, networks: Mapping[str, Served]) -> str:
     )
     return (
         f"{shell(*commands)}\n\n"
-        "This trains the variant from its YAML; in which steps the committed weights went on from "
-        "there, [README.md](../../README.md) tells."
+        "This trains the variant from its YAML; with which data sets and in which steps the "
+        f"committed weights were trained, [{SCRIPT}](../../{SCRIPT}) says."
     )
 
 

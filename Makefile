@@ -65,7 +65,6 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) peers $(PICTURES) --people 1 5 10 --seconds 2
 	$(BENCH) runtimes --seconds 1
 	$(BENCH) memory $(PICTURES)
-	$(BENCH) optimisations $(PICTURES) --seconds 1.5
 	$(BENCH) report
 
 .PHONY: test

@@ -159,13 +159,13 @@ def _again(data: Json) -> str:
     rows = [(f"`{name}`", *(row[key] for key in DATA_COLUMNS)) for name, row in data.items()]
     counting = (
         "python -m benchmarks.training_data data/people/person_train.json data/ccp/person_ccp.json "
-        "data/more/*.json out/default/*_filled.json "
+        "data/more/*.json runs/*_filled.json "
         f"--json {RESULTS.as_posix()}/training_data.json"
     )
     return (
         f"[{SCRIPT}]({UP}{SCRIPT}) has every command, with its data sets and settings; the "
         "YAMLs have the others, and every training the seed 0. It goes on where it was stopped:\n\n"
-        f"{shell(f'sh {SCRIPT} data out/default')}\n\n{as_table(head, rows)}\n\n"
+        f"{shell(f'sh {SCRIPT} data runs')}\n\n{as_table(head, rows)}\n\n"
         "COCO 2017's are `person_train`, `tinycoco`, `coco_negatives` and `coco_val`, of which the "
         "last has one mask an image; `person_ccp` is Clothing Co-Parsing, `pennfudan` Penn-Fudan "
         "pedestrians, `voc` Pascal VOC. None of their images is among the validation images. In "

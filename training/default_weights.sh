@@ -20,8 +20,7 @@ NOBODY="{images: $MORE/coco_negatives, annotations: $MORE/coco_negatives.json}"
 COCO_BOXES="images: $MORE/coco_val, annotations: $MORE/coco_val.json"
 COCO_FILLED="{images: $MORE/coco_val, annotations: $OUT/coco_val_filled.json}"
 VOC_FILLED="{images: $MORE/voc, annotations: $OUT/voc_filled.json, weight: 0.5}"
-VOC_PEOPLE="{images: $MORE/voc, annotations: $OUT/voc_people.json}"
-VOC_NOBODY="{images: $MORE/voc, annotations: $OUT/voc_nobody_train.json}"
+VOC_PART="{images: $MORE/voc, annotations: $OUT/voc_train.json}"
 
 # NAME YAML OPTIONS...: a training into OUT/NAME
 fit() {
@@ -74,13 +73,11 @@ fit head_filled hierarchical_lite $BESIDE --model.start_from "$OUT/head/best.ckp
     --model.schedule.warmup_epochs 0.2 --trainer.max_epochs 10 \
     --data.extra "[$TINYCOCO, $FASHION, $PENNFUDAN, $COCO_FILLED, $VOC_FILLED]"
 
-# It learns which boxes are nobody's; 150 images of nobody are kept to measure it.
-subset() { peopleseg data-subset --annotations "$1" --out "$2" --rest "$3" $4; }
-make_once "$OUT/voc_people.json" subset "$MORE/voc.json" "$OUT/voc_people.json" "$OUT/voc_nobody.json" --only-people
-make_once "$OUT/voc_nobody_test.json" subset "$OUT/voc_nobody.json" "$OUT/voc_nobody_test.json" \
-    "$OUT/voc_nobody_train.json" "--images-count 150"
+# It learns which boxes are nobody's. Part of VOC is kept out, to measure it in images of nobody.
+split() { peopleseg data-subset --annotations "$MORE/voc.json" --images-count 496 --out "$1" --rest "$OUT/voc_test.json"; }
+make_once "$OUT/voc_train.json" split "$OUT/voc_train.json"
 fit head_presence hierarchical_lite_presence $BESIDE --model.start_from "$OUT/head_filled/best.ckpt" \
-    --trainer.max_epochs 2 --data.extra "[$TINYCOCO, $PENNFUDAN, {$COCO_BOXES}, $VOC_PEOPLE, $VOC_NOBODY, $NOBODY]"
+    --trainer.max_epochs 2 --data.extra "[$TINYCOCO, $PENNFUDAN, {$COCO_BOXES}, $VOC_PART, $NOBODY]"
 
 # What is served: the UNet in INT8, and scores fitted to the three.
 peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/train" --precision int8 $VAL

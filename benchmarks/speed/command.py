@@ -6,7 +6,7 @@
 Each benchmark writes one JSON with its raw samples into benchmarks/results/ and prints its table;
 `report` makes the tables and plots of all of them again, from the JSON alone. `make bench` runs a
 short form of all, `make bench-full` the form whose figures are published. All but `report` measure
-on the processors; with --device cuda, all but `optimisations` measure on the first NVIDIA GPU.
+on the processors; with --device cuda, on the first NVIDIA GPU.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import sys
 from benchmarks.speed import (
     direct,
     memory,
-    optimisations,
     peers,
     report,
     rois,
@@ -36,7 +35,6 @@ BENCHMARKS = {
     "peers": (peers, "beside Mask R-CNN and the published full-size graphs"),
     "runtimes": (runtimes, "every network by every runtime; lite and full heads"),
     "memory": (memory, "memory at rest, under load and after many requests"),
-    "optimisations": (optimisations, "before and after each optimisation"),
     "report": (report, "tables and plots of the results"),
 }
 

@@ -13,14 +13,13 @@ from benchmarks.speed import figures
 from benchmarks.speed.figures import groups_of, kinds_of, of_kind
 from benchmarks.speed.memory import UNDER_LOAD
 from benchmarks.speed.result import Result, slices_of
-from benchmarks.speed.tables import PARTS, effects, step_median
+from benchmarks.speed.tables import PARTS, step_median
 from benchmarks.speed.targets import DIRECT, ONE_CALLER, SERVER
 from peopleseg.labels.files import write_atomically
 
 matplotlib.use("Agg")  # files only, no screen
 
 from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
-from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter  # noqa: E402
 
 DPI = 120
 PANELS = 4  # in a row
@@ -160,29 +159,6 @@ def _memory(result: Result) -> Any:
     return figure
 
 
-def _optimisations(result: Result) -> Any:
-    """What each one did to latency and throughput; those that were kept are highlighted."""
-    found = effects(result)
-    figure, panels = plt.subplots(
-        1, 2, sharey=True, figsize=(10, 0.35 * len(found) + 1.4), layout="constrained"
-    )
-    for row, effect in enumerate(found):
-        for panel, spread in zip(panels, (effect.latency, effect.throughput), strict=True):
-            if spread:
-                _spread_bar(panel, row, spread, start=1, highlighted=effect.change["kept"])
-    for panel, figure_of in zip(panels, ("latency", "throughput"), strict=True):
-        panel.axvline(1, color="black", linestyle="--")
-        panel.set(xscale="log", xlabel=f"{figure_of}, after / before")
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        panel.xaxis.set_major_formatter(ScalarFormatter())
-        panel.xaxis.set_minor_locator(NullLocator())
-    labels = [f"{effect.change['name']}, {effect.group} people" for effect in found]
-    panels[0].set_yticks(range(len(found)), labels)
-    panels[0].invert_yaxis()
-    figure.supxlabel("orange: kept; blue: dropped", fontsize="small")
-    return figure
-
-
 _DRAWN: dict[str, Callable[[Result], Any]] = {
     "direct": _throughput,
     "server": _throughput,
@@ -191,7 +167,6 @@ _DRAWN: dict[str, Callable[[Result], Any]] = {
     "peers": partial(_latencies, title="people: {}"),
     "runtimes": partial(_latencies, title="{}"),
     "memory": _memory,
-    "optimisations": _optimisations,
 }
 
 
@@ -201,9 +176,7 @@ def _spread_line(panel: Any, places: list[int], found: list[figures.Spread], nam
     panel.fill_between(places, lows, highs, color=line.get_color(), alpha=0.2)
 
 
-def _spread_bar(
-    panel: Any, row: int, spread: figures.Spread, *, start: float = 0, highlighted: bool
-) -> None:
+def _spread_bar(panel: Any, row: int, spread: figures.Spread, *, highlighted: bool) -> None:
     errors = [[spread.median - spread.low], [spread.high - spread.median]]
     colour = "tab:orange" if highlighted else "tab:blue"
-    panel.barh(row, spread.median - start, left=start, xerr=errors, color=colour)
+    panel.barh(row, spread.median, xerr=errors, color=colour)

@@ -25,7 +25,6 @@ TITLES = {
     "peers": "Beside others",
     "runtimes": "How the networks are run",
     "memory": "Memory",
-    "optimisations": "Before and after each optimisation",
 }
 
 

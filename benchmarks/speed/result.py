@@ -79,18 +79,14 @@ def folder_of(device: str) -> Path:
     return RESULTS / device if device != CPU else RESULTS
 
 
-def as_samples(slices: Sequence[Slice], **noted: str) -> list[dict[str, Any]]:
-    """noted: what every sample says beside its slice."""
-    return [asdict(one) | noted for one in slices]
+def as_samples(slices: Sequence[Slice]) -> list[dict[str, Any]]:
+    """As JSON takes them; `slices_of` reads them back."""
+    return [asdict(one) for one in slices]
 
 
-def slices_of(result: Result, **noted: str) -> list[Slice]:
-    """noted: of samples that say more than their slice, those that say this."""
-    return [
-        Slice(**{name: value for name, value in sample.items() if name not in noted})
-        for sample in result["samples"]
-        if all(sample[name] == value for name, value in noted.items())
-    ]
+def slices_of(result: Result) -> list[Slice]:
+    """The samples of a result that was measured in slices."""
+    return [Slice(**sample) for sample in result["samples"]]
 
 
 def write_result(folder: Path, result: Result) -> Path:

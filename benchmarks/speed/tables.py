@@ -2,24 +2,15 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.speed import figures
 from benchmarks.speed.figures import Spread, groups_of, kinds_of, of_kind
 from benchmarks.speed.result import Result, slices_of
-from benchmarks.speed.targets import AFTER, BEFORE, ONE_CALLER, SERVER
+from benchmarks.speed.targets import ONE_CALLER, SERVER
 
 PARTS = {"queue": "waiting", "compute_input": "in", "compute_infer": "computing"}
 PARTS |= {"compute_output": "out"}
-
-
-class Effect(NamedTuple):
-    """Of an optimisation, on one group of pictures: what comes after it over what was before."""
-
-    change: dict[str, Any]  # name, kept, what
-    group: str
-    latency: Spread | None  # of the fewest callers
-    throughput: Spread | None  # of the most
 
 
 def heading(result: Result) -> str:
@@ -163,23 +154,6 @@ def memory_table(result: Result) -> str:
     return as_table(("process, RSS in MB", *looks), rows)
 
 
-def optimisations_table(result: Result) -> str:
-    """Of `optimisations`: what each one did to latency and throughput."""
-    rows = [
-        [
-            effect.change["name"],
-            "kept" if effect.change["kept"] else "dropped",
-            effect.group,
-            spread_text(effect.latency),
-            spread_text(effect.throughput),
-            effect.change["what"],
-        ]
-        for effect in effects(result)
-    ]
-    ratios = ("latency, after / before", "throughput, after / before")
-    return as_table(("optimisation", "outcome", "people", *ratios, "what it is"), rows)
-
-
 TABLES: dict[str, Callable[[Result], str]] = {
     "direct": throughput_table,
     "server": throughput_table,
@@ -188,23 +162,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "peers": peers_table,
     "runtimes": runtimes_table,
     "memory": memory_table,
-    "optimisations": optimisations_table,
 }
-
-
-def effects(result: Result) -> list[Effect]:
-    """Of every optimisation that was measured, on every group of pictures."""
-    found = []
-    for change in result["figures"]["changes"]:
-        slices = slices_of(result, change=change["name"])
-        fewest, *_, most = sorted({one.callers for one in slices})
-        for group in groups_of(slices):
-            before, after = (of_kind(slices, group, side, fewest) for side in (BEFORE, AFTER))
-            latency = figures.latency_ratio(before, after)
-            before, after = (of_kind(slices, group, side, most) for side in (BEFORE, AFTER))
-            throughput = figures.throughput_ratio(after, before)
-            found.append(Effect(change, group, latency, throughput))
-    return found
 
 
 def step_median(samples: Sequence[dict[str, Any]], step: str, part: str) -> float | None:

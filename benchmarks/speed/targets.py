@@ -22,7 +22,6 @@ from peopleseg.systems.people.pipeline import Pipeline
 
 ONE_CALLER, MANY_CALLERS, SERVER = "direct_one_caller", "direct_many_callers", "server"
 DIRECT = (ONE_CALLER, MANY_CALLERS)
-BEFORE, AFTER = "before", "after"  # an optimisation
 TIMEOUT_S = 120.0
 
 
@@ -140,23 +139,6 @@ def check_answers(url: str, groups: Sequence[Group]) -> None:
                     f"networks find {question.people}: they are not the same; name the "
                     "server's own with --model-repository"
                 )
-
-
-def agreed(url: str, group: Group) -> Group:
-    """The questions in which a server of other networks finds as many people.
-
-    Raises BenchError when there is none.
-    """
-    found = people_found_at(url, group)
-    questions = [
-        one for one, people in zip(group.questions, found, strict=True) if people == one.people
-    ]
-    if not questions:
-        raise BenchError(
-            f"in none of {len(found)} pictures with {group.name} people does the other network "
-            "find as many; look at more, with --pictures"
-        )
-    return group._replace(questions=questions)
 
 
 def people_found_at(url: str, group: Group) -> list[int]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from peopleseg.pixels.geometry import INPUT_SIZE
-from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, sha256
+from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, StepManifest, sha256
 from peopleseg.repository.model_folder import config_files, versions_in
 from peopleseg.repository.plan import with_policy
 from peopleseg.repository.tensors import Tensor
@@ -35,6 +35,11 @@ READS = ("roi_rgb", "roi_logit", "roi_features")  # of the head
 PADDING = 0.1  # by which roi_align_features widens boxes
 BOX_CXCYWH = (320.0, 320.0, 200.0, 400.0)  # of the person, in network pixels
 SCORE = 0.9
+# Of the steps whose settings are fitted to the networks that serve: these are not.
+UNFITTED: dict[str, dict[str, Any]] = {
+    "select_people": {"min_score": 0.05, "max_iou": 0.5, "score_fit": None},
+    "postprocess": {"min_score": 0.05, "max_mask_iou": 1.0, "score_fit": None},
+}
 _DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": TensorProto.FLOAT}
 
 
@@ -42,6 +47,9 @@ def write_small_repository(repository: Path) -> Path:
     """Version 1 of every step but those of the head on features; nothing is linked to SOURCE."""
     shutil.copytree(SOURCE, repository, ignore=_not_copied)
     keep_newest_steps(repository)
+    for step, settings in UNFITTED.items():
+        folder = repository / step / "1"
+        replace(StepManifest.read(folder), settings=settings).write(folder)
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
     versions = dict.fromkeys(STEPS, 1)

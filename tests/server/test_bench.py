@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tritonclient.grpc import InferenceServerClient
-from tritonclient.utils import shared_memory
 
 from benchmarks.speed import devices, perf_analyzer
 from benchmarks.speed.devices import CPU, CUDA
@@ -25,23 +23,18 @@ from benchmarks.speed.memory import AT_REST, UNDER_LOAD, measure
 from benchmarks.speed.options import running_server
 from benchmarks.speed.peers import DETECTOR_AND_UNET, OTHER_REPOSITORY, PEERS
 from benchmarks.speed.result import slices_of
-from benchmarks.speed.shared_memory import shared_picture
 from benchmarks.speed.steps import PARTS
 from benchmarks.speed.stepwise import ENSEMBLE
 from benchmarks.speed.targets import (
-    AFTER,
-    BEFORE,
     MANY_CALLERS,
     ONE_CALLER,
     SERVER,
     Group,
     Question,
     Server,
-    agreed,
     check_answers,
 )
 from peopleseg.cli.main import main
-from peopleseg.client import wire
 from peopleseg.pixels.masks import decode_rle
 from peopleseg.systems.people.contract import STEPS
 from peopleseg.systems.people.ensembles import serving_versions, steps_of
@@ -242,36 +235,6 @@ def test_all_peers_answer_and_their_graphs_are_kept(
     shutil.rmtree(cache)
 
 
-def test_optimisations_are_measured_before_and_after(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
-) -> None:
-    changes = ["sleeping_threads", "shared_memory_bmp"]
-    options = ["--people=1", "--rounds=1", f"--seconds={SECONDS}", "--changes", *changes]
-    result = bench("optimisations", *options)
-    assert [change["name"] for change in result["figures"]["changes"]] == changes
-    for change in changes:
-        slices = slices_of(result, change=change)
-        kinds = [(one.target, one.callers) for one in slices]
-        assert sorted(kinds) == [(AFTER, 1), (AFTER, 4), (BEFORE, 1), (BEFORE, 4)]
-        assert all(one.calls_ms and not one.failures for one in slices)
-    assert "| sleeping_threads | kept | 1 | " in capsys.readouterr().out
-
-
-def test_a_picture_in_shared_memory_is_answered_as_one_that_was_sent(
-    small_server: EmbeddedServer, pictures: tuple[Path, Path]
-) -> None:
-    image = (pictures[0] / "0.png").read_bytes()
-    with InferenceServerClient(small_server.grpc_url) as server:
-        sent = server.infer(**wire.segment_request(image)._asdict())
-        with shared_picture(server, "picture", image) as picture:
-            picture.write()
-            shared = server.infer(**picture.request._asdict())
-        assert not server.get_system_shared_memory_status().regions
-    assert not shared_memory.mapped_shared_memory_regions()
-    (ours,), (theirs,) = wire.people_of(shared), wire.people_of(sent)
-    assert ours.rle == theirs.rle and ours.box_xyxy == theirs.box_xyxy
-
-
 @pytest.mark.skipif(bool(devices.gpu()), reason="this machine has a GPU")
 def test_for_cuda_the_server_takes_the_configs_for_it(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -376,13 +339,3 @@ def test_the_same_answers_are_recognised(
 ) -> None:
     image = (pictures[0] / "0.png").read_bytes()
     check_answers(small_server.grpc_url, [Group("1", [Question(image, people=1)])])
-
-
-def test_pictures_in_which_other_networks_find_others_are_left_out(
-    small_server: EmbeddedServer, pictures: tuple[Path, Path]
-) -> None:
-    image = (pictures[0] / "0.png").read_bytes()
-    one, two = Question(image, people=1), Question(image, people=2)
-    assert agreed(small_server.grpc_url, Group("1", [one, two])) == Group("1", [one])
-    with pytest.raises(BenchError, match="in none of 1 pictures with 2 people"):
-        agreed(small_server.grpc_url, Group("2", [two]))

@@ -15,7 +15,7 @@ from benchmarks.speed.result import as_samples, make_result, slices_of, write_re
 from benchmarks.speed.runtimes import compare_heads
 from benchmarks.speed.saving import save
 from benchmarks.speed.steps import StepSample, per_request
-from benchmarks.speed.targets import AFTER, BEFORE, MANY_CALLERS, ONE_CALLER, SERVER
+from benchmarks.speed.targets import MANY_CALLERS, ONE_CALLER, SERVER
 from peopleseg.cli.main import main
 
 KINDS = ((ONE_CALLER, 1, 20), (MANY_CALLERS, 2, 25), (SERVER, 1, 22), (SERVER, 4, 80))
@@ -60,32 +60,6 @@ def figures_of_runtimes() -> dict[str, Any]:
     }
 
 
-CHANGES = [
-    {"name": "faster", "kept": True, "what": "twice as fast"},
-    {"name": "idle", "kept": False, "what": "nothing"},
-]
-
-
-def optimisation_samples() -> list[dict[str, Any]]:
-    """Of CHANGES: with one caller and with four, who are answered twice in 100 ms."""
-    sides = [
-        ("faster", BEFORE, 20),
-        ("faster", AFTER, 10),
-        ("idle", BEFORE, 20),
-        ("idle", AFTER, 20),
-    ]
-    return [
-        sample
-        for change, side, ms in sides
-        for callers in (1, 4)
-        for number in range(3)
-        for sample in as_samples(
-            [Slice(side, "5", callers, number, 0.1, [(0.0, float(ms))] * (40 // ms), {})],
-            change=change,
-        )
-    ]
-
-
 def samples_of(benchmark: str) -> list[dict[str, Any]]:
     if benchmark == "memory":
         sizes = {"tritonserver": {"rss_mb": 111.0, "pss_mb": 99.0}}
@@ -103,8 +77,6 @@ def samples_of(benchmark: str) -> list[dict[str, Any]]:
             vars(StepSample(ONE_CALLER, "5", 1, 0, 28.0, direct, tensor_bytes=moved)),
             vars(StepSample(SERVER, "5", 4, 0, 39.5, {"yolov9": parts})),
         ]
-    if benchmark == "optimisations":
-        return optimisation_samples()
     if benchmark == "runtimes":
         return as_samples(runtime_slices())
     if benchmark == "rois":
@@ -113,8 +85,6 @@ def samples_of(benchmark: str) -> list[dict[str, Any]]:
 
 
 def figures_of(benchmark: str) -> dict[str, Any] | None:
-    if benchmark == "optimisations":
-        return {"changes": CHANGES}
     return figures_of_runtimes() if benchmark == "runtimes" else None
 
 
@@ -162,14 +132,6 @@ def test_a_result_says_what_it_depends_on() -> None:
         ),
         ("runtimes", "Left out: torch_compile. there is no g++"),
         ("memory", "| **all, PSS** | 99 | 132 | 99 | 132 |"),
-        (
-            "optimisations",
-            "| faster | kept | 5 | 0.50 (0.50-0.50) | 2.00 (2.00-2.00) | twice as fast |",
-        ),
-        (
-            "optimisations",
-            "| idle | dropped | 5 | 1.00 (1.00-1.00) | 1.00 (1.00-1.00) | nothing |",
-        ),
     ],
 )
 def test_a_result_is_printed_as_a_table(

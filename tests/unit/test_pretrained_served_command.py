@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.speed.edits import float_version
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import load_network
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.model_folder import versions_in
 from peopleseg.systems.people.ensembles import serving_versions
 from peopleseg.systems.people.pipeline import open_on_processors
 from tests.data.encoded import some_pictures
@@ -20,12 +20,28 @@ from tests.data.encoded import some_pictures
 NETWORKS = ("people_unet", "yolov9", "hierarchical_head")
 
 
+def trained_here(model: Path) -> Path:
+    """The newest version folder of a model that was trained here and computes in float."""
+    for version in sorted(versions_in(model), reverse=True):
+        manifest = Manifest.read(model / str(version))
+        if manifest.precision == "fp32" and "decoder" not in manifest.variant:
+            return model / str(version)
+    raise AssertionError(f"{model} has no such version")
+
+
 @pytest.fixture(scope="module")
 def served(root: Path) -> dict[str, Path]:
-    """The version folder of each network that serves; of one in INT8 that of the same in float."""
-    repository = root / "model_repository"
+    """A version folder of each network."""
+    return {name: trained_here(root / "model_repository" / name) for name in NETWORKS}
+
+
+def detector_of(head: Path) -> Path | None:
+    """The published detector that serves beside a head, where one does."""
+    repository = head.parents[1]
     versions = serving_versions(repository)
-    return {name: float_version(repository / name / str(versions[name])) for name in NETWORKS}
+    detector = repository / "yolov9" / str(versions["yolov9"])
+    served = versions["hierarchical_head"] == int(head.name)
+    return detector if served and "decoder" in Manifest.read(detector).variant else None
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +56,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoints(
     images: Path, served: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """All three default networks as checkpoints."""
+    """All three networks as checkpoints."""
     out = tmp_path_factory.mktemp("checkpoints")
     companions: list[str] = []
     for name, version in served.items():
         command = ["import-served", str(version)]
         if name == "hierarchical_head":
-            companions = [f"--people-unet={out / 'people_unet'}", f"--detector={out / 'yolov9'}"]
+            detector = detector_of(version) or out / "yolov9"
+            companions = [f"--people-unet={out / 'people_unet'}", f"--detector={detector}"]
         assert main([*command, f"--images={images}", f"--out={out / name}", *companions]) == 0
     return out
 

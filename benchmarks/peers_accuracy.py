@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.images import decode_image
 from peopleseg.repository.manifest import sha256
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         detector = open_teacher(args.file, args.kind)
         pictures = load_pictures(args.annotations, args.images)
+        require_people(pictures, args.annotations)
         figures = measure(detector, pictures)
     except (TeacherError, OSError, ValueError) as error:
         print(f"peers_accuracy: {error}", file=sys.stderr)

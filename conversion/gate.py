@@ -27,7 +27,8 @@ from conversion.answers import (
     unanswerable,
 )
 from conversion.release.examiner import Judgement
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.check import faults
@@ -41,6 +42,7 @@ from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.results import coco_results
 
 METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
+NEEDED = ("box_ap50", "mask_ap50")  # figures without which nothing is judged
 MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
 
 Figures = dict[str, Any]
@@ -63,10 +65,9 @@ class Reference:
         """Raises GateError when the annotations cannot be read."""
         try:
             pictures = load_pictures(self.annotations, self.images)[: self.limit]
-        except (OSError, ValueError) as error:
-            raise GateError(f"the reference set cannot be read: {error}") from error
-        if not pictures:
-            raise GateError(f"{self.annotations} has no pictures; name another reference set")
+            require_people(pictures, self.annotations)
+        except AnnotationError as error:
+            raise GateError(f"the reference set cannot be used: {error}") from error
         return pictures
 
     @cached_property
@@ -178,7 +179,14 @@ class Gate:
             return Judgement(figures, [str(error)])
         if self.reference is None:
             before = {name: value for name, value in before.items() if name in after}
-        return Judgement(figures, judge(before, after, self.margin))
+            return Judgement(figures, judge(before, after, self.margin))
+        unknown = [
+            f"{name} cannot be measured on {self.reference.annotations}, so nothing shows whether "
+            "it falls; name annotations that have it"
+            for name in NEEDED
+            if after.get(name) is None
+        ]
+        return Judgement(figures, [*unknown, *judge(before, after, self.margin)])
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
         """What an ensemble of these versions has to answer for each picture. Raises Refused."""

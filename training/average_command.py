@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.data.pictures import report_skipped, usable_pictures
 from training.validation.evaluation import evaluate
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         pictures, skipped = usable_pictures(args.annotations, args.images)
         report_skipped(skipped)
+        require_people(pictures, args.annotations)
         loaded = average([(path, load_network(path)) for path in args.checkpoints])
         figures = evaluate(loaded, pictures)
     except (CheckpointError, ValueError) as error:

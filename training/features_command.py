@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import Picture, require_people
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
 from peopleseg.networks.yolov9 import YOLOv9
@@ -89,12 +90,11 @@ def run(args: argparse.Namespace) -> int:
         _claim(folder, detector, args)
         pictures, skipped = usable_pictures(args.annotations, args.images)
         report_skipped(skipped)
+        require_people(pictures, args.annotations)
         missing = [p for p in pictures if p.masked_people and not folder.has(p)]
         _require_room(folder.path, missing, detector.feature_channels)
-    except (CheckpointError, FeaturesError) as error:
+    except (AnnotationError, CheckpointError, FeaturesError) as error:
         return _failed(str(error))
-    except ValueError as error:  # no JSON, or not COCO's
-        return _failed(f"{args.annotations}: {error}")
     broken = _compute(detector, missing, folder, args)
     if broken:
         print(f"left out {broken} broken picture{'s' * (broken > 1)}", file=sys.stderr)

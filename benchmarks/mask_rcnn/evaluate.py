@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
 from peopleseg.cli.evaluate_command import table
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         network = load_mask_rcnn(args.checkpoint).to(args.device)
         pictures = load_pictures(args.annotations, args.images)[: args.limit]
+        require_people(pictures, args.annotations)
     except (CheckpointError, OSError, ValueError) as error:
         print(f"mask_rcnn: {error}", file=sys.stderr)
         return 1

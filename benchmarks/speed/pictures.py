@@ -15,6 +15,7 @@ from tqdm import tqdm
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.targets import Group, Question
 from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.selection import is_person
@@ -63,8 +64,8 @@ def annotated_pictures(args: argparse.Namespace) -> list[Picture]:
     """The first PICTURES_LOOKED_AT of the annotations. Raises BenchError, OSError."""
     try:
         return load_pictures(args.annotations, args.images)[:PICTURES_LOOKED_AT]
-    except ValueError as error:  # no JSON, or not COCO's
-        raise BenchError(f"{args.annotations}: {error}") from error
+    except AnnotationError as error:
+        raise BenchError(str(error)) from error
 
 
 def choose(

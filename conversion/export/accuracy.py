@@ -13,7 +13,8 @@ from conversion.export.exportable import Exportable
 from conversion.export.inputs import RoiReader, with_unread
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, Settings
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.pixels.images import prepare_file
 from peopleseg.systems.people.answer import foreground_of, people_of
 from peopleseg.systems.people.evaluation.boxes import box_metrics, found_boxes
@@ -58,9 +59,11 @@ def annotated_pictures(settings: Settings) -> list[Picture]:
     """Those to measure on. Raises ExportError when the annotations cannot be read."""
     assert settings.images is not None and settings.annotations is not None
     try:
-        return load_pictures(settings.annotations, settings.images)[: settings.limit]
-    except ValueError as error:  # no JSON, or not COCO's
-        raise ExportError(f"{settings.annotations}: {error}; nothing was written") from error
+        pictures = load_pictures(settings.annotations, settings.images)[: settings.limit]
+        require_people(pictures, settings.annotations)
+    except AnnotationError as error:
+        raise ExportError(f"{error}; nothing was written") from error
+    return pictures
 
 
 def box_figures(run: Runner, pictures: Sequence[Picture]) -> dict[str, float]:

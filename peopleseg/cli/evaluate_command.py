@@ -30,7 +30,8 @@ from peopleseg.cli.positive import positive
 from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
-from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture, load_pictures
+from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_json
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
 from peopleseg.systems.people.evaluation.metrics import (
@@ -92,11 +93,9 @@ def run(args: argparse.Namespace) -> int:
     """Measure and report. Returns 1 when any picture failed or there is nobody to find."""
     try:
         pictures = load_pictures(args.annotations, args.images)[: args.limit]
-    except ValueError as error:  # no JSON, or not COCO's
-        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
-        return 1
-    if not any(picture.people for picture in pictures):
-        print(f"peopleseg: {args.annotations}: {_nobody_in(pictures)}", file=sys.stderr)
+        require_people(pictures, args.annotations)
+    except AnnotationError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
         return 1
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S)
@@ -169,14 +168,6 @@ def table(report: dict[str, Any]) -> str:
         total = failed + report["images"]
         lines.append(f"{'failed':16} {failed} of {total} images, left out of the figures above")
     return "\n".join(lines)
-
-
-def _nobody_in(pictures: Sequence[Picture]) -> str:
-    crowds = sum(len(picture.annotations) for picture in pictures)
-    return (
-        f"{len(pictures)} images, 0 people and {crowds} crowds: there is nobody to find; name a "
-        f"file with people (category_id {PERSON_CATEGORY_ID}, iscrowd 0)"
-    )
 
 
 def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:

@@ -1,16 +1,21 @@
 """Read person annotations in COCO format."""
 
-import json
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-PERSON_CATEGORY_ID = 1
+from peopleseg.labels.coco_file import AnnotationError, person_ids, read_coco
+from peopleseg.labels.segmentation import decode, fault, is_number
+
+PERSON_CATEGORY_ID = 1  # in what is written here; what is read says its own
+MOST_NAMED = 10  # of what is left out
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,16 +33,9 @@ class Annotation:
 
     def mask(self, height: int, width: int) -> NDArray[np.uint8]:
         """(height, width) of 0 and 1. Raises ValueError where the mask is not known."""
-        from pycocotools import mask as coco_mask
-
-        rle = self.segmentation
-        if rle is None:
+        if self.segmentation is None:
             raise ValueError(f"the annotation with box {self.box_xyxy} has no mask; ask `masked`")
-        if isinstance(rle, list):
-            rle = coco_mask.merge(coco_mask.frPyObjects(rle, height, width))
-        elif isinstance(rle["counts"], list):
-            rle = coco_mask.frPyObjects(rle, height, width)
-        return coco_mask.decode(rle)  # type: ignore[no-any-return]
+        return decode(self.segmentation, height, width)
 
 
 @dataclass
@@ -63,30 +61,58 @@ class Picture:
         return [person for person in self.people if person.masked]
 
 
+class Labels(NamedTuple):
+    """A COCO file as it stands, and what of it can be used."""
+
+    data: dict[str, Any]
+    pictures: list[Picture]  # all images, in the file's order
+    entries: dict[int, list[dict[str, Any]]]  # of `data`, of each picture.annotations, by image id
+
+
 def load_pictures(annotations: Path, images: Path) -> list[Picture]:
-    """All images of a COCO file, in its order, with their person annotations.
+    """The images of a COCO file with the annotations of people, as `load_labels` reads them."""
+    return load_labels(annotations, images).pictures
+
+
+def load_labels(annotations: Path, images: Path) -> Labels:
+    """All images of a COCO file, with the annotations of people.
 
     An annotation has a box alone where its segmentation is missing, null or [], or its "mask" is
-    "none". Raises ValueError when the file is not in COCO format.
+    "none". What is broken is left out and told, as a warning of this module's logger: a mask that
+    is none leaves a box alone; a box that is none leaves nothing. Raises AnnotationError when the
+    file is not in COCO format, or an image cannot be used as it is described.
     """
-    data = json.loads(annotations.read_text())
-    try:
-        pictures = {
-            info["id"]: Picture(
-                info["id"], images / info["file_name"], info["width"], info["height"]
+    data = read_coco(annotations)
+    people = person_ids(data, annotations)
+    pictures: dict[int, Picture] = {}
+    for entry in data["images"]:
+        picture = _picture(entry, annotations, images)
+        if (other := pictures.get(picture.id)) is not None:
+            raise AnnotationError(
+                f"{annotations}: {other.path.name} and {picture.path.name} both have the image id "
+                f"{picture.id}; number the images anew"
             )
-            for info in data["images"]
-        }
-        for entry in data["annotations"]:
-            if entry["category_id"] == PERSON_CATEGORY_ID:
-                pictures[entry["image_id"]].annotations.append(_annotation(entry))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{annotations} is not a COCO annotation file ({error!r}); "
-            "expected images (id, file_name, width, height) and annotations "
-            "(image_id, category_id, bbox and, where known, segmentation)"
-        ) from error
-    return list(pictures.values())
+        pictures[picture.id] = picture
+    labels = Labels(data, list(pictures.values()), {identity: [] for identity in pictures})
+    others = {category.get("id") for category in data["categories"]} - people
+    broken = [
+        f"annotation {entry.get('id')}: {reason}"
+        for entry in data["annotations"]
+        if (reason := _add(entry, labels, pictures, people, others)) is not None
+    ]
+    if broken:
+        _LOG.warning("%s", _told(annotations, broken))
+    return labels
+
+
+def require_people(pictures: Sequence[Picture], where: Path | str) -> None:
+    """Raises AnnotationError where no image has a person, who is no crowd, to find or learn."""
+    if not any(picture.people for picture in pictures):
+        crowds = sum(len(picture.annotations) for picture in pictures)
+        only = f", only {crowds} crowds" if crowds else ""
+        raise AnnotationError(
+            f"{where} has nobody in its {len(pictures)} images{only}; take annotated people"
+        )
 
 
 def box_pixels(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> tuple[slice, slice]:
@@ -97,8 +123,84 @@ def box_pixels(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> tuple[sli
     return rows, slice(max(0, math.floor(x1)), max(0, min(width, math.ceil(x2))))
 
 
-def _annotation(entry: dict[str, Any]) -> Annotation:
+def _picture(entry: dict[str, Any], annotations: Path, images: Path) -> Picture:
+    """Raises AnnotationError."""
+    identity, name = entry.get("id"), entry.get("file_name")
+    for key, least in (("id", 0), ("width", 1), ("height", 1)):
+        value = entry.get(key)
+        if not _is_whole(value) or value < least:
+            raise AnnotationError(
+                f"{annotations}: the image {name!r} has the {key} {value!r}; expected a whole "
+                f"number from {least} on"
+            )
+    if not (isinstance(name, str) and name):
+        raise AnnotationError(
+            f"{annotations}: image {identity} has the file_name {name!r}; expected a path below "
+            "the folder of the images"
+        )
+    if "://" in name:
+        raise AnnotationError(
+            f"{annotations}: image {identity} has the URL {name} as its file_name; download the "
+            "images and write their names there"
+        )
+    if "\\" in name and not (images / name).is_file():
+        raise AnnotationError(
+            f"{annotations}: image {identity} has the Windows path {name} as its file_name; write "
+            "it with / and from the folder of the images on"
+        )
+    return Picture(entry["id"], images / name, entry["width"], entry["height"])
+
+
+def _add(
+    entry: dict[str, Any],
+    labels: Labels,
+    pictures: Mapping[int, Picture],
+    people: Collection[int],
+    others: Collection[Any],
+) -> str | None:
+    """Give an annotation of a person to its image. Returns what is broken and so left out."""
+    category, image, crowd = (
+        entry.get("category_id"),
+        entry.get("image_id"),
+        entry.get("iscrowd", 0),
+    )
+    if not _is_whole(category) or category not in people:
+        known = _is_whole(category) and category in others
+        return None if known else f"its category_id {category!r} is not among the categories"
+    if not _is_whole(image) or image not in pictures:
+        return f"its image_id {image!r} is not among the images"
+    if crowd not in (None, 0, 1):
+        return f"its iscrowd is {crowd!r}, expected 0 or 1"
+    picture = pictures[image]
+    if reason := _box_fault(entry.get("bbox"), picture):
+        return reason
+    segmentation = None if entry.get("mask") == "none" else entry.get("segmentation") or None
+    reason = segmentation and fault(segmentation, picture.height, picture.width)
     x, y, width, height = entry["bbox"]
-    known = entry.get("mask") != "none"
-    segmentation = (entry.get("segmentation") or None) if known else None
-    return Annotation((x, y, x + width, y + height), segmentation, bool(entry.get("iscrowd", 0)))
+    box_xyxy = (x, y, x + width, y + height)
+    picture.annotations.append(Annotation(box_xyxy, None if reason else segmentation, bool(crowd)))
+    labels.entries[image].append(entry)
+    return f"{reason}; it counts as a box alone" if reason else None
+
+
+def _box_fault(box: Any, picture: Picture) -> str | None:
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+        return f"its bbox is {box!r:.60}, expected the numbers [x, y, width, height]"
+    x, y, width, height = box
+    if width <= 0 or height <= 0:
+        return f"its bbox {box} has no area"
+    if x >= picture.width or y >= picture.height or x + width <= 0 or y + height <= 0:
+        return f"its bbox {box} lies outside the image, {picture.width} x {picture.height} pixels"
+    return None
+
+
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _told(annotations: Path, broken: Sequence[str]) -> str:
+    lines = [f"{annotations}: broken annotations, {len(broken)} in all, are left out:"]
+    lines += [f"  {one}" for one in broken[:MOST_NAMED]]
+    if len(broken) > MOST_NAMED:
+        lines.append(f"  and {len(broken) - MOST_NAMED} more")
+    return "\n".join(lines)

@@ -108,6 +108,16 @@ def test_annotations_that_are_not_cocos_are_refused(
     assert "wrong.json" in refusal(capfd)
 
 
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_set_of_nobody_is_refused(
+    part: str, data: Data, out: Path, tmp_path: Path, capfd: Captured
+) -> None:
+    nobody = tmp_path / "nobody.json"
+    nobody.write_text(json.dumps({**json.loads(data.annotations.read_text()), "annotations": []}))
+    assert train(*unet_arguments(data, out, 1), f"--data.{part}.annotations={nobody}") == 1
+    assert f"{nobody} has nobody in its " in refusal(capfd)
+
+
 def test_a_folder_without_data_is_refused(out: Path, tmp_path: Path, capfd: Captured) -> None:
     config = f"--config={CONFIGS / 'people_unet_b0.yaml'}"
     assert train("fit", config, f"--data.root={tmp_path}", f"--out={out}") == 1

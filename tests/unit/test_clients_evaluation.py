@@ -273,12 +273,12 @@ def test_a_file_in_which_nobody_is_to_be_found_is_an_error_before_any_server_is_
         file.write_text(json.dumps({**coco, "annotations": annotations}))
         code, out, err = run(["--images", data[0], "--annotations", file], capsys)
         assert code == 1 and out == ""
+        only = f", only {len(annotations)} crowds" if annotations else ""
         assert err == (
-            f"peopleseg: {file}: 5 images, 0 people and {len(annotations)} crowds: there is nobody "
-            "to find; name a file with people (category_id 1, iscrowd 0)\n"
+            f"peopleseg: {file} has nobody in its 5 images{only}; take annotated people\n"
         )
     code, _, err = run(["--images", data[0], "--annotations", data[1], "--limit", 1], capsys)
-    assert code == 1 and "1 images, 0 people" in err
+    assert code == 1 and "nobody in its 1 images" in err
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "x"])

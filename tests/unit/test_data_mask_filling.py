@@ -140,4 +140,4 @@ def test_the_command_writes_a_file_with_what_is_sure(
     assert mask[130:510, 230:410].all() and mask.sum() == pytest.approx(400 * 200, rel=0.05)
     source.write_text("[]")
     assert fill_masks_command.run(args) == 1
-    assert "is no COCO file" in capsys.readouterr().err
+    assert "is not a COCO annotation file" in capsys.readouterr().err

@@ -6,6 +6,8 @@ import pytest
 
 from training.data.subset import rest, subset
 
+PEOPLE = {1}  # ids of the category
+
 
 def coco() -> dict:
     """40 pictures: every fourth is empty, every fifth with a crowd, every seventh with a dog."""
@@ -24,13 +26,13 @@ def coco() -> dict:
 
 def test_without_a_wish_everything_is_kept_and_nothing_changed():
     data = coco()
-    assert subset(data) == data == coco()
+    assert subset(data, PEOPLE) == data == coco()
 
 
 def test_entries_and_their_order_stay():
     data = coco()
     before = copy.deepcopy(data)
-    part = subset(data, images_count=11, seed=3)
+    part = subset(data, PEOPLE, images_count=11, seed=3)
     ids = {image["id"] for image in part["images"]}
     assert len(ids) == 11
     assert part["images"] == [image for image in data["images"] if image["id"] in ids]
@@ -41,17 +43,21 @@ def test_entries_and_their_order_stay():
 
 def test_the_seed_decides_and_smaller_subsets_lie_in_larger_ones():
     data = coco()
-    assert subset(data, images_count=9, seed=1) == subset(data, images_count=9, seed=1)
-    assert subset(data, images_count=9, seed=1) != subset(data, images_count=9, seed=2)
+    assert subset(data, PEOPLE, images_count=9, seed=1) == subset(
+        data, PEOPLE, images_count=9, seed=1
+    )
+    assert subset(data, PEOPLE, images_count=9, seed=1) != subset(
+        data, PEOPLE, images_count=9, seed=2
+    )
     chosen = [
-        {image["id"] for image in subset(data, images_count=n, seed=1)["images"]}
+        {image["id"] for image in subset(data, PEOPLE, images_count=n, seed=1)["images"]}
         for n in (3, 9, 27, 40)
     ]
     assert chosen[0] < chosen[1] < chosen[2] < chosen[3]
 
 
 def test_only_people_means_somebody_who_is_not_in_a_crowd():
-    part = subset(coco(), only_people=True)
+    part = subset(coco(), PEOPLE, only_people=True)
     assert [image["file_name"] for image in part["images"]] == [
         f"{i}.jpg" for i in range(40) if i % 4
     ]
@@ -59,7 +65,7 @@ def test_only_people_means_somebody_who_is_not_in_a_crowd():
 
 def test_crowds_can_be_left_out():
     data = coco()
-    part = subset(data, no_crowds=True)
+    part = subset(data, PEOPLE, no_crowds=True)
     assert part["images"] == data["images"]
     assert part["annotations"] == [a for a in data["annotations"] if not a.get("iscrowd")]
     assert len(part["annotations"]) < len(data["annotations"])
@@ -67,7 +73,7 @@ def test_crowds_can_be_left_out():
 
 def test_the_rest_and_the_part_are_everything():
     data = coco()
-    part = subset(data, images_count=9, only_people=True, no_crowds=True)
+    part = subset(data, PEOPLE, images_count=9, only_people=True, no_crowds=True)
     others = rest(data, part)
     ids = [{image["id"] for image in one["images"]} for one in (part, others)]
     assert len(ids[0]) == 9 and not ids[0] & ids[1]
@@ -79,10 +85,12 @@ def test_the_rest_and_the_part_are_everything():
 
 def test_a_number_that_cannot_be_had_is_named():
     with pytest.raises(ValueError, match="31 pictures asked for, only 30 fit"):
-        subset(coco(), images_count=31, only_people=True)
+        subset(coco(), PEOPLE, images_count=31, only_people=True)
 
 
-@pytest.mark.parametrize("data", [{}, [], {"images": [{}], "annotations": []}])
-def test_what_is_not_coco_is_named(data):
-    with pytest.raises(ValueError, match="not COCO annotations"):
-        subset(data)
+@pytest.mark.parametrize(
+    "data", [{"images": [{}], "annotations": []}, {"images": [], "annotations": [{}]}]
+)
+def test_what_an_entry_lacks_is_named(data):
+    with pytest.raises(ValueError, match="an image or annotation lacks '(id|image_id)'"):
+        subset(data, PEOPLE)

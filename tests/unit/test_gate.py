@@ -89,6 +89,20 @@ def test_a_network_that_got_worse_is_refused_by_the_figures_that_show_it(
     assert judgement.figures["candidate"] != judgement.figures["serving"]
 
 
+def test_boxes_alone_show_too_little_to_pass(
+    examined: Gate, reference: Reference, tmp_path: Path
+) -> None:
+    data = json.loads(reference.annotations.read_text())
+    for entry in data["annotations"]:
+        del entry["segmentation"]
+    annotations = tmp_path / "boxes.json"
+    annotations.write_text(json.dumps(data))
+    boxes_alone = replace(examined, reference=replace(reference, annotations=annotations))
+    serving = serving_versions(examined.repository)
+    (refusal,) = boxes_alone.judge(serving, serving).refusals
+    assert refusal.startswith(f"mask_ap50 cannot be measured on {annotations}")
+
+
 def test_the_same_versions_pass(examined: Gate) -> None:
     serving = serving_versions(examined.repository)
     assert examined.judge(serving, serving).refusals == []
@@ -175,7 +189,7 @@ def test_a_version_that_is_not_there_is_refused(examined: Gate) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "cannot be read"), ('{"images": []}', "COCO"), (None, "No such file")],
+    [("{", "cannot be used"), ('{"images": []}', "COCO"), (None, "No such file")],
 )
 def test_a_reference_set_that_cannot_be_read_is_named(
     examined: Gate, tmp_path: Path, content: str | None, said: str
@@ -189,12 +203,12 @@ def test_a_reference_set_that_cannot_be_read_is_named(
     assert len(refusals) == 1 and said in refusals[0]
 
 
-def test_a_reference_set_without_pictures_measures_nothing(
-    repository: Path, tmp_path: Path
-) -> None:
+def test_a_reference_set_of_nobody_measures_nothing(repository: Path, tmp_path: Path) -> None:
     annotations = tmp_path / "people.json"
-    annotations.write_text('{"images": [], "annotations": []}')
-    with pytest.raises(GateError, match="has no pictures"):
+    categories = [{"id": 1, "name": "person"}]
+    nobody = {"images": [], "annotations": [], "categories": categories}
+    annotations.write_text(json.dumps(nobody))
+    with pytest.raises(GateError, match="has nobody in its 0 images"):
         measure(repository, {}, Reference(tmp_path, annotations), cache=tmp_path)
 
 

@@ -12,7 +12,6 @@ by a training. Stopped, the command starts from the beginning.
 import argparse
 import json
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from tqdm import tqdm
 
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.labels.coco import load_labels
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import Pipeline
 from training.data.mask_filling import Agreement, filled
@@ -48,30 +49,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and say how many masks it gained. Returns 1 when nothing could be read."""
     try:
-        data = json.loads(args.annotations.read_text())
-        images, entries = data["images"][: args.limit], data["annotations"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"peopleseg: {args.annotations} is no COCO file: {error!r}", file=sys.stderr)
+        labels = load_labels(args.annotations, args.images)
+    except AnnotationError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
         return 1
     pipeline = Pipeline(args.model_repository, threads=args.threads)
     agreement = Agreement(least_iou=args.least_iou)
-    of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for entry in entries:
-        of_image[entry["image_id"]].append(entry)
     count = 0
-    for image in tqdm(images, unit="image", disable=None):
-        own = of_image[image["id"]]
+    for picture in tqdm(labels.pictures[: args.limit], unit="image", disable=None):
+        own = labels.entries[picture.id]
         try:
-            masks = filled(pipeline, read_rgb(args.images / image["file_name"]), own, agreement)
+            masks = filled(pipeline, read_rgb(picture.path), own, agreement)
         except BrokenPicture as error:
             tqdm.write(f"left out: {error}", file=sys.stderr)
             continue
         for place, rle in masks.items():
             own[place].update(segmentation=rle, mask="filled")
         count += len(masks)
-    data["images"] = images
-    data["annotations"] = [entry for image in images for entry in of_image[image["id"]]]
+    data = _first(labels.data, args.limit)
     write_atomically(args.out, json.dumps(data).encode())
     boxes = sum(not e.get("segmentation") and not e.get("iscrowd") for e in data["annotations"])
     print(f"{args.out}: {count} people got a mask, {boxes} still have a box alone")
     return 0
+
+
+def _first(data: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    """The first so many images with what is annotated in them; None: everything."""
+    if limit is None:
+        return data
+    images = data["images"][:limit]
+    taken = {image["id"] for image in images}
+    kept = [entry for entry in data["annotations"] if entry.get("image_id") in taken]
+    return {**data, "images": images, "annotations": kept}

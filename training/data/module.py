@@ -10,7 +10,8 @@ from typing import Any, Literal
 import lightning
 from torch.utils.data import DataLoader
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import Picture, require_people
+from peopleseg.labels.coco_file import AnnotationError
 from training.data.dataset import PeopleDataset
 from training.data.pictures import DataError, report_skipped, usable_pictures
 from training.data.sampler import EpochSampler
@@ -107,10 +108,10 @@ class PeopleData(lightning.LightningDataModule):
             folders = (self.train_folder, *self.extra)
             pictures = [picture for folder in folders for picture in self._pictures(folder)]
             self.train_pictures = [p for p in pictures if self.usable(p)][: self.limit]
-            if not self.train_pictures:
-                raise DataError(f"{self.train_folder.annotations} has no picture to train on")
+            _require_people(self.train_pictures, self.train_folder.annotations)
         if not self.val_pictures:
             self.val_pictures = self._pictures(self.val_folder)
+            _require_people(self.val_pictures, self.val_folder.annotations)
 
     def train_dataloader(self) -> DataLoader[Any]:
         dataset = PeopleDataset(self.train_pictures, self.training_sample, seed=self.seed)
@@ -175,12 +176,20 @@ class PeopleData(lightning.LightningDataModule):
     def _pictures(self, folder: AnnotatedFolder) -> list[Picture]:
         try:
             pictures, skipped = usable_pictures(Path(folder.annotations), Path(folder.images))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{folder.annotations}: {error}; see --data.root, --data.train and --data.val"
-            ) from error
+        except AnnotationError as error:
+            raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
         report_skipped(skipped)
         return [replace(p, everybody=folder.everybody, weight=folder.weight) for p in pictures]
+
+
+def _require_people(pictures: Sequence[Picture], annotations: Path) -> None:
+    """Raises DataError where there is nobody to learn from."""
+    if not pictures:
+        raise DataError(f"{annotations} has no picture to train on")
+    try:
+        require_people(pictures, annotations)
+    except AnnotationError as error:
+        raise DataError(str(error)) from error
 
 
 class ResumableLoader(DataLoader[Any]):

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import MOST_NAMED, Picture, load_pictures
 from peopleseg.pixels.images import FORMATS, is_whole_jpeg
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
-MOST_NAMED = 10  # of the pictures left out
 
 _JPEG = b"\xff\xd8"
 
@@ -41,9 +39,8 @@ def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], lis
     """The pictures of a COCO file that can be trained on, and the others.
 
     Left out are files that are missing, that are no picture, or whose size is not the annotated
-    one, and pictures with a malformed segmentation (not those with a box alone). Only headers are
-    read: what a file lacks further in is for `read_rgb` to find. Raises ValueError for annotations
-    not in COCO format.
+    one. Only headers are read: what a file lacks further in is for `read_rgb` to find. Raises
+    AnnotationError for annotations not in COCO format.
     """
     usable, skipped = [], []
     pictures = load_pictures(annotations, images)
@@ -101,19 +98,4 @@ def _fault(picture: Picture) -> str | None:
             f"is {width} x {height} pixels, its annotations are for "
             f"{picture.width} x {picture.height}"
         )
-    for annotation in picture.annotations:
-        if annotation.masked and not _is_segmentation(annotation.segmentation, height, width):
-            return f"has a malformed segmentation: {str(annotation.segmentation)[:60]}"
     return None
-
-
-def _is_segmentation(value: Any, height: int, width: int) -> bool:
-    """Whether a value has the form of COCO polygons or of an RLE of that size."""
-    if isinstance(value, dict):
-        counts = value.get("counts")
-        return isinstance(counts, (str, list)) and value.get("size") == [height, width]
-    return (
-        isinstance(value, list)
-        and len(value) > 0
-        and all(isinstance(p, list) and len(p) >= 6 and len(p) % 2 == 0 for p in value)
-    )

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         figures = statistics(_pictures(args.annotations, args.images), args.roi_padding)
     except ValueError as error:  # no JSON, not COCO's, or nobody in it
-        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+        print(f"peopleseg: {error}", file=sys.stderr)
         return 1
     print(table(figures))
     if args.json:

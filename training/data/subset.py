@@ -1,13 +1,13 @@
 """Smaller COCO files from large ones: some pictures, those with people, no crowds, all others."""
 
 import random
+from collections.abc import Collection
 from typing import Any
-
-from peopleseg.labels.coco import PERSON_CATEGORY_ID
 
 
 def subset(
     data: dict[str, Any],
+    people: Collection[int],
     *,
     images_count: int | None = None,
     only_people: bool = False,
@@ -16,28 +16,34 @@ def subset(
 ) -> dict[str, Any]:
     """A part of a COCO data set; its entries are untouched and in their order.
 
-    images_count: pictures taken at random, the same for the same seed, and those of a smaller
-    number are among those of a larger one. only_people: pictures with a person who is not in a
-    crowd. no_crowds: without the annotations of crowds, as in the published training data.
+    people: ids of the category. images_count: pictures taken at random, the same for the same seed,
+    and those of a smaller number are among those of a larger one. only_people: pictures with a
+    person who is not in a crowd. no_crowds: without the annotations of crowds, as in the published
+    training data.
 
-    Raises ValueError when the data is not in COCO format or has fewer pictures than asked for.
+    Raises ValueError when an entry lacks its ids, or there are fewer pictures than asked for.
     """
     try:
         images, annotations = data["images"], data["annotations"]
         if only_people:
-            peopled = {a["image_id"] for a in annotations if _is_person(a)}
+            peopled = {a["image_id"] for a in annotations if _is_person(a, people)}
             images = [image for image in images if image["id"] in peopled]
         chosen = _chosen([image["id"] for image in images], images_count, seed)
         images = [image for image in images if image["id"] in chosen]
         annotations = [a for a in annotations if a["image_id"] in chosen]
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise ValueError(
-            f"not COCO annotations ({error!r}); expected images (id) and annotations "
+            f"an image or annotation lacks {error}; expected images (id) and annotations "
             "(image_id, category_id)"
         ) from error
     if no_crowds:
         annotations = [a for a in annotations if not a.get("iscrowd", 0)]
     return {**data, "images": images, "annotations": annotations}
+
+
+def has_people(data: dict[str, Any], people: Collection[int]) -> bool:
+    """Whether somebody is annotated who is not in a crowd."""
+    return any(_is_person(annotation, people) for annotation in data["annotations"])
 
 
 def rest(data: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
@@ -61,5 +67,5 @@ def _chosen(ids: list[int], count: int | None, seed: int) -> set[int]:
     return set(shuffled[:count])
 
 
-def _is_person(annotation: dict[str, Any]) -> bool:
-    return annotation["category_id"] == PERSON_CATEGORY_ID and not annotation.get("iscrowd", 0)
+def _is_person(annotation: dict[str, Any], people: Collection[int]) -> bool:
+    return annotation["category_id"] in people and not annotation.get("iscrowd", 0)

@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from peopleseg.labels.coco_file import person_ids, read_coco
 from peopleseg.labels.files import write_atomically
-from training.data.subset import rest, subset
+from training.data.subset import has_people, rest, subset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,16 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and say what is in it. Returns 1 when the annotations cannot be used."""
     try:
-        data = json.loads(args.annotations.read_text())
+        data = read_coco(args.annotations)
+        people = person_ids(data, args.annotations)
         part = subset(
             data,
+            people,
             images_count=args.images_count,
             only_people=args.only_people,
             no_crowds=args.no_crowds,
             seed=args.seed,
         )
-    except ValueError as error:  # no JSON, not COCO's, or too few pictures
-        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+        if not has_people(part, people):
+            raise ValueError(f"{args.annotations} has nobody to take; name a file with people")
+    except ValueError as error:  # AnnotationError, or too few pictures
+        print(f"peopleseg: {error}", file=sys.stderr)
         return 1
     _write(args.out, part)
     if args.rest:

@@ -24,7 +24,8 @@ import torch
 from torch import nn
 
 from peopleseg.cli.positive import positive
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import Picture, require_people
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_json, write_png
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_detector, load_network
 from peopleseg.pixels.image_files import result_paths, unique
@@ -79,14 +80,15 @@ def run(args: argparse.Namespace) -> int:
     try:
         detector = load_detector(args.detector)
         pictures, skipped = usable_pictures(args.annotations, args.images)
+        report_skipped(skipped)
+        pictures = pictures[: args.limit]
+        require_people(pictures, args.annotations)
     except CheckpointError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except ValueError as error:  # no JSON, or not COCO's
-        print(f"peopleseg: {args.annotations}: {error}", file=sys.stderr)
+    except AnnotationError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
         return EXIT_FAILED
-    report_skipped(skipped)
-    pictures = pictures[: args.limit]
     rows, failed = _measure_all(unique(checkpoints), pictures, detector, args)
     if rows:
         print(table(rows))

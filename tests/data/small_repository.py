@@ -47,9 +47,6 @@ def write_small_repository(repository: Path) -> Path:
     """Version 1 of every step but those of the head on features; nothing is linked to SOURCE."""
     shutil.copytree(SOURCE, repository, ignore=_not_copied)
     keep_newest_steps(repository)
-    for step, settings in UNFITTED.items():
-        folder = repository / step / "1"
-        replace(StepManifest.read(folder), settings=settings).write(folder)
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
     versions = dict.fromkeys(STEPS, 1)
@@ -67,13 +64,16 @@ def write_small_repository(repository: Path) -> Path:
 
 
 def keep_newest_steps(repository: Path) -> None:
-    """Make the newest version of each Python step its first and only one."""
+    """Make the newest version of each Python step its first and only one, fitted to no network."""
     for step in STEPS:
         versions = sorted(versions_in(repository / step))
         for version in versions[:-1]:
             shutil.rmtree(repository / step / str(version))
         if versions and versions != [1]:
             (repository / step / str(versions[-1])).rename(repository / step / "1")
+    for step, settings in UNFITTED.items():
+        folder = repository / step / "1"
+        replace(StepManifest.read(folder), settings=settings).write(folder)
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

@@ -12,6 +12,7 @@ from skimage.data import astronaut
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from conversion.answers import smallest_score
 from peopleseg import (
     AsyncSegmentationClient,
     InvalidImage,
@@ -21,7 +22,9 @@ from peopleseg import (
 )
 from peopleseg.client.wire import image_bytes, segment_request
 from peopleseg.pixels.masks import paste_mask
+from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
+from peopleseg.systems.people.ensembles import serving_versions
 from tests.data.people_pictures import write_picture
 
 pytestmark = pytest.mark.server
@@ -39,6 +42,11 @@ def client(server: Any) -> Iterator[SegmentationClient]:
 @pytest.fixture(scope="module")
 def people(client: SegmentationClient) -> list[Person]:
     return client.segment(IMAGE)
+
+
+def own_min_score() -> float:
+    """The server's, of a request that says none."""
+    return smallest_score(MODEL_REPOSITORY, serving_versions(MODEL_REPOSITORY))
 
 
 def same(first: list[Person], second: list[Person]) -> bool:
@@ -68,7 +76,7 @@ def test_somebody_is_found(people: list[Person]) -> None:
 def test_a_request_says_how_certain_people_must_be(
     client: SegmentationClient, people: list[Person]
 ) -> None:
-    assert same(client.segment(IMAGE, min_score=0.05), people)  # the server's own
+    assert same(client.segment(IMAGE, min_score=own_min_score()), people)
     many = client.segment(IMAGE, min_score=0.001)
     assert len(many) > len(people) and same(many[: len(people)], people)
     middle = many[len(many) // 2].score
@@ -80,7 +88,8 @@ def test_a_request_says_how_certain_people_must_be(
 def test_a_min_score_costs_no_request_beside_it(server: Any, people: list[Person]) -> None:
     async def ask() -> list[list[Person]]:
         async with AsyncSegmentationClient(server.grpc_url) as client:
-            asked = (client.segment(IMAGE, min_score=score) for score in (None, 1.0, None, 0.05))
+            scores = (None, 1.0, None, own_min_score())
+            asked = (client.segment(IMAGE, min_score=score) for score in scores)
             return await asyncio.gather(*asked)
 
     own, nobody, again, same_as_own = asyncio.run(ask())

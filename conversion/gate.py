@@ -212,7 +212,7 @@ class Gate:
         return measure(self.repository, versions, self.reference, cache=self.cache)
 
 
-class _InProcess:
+class InProcess:
     """Answers like a SegmentationClient, from a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -239,7 +239,7 @@ def _persons(people: People) -> list[Person]:
 
 
 def _measured(pipeline: Pipeline, reference: Reference) -> Figures:
-    segmenter = _InProcess(pipeline)
+    segmenter = InProcess(pipeline)
     has_feature_head = "feature_head" in pipeline.versions
     measured, by_features = [], []
     for picture in tqdm(reference.pictures, unit="picture", disable=None, leave=False):

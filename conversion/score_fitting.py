@@ -1,4 +1,4 @@
-"""Fit what a score means: how likely somebody found is right, on annotated images."""
+"""Fit what a score means, how likely somebody found is right, and where masks end."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from peopleseg.pixels.geometry import Letterbox
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.contract import MIN_SCORE_PARAMETER
 from peopleseg.systems.people.evaluation.matches import Entry, matched
+from peopleseg.systems.people.evaluation.metrics import Segmenter, mask_iou, masks_in_true_boxes
 from peopleseg.systems.people.evaluation.scores import Judged, Point, best, curve
 from peopleseg.systems.people.pipeline import Pipeline, people_in
 from peopleseg.systems.people.scores import ScoreFit, mask_confidences
@@ -22,6 +23,9 @@ FIT_MIN_SCORE = 0.01  # of the detector: people below it would outnumber all oth
 _PULL = 1.0  # towards the detector's own scores, in people: few decide little
 _START = (1.0, 1.0, 0.0, 0.0)  # in the order of ScoreFit's fields
 _BOUNDS = ((0.05, 5.0), (0.0, 10.0), (-5.0, 5.0), (0.0, 5.0))
+
+
+SHIFTS = np.round(np.arange(-1.5, 1.501, 0.05), 2)  # of the target's logit
 
 
 class Found(NamedTuple):
@@ -82,6 +86,32 @@ def fit(found: Found) -> ScoreFit:
 
     result = minimize(cost, np.array(_START), bounds=_BOUNDS, method="Powell")
     return ScoreFit(*(round(float(number), 3) for number in result.x))
+
+
+class MaskFit(NamedTuple):
+    """A shift of the target's logit, and the mean IoU of masks in true boxes that it changes."""
+
+    shift: float
+    miou_before: float
+    miou: float
+
+
+def fit_masks(segmenter: Segmenter, pictures: Sequence[Picture]) -> MaskFit:
+    """The shift of SHIFTS with the best mean IoU, as `roi_miou` measures it, of unshifted masks.
+
+    Raises OSError, and what the segmenter raises; ValueError where nobody has a mask.
+    """
+    ious: list[list[float]] = []  # of each true box, by shift
+    least = 255 / (1 + np.exp(SHIFTS))  # a probability x 255 above it is above 0.5 when shifted
+    for picture in tqdm(pictures, unit="image", disable=None):
+        for mask, true in masks_in_true_boxes(segmenter, picture.path.read_bytes(), picture):
+            ious.append([mask_iou(mask > value, true) for value in least])
+    if not ious:
+        raise ValueError("nobody has a mask of 16 pixels or more; measure on images with masks")
+    mean = np.mean(ious, axis=0)
+    unshifted = int(np.argmin(np.abs(SHIFTS)))
+    best_place = int(np.lexsort((np.abs(SHIFTS), -mean))[0])  # of equal ones the smallest
+    return MaskFit(float(SHIFTS[best_place]), float(mean[unshifted]), float(mean[best_place]))
 
 
 def log_loss(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> float:

@@ -11,10 +11,14 @@ from pycocotools import mask as coco_mask
 THRESHOLD = 127.5  # of a probability x 255; above it is person
 
 
-def target_probability(mask_logits: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """(N, 3, h, w) logits of background, target, non-target to (N, h, w) target x 255."""
-    shifted = mask_logits - mask_logits.max(axis=1, keepdims=True)
-    weights = np.exp(shifted)
+def target_probability(mask_logits: NDArray[np.floating], shift: float = 0.0) -> NDArray[np.uint8]:
+    """(N, 3, h, w) logits of background, target, non-target to (N, h, w) target x 255.
+
+    shift: added to the target's logits; above 0 masks are larger.
+    """
+    shifts = np.array((0, shift, 0), dtype=mask_logits.dtype)[:, None, None]
+    logits = mask_logits + shifts
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     target = 255 * weights[:, 1] / weights.sum(axis=1)
     return np.rint(target).astype(np.uint8)  # type: ignore[no-any-return]
 

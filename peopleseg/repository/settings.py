@@ -1,5 +1,6 @@
 """Settings of Python steps: what a value has to be. Each step says which ones it has."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -42,4 +43,5 @@ def _is_size(value: Any) -> bool:
 
 SIZE = Setting("two numbers of cells, [height, width]", _is_size)
 FRACTION = Setting("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
+FINITE = Setting("a number", lambda value: is_number(value) and math.isfinite(value))
 COUNT = Setting("a whole number from 1 on", _is_count)

@@ -121,6 +121,15 @@ def test_rles_as_json_are_read_back(random):
     assert rles_as_json([]).shape == (0,)
 
 
+def test_a_shift_of_the_target_is_one_of_its_log_odds(random):
+    logits = random.normal(0, 2, (3, 3, 5, 4)).astype(np.float32)
+    plain, shifted = (target_probability(logits, shift) / 255 for shift in (0.0, 0.7))
+    odds = np.exp(0.7) * plain / (1 - plain)
+    inside = (plain > 0.01) & (plain < 0.99)
+    np.testing.assert_allclose(shifted[inside], (odds / (1 + odds))[inside], atol=0.01)
+    assert (target_probability(logits) == target_probability(logits, 0.0)).all()
+
+
 def test_target_probability_is_the_softmax_of_class_one(random):
     logits = random.normal(0, 4, (3, 3, 4, 5)).astype(np.float32)
     for person, row, column in np.ndindex(3, 4, 5):

@@ -3,14 +3,18 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from conversion import fit_scores_command
-from conversion.score_fitting import Found, best_min_score, fit, log_loss
+from conversion.score_fitting import Found, best_min_score, fit, fit_masks, log_loss
+from peopleseg.labels.coco import load_pictures
 from peopleseg.repository.check import faults
 from peopleseg.repository.manifest import StepManifest
+from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.scores import ScoreFit
 from tests.data.small_repository import write_pictures, write_small_repository
@@ -74,6 +78,35 @@ def test_answers_begin_where_f1_is_best() -> None:
     assert 0.3 < point.score <= 0.7 and point.precision == point.recall == 1
 
 
+class OffBy:
+    """Answers with masks of the upper quarter, and of the second one with a logit of -`gap`."""
+
+    def __init__(self, gap: float) -> None:
+        self.gap = gap
+
+    def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike, /) -> list[Person]:
+        logits = np.full((32, 24), -4.0)
+        logits[:8], logits[8:16] = 4.0, -self.gap
+        mask = np.rint(255 / (1 + np.exp(-logits))).astype(np.uint8)
+        return [Person(tuple(box), 1.0, mask, {}) for box in np.asarray(boxes_xyxy).tolist()]
+
+
+@pytest.mark.parametrize(("gap", "truly_person"), [(0.6, 1 / 2), (-0.6, 1 / 4)])
+def test_masks_end_where_their_iou_is_best(gap: float, truly_person: float, tmp_path: Path) -> None:
+    images, annotations = write_pictures(tmp_path)
+    data = json.loads(annotations.read_text())
+    for entry in data["annotations"]:
+        x, y, width, height = entry["bbox"]
+        end = y + truly_person * height
+        entry["segmentation"] = [[x, y, x + width, y, x + width, end, x, end]]
+    annotations.write_text(json.dumps(data))
+    segmenter: Any = OffBy(gap)
+    found = fit_masks(segmenter, load_pictures(annotations, images))
+    assert found.miou_before == pytest.approx(0.5, abs=0.05)
+    assert found.miou > 0.95
+    assert found.shift == pytest.approx(1.1 * gap, abs=0.07)  # the next one beyond
+
+
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     """Pictures of which half show the person where the detector says that one is."""
@@ -109,6 +142,7 @@ def test_the_command_writes_two_versions_that_belong_together(
     selects, answers = (StepManifest.read(repository / s / "2").settings for s in changes)
     assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 4
     assert selects["min_score"] == answers["min_score"] and answers["max_mask_iou"] == 0.6
+    assert f"mask shift {answers['mask_shift']:g}: mean IoU in true boxes" in said
     picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
     (score,) = Pipeline(repository, versions=changes).segment(picture, min_score=0.01).scores
     assert score == pytest.approx(0.5, abs=0.15)  # half of those found are right

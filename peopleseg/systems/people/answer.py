@@ -36,18 +36,20 @@ def people_of(
     *,
     presence_logit: NDArray[np.float32] | None = None,
     score_fit: ScoreFit | None = None,
+    mask_shift: float = 0.0,
     max_mask_iou: float = 1.0,
     min_score: float = 0.0,
 ) -> People:
     """mask_logits (N, 3, h, w), rois (N, 5) in network pixels, scores (N,), presence_logit (N, 1).
 
-    People of a caller's boxes come in their order. Those whom the detector found come best first,
+    mask_shift is added to the logits of who is masked. People of a caller's boxes come in their
+    order. Those whom the detector found come best first,
     with the score of `score_fit` in place of the detector's, without those below min_score and
     without whose mask has an IoU above max_mask_iou with a better one's.
     """
     found = is_person(scores)
     boxes = letterbox.boxes_to_image(rois[found, 1:])
-    masks = target_probability(mask_logits[found])
+    masks = target_probability(mask_logits[found], mask_shift)
     size_hw = letterbox.height, letterbox.width
     rles = [
         encode_rle(paste_mask(mask, box, size_hw)) for mask, box in zip(masks, boxes, strict=True)

@@ -97,21 +97,29 @@ def figures(measured: Sequence[Measured]) -> dict[str, float | int | None]:
 
 def roi_ious(segmenter: Segmenter, data: bytes, picture: Picture) -> list[float]:
     """IoU on the grid of each true box that counts, in the order of the annotations."""
+    masks = masks_in_true_boxes(segmenter, data, picture)
+    return [mask_iou(found > THRESHOLD, true) for found, true in masks]
+
+
+def masks_in_true_boxes(
+    segmenter: Segmenter, data: bytes, picture: Picture
+) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
+    """On the grid of each true box that counts, probability x 255 and the true mask."""
     people = [person for person in picture.masked_people if _counts(person)]
     boxes = clip_boxes(
         np.array([person.box_xyxy for person in people], dtype=np.float32).reshape(-1, 4),
         picture.width,
         picture.height,
     )
-    ious = []
+    masks = []
     for first in range(0, len(people), MAX_PEOPLE):
         part = slice(first, first + MAX_PEOPLE)
         answers = segmenter.segment_from_boxes(data, boxes[part])
         for answer, person, box in zip(answers, people[part], boxes[part], strict=True):
             height, width = answer.mask.shape
             true = grid_mask(person.mask(picture.height, picture.width), box, (height, width))
-            ious.append(_iou(answer.mask > THRESHOLD, true))
-    return ious
+            masks.append((answer.mask, true))
+    return masks
 
 
 def foreground_iou(foreground: NDArray[np.uint8], picture: Picture) -> float:
@@ -120,7 +128,7 @@ def foreground_iou(foreground: NDArray[np.uint8], picture: Picture) -> float:
     counted = _counted(picture, people)
     true = people[counted]
     found = (foreground > THRESHOLD)[counted]
-    return (_iou(found, true) + _iou(~found, ~true)) / 2
+    return (mask_iou(found, true) + mask_iou(~found, ~true)) / 2
 
 
 def average_precisions(measured: Sequence[Measured]) -> dict[str, float | None]:
@@ -163,7 +171,7 @@ def _union(picture: Picture, people: Iterable[Annotation]) -> NDArray[np.bool_]:
     return union
 
 
-def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+def mask_iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     union = np.count_nonzero(found | true)
     return np.count_nonzero(found & true) / union if union else 1.0
 

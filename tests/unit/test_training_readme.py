@@ -104,3 +104,14 @@ def test_every_link_within_the_page_has_its_heading() -> None:
     }
     links = set(re.findall(r"\]\(#([^)]+)\)", text))
     assert links and links <= headings
+
+
+def test_each_run_that_is_read_is_trained(root: Path) -> None:
+    """Its folder is --out, or has the names of the YAMLs; any variant may be trained alone."""
+    trained = {f"runs/{path.stem}" for path in CONFIGS.glob("*.yaml")}
+    for arguments in TRAININGS:
+        yamls = [arguments[i + 1] for i, word in enumerate(arguments) if word == "--config"]
+        folder = f"runs/{'-'.join(Path(yaml).stem for yaml in yamls)}"
+        trained.add(arguments[arguments.index("--out") + 1] if "--out" in arguments else folder)
+    read = set(re.findall(r"(runs/[\w-]+)/(?:best|last)\.ckpt", README.read_text()))
+    assert read and read - trained == set()

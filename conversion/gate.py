@@ -27,6 +27,7 @@ from conversion.answers import (
     unanswerable,
 )
 from conversion.release.examiner import Judgement
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
@@ -48,7 +49,7 @@ MARGIN = 0.01  # one point: by how much each figure may be worse than what serve
 Figures = dict[str, Any]
 
 
-class GateError(Exception):
+class GateError(PeoplesegError):
     """The figures cannot be had. The message says of which picture or version, and why."""
 
 

@@ -29,6 +29,7 @@ from conversion.gate import MARGIN
 from conversion.release.options import add_server_options
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.files import write_atomically
 from peopleseg.networks.checkpoint import read_checkpoint
 from peopleseg.repository import journal
@@ -111,7 +112,7 @@ def asked_for(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-class RetrainError(Exception):
+class RetrainError(PeoplesegError):
     """A folder holds something else than this retraining, or a stage left nothing."""
 
 

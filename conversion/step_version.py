@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.errors import PeoplesegError
 from peopleseg.repository.commit import current_commit
 from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
 from peopleseg.repository.settings import settings_faults
@@ -29,7 +30,7 @@ from peopleseg.systems.people.python_steps import PYTHON_STEPS
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
-class SettingsError(ValueError):
+class SettingsError(PeoplesegError, ValueError):
     """Not a Python step, or settings that it cannot work with."""
 
 

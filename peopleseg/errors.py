@@ -1,5 +1,9 @@
-"""The one error that the steps raise for a request they cannot serve."""
+"""Errors whose message is for the one who called: the value, what was expected, the next step."""
 
 
-class InvalidInput(ValueError):
-    """The request's own fault. The message names the value, the expectation and the next step."""
+class PeoplesegError(Exception):
+    """The base of all errors that this project foresees. The command line prints their message."""
+
+
+class InvalidInput(PeoplesegError, ValueError):
+    """A request that the steps cannot serve, by its own fault."""

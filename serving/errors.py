@@ -5,8 +5,10 @@ ServerError
      +- PortInUseError    another process listens on one of its ports
 """
 
+from peopleseg.errors import PeoplesegError
 
-class ServerError(RuntimeError):
+
+class ServerError(PeoplesegError, RuntimeError):
     """Base of every error that the embedded server raises."""
 
 

@@ -14,35 +14,62 @@ which `--ckpt_path last` goes on as if nothing had happened.
 
 import argparse
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 
 declare_missing_ops()
 
 import lightning  # noqa: E402  (it imports torchvision, after declare_missing_ops)
+from lightning.fabric.utilities.exceptions import MisconfigurationException  # noqa: E402
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
+from peopleseg.errors import PeoplesegError  # noqa: E402
 from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.callbacks.stop_on_signal import StopOnSignal, Stopped  # noqa: E402
 from training.callbacks.throughput import Throughput  # noqa: E402
 from training.callbacks.validation_pictures import ValidationPictures  # noqa: E402
 from training.data.module import PeopleData  # noqa: E402
-from training.data.pictures import DataError  # noqa: E402
-from training.pretrained.imagenet_encoder import WeightsUnavailable  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
-from training.teachers.teacher import TeacherError  # noqa: E402
 
 LAST = "last.ckpt"
-MENDABLE = (CheckpointError, DataError, FloatingPointError, TeacherError, WeightsUnavailable)
+MENDABLE = (PeoplesegError, FloatingPointError, OSError)
+EXIT_USAGE = 2
+# What jsonargparse says of a wrong value beside what is wrong with it.
+_ABOUT_TYPES = (
+    "Does not validate against",
+    "Subtypes:",
+    "Errors:",
+    "Expected a <class 'NoneType'>",
+    "Problem with given class_path",
+    "Given value",
+)
+EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
+
+
+class SentenceParser(LightningArgumentParser):
+    """Says what is wrong in a sentence, where jsonargparse prints the usage and every type."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+        told = " ".join(line for line in lines if line and not line.startswith(_ABOUT_TYPES))
+        told = re.sub(r'Parser key "([\w.]+)"', r"--\1", told)
+        print(
+            f"peopleseg train: {told}; `peopleseg train fit --help` has the keys", file=sys.stderr
+        )
+        raise SystemExit(EXIT_USAGE)
+
+
 _SETTINGS: dict[str, Any] = {
+    "parser_class": SentenceParser,
     "model_class": Task,
     "datamodule_class": PeopleData,
     "subclass_mode_model": True,
@@ -51,7 +78,6 @@ _SETTINGS: dict[str, Any] = {
     "auto_configure_optimizers": False,
     "load_from_checkpoint_support": False,  # a checkpoint says itself what it holds
 }
-EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
 
 
 class TrainCLI(LightningCLI):
@@ -76,8 +102,9 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         self.mendable: Exception | None = None
-        # Task is abstract, what is constructed are its subclasses.
+        # Both are abstract, what is constructed are their subclasses.
         self.parser.add_instantiator(self._construct, Task, subclasses=True)  # type: ignore[type-abstract]
+        self.parser.add_instantiator(self._construct, PeopleData, subclasses=True)  # type: ignore[type-abstract]
 
     def instantiate_classes(self) -> None:
         try:
@@ -183,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return EXIT_STOPPED
-    except MENDABLE as error:
+    except (*MENDABLE, MisconfigurationException) as error:
         print(f"peopleseg train: {error}", file=sys.stderr)
         return 1
     except SystemExit as stop:  # --help, wrong usage

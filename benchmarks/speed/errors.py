@@ -1,7 +1,9 @@
 """Why a benchmark cannot be run."""
 
+from peopleseg.errors import PeoplesegError
 
-class BenchError(Exception):
+
+class BenchError(PeoplesegError):
     """What was asked for cannot be measured. The message says why."""
 
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from peopleseg.errors import PeoplesegError
+
 PRECISIONS = ("fp32", "fp16", "int8")
 ACCELERATORS = ("cpu", "cuda", "tensorrt")
 STORED = ("fp16", "fp32")
 
 
-class ExportError(Exception):
+class ExportError(PeoplesegError):
     """A checkpoint was not exported; the message says why. Nothing was written."""
 
 

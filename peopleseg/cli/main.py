@@ -13,7 +13,7 @@ from importlib import import_module
 from types import ModuleType
 
 from peopleseg import __version__
-from peopleseg.client.errors import SegmentationError
+from peopleseg.errors import PeoplesegError
 
 # Subcommand: its module, with `add_arguments(parser)` and `run(args) -> int`, and one line of help.
 # The module's docstring is what `peopleseg <subcommand> --help` prints.
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except ModuleNotFoundError as error:
         return _failed(f"{chosen} {_missing(error.name or 'a package')}")
-    except (SegmentationError, OSError) as error:
+    except (PeoplesegError, OSError) as error:
         return _failed(str(error))
 
 

@@ -10,6 +10,8 @@ SegmentationError
 
 from typing import Any
 
+from peopleseg.errors import PeoplesegError
+
 # The steps' own words: each begins its message with its name and the tensor at fault.
 _INVALID_IMAGE = "preprocess: image"
 # Triton's own words for a request that its queue dropped.
@@ -19,7 +21,7 @@ _UNAVAILABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "NOT_FOUND")
 _REJECTED = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
 
 
-class SegmentationError(Exception):
+class SegmentationError(PeoplesegError):
     """Base of every error that the clients raise."""
 
 

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from peopleseg.errors import PeoplesegError
+from peopleseg.labels.mistaken import FIRST_BYTES, mistaken
+
 PERSON = "person"  # the category's name, whatever its id
-_GZIP, _LFS_POINTER = b"\x1f\x8b", b"version https://git-lfs"
 _MOST_NAMES = 5  # of categories, in a message
 
 
-class AnnotationError(ValueError):
+class AnnotationError(PeoplesegError, ValueError):
     """A file that cannot be used as annotations; the message names it and the next step."""
 
 
@@ -50,14 +52,8 @@ def _json(path: Path) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read ({error.strerror})") from error
-    if not content.strip():
-        raise AnnotationError(f"{path} is empty; expected a COCO annotation file")
-    if content.startswith(_GZIP):
-        raise AnnotationError(f"{path} is compressed by gzip; run gunzip on it first")
-    if content.startswith(_LFS_POINTER):
-        raise AnnotationError(f"{path} is a Git LFS pointer; run `git lfs pull` to get the file")
-    if content.lstrip().startswith(b"<"):
-        raise AnnotationError(f"{path} is HTML or XML; expected COCO's JSON: fetch it again")
+    if said := mistaken(content[:FIRST_BYTES]):
+        raise AnnotationError(f"{path} {said}")
     try:
         return json.loads(content)
     except json.JSONDecodeError as error:

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from peopleseg.errors import PeoplesegError
+from peopleseg.labels.mistaken import mistaken_file
 from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.onnx_detector import OnnxDetector, detector
 from peopleseg.networks.people_unet import PeopleUNet
@@ -31,7 +33,7 @@ COMPANION_FAMILIES = {"people_unet": "people_unet", "detector": "yolov9"}
 NETWORK = "network"  # prefix of its weights in `state_dict`; a companion's is its own name
 
 
-class CheckpointError(Exception):
+class CheckpointError(PeoplesegError):
     """A file is not a checkpoint that can be used here."""
 
 
@@ -164,9 +166,13 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The file's dictionary, as weights only. Raises CheckpointError, OSError."""
+    """The file's dictionary, as weights only. Raises CheckpointError."""
     try:
+        if said := mistaken_file(path):
+            raise CheckpointError(f"{path} {said}")
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
     except (RuntimeError, UnpicklingError, EOFError) as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path} is not a checkpoint of weights only: {reason}") from error

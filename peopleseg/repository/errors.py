@@ -7,8 +7,10 @@ ReleaseError
 └── ControlError     the server cannot be reached, or refuses to load or unload
 """
 
+from peopleseg.errors import PeoplesegError
 
-class ReleaseError(Exception):
+
+class ReleaseError(PeoplesegError):
     """Base of every error of a release. The message names the cause and the next step."""
 
 

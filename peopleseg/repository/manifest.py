@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.files import write_atomically
 from peopleseg.repository.tensors import Tensor
 
@@ -22,7 +23,7 @@ _BLOCK_BYTES = 1 << 20
 _DTYPES = {"FLOAT": "FP32", "FLOAT16": "FP16", "DOUBLE": "FP64", "STRING": "BYTES"}
 
 
-class ArtifactError(Exception):
+class ArtifactError(PeoplesegError):
     """An artifact is not the one that its manifest describes."""
 
 

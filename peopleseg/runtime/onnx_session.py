@@ -6,6 +6,8 @@ from typing import Any
 
 import onnxruntime
 
+from peopleseg.errors import PeoplesegError
+
 # Triton's type by ONNX Runtime's.
 TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -23,7 +25,7 @@ TYPES = {
 }
 
 
-class ModelLoadError(RuntimeError):
+class ModelLoadError(PeoplesegError, RuntimeError):
     """The config, the file and this machine do not fit together. The message says where."""
 
 

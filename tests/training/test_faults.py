@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from peopleseg.labels.coco import load_pictures
@@ -116,6 +117,32 @@ def test_a_set_of_nobody_is_refused(
     nobody.write_text(json.dumps({**json.loads(data.annotations.read_text()), "annotations": []}))
     assert train(*unet_arguments(data, out, 1), f"--data.{part}.annotations={nobody}") == 1
     assert f"{nobody} has nobody in its " in refusal(capfd)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--data.rot=data"], 2, "Option 'rot' is not accepted"),
+        (["--data.loader.batchsize=2"], 2, "--loader.batchsize=2"),
+        (["--data.loader.batch_size=0"], 1, "loader.batch_size is 0, expected 1 or more"),
+        (["--model.optimizer.learning_rate=fast"], 2, "--optimizer.learning_rate"),
+        (["--config=none.yaml"], 2, "none.yaml"),
+        (["--model.start_from=none.ckpt"], 1, "none.ckpt cannot be read (No such file"),
+    ],
+)
+def test_a_mistyped_command_is_told_in_a_line(
+    arguments: list[str], code: int, told: str, data: Data, out: Path, capfd: Captured
+) -> None:
+    assert train(*unet_arguments(data, out, 1), *arguments) == code
+    assert told in refusal(capfd)
+    assert not list(out.glob("*.ckpt"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_recipe_for_gpus_is_refused_without_one(data: Data, out: Path, capfd: Captured) -> None:
+    recipe = f"--config={CONFIGS / 'recipes' / 'multi_gpu.yaml'}"
+    assert train(*unet_arguments(data, out, 1), recipe, "--trainer.accelerator=gpu") == 1
+    assert "gpu" in refusal(capfd)
 
 
 def test_a_folder_without_data_is_refused(out: Path, tmp_path: Path, capfd: Captured) -> None:

@@ -64,7 +64,38 @@ def test_a_file_without_weights_is_refused_by_what_it_holds(
     assert str(path) in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 half an archive"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_what_wrappers_put_before_all_names_is_left_out(tmp_path: Path, prefix: str) -> None:
+    wrapped = {f"{prefix}{name}": value for name, value in WEIGHTS.items()}
+    assert read_state_dict(saved(tmp_path, {"state_dict": wrapped})).keys() == WEIGHTS.keys()
+    one_alone = {**WEIGHTS, "module.b": torch.ones(1)}  # a module of that name
+    assert read_state_dict(saved(tmp_path, one_alone)).keys() == one_alone.keys()
+
+
+def test_averaged_weights_are_taken_before_the_last_ones(tmp_path: Path) -> None:
+    averaged = {name: value + 1 for name, value in WEIGHTS.items()}
+    read = read_state_dict(saved(tmp_path, {"model": WEIGHTS, "ema": averaged, "epoch": 3}))
+    assert all(torch.equal(read[name], averaged[name]) for name in WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "run `git lfs pull`"),
+        (b"<!DOCTYPE html><html>Not Found</html>", "is HTML or XML"),
+        (b"\x1f\x8b\x08\x00", "run gunzip on it first"),
+    ],
+)
+def test_what_a_file_is_instead_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError) as refused:
+        read_state_dict(path)
+    assert told in str(refused.value) and "python -c" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"no weights at all", b"PK\x03\x04 half an archive"])
 def test_a_file_that_is_none_of_torchs_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)

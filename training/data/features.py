@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import Picture
 from peopleseg.labels.files import write_atomically, write_json
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
@@ -39,7 +40,7 @@ class FeatureBatch(NamedTuple):
     skipped: list[str]  # a line for each broken file
 
 
-class FeaturesError(Exception):
+class FeaturesError(PeoplesegError):
     """A folder's features are not there, or not those that are asked for."""
 
 

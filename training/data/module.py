@@ -71,6 +71,7 @@ class PeopleData(lightning.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        _check(loader)
         root = Path(root)
         self.train_folder = train or AnnotatedFolder(root / "train", root / "person_train.json")
         self.val_folder = val or AnnotatedFolder(root / "val", root / "person_val.json")
@@ -180,6 +181,13 @@ class PeopleData(lightning.LightningDataModule):
             raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
         report_skipped(skipped)
         return [replace(p, everybody=folder.everybody, weight=folder.weight) for p in pictures]
+
+
+def _check(loader: LoaderSettings) -> None:
+    """Raises DataError."""
+    for name, least in (("batch_size", 1), ("workers", 0), ("validation_batch_size", 1)):
+        if (value := getattr(loader, name)) < least:
+            raise DataError(f"--data.loader.{name} is {value}, expected {least} or more")
 
 
 def _require_people(pictures: Sequence[Picture], annotations: Path) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import MOST_NAMED, Picture, load_pictures
 from peopleseg.pixels.images import FORMATS, is_whole_jpeg
 
@@ -19,11 +20,11 @@ SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as publish
 _JPEG = b"\xff\xd8"
 
 
-class DataError(Exception):
+class DataError(PeoplesegError):
     """The data to train or validate on cannot be used."""
 
 
-class BrokenPicture(ValueError):
+class BrokenPicture(PeoplesegError, ValueError):
     """A picture that does not decode; the message names its path."""
 
 

@@ -18,6 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.networks.onnx_weights import PART, weights_of
 from peopleseg.networks.phases import (
     PHASE,
@@ -31,7 +32,7 @@ _WEIGHTED = ("Conv", "ConvTranspose", "BatchNormalization")
 _Norms = dict[nn.Module, Any]  # convolution: the norm that reads it
 
 
-class ArtifactMismatch(ValueError):
+class ArtifactMismatch(PeoplesegError, ValueError):
     """The artifact's layers are not those of the network."""
 
 

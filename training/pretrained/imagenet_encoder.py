@@ -10,6 +10,7 @@ import timm
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.networks.narrow_people_unet import ENCODERS as NARROW_ENCODERS
 from peopleseg.networks.people_unet import ENCODERS
 from training.pretrained.hub import NotFromHub, kept_or_downloaded
@@ -19,7 +20,7 @@ from training.pretrained.state_dict import load_exactly
 RELATED = "lite0"  # whose weights fit the published encoders in part
 
 
-class WeightsUnavailable(RuntimeError):
+class WeightsUnavailable(PeoplesegError, RuntimeError):
     """Pretrained weights are neither on this machine nor to be had over the network."""
 
 

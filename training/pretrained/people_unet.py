@@ -10,8 +10,10 @@ from pathlib import Path
 from peopleseg.networks.people_unet import PeopleUNet
 from training.pretrained.state_dict import State, WeightsError, load_exactly, read_state_dict
 
-# The encoder's entries in a state dict tell the variants apart.
-ENCODER_ENTRIES = {358: "b0", 506: "b1", 572: "b3", 1198: "b7"}
+# The encoder's entries in a state dict tell the variants apart; the norms' counters may be missing.
+ENCODER_ENTRIES = {309: "b0", 437: "b1", 494: "b3", 1035: "b7"}
+_COUNTER = "num_batches_tracked"
+_SHOWN = 3  # names in a message
 _PREFIXES = re.compile(r"^((model|unet)\.)+")
 
 
@@ -37,11 +39,13 @@ def people_unet_from(state: State, source: str) -> PeopleUNet:
 
 
 def _variant(state: State, source: str) -> str:
-    entries = sum(key.startswith("encoder.") for key in state)
+    counted = [key for key in state if not key.endswith(_COUNTER)]
+    entries = sum(key.startswith("encoder.") for key in counted)
     if entries not in ENCODER_ENTRIES:
         expected = ", ".join(f"{count} ({name})" for count, name in ENCODER_ENTRIES.items())
         raise WeightsError(
-            f"{source} has {entries} entries encoder.*, where a people UNet has {expected}; "
-            "import a checkpoint of one of these encoders"
+            f"{source} has {entries} entries encoder.*, where a people UNet has {expected}; its "
+            f"first ones are {', '.join(counted[:_SHOWN])}, expected were names like "
+            "encoder.conv_stem.weight; import a checkpoint of one of these encoders"
         )
     return ENCODER_ENTRIES[entries]

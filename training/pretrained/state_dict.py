@@ -8,20 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from peopleseg.errors import PeoplesegError
+from peopleseg.labels.mistaken import mistaken_file
+
 State = dict[str, Tensor]
 
-WRAPPINGS = ("state_dict", "model_state_dict", "model")
+WRAPPINGS = ("ema", "state_dict", "model_state_dict", "model")
+PREFIXES = ("module.", "_orig_mod.")  # of all names
 
 # A file that pickles a whole network, as published YOLOv9 files do, needs its own project's code.
 _HOW_TO_CONVERT = """\
 If it pickles a network or other objects, run this beside the code that wrote it, and import the
 result:
   python -c "import torch; c = torch.load('{name}', map_location='cpu', weights_only=False); \
-m = c.get('model') or c['model_state_dict']; \
+m = c.get('ema') or c.get('model') or c['model_state_dict']; \
 m = m if isinstance(m, dict) else m.float().state_dict(); torch.save(m, 'converted.pt')\""""
 
 
-class WeightsError(ValueError):
+class WeightsError(PeoplesegError, ValueError):
     """A file holds no weights that can be imported; the message names it and the next step."""
 
 
@@ -50,11 +54,14 @@ class KeysDoNotFit(WeightsError):
 
 
 def read_state_dict(path: Path) -> State:
-    """A file's weights by name: bare, or wrapped as `state_dict`, `model_state_dict` or `model`.
+    """A file's weights by name: bare, or wrapped as one of WRAPPINGS.
 
-    Read as weights only, so no code of the file's runs. Raises WeightsError; OSError when there is
-    no such file.
+    Without what DataParallel (`module.`) and torch.compile (`_orig_mod.`) put before all names. Of
+    a training's averaged weights and its last ones, both in the file, the averaged. Read as weights
+    only, so no code of the file's runs. Raises WeightsError; OSError when there is no such file.
     """
+    if said := mistaken_file(path):
+        raise WeightsError(f"{path} {said}")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except (UnpicklingError, RuntimeError, EOFError) as error:
@@ -71,7 +78,7 @@ def read_state_dict(path: Path) -> State:
             f"{path} holds {_described(content)} where weights by name were expected, bare or as "
             f"one of {', '.join(WRAPPINGS)}; save the network's state_dict() and import that"
         )
-    return dict(content)
+    return _without_prefixes(dict(content))
 
 
 def load_exactly(
@@ -107,6 +114,12 @@ def without_prefix(state: State, prefix: str) -> State:
     return {
         key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
     }
+
+
+def _without_prefixes(state: State) -> State:
+    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = without_prefix(state, prefix)
+    return state
 
 
 def _holds_tensors(content: Any) -> bool:

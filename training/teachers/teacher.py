@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.runtime.onnx_threads import options_for
 
 Kind = Literal["nanodet", "movenet"]
 
 
-class TeacherError(ValueError):
+class TeacherError(PeoplesegError, ValueError):
     """A file cannot teach; the message names it, what it has and what was expected."""
 
 

@@ -12,7 +12,7 @@ pinned server image. Out of tolerance nothing is written; else the version folde
 with a manifest of what was compared. `peopleseg release` then makes it serve.
 
 INT8 is calibrated on --pictures (a hundred like those to be served) and accepted when its accuracy
-on --images is at most 1 point lower. TensorRT engines are built on the GPU that is to run them.
+on --images is at most --most-loss lower. TensorRT engines are built on the GPU that is to run them.
 
 Exit code 0 when the version is there, 1 when it was refused, 2 for wrong usage or when something
 that it takes is not on this machine.

@@ -41,7 +41,6 @@ OPERATORS = (
     "Resize",
     "Sigmoid",
 )
-ALLOWED_LOSS = 0.01  # of the figure: 1 point
 FEWEST_BLOCKS = 16  # that the layers are divided into, where there are as many
 COMPARED = 4  # calibration inputs that a block's damage is measured on
 ACCEPTED = 8  # and those that the tolerance has to hold for
@@ -64,9 +63,15 @@ class Quantised:
 
 
 def quantise(
-    source: Path, target: Path, calibration: Sequence[Arrays], accuracy: Accuracy, *, signed: bool
+    source: Path,
+    target: Path,
+    calibration: Sequence[Arrays],
+    accuracy: Accuracy,
+    *,
+    signed: bool,
+    most_loss: float,
 ) -> Quantised:
-    """Write `source`, an FP32 graph, in INT8.
+    """Write `source`, an FP32 graph, in INT8, at most `most_loss` less accurate.
 
     calibration: inputs of real pictures. signed: activations from -128 to 127 around 0, as TensorRT
     wants them; else from 0 to 255, twice as fast on an x86 processor. Raises AccuracyError.
@@ -84,11 +89,11 @@ def quantise(
         if not _within_tolerance(run, expected):
             continue
         after = accuracy.measure(run)
-        if after >= before - ALLOWED_LOSS:
+        if after >= before - most_loss:
             in_float = sorted(worst_first[:kept])
-            return Quantised(accuracy.figure, before, after, ALLOWED_LOSS, damage, in_float)
+            return Quantised(accuracy.figure, before, after, most_loss, damage, in_float)
     raise AccuracyError(
-        f"INT8 is out of tolerance, or takes more than {ALLOWED_LOSS:g} of {accuracy.figure} "
+        f"INT8 is out of tolerance, or takes more than {most_loss:g} of {accuracy.figure} "
         f"({before:.4f}), even with all blocks but one in float ({after:.4f}); calibrate on "
         "more pictures like those to be served, or export another precision; nothing was written"
     )

@@ -44,6 +44,14 @@ def add_version_options(parser: argparse.ArgumentParser) -> None:
     measured.add_argument("--images", type=Path, metavar="DIR", help="pictures to measure it on")
     measured.add_argument("--annotations", type=Path, metavar="FILE", help="people, COCO format")
     measured.add_argument("--limit", type=positive, metavar="N", help="take the first N of them")
+    measured.add_argument(
+        "--most-loss",
+        type=float,
+        default=Settings.most_loss,
+        metavar="X",
+        help="of accuracy that INT8 may cost; blocks of layers stay in float until it is met "
+        "(%(default)s)",
+    )
     parser.add_argument(
         "--weights",
         choices=STORED,
@@ -89,6 +97,7 @@ def settings_of(args: argparse.Namespace, **others: Any) -> Settings:
         images=args.images,
         annotations=args.annotations,
         limit=args.limit,
+        most_loss=args.most_loss,
         accuracy_data=args.accuracy_data,
         data_licence=args.data_licence,
         **others,

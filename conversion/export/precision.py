@@ -57,5 +57,6 @@ def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
     calibration = calibration_inputs(job.pictures, exportable, reader)
     accuracy = accuracy_of(exportable, annotated, reader)
     signed = settings.accelerator == "tensorrt"
-    found = quantise(full, artifact, calibration, accuracy, signed=signed)
+    most_loss = job.settings.most_loss
+    found = quantise(full, artifact, calibration, accuracy, signed=signed, most_loss=most_loss)
     return asdict(found) | {"pictures": len(annotated), "calibrated_on": len(calibration)}

@@ -38,7 +38,12 @@ SCORE = 0.9
 # Of the steps whose settings are fitted to the networks that serve: these are not.
 UNFITTED: dict[str, dict[str, Any]] = {
     "select_people": {"min_score": 0.05, "max_iou": 0.5, "score_fit": None},
-    "postprocess": {"min_score": 0.05, "max_mask_iou": 1.0, "score_fit": None},
+    "postprocess": {
+        "min_score": 0.05,
+        "max_mask_iou": 1.0,
+        "score_fit": None,
+        "mask_shift": 0.0,
+    },
 }
 _DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": TensorProto.FLOAT}
 

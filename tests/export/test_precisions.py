@@ -230,7 +230,7 @@ def test_activations_are_of_the_type_that_runs_fast(
 def test_a_network_that_bears_it_is_quantised_whole(tmp_path: Path) -> None:
     full, target = written(tmp_path, Layers()), tmp_path / "int8.onnx"
     inputs = small_pixels(2)
-    found = quantise(full, target, inputs, closeness(full, inputs[0]), signed=False)
+    found = quantise(full, target, inputs, closeness(full, inputs[0]), signed=False, most_loss=0.01)
     assert found.float_blocks == []
     assert found.before == 1
     assert 0.99 < found.after < 1
@@ -240,7 +240,7 @@ def test_a_network_that_bears_it_is_quantised_whole(tmp_path: Path) -> None:
 def test_the_layer_that_hurts_stays_in_float(harmful: str, tmp_path: Path) -> None:
     full, target = written(tmp_path, Layers(harmful)), tmp_path / "int8.onnx"
     inputs = small_pixels(2)
-    found = quantise(full, target, inputs, closeness(full, inputs[0]), signed=False)
+    found = quantise(full, target, inputs, closeness(full, inputs[0]), signed=False, most_loss=0.01)
     assert f"{harmful}/Conv" == max(found.damage, key=found.damage.__getitem__)
     assert f"{harmful}/Conv" in found.float_blocks
     assert len(found.float_blocks) < 3
@@ -252,7 +252,12 @@ def test_a_layer_that_spoils_the_outputs_stays_in_float_though_the_figure_bears_
 ) -> None:
     full, target = written(tmp_path, Layers("middle")), tmp_path / "int8.onnx"
     found = quantise(
-        full, target, small_pixels(2), Accuracy("roi_miou", lambda run: 0.8), signed=False
+        full,
+        target,
+        small_pixels(2),
+        Accuracy("roi_miou", lambda run: 0.8),
+        signed=False,
+        most_loss=0.01,
     )
     assert "middle/Conv" in found.float_blocks and len(found.float_blocks) < 3
 
@@ -271,7 +276,9 @@ def test_an_int8_network_that_is_too_bad_is_refused(tmp_path: Path) -> None:
     exact = iter([0.8])  # the unquantised one is measured first
     accuracy = Accuracy("roi_miou", lambda run: next(exact, 0.78))
     with pytest.raises(AccuracyError, match=r"roi_miou \(0\.8000\).*\(0\.7800\)"):
-        quantise(full, tmp_path / "int8.onnx", small_pixels(1), accuracy, signed=False)
+        quantise(
+            full, tmp_path / "int8.onnx", small_pixels(1), accuracy, signed=False, most_loss=0.01
+        )
 
 
 def test_int8_is_exported_with_its_gate(tmp_path: Path, pictures: list[Path]) -> None:

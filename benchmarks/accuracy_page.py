@@ -142,14 +142,10 @@ def _peer_command(name: str, one: Json) -> str:
 
 
 def _training(training: Json) -> str:
-    command = (
-        "python -m benchmarks.training_table --data data/people --people-unet unet.ckpt "
-        f"--detector detector.ckpt --json {RESULTS.as_posix()}/training_table.json"
-    )
-    readme = f"[training/README.md]({UP}training/README.md)"
+    readme = f"[training/README.md]({UP}training/README.md#what-each-part-is-worth)"
     return (
-        f"{table(training)}\n\nMinutes are of one processor core; {readme} says more.\n\n"
-        f"{shell(command)}"
+        f"{table(training)}\n\nMinutes are of one processor core; {readme} says more, and has the "
+        "commands."
     )
 
 

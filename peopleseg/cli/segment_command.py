@@ -28,7 +28,6 @@ from peopleseg.systems.people.drawing import draw_people
 from peopleseg.systems.people.results import coco_results
 
 RESULTS = "results.json"
-DEFAULT_MIN_SCORE = 0.25  # of the default weights: few are missed, few are nobody
 
 
 class Job(NamedTuple):
@@ -49,9 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-score",
         type=min_score_of,
-        default=DEFAULT_MIN_SCORE,
         metavar="SCORE",
-        help="leave out people below it, 0.001 to 1 (%(default)s)",
+        help="leave out people below it, 0.001 to 1 (the server's own)",
     )
 
 
@@ -89,7 +87,10 @@ def _jobs(paths: Iterable[Path], out: Path) -> tuple[list[Job], list[tuple[Path,
 
 
 def _segment_all(
-    client: SegmentationClient, jobs: list[Job], results: list[dict[str, Any]], min_score: float
+    client: SegmentationClient,
+    jobs: list[Job],
+    results: list[dict[str, Any]],
+    min_score: float | None,
 ) -> int:
     """Adds to `results` as it goes. Returns how many pictures failed."""
     failed = 0
@@ -107,7 +108,7 @@ def _segment_all(
     return failed
 
 
-def _segment(client: SegmentationClient, job: Job, min_score: float) -> list[dict[str, Any]]:
+def _segment(client: SegmentationClient, job: Job, min_score: float | None) -> list[dict[str, Any]]:
     data = job.picture.read_bytes()
     people = client.segment(data, min_score=min_score)
     # Decoded as the server does it, so that masks and picture are turned alike.

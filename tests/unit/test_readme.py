@@ -38,9 +38,17 @@ def test_every_make_command_is_a_target(readme: str, root: Path) -> None:
 
 
 def test_every_linked_file_exists(readme: str, root: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)]+)\)", readme)
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)", readme)
     assert links
-    assert [link for link in links if not (root / link).exists()] == []
+    assert [path for path, _ in links if not (root / path).exists()] == []
+    for path, anchor in links:
+        assert not anchor or anchor in anchors((root / path).read_text()), (path, anchor)
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings, as they are linked to."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_subcommand_that_is_run_exists(readme: str) -> None:

@@ -1,7 +1,6 @@
 """What the training's README tells to type is accepted."""
 
 import argparse
-import json
 import re
 import shlex
 from importlib import import_module
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.training_table import table
 from peopleseg.cli.main import COMMANDS
 from tests.training.runs import CONFIGS, train
 
@@ -88,12 +86,6 @@ def test_every_module_that_is_run_exists(root: Path) -> None:
     modules = re.findall(r"python -m ([\w.]+)", README.read_text())
     assert modules
     assert all((root / f"{module.replace('.', '/')}.py").is_file() for module in modules)
-
-
-def test_the_table_is_that_of_its_file(root: Path) -> None:
-    results = json.loads((root / "benchmarks" / "results" / "training_table.json").read_text())
-    assert len(results["runs"]) > 4
-    assert table(results) in README.read_text()
 
 
 def test_every_link_within_the_page_has_its_heading() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from peopleseg.cli.main import COMMANDS
+from tests.unit.links import broken_links
+
+PAGES = ("README.md", "training/README.md", "docs/accuracy.md")
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +40,9 @@ def test_every_make_command_is_a_target(readme: str, root: Path) -> None:
     assert {"demo", "test"} <= named <= targets
 
 
-def test_every_linked_file_exists(readme: str, root: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)", readme)
-    assert links
-    assert [path for path, _ in links if not (root / path).exists()] == []
-    for path, anchor in links:
-        assert not anchor or anchor in anchors((root / path).read_text()), (path, anchor)
-
-
-def anchors(text: str) -> set[str]:
-    """Of the headings, as they are linked to."""
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str, root: Path) -> None:
+    assert broken_links(root / page) == []
 
 
 def test_every_subcommand_that_is_run_exists(readme: str) -> None:

@@ -10,6 +10,8 @@ METRICS_PORT ?= 8002
 DATA ?= data/people
 JSON ?= $(OUT)/accuracy.json
 TESTS ?= tests
+YOLO_SEG ?=
+OTHER ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -27,6 +29,7 @@ help: ## list the commands and their variables
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
 	@echo '  JSON=$(JSON)   file for the figures of evaluate'
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
+	@echo '  YOLO_SEG=$(YOLO_SEG) OTHER=$(OTHER)   a YOLO segmenter in ONNX and a model repository, as peers for bench'
 	@echo '  VENV=$(VENV)   folder of the virtual environment'
 	@echo '  PYTHON=$(PYTHON)   Python 3.10 to 3.12 to make it with; none: the first suitable one'
 
@@ -45,6 +48,7 @@ evaluate: $(VENV)/.plots ## measure the accuracy on DATA through a server, into 
 		--annotations "$(DATA)/person_val.json" --json "$(JSON)" --report "$(OUT)/report"
 
 BENCH = $(BIN)/peopleseg bench
+PEERS = $(if $(YOLO_SEG),--yolo-seg "$(YOLO_SEG)") $(if $(OTHER),--other-repository "$(OTHER)")
 PICTURES = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
 
 .PHONY: bench
@@ -52,7 +56,7 @@ bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most),
 	$(BENCH) server $(PICTURES) --people 1 5 10 --concurrency 1 4 --seconds 1.5 --results "$(OUT)/bench"
 	$(BENCH) steps $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
 	$(BENCH) rois $(PICTURES) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
-	$(BENCH) peers $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) peers $(PICTURES) $(PEERS) --people 5 --seconds 1 --results "$(OUT)/bench"
 	$(BENCH) runtimes --networks hierarchical_head --runtimes onnxruntime --rois 1 5 --rounds 3 --seconds 0.5 --results "$(OUT)/bench"
 	$(BENCH) memory $(PICTURES) --requests 100 1000 --results "$(OUT)/bench"
 	$(BENCH) report --results "$(OUT)/bench"
@@ -62,7 +66,7 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) server $(PICTURES) --seconds 2 --perf-analyzer
 	$(BENCH) steps $(PICTURES) --people 1 5 10 --seconds 1.5
 	$(BENCH) rois $(PICTURES) --seconds 1
-	$(BENCH) peers $(PICTURES) --people 1 5 10 --seconds 2
+	$(BENCH) peers $(PICTURES) $(PEERS) --people 1 5 10 --seconds 2
 	$(BENCH) runtimes --seconds 1
 	$(BENCH) memory $(PICTURES)
 	$(BENCH) report

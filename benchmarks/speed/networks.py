@@ -23,6 +23,7 @@ from peopleseg.systems.people.ensembles import HEAD, serving_versions
 
 FULL_HEAD = "b0"  # variant that the lite one is compared with
 RANDOM_WEIGHTS = "random"
+_OF_LITE_ALONE = "judges_presence"  # of the heads' arguments
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,16 @@ def find_networks(
 
 
 def _served(repository: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Family and dims of every network that a repository serves, and of the full mask head."""
+    """Family and dims of every network that a repository serves, and of the full mask head.
+
+    Not of a published detector, which is a graph alone.
+    """
     for step, version in serving_versions(repository).items():
         folder = repository / step / str(version)
         manifest = read_manifest(folder)
         if isinstance(manifest, Manifest):
+            if "decoder" in manifest.variant:
+                continue
             if not manifest.variant:
                 raise BenchError(
                     f"the manifest in {folder} does not say how the network is built; name another "
@@ -128,7 +134,8 @@ def _served(repository: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 )
             yield step, manifest.variant
             if step == HEAD:
-                yield step, manifest.variant | {"variant": FULL_HEAD}  # reads what that one reads
+                reads = {k: v for k, v in manifest.variant.items() if k != _OF_LITE_ALONE}
+                yield step, reads | {"variant": FULL_HEAD}
 
 
 def _brought(checkpoints: Sequence[Path]) -> dict[str, tuple[Loaded, str]]:

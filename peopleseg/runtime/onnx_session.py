@@ -25,6 +25,9 @@ TYPES = {
 }
 
 
+ERRORS = 3  # of ONNX Runtime's log levels
+
+
 class ModelLoadError(PeoplesegError, RuntimeError):
     """The config, the file and this machine do not fit together. The message says where."""
 
@@ -41,6 +44,8 @@ def open_session(
     if first == "CUDAExecutionProvider":
         onnxruntime.preload_dlls()  # CUDA's libraries, where they come from wheels
     share_memory()
+    if first == "CPUExecutionProvider":
+        options.log_severity_level = ERRORS  # its warnings are about its own rewriting of graphs
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:

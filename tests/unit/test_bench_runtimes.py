@@ -1,6 +1,7 @@
 """`peopleseg bench runtimes`: what it opens, compares, leaves out and records."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,22 @@ def test_the_networks_are_those_served_and_the_full_head_with_the_same_inputs(
             "roi_features": (size, 4, 32, 24),
         }
         assert all(np.array_equal(lite[name], full[name]) for name in lite)
+
+
+def test_a_published_detector_is_no_network_and_the_full_head_judges_nobody(
+    repository: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "repository"
+    shutil.copytree(repository, other)
+    for name, variant in (
+        ("yolov9", {"decoder": "nanodet", "input_size": 416}),
+        (HEAD, DIMS | {"judges_presence": True}),
+    ):
+        version = other / name / "1"
+        replace(Manifest.read(version), variant=variant).write(version)
+    found = find_networks(other, (), ("yolov9", HEAD), [1], tmp_path)
+    assert [network.name for network in found] == [LITE, FULL]
+    assert [network.loaded.dims.get("judges_presence") for network in found] == [True, None]
 
 
 def test_random_weights_do_not_let_what_is_shown_fade(networks: dict[str, Network]) -> None:

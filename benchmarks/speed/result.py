@@ -59,7 +59,7 @@ def make_result(
     """triton: version of the server, where one was measured."""
     return {
         "benchmark": benchmark,
-        "command": shlex.join(["peopleseg", *sys.argv[1:]]),
+        "command": shlex.join(["peopleseg", *map(without_place, sys.argv[1:])]),
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": current_commit(),
         "machine": machine(device),
@@ -77,6 +77,13 @@ def make_result(
 def folder_of(device: str) -> Path:
     """For results; those of the processors and of GPUs do not overwrite each other."""
     return RESULTS / device if device != CPU else RESULTS
+
+
+def without_place(argument: str) -> str:
+    """A path outside of the working folder as its last two parts: where it lay is of no use."""
+    path = Path(argument)
+    outside = path.is_absolute() or argument.startswith("..")
+    return "/".join(path.parts[-2:]) if outside else argument
 
 
 def as_samples(slices: Sequence[Slice]) -> list[dict[str, Any]]:

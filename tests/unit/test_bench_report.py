@@ -11,7 +11,13 @@ from benchmarks.speed.load import Slice
 from benchmarks.speed.memory import MemorySample
 from benchmarks.speed.peers import DETECTOR_AND_UNET, MASK_RCNN_TORCH
 from benchmarks.speed.report import PAGE, TITLES
-from benchmarks.speed.result import as_samples, make_result, slices_of, write_result
+from benchmarks.speed.result import (
+    as_samples,
+    make_result,
+    slices_of,
+    without_place,
+    write_result,
+)
 from benchmarks.speed.runtimes import compare_heads
 from benchmarks.speed.saving import save
 from benchmarks.speed.steps import StepSample, per_request
@@ -58,6 +64,20 @@ def figures_of_runtimes() -> dict[str, Any]:
         "differences": {group: {"torch": gap} for group, _ in RUNTIME_MS},
         "heads": compare_heads(runtime_slices(), ["lite", "full"], [5]),
     }
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        ("/home/me/data/people/val", "people/val"),
+        ("../data/people/person_val.json", "people/person_val.json"),
+        ("data/people/val", "data/people/val"),
+        ("--seconds", "--seconds"),
+        ("2", "2"),
+    ],
+)
+def test_a_command_does_not_say_where_data_lay(argument: str, shown: str) -> None:
+    assert without_place(argument) == shown
 
 
 def samples_of(benchmark: str) -> list[dict[str, Any]]:

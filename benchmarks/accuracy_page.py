@@ -137,7 +137,7 @@ def _held_out(measured: Json) -> str:
         f"Pascal VOC's that no training had, {measured['images']} of them with "
         f"{measured['people']} people, who have boxes alone: {figures}. In "
         f"{nobody['with_somebody']} of {nobody['images']} images in which the annotations have "
-        "nobody somebody is found from the server's own score on; some of those show people in "
+        "nobody somebody is found from the score of the best F1 on; some of those show people in "
         f"buses, trams and shops whom nobody annotated.\n\n{shell(*commands)}"
     )
 

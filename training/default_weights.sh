@@ -79,7 +79,8 @@ make_once "$OUT/voc_train.json" split "$OUT/voc_train.json"
 fit head_presence hierarchical_lite_presence $BESIDE --model.start_from "$OUT/head_filled/best.ckpt" \
     --trainer.max_epochs 2 --data.extra "[$TINYCOCO, $PENNFUDAN, {$COCO_BOXES}, $VOC_PART, $NOBODY]"
 
-# What is served: the UNet in INT8, and scores fitted to the three.
+# What is served: the UNet in INT8 (in float before it, for GPUs), and scores fitted to the three.
+peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/val"
 peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/train" --precision int8 --most-loss 0.001 $VAL
 peopleseg export "$OUT/head_presence/last.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/val" --weights fp32
 peopleseg fit-scores --model-repository "$REPOSITORY" $VAL --with yolov9=9 "$(newest people_unet)" "$(newest hierarchical_head)"

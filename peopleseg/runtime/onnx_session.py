@@ -7,6 +7,7 @@ from typing import Any
 import onnxruntime
 
 from peopleseg.errors import PeoplesegError
+from peopleseg.runtime.onnx_threads import ERRORS
 
 # Triton's type by ONNX Runtime's.
 TYPES = {
@@ -23,9 +24,6 @@ TYPES = {
     "tensor(float)": "TYPE_FP32",
     "tensor(double)": "TYPE_FP64",
 }
-
-
-ERRORS = 3  # of ONNX Runtime's log levels
 
 
 class ModelLoadError(PeoplesegError, RuntimeError):
@@ -45,7 +43,7 @@ def open_session(
         onnxruntime.preload_dlls()  # CUDA's libraries, where they come from wheels
     share_memory()
     if first == "CPUExecutionProvider":
-        options.log_severity_level = ERRORS  # its warnings are about its own rewriting of graphs
+        options.log_severity_level = ERRORS
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:

@@ -1,6 +1,8 @@
-"""How many threads ONNX Runtime computes with, and how they wait for work."""
+"""How many threads ONNX Runtime computes with, how they wait for work, and what it logs."""
 
 import onnxruntime
+
+ERRORS = 3  # of its log levels: on processors its warnings are about its own rewriting of graphs
 
 
 def options_for(threads: int) -> onnxruntime.SessionOptions:
@@ -9,6 +11,7 @@ def options_for(threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     let_threads_sleep(options)
+    options.log_severity_level = ERRORS
     return options
 
 

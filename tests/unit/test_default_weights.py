@@ -100,4 +100,4 @@ def test_run_again_it_trains_on_and_repeats_nothing_else(
     assert len(trainings) == sum(call[0] == "train" for call in first.calls)
     assert all(call[-2:] == ["--ckpt_path", "last"] for call in trainings)
     others = [call[0] for call in again.calls if call[0] != "train"]
-    assert others == ["export", "export", "fit-scores", "release"]
+    assert others == ["export", "export", "export", "fit-scores", "release"]

@@ -7,6 +7,8 @@ imported, so each works with its own part of the dependencies installed.
 """
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -72,6 +74,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+EXIT_NOBODY_READS = 141  # 128 + SIGPIPE
 
 DESCRIPTION = "Person instance segmentation: who is in a picture, and where."
 EXAMPLES = """\
@@ -84,26 +87,48 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand. Returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    """Run one subcommand. Returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C, 141
+    where nobody reads what is printed any more.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _print_any_name()
     chosen = next((name for name in arguments if not name.startswith("-")), None)
     try:
-        module = import_module(COMMANDS[chosen][0]) if chosen in COMMANDS else None
-        parser = _parser(chosen, module)
-        try:
-            args = parser.parse_args(arguments)
-        except SystemExit as stop:  # --help, --version, wrong usage
-            return int(stop.code or EXIT_OK)
-        if module is None:
-            parser.print_help(sys.stderr)
-            return EXIT_USAGE
-        return int(module.run(args))
+        code = _run(chosen, arguments)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # as of `| head`: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
+        return EXIT_NOBODY_READS
     except ModuleNotFoundError as error:
         return _failed(f"{chosen} {_missing(error.name or 'a package')}")
     except (PeoplesegError, OSError) as error:
         return _failed(str(error))
+
+
+def _run(chosen: str | None, arguments: Sequence[str]) -> int:
+    module = import_module(COMMANDS[chosen][0]) if chosen in COMMANDS else None
+    parser = _parser(chosen, module)
+    try:
+        args = parser.parse_args(arguments)
+    except SystemExit as stop:  # --help, --version, wrong usage
+        return int(stop.code or EXIT_OK)
+    if module is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    return int(module.run(args))
+
+
+def _print_any_name() -> None:
+    """Escape what the terminal's encoding lacks, as of a file's name, where it would end the work.
+
+    Test runners put streams of their own in place, which may lack this.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser(chosen: str | None, module: ModuleType | None) -> argparse.ArgumentParser:

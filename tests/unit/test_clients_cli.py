@@ -1,6 +1,7 @@
 """The command line around the subcommands."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from peopleseg import ServerUnavailable, __version__
-from peopleseg.cli.main import COMMANDS, main
+from peopleseg.cli.main import COMMANDS, EXIT_NOBODY_READS, main
 
 
 class Command(ModuleType):
@@ -106,3 +107,26 @@ def test_it_runs_as_a_module(root: Path) -> None:
         check=True,
     )
     assert done.stdout.startswith("peopleseg ")
+
+
+def test_output_that_nobody_reads_any_more_ends_in_silence(root: Path) -> None:
+    """As of `peopleseg check | true`."""
+    program = [sys.executable, "-m", "peopleseg.cli.main", "check"]
+    with subprocess.Popen(
+        program, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (EXIT_NOBODY_READS, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_name_that_the_terminal_cannot_print_ends_nothing(root: Path, encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "peopleseg.cli.main", "check", "--model-repository", "Łódź 猫"],
+        cwd=root,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    assert rb"\u732b" in done.stdout + done.stderr

@@ -3,6 +3,7 @@
 import io
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,37 +12,58 @@ from PIL import Image, UnidentifiedImageError
 
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.geometry import Letterbox, Resize
+from peopleseg.pixels.whole import is_whole
 
 MAX_IMAGE_PIXELS = 100_000_000  # larger pictures are refused before they are decoded
+MAX_SIDE_PIXELS = 1 << 20  # as many the decoder takes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
 _pillow_limit = threading.Lock()  # Pillow's limit is one for all threads
-_END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"  # markers of a JPEG
+_ORIENTATION = 0x0112  # of EXIF
+# What its values ask for: a mirrored image or not, then so many quarters to the left.
+_TURNS = {
+    2: (True, 0),
+    3: (False, 2),
+    4: (True, 2),
+    5: (True, 1),
+    6: (False, 3),
+    7: (True, 3),
+    8: (False, 1),
+}
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_BASE64_STARTS = (b"/9j/", b"iVBORw0KGgo", b"UklGR", b"Qk")  # of JPEG, PNG, WebP, BMP
 _SEND = "send one JPEG, PNG, WebP or BMP file"
+
+
+class Header(NamedTuple):
+    """What an encoded picture says of itself."""
+
+    name: str  # one of FORMATS
+    width: int  # as stored, before it is turned
+    height: int
+    orientation: int = 1  # of EXIF, where the decoder does not follow it: 1 is upright
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
     """An encoded picture to (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Greyscale, alpha (dropped), CMYK and 16 bits a channel become 8-bit RGB. Raises InvalidInput for
-    anything else than one whole JPEG, PNG, WebP or BMP of at most MAX_IMAGE_PIXELS; the limit is
-    checked in the header, before the picture is decoded.
+    anything else than one whole JPEG, PNG, WebP or BMP of at most MAX_IMAGE_PIXELS and
+    MAX_SIDE_PIXELS; the limits are checked in the header, before the picture is decoded.
     """
     if not data:
         raise InvalidInput(f"image has 0 bytes; {_SEND}")
-    name, (width, height) = _header(data)
-    if width * height > MAX_IMAGE_PIXELS:
-        raise InvalidInput(
-            f"image has {width} x {height} = {width * height} pixels, more than the limit of "
-            f"{MAX_IMAGE_PIXELS}; send a smaller picture"
-        )
-    whole = _is_whole(data, name)
+    header = _header(data)
+    _check_size(header.width, header.height)
+    whole = is_whole(data, header.name)
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
     if decoded is None:
         raise InvalidInput(
-            f"image is a damaged or truncated {name} file of {len(data)} bytes; send the whole file"
+            f"image is a damaged or truncated {header.name} file of {len(data)} bytes; send the "
+            "whole file"
         )
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return _turned(image, header.orientation)  # type: ignore[arg-type]
 
 
 def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint8], Letterbox]:
@@ -65,12 +87,6 @@ def prepare_file(path: Path) -> tuple[NDArray[np.uint8], Letterbox]:
         raise InvalidInput(f"{path}: {error}") from error
 
 
-def is_whole_jpeg(data: bytes) -> bool:
-    """Whether a JPEG goes on to its end; OpenCV fills what is missing with grey."""
-    # An embedded thumbnail's end of image comes before the last start of scan.
-    return data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
-
-
 def _planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W, 3) to (3, H, W), several times as fast as a transposed copy."""
     planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
@@ -78,18 +94,39 @@ def _planes(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return planes
 
 
-def _header(data: bytes) -> tuple[str, tuple[int, int]]:
-    """Format and (width, height), without decoding."""
+def _check_size(width: int, height: int) -> None:
+    """Raises InvalidInput."""
+    if width * height > MAX_IMAGE_PIXELS:
+        raise InvalidInput(
+            f"image has {width} x {height} = {width * height} pixels, more than the limit of "
+            f"{MAX_IMAGE_PIXELS}; send a smaller picture"
+        )
+    for side, pixels in (("wide", width), ("high", height)):
+        if pixels > MAX_SIDE_PIXELS:
+            raise InvalidInput(
+                f"image is {pixels} pixels {side}, more than the limit of {MAX_SIDE_PIXELS}; send "
+                "a smaller picture"
+            )
+
+
+def _header(data: bytes) -> Header:
+    """Without decoding. Raises InvalidInput."""
+    if data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR":
+        # By hand: Pillow reads all texts of a PNG, and refuses long ones.
+        width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
+        return Header("PNG", width, height)
     with _pillow_limit:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 # MPO: a JPEG with further pictures behind it, as phones write them.
-                return "JPEG" if image.format == "MPO" else str(image.format), image.size
+                name = "JPEG" if image.format == "MPO" else str(image.format)
+                turned = image.getexif().get(_ORIENTATION, 1) if name == "WEBP" else 1
+                return Header(name, *image.size, turned)
         except UnidentifiedImageError:
             raise InvalidInput(
-                f"image of {len(data)} bytes, starting with {data[:8]!r}, is not a picture; {_SEND}"
+                f"image of {len(data)} bytes, starting with {data[:8]!r}, {_described(data)}"
             ) from None
         except Exception as error:  # broken further in: Pillow has no common error
             raise InvalidInput(f"image has a broken header ({error}); {_SEND}") from error
@@ -97,12 +134,18 @@ def _header(data: bytes) -> tuple[str, tuple[int, int]]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _is_whole(data: bytes, name: str) -> bool:
-    """Whether the file goes on to its end mark."""
-    if name == "JPEG":
-        return is_whole_jpeg(data)
-    if name == "PNG":
-        return b"IEND" in data
-    if name == "WEBP":  # RIFF: the length of what follows the first 8 bytes
-        return len(data) >= int.from_bytes(data[4:8], "little") + 8
-    return len(data) >= int.from_bytes(data[2:6], "little")  # BMP: the file's length
+def _described(data: bytes) -> str:
+    """What bytes that are no picture are, and the next step."""
+    if data.startswith(b"data:"):
+        return "is a data URL; send the bytes that its base64 text after the comma stands for"
+    if data.lstrip().startswith(_BASE64_STARTS):
+        return "is the base64 text of a picture; decode it and send the bytes"
+    return f"is not a picture; {_SEND}"
+
+
+def _turned(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """As EXIF's orientation says, where the decoder has not done so."""
+    mirrored, quarters = _TURNS.get(orientation, (False, 0))
+    if mirrored:
+        image = image[:, ::-1]
+    return np.ascontiguousarray(np.rot90(image, quarters))

@@ -1,3 +1,4 @@
+import base64
 import io
 import struct
 import sys
@@ -109,13 +110,14 @@ TURNS = {  # orientation: from the picture as it should look to the stored one
 }
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", TURNS)
-def test_exif_orientation_is_respected(orientation):
+def test_exif_orientation_is_respected(name, orientation):
     image = picture()
     stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](image)))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(stored, "JPEG", exif=exif, **FORMATS["JPEG"])
+    data = encode(stored, name, exif=exif, **FORMATS[name])
     assert_close(decode_image(data), image, 12)
 
 
@@ -182,14 +184,62 @@ def test_a_jpeg_of_several_pictures_gives_the_first():
         decode_image(data[: len(data) // 4])
 
 
-def test_a_picture_wider_than_the_decoder_takes_is_refused():
-    with pytest.raises(InvalidInput, match="image"):
-        decode_image(encode(Image.new("L", (2_000_000, 1)), "PNG"))
+@pytest.mark.parametrize(("size", "said"), [((2_000_000, 1), "wide"), ((1, 1_100_000), "high")])
+def test_a_picture_longer_than_the_decoder_takes_is_refused(size, said):
+    with pytest.raises(InvalidInput, match=f"is {max(size)} pixels {said}, more than the limit of"):
+        decode_image(encode(Image.new("L", size), "PNG"))
 
 
-def test_bytes_after_the_end_of_a_jpeg_do_no_harm():
-    data = encode(Image.fromarray(picture()), "JPEG", **FORMATS["JPEG"])
-    assert_close(decode_image(data + b"\x00" * 100), picture(), 12)
+# A video has marks of JPEGs in it, as of its own previews.
+BEHIND = {"zeros": b"\0" * 100, "video": b"\0\0\0\x18ftypmp42" + b"\xff\xd8\xff\xda\0\0" * 9}
+
+
+@pytest.mark.parametrize("behind", BEHIND)
+@pytest.mark.parametrize("name", FORMATS)
+def test_bytes_behind_a_picture_do_no_harm(name, behind):
+    data = encode(Image.fromarray(picture()), name, **FORMATS[name])
+    assert_close(decode_image(data + BEHIND[behind]), picture(), 12)
+
+
+@pytest.mark.parametrize("off", [-100, -1, 1, 100])
+def test_a_bmp_may_be_wrong_about_the_length_of_its_file(off):
+    data = bytearray(encode(Image.fromarray(picture()), "BMP"))
+    data[2:6] = struct.pack("<I", len(data) + off)
+    assert_close(decode_image(bytes(data)), picture(), 0)
+    with pytest.raises(InvalidInput, match="truncated BMP"):
+        decode_image(bytes(data[:-1]))
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"tEXt"])
+def test_a_png_may_have_long_texts(kind):
+    words = b"word " * 500_000
+    texts = {
+        b"tEXt": b"key\0" + words,
+        b"zTXt": b"key\0\0" + zlib.compress(words),
+        b"iTXt": b"key\0\1\0\0\0" + zlib.compress(words),
+    }
+    data = encode(Image.fromarray(picture()), "PNG")
+    body = kind + texts[kind]
+    length = struct.pack(">I", len(texts[kind]))
+    chunk = length + body + struct.pack(">I", zlib.crc32(body))
+    first = 8 + 25  # the signature and IHDR
+    assert_close(decode_image(data[:first] + chunk + data[first:]), picture(), 0)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_text_that_stands_for_a_picture_is_told_apart(name):
+    text = base64.b64encode(encode(Image.fromarray(picture()), name, **FORMATS[name]))
+    with pytest.raises(InvalidInput, match="is the base64 text of a picture; decode it and send"):
+        decode_image(text)
+    with pytest.raises(InvalidInput, match="is a data URL; send the bytes"):
+        decode_image(b"data:image/jpeg;base64," + text)
+
+
+def test_a_jpeg_whose_line_ends_were_changed_is_refused(random):
+    image = Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    data = encode(image, "JPEG").replace(b"\n", b"\r\n")
+    with pytest.raises(InvalidInput):
+        decode_image(data)
 
 
 def png_header(width: int, height: int) -> bytes:

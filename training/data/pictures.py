@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import MOST_NAMED, Picture, load_pictures
-from peopleseg.pixels.images import FORMATS, is_whole_jpeg
+from peopleseg.pixels.images import FORMATS
+from peopleseg.pixels.whole import jpeg_end
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
 
@@ -76,7 +77,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise BrokenPicture(f"{path} cannot be read ({error.strerror})") from error
     # Of other formats OpenCV refuses what is cut off.
-    if not data or (data.startswith(_JPEG) and not is_whole_jpeg(data)):
+    if not data or (data.startswith(_JPEG) and jpeg_end(data) is None):
         raise BrokenPicture(f"{path} is cut off after {len(data)} bytes; fetch it again")
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 _PNG_SIGNATURE_BYTES, _PNG_FRAME_BYTES = 8, 12  # of a chunk: length, type, CRC
 _BMP_PLAIN = (0, 3, 6)  # compressions without compression: none, and colours by bit masks
 # In a scan of a JPEG a 0xFF belongs to the data before 0, and to a restart mark before D0 to D7.
-_MARK = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_NEXT_MARK = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MARK = re.compile(rb"\xff+[\x01-\xfe]")  # with fill bytes before it
 _END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
 _WITHOUT_LENGTH = {0x01, 0xD8, *range(0xD0, 0xD8)}
 
@@ -30,7 +31,7 @@ def jpeg_end(data: bytes) -> int | None:
             continue
         place += int.from_bytes(data[place : place + 2], "big")
         if kind == _START_OF_SCAN:
-            following = _MARK.search(data, place)
+            following = _NEXT_MARK.search(data, place)
             if following is None:
                 return None
             place = following.start()

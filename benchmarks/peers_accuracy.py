@@ -76,7 +76,7 @@ def measure(detector: Teacher, pictures: Sequence[Picture]) -> dict[str, Any]:
 
 def square(picture: Picture) -> Tensor:
     """float32 [3, S, S] RGB in [0, 1]: the image at the top left of black, S its longer side."""
-    image_rgb = np.ascontiguousarray(decode_image(picture.path.read_bytes()))
+    image_rgb = np.ascontiguousarray(decode_image(picture.read()))
     image = torch.from_numpy(image_rgb).permute(2, 0, 1).float() / 255
     height, width = image.shape[1:]
     side = max(height, width)

@@ -247,7 +247,7 @@ def _measured(pipeline: Pipeline, reference: Reference) -> Figures:
         try:
             measured.append(evaluation.measure(segmenter, picture))
             if has_feature_head:
-                people = _persons(pipeline.segment_by_features(picture.path.read_bytes()))
+                people = _persons(pipeline.segment_by_features(picture.read()))
                 by_features += coco_results(people, picture.id)
         except Exception as error:  # whatever a network does, it is this version's fault
             raise GateError(f"{picture.path}: {error}") from error

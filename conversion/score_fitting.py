@@ -53,7 +53,7 @@ def find(pipeline: Pipeline, pictures: Sequence[Picture]) -> Found:
     """
     entries: list[Entry] = []
     for picture in tqdm(pictures, unit="image", disable=None):
-        inputs = {"image": bytes_tensor(picture.path.read_bytes())}
+        inputs = {"image": bytes_tensor(picture.read())}
         parameters = {MIN_SCORE_PARAMETER: FIT_MIN_SCORE}
         entries += _entries(pipeline.tensors("person_segmentation", inputs, parameters), picture.id)
     images = matched(pictures, entries, "segm")
@@ -104,7 +104,7 @@ def fit_masks(segmenter: Segmenter, pictures: Sequence[Picture]) -> MaskFit:
     ious: list[list[float]] = []  # of each true box, by shift
     least = 255 / (1 + np.exp(SHIFTS))  # a probability x 255 above it is above 0.5 when shifted
     for picture in tqdm(pictures, unit="image", disable=None):
-        for mask, true in masks_in_true_boxes(segmenter, picture.path.read_bytes(), picture):
+        for mask, true in masks_in_true_boxes(segmenter, picture.read(), picture):
             ious.append([mask_iou(mask > value, true) for value in least])
     if not ious:
         raise ValueError("nobody has a mask of 16 pixels or more; measure on images with masks")

@@ -76,7 +76,7 @@ def choose(
     """
     found: dict[int, list[tuple[int, Picture]]] = {number: [] for number in sorted(people)}
     for picture in tqdm(pictures, desc="counting people", unit="picture", disable=None):
-        count = people_found(pipeline, picture.path.read_bytes())
+        count = people_found(pipeline, picture.read())
         number = min(count, PEOPLE[-1])
         if number in found:
             found[number].append((count, picture))
@@ -85,7 +85,7 @@ def choose(
         fitting = sorted(fitting, key=lambda one: one[0])[:each]
         if fitting:
             name = f"{number}+" if number == PEOPLE[-1] else str(number)
-            questions = [Question(picture.path.read_bytes(), count) for count, picture in fitting]
+            questions = [Question(picture.read(), count) for count, picture in fitting]
             groups.append(Group(name, questions))
             records += [_record(name, count, picture) for count, picture in fitting]
     if not groups:

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 def roi_groups(picture: Picture, counts: list[int]) -> list[Group]:
     """One question each: a larger one has the boxes of the smaller ones too."""
-    image = picture.path.read_bytes()
+    image = picture.read()
     boxes = made_up_boxes(picture.width, picture.height, MAX_PEOPLE)
     return [
         Group(str(count), [Question(image, count, boxes[:count])]) for count in sorted(set(counts))

@@ -90,7 +90,7 @@ def _roi_miou(run: Runner, pictures: Sequence[Picture], heads: Sequence["_HeadOn
     for picture, head in zip(_progress(pictures), heads, strict=True):
         head.run = run
         segmenter: Any = head  # it is asked for masks of boxes alone
-        ious += roi_ious(segmenter, picture.path.read_bytes(), picture)
+        ious += roi_ious(segmenter, picture.read(), picture)
     return float(np.mean(ious))
 
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from peopleseg.errors import InvalidInput
 from peopleseg.labels.coco_file import AnnotationError, person_ids, read_coco
 from peopleseg.labels.segmentation import decode, fault, is_number
+from peopleseg.pixels.images import Header, decode_image, header_of
 
 PERSON_CATEGORY_ID = 1  # in what is written here; what is read says its own
 MOST_NAMED = 10  # of what is left out
@@ -49,6 +52,34 @@ class Picture:
     annotations: list[Annotation] = field(default_factory=list)
     everybody: bool = True  # is annotated; otherwise there may be others
     weight: float = 1.0  # how often an epoch of training draws it
+
+    def read(self) -> bytes:
+        """The encoded image, which shows upright what the annotations were drawn on.
+
+        So one that was annotated as it is stored, without its EXIF turn, is encoded anew. Raises
+        OSError; InvalidInput where the image has another size than the annotations say.
+        """
+        data = self.path.read_bytes()
+        if self.drawn_upright(header_of(data)):
+            return data
+        stored = cv2.cvtColor(decode_image(data, upright=False), cv2.COLOR_RGB2BGR)
+        return cv2.imencode(".png", stored)[1].tobytes()
+
+    def drawn_upright(self, header: Header) -> bool:
+        """Whether the annotations were drawn on the image as EXIF turns it, as it is served.
+
+        Their size tells it; where both ways have that size, upright. Raises InvalidInput where
+        neither has.
+        """
+        size_wh, stored_wh = (self.width, self.height), (header.width, header.height)
+        if size_wh not in (header.shown_wh, stored_wh):
+            turned = header.shown_wh != stored_wh
+            before = f", before EXIF turns it {stored_wh[0]} x {stored_wh[1]}" if turned else ""
+            raise InvalidInput(
+                f"{self.path} is {header.shown_wh[0]} x {header.shown_wh[1]} pixels{before}, its "
+                f"annotations are for {self.width} x {self.height}"
+            )
+        return size_wh == header.shown_wh
 
     @property
     def people(self) -> list[Annotation]:

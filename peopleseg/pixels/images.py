@@ -12,14 +12,15 @@ from PIL import Image, UnidentifiedImageError
 
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.geometry import Letterbox, Resize
-from peopleseg.pixels.whole import is_whole
+from peopleseg.pixels.whole import is_whole, png_chunk
 
 MAX_IMAGE_PIXELS = 100_000_000  # larger pictures are refused before they are decoded
 MAX_SIDE_PIXELS = 1 << 20  # as many the decoder takes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
 _pillow_limit = threading.Lock()  # Pillow's limit is one for all threads
-_ORIENTATION = 0x0112  # of EXIF
+ORIENTATION = 0x0112  # of EXIF
+_TURNED_BY_DECODER = ("JPEG", "PNG")
 # What its values ask for: a mirrored image or not, then so many quarters to the left.
 _TURNS = {
     2: (True, 0),
@@ -41,29 +42,38 @@ class Header(NamedTuple):
     name: str  # one of FORMATS
     width: int  # as stored, before it is turned
     height: int
-    orientation: int = 1  # of EXIF, where the decoder does not follow it: 1 is upright
+    orientation: int = 1  # of EXIF; 1 is upright
+
+    @property
+    def shown_wh(self) -> tuple[int, int]:
+        """(width, height) as EXIF turns it."""
+        sides = self.width, self.height
+        return sides[::-1] if _TURNS.get(self.orientation, (False, 0))[1] % 2 else sides
 
 
-def decode_image(data: bytes) -> NDArray[np.uint8]:
+def decode_image(data: bytes, *, upright: bool = True) -> NDArray[np.uint8]:
     """An encoded picture to (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
 
-    Greyscale, alpha (dropped), CMYK and 16 bits a channel become 8-bit RGB. Raises InvalidInput for
-    anything else than one whole JPEG, PNG, WebP or BMP of at most MAX_IMAGE_PIXELS and
-    MAX_SIDE_PIXELS; the limits are checked in the header, before the picture is decoded.
+    upright: False leaves it as it is stored. Greyscale, alpha (dropped), CMYK and 16 bits a channel
+    become 8-bit RGB. Raises InvalidInput for anything else than one whole JPEG, PNG, WebP or BMP of
+    at most MAX_IMAGE_PIXELS and MAX_SIDE_PIXELS; the limits are checked in the header, before the
+    picture is decoded.
     """
     if not data:
         raise InvalidInput(f"image has 0 bytes; {_SEND}")
-    header = _header(data)
+    header = header_of(data)
     _check_size(header.width, header.height)
     whole = is_whole(data, header.name)
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if whole else None
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if whole else None
     if decoded is None:
         raise InvalidInput(
             f"image is a damaged or truncated {header.name} file of {len(data)} bytes; send the "
             "whole file"
         )
     image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
-    return _turned(image, header.orientation)  # type: ignore[arg-type]
+    left_to_do = upright and header.name not in _TURNED_BY_DECODER
+    return _turned(image, header.orientation if left_to_do else 1)  # type: ignore[arg-type]
 
 
 def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint8], Letterbox]:
@@ -109,12 +119,14 @@ def _check_size(width: int, height: int) -> None:
             )
 
 
-def _header(data: bytes) -> Header:
-    """Without decoding. Raises InvalidInput."""
+def header_of(data: bytes) -> Header:
+    """Of an encoded picture, without decoding it. Raises InvalidInput."""
     if data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR":
         # By hand: Pillow reads all texts of a PNG, and refuses long ones.
         width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
-        return Header("PNG", width, height)
+        exif = Image.Exif()
+        exif.load(png_chunk(data, b"eXIf") or b"")
+        return Header("PNG", width, height, exif.get(ORIENTATION, 1))
     with _pillow_limit:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
@@ -122,8 +134,7 @@ def _header(data: bytes) -> Header:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 # MPO: a JPEG with further pictures behind it, as phones write them.
                 name = "JPEG" if image.format == "MPO" else str(image.format)
-                turned = image.getexif().get(_ORIENTATION, 1) if name == "WEBP" else 1
-                return Header(name, *image.size, turned)
+                return Header(name, *image.size, image.getexif().get(ORIENTATION, 1))
         except UnidentifiedImageError:
             raise InvalidInput(
                 f"image of {len(data)} bytes, starting with {data[:8]!r}, {_described(data)}"

@@ -1,7 +1,7 @@
 """Where an encoded image ends, by the marks of its own format: bytes behind it are not its."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _PNG_SIGNATURE_BYTES, _PNG_FRAME_BYTES = 8, 12  # of a chunk: length, type, CRC
 _BMP_PLAIN = (0, 3, 6)  # compressions without compression: none, and colours by bit masks
@@ -40,13 +40,26 @@ def jpeg_end(data: bytes) -> int | None:
 
 def png_end(data: bytes) -> int | None:
     """Where the chunk IEND ends."""
+    return next((end for kind, _, end in _png_chunks(data) if kind == b"IEND"), None)
+
+
+def png_chunk(data: bytes, wanted: bytes) -> bytes | None:
+    """What is in the first chunk of a kind; None where there is none before the pixels."""
+    for kind, start, end in _png_chunks(data):
+        if kind == wanted:
+            return data[start : end - 4]
+        if kind == b"IDAT":
+            break
+    return None
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each chunk, where its content starts, and where the next one does."""
     place = _PNG_SIGNATURE_BYTES
     while place + _PNG_FRAME_BYTES <= len(data):
-        kind = data[place + 4 : place + 8]
+        kind, start = data[place + 4 : place + 8], place + 8
         place += _PNG_FRAME_BYTES + int.from_bytes(data[place : place + 4], "big")
-        if kind == b"IEND":
-            return place
-    return None
+        yield kind, start, place
 
 
 def webp_end(data: bytes) -> int | None:

@@ -29,7 +29,7 @@ CUT_OFF, TEXT, MISSING = "cut-off.jpg", "text.jpg", "missing.jpg"
 def broken(data: Data, tmp_path: Path) -> Data:
     """To train on, seven pictures of which three are broken, each in its own way."""
     images, annotations = write_data_set(tmp_path / "broken", count=7)
-    write_picture(images / CUT_OFF, read_rgb(images / "003.png"))
+    write_picture(images / CUT_OFF, read_rgb(load_pictures(annotations, images)[3]))
     (images / CUT_OFF).write_bytes((images / CUT_OFF).read_bytes()[:-2000])
     (images / TEXT).write_text("no picture")
     rename(annotations, {3: CUT_OFF, 4: TEXT, 5: MISSING})

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from peopleseg.errors import InvalidInput
+from peopleseg.labels.coco import Picture
+from peopleseg.pixels.images import decode_image
 from tests.data.people_pictures import write_data_set, write_picture
 from training.data.pictures import (
     BrokenPicture,
@@ -87,27 +90,47 @@ def test_the_report_counts_all_and_names_ten(capsys):
     assert len(lines) == 12 and lines[-1] == "  and 3 more"
 
 
-def test_pictures_are_read_as_rgb_without_the_exif_turn(tmp_path):
+def turned_picture(folder: Path, name: str, size_wh: tuple[int, int]) -> Picture:
+    """30 x 20 pixels stored, the left third red, that EXIF turns; annotated for a size."""
     image = np.zeros((20, 30, 3), dtype=np.uint8)
-    image[..., 0] = 255
+    image[:, :10, 0] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(image).save(tmp_path / "red.jpg", quality=95, exif=exif)
-    read = read_rgb(tmp_path / "red.jpg")
-    assert read.shape == (20, 30, 3) and read.dtype == np.uint8
-    assert read[..., 0].min() > 240 and read[..., 2].max() < 15
+    exif[0x0112] = 6  # a quarter to the right: the left is shown at the top
+    Image.fromarray(image).save(folder / name, quality=95, exif=exif)
+    return Picture(1, folder / name, *size_wh)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_a_picture_is_read_the_way_that_its_annotations_were_drawn(tmp_path, name):
+    stored = turned_picture(tmp_path, name, (30, 20))
+    shown = turned_picture(tmp_path, name, (20, 30))
+    for picture, red in ((stored, np.s_[:, :9]), (shown, np.s_[:9])):
+        for read in (read_rgb(picture), decode_image(picture.read())):
+            assert read.shape == (picture.height, picture.width, 3) and read.dtype == np.uint8
+            assert read[red][..., 0].min() > 200 and read[red][..., 2].max() < 60
+            assert read[..., 0].mean() < 110
+    assert shown.read() == shown.path.read_bytes()
+
+
+def test_the_turn_is_named_where_neither_way_has_the_annotated_size(tmp_path):
+    picture = turned_picture(tmp_path, "a.jpg", (31, 20))
+    with pytest.raises(BrokenPicture, match=r"20 x 30 pixels, before EXIF turns it 30 x 20, its"):
+        read_rgb(picture)
+    with pytest.raises(InvalidInput, match="annotations are for 31 x 20"):
+        picture.read()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
 def test_a_file_that_is_cut_off_is_noticed(tmp_path, random, suffix):
     path = tmp_path / f"picture{suffix}"
     write_picture(path, random.integers(0, 256, (40, 50, 3), dtype=np.uint8))
-    assert read_rgb(path).shape == (40, 50, 3)
+    picture = Picture(1, path, 50, 40)
+    assert read_rgb(picture).shape == (40, 50, 3)
     whole = path.read_bytes()
     for part in (0.0, 0.3, 0.6, 0.95):
         path.write_bytes(whole[: int(part * len(whole))])
         with pytest.raises(BrokenPicture, match=f"picture{suffix}"):
-            read_rgb(path)
+            read_rgb(picture)
 
 
 def test_a_cut_off_jpeg_is_noticed_behind_the_thumbnail_of_its_header(tmp_path, random):
@@ -117,18 +140,19 @@ def test_a_cut_off_jpeg_is_noticed_behind_the_thumbnail_of_its_header(tmp_path, 
     whole = jpeg[:2] + thumbnail + jpeg[2:]
     path = tmp_path / "picture.jpg"
     path.write_bytes(whole)
-    assert read_rgb(path).shape == (40, 50, 3)
+    picture = Picture(1, path, 50, 40)
+    assert read_rgb(picture).shape == (40, 50, 3)
     path.write_bytes(whole[:-100])
-    with pytest.raises(BrokenPicture, match="cut off"):
-        read_rgb(path)
+    with pytest.raises(BrokenPicture, match="is a damaged or truncated JPEG file"):
+        read_rgb(picture)
 
 
 def test_what_cannot_be_read_or_decoded_is_named(tmp_path):
     with pytest.raises(BrokenPicture, match=r"none\.jpg cannot be read \(No such file"):
-        read_rgb(tmp_path / "none.jpg")
+        read_rgb(Picture(1, tmp_path / "none.jpg", 9, 9))
     (tmp_path / "text.jpg").write_bytes(b"no picture")
-    with pytest.raises(BrokenPicture, match=r"text\.jpg does not decode"):
-        read_rgb(tmp_path / "text.jpg")
+    with pytest.raises(BrokenPicture, match=r"text\.jpg: .* is not a picture"):
+        read_rgb(Picture(1, tmp_path / "text.jpg", 9, 9))
 
 
 def test_a_broken_picture_comes_out_of_a_worker_process_as_it_is():

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     for picture in tqdm(labels.pictures[: args.limit], unit="image", disable=None):
         own = labels.entries[picture.id]
         try:
-            masks = filled(pipeline, read_rgb(picture.path), own, agreement)
+            masks = filled(pipeline, read_rgb(picture), own, agreement)
         except BrokenPicture as error:
             tqdm.write(f"left out: {error}", file=sys.stderr)
             continue

@@ -5,20 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import InvalidInput, PeoplesegError
 from peopleseg.labels.coco import MOST_NAMED, Picture, load_pictures
-from peopleseg.pixels.images import FORMATS
-from peopleseg.pixels.whole import jpeg_end
+from peopleseg.pixels.images import FORMATS, ORIENTATION, Header, decode_image, header_of
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
-
-_JPEG = b"\xff\xd8"
 
 
 class DataError(PeoplesegError):
@@ -67,23 +63,19 @@ def report_skipped(skipped: Sequence[Skipped]) -> None:
     print("\n".join(lines), file=sys.stderr)
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3), without the EXIF turn, which COCO annotations do not follow either.
+def read_rgb(picture: Picture) -> NDArray[np.uint8]:
+    """(height, width, 3) as it was annotated: as EXIF turns it, or as it is stored.
 
-    Raises BrokenPicture for a file that cannot be read or decoded, or that is cut off.
+    Raises BrokenPicture for a file that cannot be read or decoded, that is cut off, or whose size
+    is not the annotated one.
     """
     try:
-        data = path.read_bytes()
+        data = picture.path.read_bytes()
+        return decode_image(data, upright=picture.drawn_upright(header_of(data)))
     except OSError as error:
-        raise BrokenPicture(f"{path} cannot be read ({error.strerror})") from error
-    # Of other formats OpenCV refuses what is cut off.
-    if not data or (data.startswith(_JPEG) and jpeg_end(data) is None):
-        raise BrokenPicture(f"{path} is cut off after {len(data)} bytes; fetch it again")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise BrokenPicture(f"{path} does not decode; remove it from the annotations")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+        raise BrokenPicture(f"{picture.path} cannot be read ({error.strerror})") from error
+    except InvalidInput as error:
+        raise BrokenPicture(f"{picture.path}: {error}") from error
 
 
 def _fault(picture: Picture) -> str | None:
@@ -92,12 +84,11 @@ def _fault(picture: Picture) -> str | None:
         return "is missing"
     try:
         with Image.open(picture.path, formats=FORMATS) as image:
-            width, height = image.size
+            header = Header(str(image.format), *image.size, image.getexif().get(ORIENTATION, 1))
     except Exception as error:  # Pillow has no common error for broken headers
         return f"is not a picture ({error})"
-    if (width, height) != (picture.width, picture.height):
-        return (
-            f"is {width} x {height} pixels, its annotations are for "
-            f"{picture.width} x {picture.height}"
-        )
+    try:
+        picture.drawn_upright(header)
+    except InvalidInput as error:
+        return str(error).removeprefix(f"{picture.path} ")
     return None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from peopleseg.labels.coco import Annotation, Picture, box_pixels
 from peopleseg.networks.torchvision_ops import declare_missing_ops
-from training.data.pictures import BrokenPicture, read_rgb
+from training.data.pictures import read_rgb
 
 declare_missing_ops()
 
@@ -104,13 +104,8 @@ def read_scene(picture: Picture, *, with_masks: bool = True) -> Scene:
 
     Without masks it is a third faster, and enough for a detector.
     """
-    image_rgb = read_rgb(picture.path)
+    image_rgb = read_rgb(picture)
     height, width = image_rgb.shape[:2]
-    if (width, height) != (picture.width, picture.height):
-        raise BrokenPicture(
-            f"{picture.path} decodes to {width} x {height} pixels, its annotations are for "
-            f"{picture.width} x {picture.height}"
-        )
     people = picture.people
     boxes = _boxes(people)
     return make_scene(

@@ -36,7 +36,7 @@ def contact_sheet(images: Sequence[Matched]) -> NDArray[np.uint8]:
 
 def _pair(image: Matched) -> NDArray[np.uint8]:
     picture = image.picture
-    photo = decode_image(picture.path.read_bytes())
+    photo = decode_image(picture.read())
     true = draw_people(photo, [_true_person(picture, one) for one in picture.people], scores=False)
     found = draw_people(photo, [_found_person(picture, one) for one in image.found])
     cells = _beside([_cell(true), _cell(found)])

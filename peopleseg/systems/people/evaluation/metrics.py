@@ -64,7 +64,7 @@ def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None =
 
     min_score: of the people that enter the AP; None for those that the segmenter answers with.
     """
-    data = picture.path.read_bytes()
+    data = picture.read()
     foreground = segmenter.foreground(data)
     if foreground.shape != (picture.height, picture.width):
         raise ValueError(

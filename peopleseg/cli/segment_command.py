@@ -4,7 +4,9 @@
   peopleseg segment photo.jpg holiday/ --url gpu-server:8001 --out people
 
 Of a folder, every jpg, jpeg, png, webp and bmp is taken, at any depth. Written are an overlay
-OUT/<name>.png for each picture and OUT/results.json, a COCO results list of everybody found.
+OUT/<name>.png for each picture and OUT/results.json, a COCO results list of everybody found. The
+image_id of a file that is called by a number, as COCO's are, is that number; the others count on
+from the highest.
 A picture that fails is named, and the others go on; the exit code is then 1.
 """
 

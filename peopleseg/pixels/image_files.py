@@ -1,5 +1,6 @@
 """Which pictures a command line's paths mean, and how each one's result is called."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -56,10 +57,21 @@ def result_paths(pictures: Sequence[Path], folder: Path) -> list[Path]:
 
 
 def image_ids(pictures: Sequence[Path]) -> list[int]:
-    """The numbers that the files are called by, as COCO's are, or else 1, 2, 3, ..."""
-    stems = [picture.stem for picture in pictures]
-    if all(stem.isascii() and stem.isdigit() for stem in stems):
-        numbers = [int(stem) for stem in stems]
-        if len(set(numbers)) == len(numbers):
-            return numbers
-    return list(range(1, len(stems) + 1))
+    """The numbers that files are called by, as COCO's are; the others count on from the highest.
+
+    So a file among them with a name of another kind, or with a number twice, changes no other id.
+    """
+    named = [int(stem) if _is_number(stem := picture.stem) else None for picture in pictures]
+    highest = max((number for number in named if number is not None), default=0)
+    following = itertools.count(highest + 1)
+    ids: list[int] = []
+    seen: set[int] = set()
+    for number in named:
+        chosen = next(following) if number is None or number in seen else number
+        seen.add(chosen)
+        ids.append(chosen)
+    return ids
+
+
+def _is_number(stem: str) -> bool:
+    return stem.isascii() and stem.isdigit()

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.geometry import Letterbox, Resize
-from peopleseg.pixels.whole import is_whole, png_chunk
+from peopleseg.pixels.whole import is_whole, png_chunk, without_png_profile
 
 MAX_IMAGE_PIXELS = 100_000_000  # larger pictures are refused before they are decoded
 MAX_SIDE_PIXELS = 1 << 20  # as many the decoder takes
@@ -64,6 +64,8 @@ def decode_image(data: bytes, *, upright: bool = True) -> NDArray[np.uint8]:
     header = header_of(data)
     _check_size(header.width, header.height)
     whole = is_whole(data, header.name)
+    if header.name == "PNG":
+        data = without_png_profile(data)
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if whole else None
     if decoded is None:

@@ -53,6 +53,16 @@ def png_chunk(data: bytes, wanted: bytes) -> bytes | None:
     return None
 
 
+def without_png_profile(data: bytes) -> bytes:
+    """A PNG without its colour profile, which decoders here do not use and print complaints of."""
+    for kind, start, end in _png_chunks(data):
+        if kind == b"iCCP":
+            return data[: start - 8] + data[end:]
+        if kind == b"IDAT":
+            break
+    return data
+
+
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Kind of each chunk, where its content starts, and where the next one does."""
     place = _PNG_SIGNATURE_BYTES

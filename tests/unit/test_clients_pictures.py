@@ -68,6 +68,10 @@ def test_a_result_never_replaces_a_picture(tmp_path: Path) -> None:
 
 def test_numbers_as_names_become_image_ids() -> None:
     assert image_ids([Path("000000000802.jpg"), Path("5060.jpg")]) == [802, 5060]
-    assert image_ids([Path("7.jpg"), Path("x/7.png")]) == [1, 2]
-    assert image_ids([Path("7.jpg"), Path("a.png")]) == [1, 2]
+    assert image_ids([Path("b.jpg"), Path("a.png")]) == [1, 2]
     assert image_ids([]) == []
+
+
+def test_another_name_among_numbers_changes_no_other_id() -> None:
+    names = ["000000000802.jpg", "aaa.jpg", "5060.jpg", "x/802.png", "0.jpg", "7a.jpg"]
+    assert image_ids([Path(name) for name in names]) == [802, 5061, 5060, 5062, 0, 5063]

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from peopleseg.errors import InvalidInput
@@ -224,6 +225,14 @@ def test_a_png_may_have_long_texts(kind):
     chunk = length + body + struct.pack(">I", zlib.crc32(body))
     first = 8 + 25  # the signature and IHDR
     assert_close(decode_image(data[:first] + chunk + data[first:]), picture(), 0)
+
+
+def test_a_colour_profile_is_no_news(capfd):
+    """Many PNGs have one that libpng knows to be wrong, and prints a line about."""
+    wrong = (Path(skimage.data.__file__).parent / "astronaut.png").read_bytes()
+    assert b"iCCP" in wrong
+    assert decode_image(wrong).shape == (512, 512, 3)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", FORMATS)

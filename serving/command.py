@@ -4,7 +4,6 @@
 """
 
 import argparse
-import ipaddress
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from peopleseg.systems.people.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError
+from serving.exposure import Exposure
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model_config_name:
         extra.append(f"--model-config-name={args.model_config_name}")
     try:
+        exposure = Exposure(args.host, extra)
         # A release that was killed between two configs is finished before they are read.
         disk.recover(args.model_repository, disk.LOCK_WAIT_S)
     except ReleaseError as error:
@@ -82,11 +83,10 @@ def run(args: argparse.Namespace) -> int:
         grpc_port=args.grpc_port,
         metrics_port=args.metrics_port,
         models=args.load_model,
-        extra_arguments=extra,
+        extra_arguments=[*extra, *exposure.arguments],
     )
-    warning = exposure_warning(args.host, extra)
-    if warning:
-        _say(warning)
+    if exposure.said:
+        _say(exposure.said)
     return serve(server, args.ready_timeout_s)
 
 
@@ -123,27 +123,6 @@ def default_log_file(http_port: int) -> Path:
     """One log per port, outside of the folder that happens to be the current one."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "peopleseg" / f"triton-{http_port}.log"
-
-
-def exposure_warning(host: str, triton_arguments: list[str]) -> str | None:
-    """What to tell someone who opens Triton's model control to other machines."""
-    restricted = "".join(triton_arguments)
-    if _is_loopback(host) or (
-        "--grpc-restricted-protocol" in restricted and "--http-restricted-api" in restricted
-    ):
-        return None
-    return (
-        f"warning: whoever reaches {host} can load models, that is, run code here; restrict it "
-        "with --triton-argument=--grpc-restricted-protocol=model-repository:admin-key=SECRET and "
-        "--triton-argument=--http-restricted-api=model-repository:admin-key=SECRET"
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

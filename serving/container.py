@@ -2,7 +2,8 @@
 
   python3 -m serving.container /models [TRITON ARGUMENT ...]
 
-A release that was killed between two files is finished, or undone, before Triton reads them.
+A release that was killed between two files is finished, or undone, before Triton reads them. Where
+PEOPLESEG_BIND opens the ports to other machines, model control takes the key PEOPLESEG_ADMIN_KEY.
 """
 
 import os
@@ -13,8 +14,10 @@ from pathlib import Path
 from peopleseg.repository import disk
 from peopleseg.repository.errors import ReleaseError
 from peopleseg.systems.people.ensembles import served
+from serving.exposure import Exposure
 
 TRITON = "tritonserver"
+BIND_VARIABLE, LOOPBACK = "PEOPLESEG_BIND", "127.0.0.1"  # where compose opens the ports
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,8 +39,16 @@ def main(argv: Sequence[str]) -> int:
     if not ensembles:
         print(f"peopleseg: {repository} has no ensemble to serve", file=sys.stderr)
         return 1
+    try:
+        exposure = Exposure(os.environ.get(BIND_VARIABLE, LOOPBACK), argv[1:])
+    except ReleaseError as error:
+        print(f"peopleseg: {error}", file=sys.stderr)
+        return 1
+    if exposure.said:
+        print(f"peopleseg: {exposure.said}", file=sys.stderr)
     loaded = [f"--load-model={name}" for name in ensembles]
-    os.execvp(TRITON, [TRITON, f"--model-repository={repository}", *loaded, *argv[1:]])
+    arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposure.arguments]
+    os.execvp(TRITON, [TRITON, *arguments])
 
 
 if __name__ == "__main__":

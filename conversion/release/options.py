@@ -8,17 +8,13 @@ from pathlib import Path
 
 from conversion.gate import MARGIN, Gate, Reference
 from conversion.release.operations import Place
-from conversion.release.server import (
-    ADMIN_KEY_VARIABLE,
-    LOAD_TIMEOUT_S,
-    ModelControl,
-    admin_headers,
-)
+from conversion.release.server import LOAD_TIMEOUT_S, ModelControl, admin_headers
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.cli.url_option import add_url_option
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.pixels.images import prepare_file
+from peopleseg.repository.admin_key import VARIABLE
 from peopleseg.repository.errors import ControlError, ReleaseError, WrongUsage
 
 PICTURES = 3  # of a folder that candidates are asked about
@@ -32,7 +28,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
         type=_headers,
         default={},
         help="of a server whose model control is restricted; "
-        f"better in the environment variable {ADMIN_KEY_VARIABLE}",
+        f"better in the environment variable {VARIABLE}",
     )
 
 

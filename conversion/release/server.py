@@ -1,6 +1,5 @@
 """Control of a running Triton in explicit mode, over gRPC."""
 
-import os
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -9,16 +8,16 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from peopleseg.client.wire import CHANNEL_ARGS, Request
+from peopleseg.repository.admin_key import VARIABLE, read_admin_key
 from peopleseg.repository.errors import ControlError
 
 CALL_TIMEOUT_S = 30.0
 LOAD_TIMEOUT_S = 1800.0  # an engine that is built while its version loads
-ADMIN_KEY_VARIABLE = "PEOPLESEG_ADMIN_KEY"
 _HEADER_PREFIX = "triton-grpc-protocol-"
 # Triton takes a model that comes with a file from memory alone; an ensemble has no file of its own.
 _IN_MEMORY = {"file:1/keep": b"x"}
 _HINTS = {  # by the words of the server's or gRPC's message
-    "restricted": f"; give its key with --admin-key or {ADMIN_KEY_VARIABLE}",
+    "restricted": f"; give its key with --admin-key or {VARIABLE}",
     "failed to connect": "; start it with `peopleseg serve`, or go without it by --offline",
 }
 _NOT_THERE = ("StatusCode.NOT_FOUND", "StatusCode.INVALID_ARGUMENT")
@@ -30,13 +29,8 @@ def admin_headers(key: str | None = None) -> dict[str, str]:
     key: NAME:SECRET, or nothing to take the environment variable PEOPLESEG_ADMIN_KEY. Raises
     ControlError for a key of another form.
     """
-    key = key or os.environ.get(ADMIN_KEY_VARIABLE)
-    if not key:
-        return {}
-    name, colon, secret = key.partition(":")
-    if not (name and colon and secret):
-        raise ControlError("an admin key is NAME:SECRET, as the server was started with")
-    return {_HEADER_PREFIX + name: secret}
+    named = read_admin_key(key)
+    return {_HEADER_PREFIX + named[0]: named[1]} if named else {}
 
 
 class ModelControl:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from conversion.release import release_command, rollback_command, status_command
-from conversion.release.server import ADMIN_KEY_VARIABLE
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.pixels.examples import example_pictures
+from peopleseg.repository.admin_key import VARIABLE
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
 from peopleseg.systems.people.ensembles import serving_versions
@@ -82,7 +82,7 @@ def test_a_new_head_is_released_and_taken_back(
     monkeypatch: pytest.MonkeyPatch,
     capsys: Capture,
 ) -> None:
-    monkeypatch.setenv(ADMIN_KEY_VARIABLE, SECRET)
+    monkeypatch.setenv(VARIABLE, SECRET)
     picture = example_pictures()[0]
     with SegmentationClient(restricted.grpc_url) as client:
         before = client.segment(picture)
@@ -120,7 +120,7 @@ def test_a_damaged_head_is_refused_and_the_old_one_serves(
     monkeypatch: pytest.MonkeyPatch,
     capsys: Capture,
 ) -> None:
-    monkeypatch.setenv(ADMIN_KEY_VARIABLE, SECRET)
+    monkeypatch.setenv(VARIABLE, SECRET)
     assert run(release_command, "damaged", f"{HEAD}={DAMAGED}", *place) == 1
     assert "sha256" in capsys.readouterr().err
     assert (

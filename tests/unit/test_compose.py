@@ -110,6 +110,8 @@ def test_ports_are_open_to_this_machine_only_unless_asked(triton):
         "8002:8002",
     ]
     assert all(port.startswith("${PEOPLESEG_BIND:-127.0.0.1}:") for port in triton["ports"])
+    assert triton["environment"]["PEOPLESEG_BIND"] == "${PEOPLESEG_BIND:-127.0.0.1}"
+    assert triton["environment"]["PEOPLESEG_ADMIN_KEY"] == "${PEOPLESEG_ADMIN_KEY:-}"
 
 
 def test_the_service_is_fit_for_production(triton):

@@ -37,10 +37,10 @@ def start(repository: Path, root: Path, tmp_path: Path) -> Start:
     triton.parent.mkdir()
     triton.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     triton.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
     command = [sys.executable, "-m", "serving.container", str(repository)]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
         return subprocess.run(
             [*command, *arguments], cwd=root, env=environment, capture_output=True, text=True
         )
@@ -57,6 +57,22 @@ def test_triton_gets_every_ensemble_and_the_arguments(repository: Path, start: S
         "--exit-timeout-secs=10",
     ]
     assert len(served(repository)) >= 3
+
+
+def test_ports_open_to_others_close_model_control(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEOPLESEG_BIND", "0.0.0.0")
+    monkeypatch.setenv("PEOPLESEG_ADMIN_KEY", "me:s3cret")
+    done = start()
+    *_, grpc, http = done.stdout.splitlines()
+    assert grpc.startswith("--grpc-restricted-protocol=model-repository,")
+    assert http.startswith("--http-restricted-api=model-repository,")
+    assert grpc.endswith(":me=s3cret") and http.endswith(":me=s3cret")
+    assert "model control is restricted" in done.stderr and "s3cret" not in done.stderr
+    monkeypatch.setenv("PEOPLESEG_ADMIN_KEY", "s3cret")
+    done = start()
+    assert (done.returncode, done.stdout) == (1, "") and "NAME:SECRET" in done.stderr
 
 
 def test_a_release_that_was_killed_half_way_is_finished_first(

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from peopleseg.repository.admin_key import VARIABLE
+from peopleseg.repository.errors import ControlError
 from serving import guard
-from serving.command import add_arguments, default_log_file, exposure_warning, run
+from serving.command import add_arguments, default_log_file, run
 from serving.embedded import EmbeddedServer, check_ports, describe_status
 from serving.errors import PortInUseError, ServerStartError
+from serving.exposure import Exposure
 from serving.triton_log import describe, last_errors
 from serving.triton_wheel import (
     STUB,
@@ -204,13 +208,26 @@ def test_the_log_of_each_port_is_another(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert default_log_file(8000) == tmp_path / "peopleseg" / "triton-8000.log"
 
 
-def test_opening_the_server_to_others_warns() -> None:
-    assert exposure_warning("127.0.0.1", []) is None
-    assert exposure_warning("localhost", []) is None
-    assert "0.0.0.0" in (exposure_warning("0.0.0.0", []) or "")
-    restricted = ["--grpc-restricted-protocol=model-repository:admin-key=s"]
-    restricted.append("--http-restricted-api=model-repository:admin-key=s")
-    assert exposure_warning("0.0.0.0", restricted) is None
+def test_model_control_is_closed_to_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert Exposure(host, []).arguments == [] and Exposure(host, []).said == ""
+    first, second = (Exposure("0.0.0.0", []) for _ in range(2))
+    assert first.arguments != second.arguments  # a secret that nobody knows
+    for option, argument in zip(
+        ("--grpc-restricted-protocol", "--http-restricted-api"), first.arguments, strict=True
+    ):
+        assert re.fullmatch(rf"{option}=model-repository,[\w,-]+:admin-key=[\w-]{{30,}}", argument)
+    assert f"set {VARIABLE}=NAME:SECRET" in first.said
+    monkeypatch.setenv(VARIABLE, "me:s3cret")
+    opened = Exposure("gpu-server", [])
+    assert (
+        all(one.endswith(":me=s3cret") for one in opened.arguments) and "s3cret" not in opened.said
+    )
+    assert Exposure("0.0.0.0", ["--http-restricted-api=model-repository:a=b"]).arguments == []
+    monkeypatch.setenv(VARIABLE, "secret")
+    with pytest.raises(ControlError, match="is NAME:SECRET"):
+        Exposure("0.0.0.0", [])
 
 
 def test_serve_reports_a_missing_repository_and_exits_1(

@@ -34,6 +34,7 @@ from peopleseg.labels.files import write_atomically
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.check import faults
 from peopleseg.repository.errors import Refused
+from peopleseg.repository.journal import Journal
 from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
 from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.evaluation import metrics as evaluation
@@ -44,6 +45,7 @@ from peopleseg.systems.people.results import coco_results
 
 METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
 NEEDED = ("box_ap50", "mask_ap50")  # figures without which nothing is judged
+NOTHING = "nothing"  # that figures are measured on
 MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
 
 Figures = dict[str, Any]
@@ -180,7 +182,8 @@ class Gate:
             return Judgement(figures, [str(error)])
         if self.reference is None:
             before = {name: value for name, value in before.items() if name in after}
-            return Judgement(figures, judge(before, after, self.margin))
+            known = self._measured_before(candidate)
+            return Judgement(figures, [*known, *judge(before, after, self.margin)])
         unknown = [
             f"{name} cannot be measured on {self.reference.annotations}, so nothing shows whether "
             "it falls; name annotations that have it"
@@ -188,6 +191,23 @@ class Gate:
             if after.get(name) is None
         ]
         return Judgement(figures, [*unknown, *judge(before, after, self.margin)])
+
+    def _measured_before(self, candidate: Mapping[str, int]) -> list[str]:
+        """Why these versions were refused when somebody measured them last; nothing if they passed.
+
+        So that a release does not pass because it is tried again without annotations.
+        """
+        for record in reversed(Journal(self.repository).attempts()):
+            measured_on = str(record.figures.get("measured_on", NOTHING))
+            if record.versions != dict(candidate) or measured_on.startswith(NOTHING):
+                continue
+            serving, found = (record.figures[name] for name in ("serving", "candidate"))
+            return [
+                f"{reason}, measured on {measured_on} at {record.when}; name annotations to "
+                "measure it again"
+                for reason in judge(serving, found, record.figures["margin"])
+            ]
+        return []
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
         """What an ensemble of these versions has to answer for each picture. Raises Refused."""
@@ -204,7 +224,7 @@ class Gate:
 
     def _measured_on(self) -> str:
         if self.reference is None:
-            return "nothing: the figures are those of the manifests"
+            return f"{NOTHING}: the figures are those of the manifests"
         return f"{self.reference.annotations.name}, {len(self.reference.pictures)} pictures"
 
     def _figures(self, versions: Mapping[str, int]) -> Figures:

@@ -156,7 +156,7 @@ def _serve(place: Place, record: Record) -> Record:
     try:
         on_stage("started")
         if record.action == journal.RELEASE or not change.is_loaded():
-            change.record = _examined(place, change.record, on_stage)
+            _examine(place, change, on_stage)
             change.try_out()
         change.swap()
     except BaseException as error:
@@ -175,20 +175,22 @@ def _change(place: Place, record: Record, on_stage: OnStage) -> Online | Offline
     return Online(place.repository, place.control, place.examiner, record, on_stage)
 
 
-def _examined(place: Place, record: Record, on_stage: OnStage) -> Record:
-    """The record with the figures of the gate. Raises Refused."""
+def _examine(place: Place, change: Online | Offline, on_stage: OnStage) -> None:
+    """Put the figures of the gate into the record, also of a refusal. Raises Refused."""
+    record = change.record
     faults = place.examiner.faults(record.versions)
     if faults:
         raise Refused("; ".join(faults))
     on_stage("checked")
     if record.action == journal.ROLLBACK:  # it has passed the gate before
-        return record
+        return
     judgement = place.examiner.judge(record.before, record.versions)
+    change.record = replace(record, figures=judgement.figures)
     if judgement.refusals and not record.forced:
         raise Refused("; ".join(judgement.refusals) + " (--force releases it all the same)")
     on_stage("measured")
-    reason = f"forced: {'; '.join(judgement.refusals)}" if judgement.refusals else ""
-    return replace(record, figures=judgement.figures, reason=reason)
+    if judgement.refusals:
+        change.record = replace(change.record, reason=f"forced: {'; '.join(judgement.refusals)}")
 
 
 def _undone(change: Online | Offline, error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from conversion.answers import MASK_TOLERANCE, agree, reference_answers
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
 from conversion.step_version import new_step_version
 from peopleseg.repository.errors import Refused
+from peopleseg.repository.journal import Journal, Record
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.people.ensembles import serving_versions
 from tests.data.small_repository import (
@@ -87,6 +89,31 @@ def test_a_network_that_got_worse_is_refused_by_the_figures_that_show_it(
     assert {refusal.split()[0] for refusal in judgement.refusals} == worse
     assert judgement.figures["measured_on"] == "people.json, 2 pictures"
     assert judgement.figures["candidate"] != judgement.figures["serving"]
+
+
+def test_what_was_refused_when_it_was_measured_does_not_pass_unmeasured(
+    examined: Gate, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(examined.repository, repository)
+    gate, unmeasured = (
+        replace(examined, repository=repository, reference=reference)
+        for reference in (examined.reference, None)
+    )
+    serving = serving_versions(repository)
+    worse = serving | {"yolov9": 3}
+    assert unmeasured.judge(serving, worse).refusals == []
+    judged = gate.judge(serving, worse)
+    record = Record(
+        1, "worse", "release", worse, serving, {}, {}, [], figures=judged.figures, result="refused"
+    )
+    Journal(repository).append(record)
+    (refusal,) = unmeasured.judge(serving, worse).refusals
+    assert refusal.startswith("box_ap50 falls from") and "measured on people.json" in refusal
+    assert unmeasured.judge(serving, serving).refusals == []
+    passed = gate.judge(serving, serving)
+    Journal(repository).append(replace(record, number=2, figures=passed.figures, result="serving"))
+    assert unmeasured.judge(serving, worse).refusals == []
 
 
 def test_boxes_alone_show_too_little_to_pass(

@@ -11,6 +11,7 @@ from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
 from peopleseg.networks.checkpoint import load_network
 from peopleseg.pixels.images import prepare_file
+from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.people.ensembles import serving_versions
 from peopleseg.systems.people.pipeline import open_on_processors
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
@@ -21,7 +22,7 @@ ROIS = np.array([[0, 100, 120, 300, 420], [0, 0, 0, 640, 640]], dtype=np.float32
 
 @pytest.fixture
 def repository(root: Path, tmp_path: Path) -> Path:
-    """With a detector alone, of 160 channels."""
+    """With the served detector alone."""
     folder = tmp_path / "repository"
     served = root / "model_repository"
     version = serving_versions(served)["yolov9"]
@@ -33,8 +34,10 @@ def repository(root: Path, tmp_path: Path) -> Path:
 def test_a_head_without_its_detector_reads_the_repositorys(
     family: str, repository: Path, pictures: list[Path], tmp_path: Path, companions: dict[str, Any]
 ) -> None:
-    head: Any = feature_head(160) if family == "feature_head" else mask_head("b0", 160)
-    beside = {} if family == "feature_head" else {"people_unet": companions["people_unet"]}
+    channels = Manifest.read(repository / "yolov9" / "1").tensors["outputs"]["features"]["shape"][0]
+    features_alone = family == "feature_head"
+    head: Any = feature_head(channels) if features_alone else mask_head("b0", channels)
+    beside = {} if features_alone else {"people_unet": companions["people_unet"]}
     loaded = load_network(checkpoint(tmp_path / "head.ckpt", head, **beside))
     reader = RoiReader(loaded, of_network(loaded), repository)
     pixels, letterbox = prepare_file(pictures[0])
@@ -44,7 +47,7 @@ def test_a_head_without_its_detector_reads_the_repositorys(
     features = served(pixels=pixels)["features"]
     expected = (
         FeatureAligner().align(features, ROIS)
-        if family == "feature_head"
+        if features_alone
         else RoiAligner().align(pixels, None, features, ROIS).roi_features
     )
     np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-2)

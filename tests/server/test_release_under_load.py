@@ -134,7 +134,7 @@ def test_after_a_release_its_versions_and_those_before_are_loaded_and_no_others(
     ("step", "model", "reason"),
     [
         ("yolov9", CORRUPT, "yolov9 does not load"),
-        ("hierarchical_head", WRONG_SHAPE, "mask_logits"),
+        ("hierarchical_head", WRONG_SHAPE, "unexpected shape for input"),
         ("people_unet", RAISES, "no weights"),
     ],
     ids=["corrupt", "wrong shape", "raises on load"],

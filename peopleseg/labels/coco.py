@@ -60,9 +60,12 @@ class Picture:
         OSError; InvalidInput where the image has another size than the annotations say.
         """
         data = self.path.read_bytes()
-        if self.drawn_upright(header_of(data)):
-            return data
-        stored = cv2.cvtColor(decode_image(data, upright=False), cv2.COLOR_RGB2BGR)
+        try:
+            if self.drawn_upright(header_of(data)):
+                return data
+            stored = cv2.cvtColor(decode_image(data, upright=False), cv2.COLOR_RGB2BGR)
+        except InvalidInput as error:
+            raise InvalidInput(f"{self.path}: {error}") from error
         return cv2.imencode(".png", stored)[1].tobytes()
 
     def drawn_upright(self, header: Header) -> bool:
@@ -76,7 +79,7 @@ class Picture:
             turned = header.shown_wh != stored_wh
             before = f", before EXIF turns it {stored_wh[0]} x {stored_wh[1]}" if turned else ""
             raise InvalidInput(
-                f"{self.path} is {header.shown_wh[0]} x {header.shown_wh[1]} pixels{before}, its "
+                f"image is {header.shown_wh[0]} x {header.shown_wh[1]} pixels{before}, its "
                 f"annotations are for {self.width} x {self.height}"
             )
         return size_wh == header.shown_wh

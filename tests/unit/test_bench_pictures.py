@@ -13,6 +13,7 @@ from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.contract import MAX_PEOPLE
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.selection import boxes_to_rois
+from tests.data.people_pictures import write_picture
 from tests.data.small_repository import write_pictures, write_small_repository
 
 FOUND = [0, 3, 12, 5, 1, 10, 1, 1, 40, 5, 2, 11]  # people in each picture
@@ -26,6 +27,7 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
         path = tmp_path / f"{number}.jpg"
         path.write_bytes(str(number).encode())
         made.append(Picture(number, path, 640, 480))
+    monkeypatch.setattr(Picture, "read", lambda picture: picture.path.read_bytes())
     monkeypatch.setattr(pictures, "people_found", lambda _, image: FOUND[int(image)])
     return made
 
@@ -88,7 +90,7 @@ def test_made_up_boxes_are_ones_that_the_server_takes(size: tuple[int, int]) -> 
 
 def test_a_question_with_more_rois_has_those_of_the_smaller_ones(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
-    path.write_bytes(b"picture")
+    write_picture(path, np.zeros((480, 640, 3), dtype=np.uint8))
     groups = roi_groups(Picture(1, path, 640, 480), [5, 0, 2, 5])
     assert [group.name for group in groups] == ["0", "2", "5"]
     nobody, two, five = (group.questions[0].boxes_xyxy for group in groups)

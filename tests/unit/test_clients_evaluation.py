@@ -121,7 +121,7 @@ def test_failed_pictures_are_left_out_and_counted(
     assert report["images"] == 5 and report["mask_ap"] == pytest.approx(1.0)
     assert [Path(failure["file"]).name for failure in report["failed"]] == ["gone.png", "002.png"]
     assert "No such file" in report["failed"][0]["reason"]
-    assert "annotations say" in report["failed"][1]["reason"]
+    assert "its annotations are for" in report["failed"][1]["reason"]
     assert "gone.png" in capsys.readouterr().err
     assert "2 of 7 images" in table(report)
 

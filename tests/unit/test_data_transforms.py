@@ -148,7 +148,7 @@ def test_ignored_boxes_go_where_the_people_go():
 
 def test_a_picture_of_another_size_than_annotated_is_broken(tmp_path):
     write_picture(tmp_path / "a.png", np.zeros((20, 30, 3), dtype=np.uint8))
-    with pytest.raises(BrokenPicture, match=r"a\.png decodes to 30 x 20 .* for 20 x 30"):
+    with pytest.raises(BrokenPicture, match=r"a\.png: image is 30 x 20 .* for 20 x 30"):
         read_scene(Picture(1, tmp_path / "a.png", 20, 30))
 
 

@@ -90,5 +90,5 @@ def _fault(picture: Picture) -> str | None:
     try:
         picture.drawn_upright(header)
     except InvalidInput as error:
-        return str(error).removeprefix(f"{picture.path} ")
+        return str(error).removeprefix("image ")
     return None

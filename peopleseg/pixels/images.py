@@ -19,7 +19,7 @@ MAX_SIDE_PIXELS = 1 << 20  # as many the decoder takes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
 _pillow_limit = threading.Lock()  # Pillow's limit is one for all threads
-ORIENTATION = 0x0112  # of EXIF
+_ORIENTATION = 0x0112  # of EXIF
 _TURNED_BY_DECODER = ("JPEG", "PNG")
 # What its values ask for: a mirrored image or not, then so many quarters to the left.
 _TURNS = {
@@ -126,17 +126,13 @@ def header_of(data: bytes) -> Header:
     if data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR":
         # By hand: Pillow reads all texts of a PNG, and refuses long ones.
         width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
-        exif = Image.Exif()
-        exif.load(png_chunk(data, b"eXIf") or b"")
-        return Header("PNG", width, height, exif.get(ORIENTATION, 1))
+        return Header("PNG", width, height, _orientation(png_chunk(data, b"eXIf")))
     with _pillow_limit:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None  # our own limit comes with our own message
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                # MPO: a JPEG with further pictures behind it, as phones write them.
-                name = "JPEG" if image.format == "MPO" else str(image.format)
-                return Header(name, *image.size, image.getexif().get(ORIENTATION, 1))
+                return opened_header(image)
         except UnidentifiedImageError:
             raise InvalidInput(
                 f"image of {len(data)} bytes, starting with {data[:8]!r}, {_described(data)}"
@@ -145,6 +141,22 @@ def header_of(data: bytes) -> Header:
             raise InvalidInput(f"image has a broken header ({error}); {_SEND}") from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def opened_header(image: Image.Image) -> Header:
+    """Of an image that Pillow has opened; its `getexif` would decode a whole PNG."""
+    # MPO: a JPEG with further pictures behind it, as phones write them.
+    name = "JPEG" if image.format == "MPO" else str(image.format)
+    return Header(name, *image.size, _orientation(image.info.get("exif")))
+
+
+def _orientation(exif_bytes: bytes | None) -> int:
+    exif = Image.Exif()
+    try:
+        exif.load(exif_bytes or b"")
+        return int(exif.get(_ORIENTATION, 1))
+    except Exception:  # damaged: Pillow has no common error, and decoders turn nothing then
+        return 1
 
 
 def _described(data: bytes) -> str:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from peopleseg.errors import InvalidInput, PeoplesegError
 from peopleseg.labels.coco import MOST_NAMED, Picture, load_pictures
-from peopleseg.pixels.images import FORMATS, ORIENTATION, Header, decode_image, header_of
+from peopleseg.pixels.images import FORMATS, decode_image, header_of, opened_header
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
 
@@ -84,7 +84,7 @@ def _fault(picture: Picture) -> str | None:
         return "is missing"
     try:
         with Image.open(picture.path, formats=FORMATS) as image:
-            header = Header(str(image.format), *image.size, image.getexif().get(ORIENTATION, 1))
+            header = opened_header(image)
     except Exception as error:  # Pillow has no common error for broken headers
         return f"is not a picture ({error})"
     try:

@@ -19,7 +19,7 @@ from training.losses.detection import DetectionLosses, detection_losses, dual_lo
 from training.losses.imitation import Imitation, attention_difference, imitation_losses
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
-from training.teachers.teacher import DenseAnswer, Kind, open_teacher
+from training.teachers.teacher import DenseAnswer, DenseTeacher, Kind, open_teacher
 from training.teachers.unlabelled import filled_in
 from training.validation.metrics import BoxAveragePrecision
 
@@ -83,13 +83,14 @@ class PersonDetection(Task):
         images = batch.images.float() / 255
         output = self.network(images)
         boxes: Sequence[Tensor] = batch.boxes_xyxy
-        if self.teacher is None or self.teacher.dense_size != images.shape[2]:
-            if self.teacher is not None:
-                boxes = filled_in(boxes, batch.ignored_xyxy, self.teacher.people(images))
-            losses = self._label_losses(output, boxes, batch.ignored_xyxy)
-            return {**losses._asdict(), "loss": losses.total}
-        labels = self._label_losses(output, boxes, batch.ignored_xyxy).total
-        return self._imitation_terms(output, self.teacher.dense(images), labels)
+        teacher = self.teacher
+        if isinstance(teacher, DenseTeacher) and teacher.dense_size == images.shape[2]:
+            labels = self._label_losses(output, boxes, batch.ignored_xyxy).total
+            return self._imitation_terms(output, teacher.dense(images), labels)
+        if teacher is not None:
+            boxes = filled_in(boxes, batch.ignored_xyxy, teacher.people(images))
+        losses = self._label_losses(output, boxes, batch.ignored_xyxy)
+        return {**losses._asdict(), "loss": losses.total}
 
     def _label_losses(
         self, output: YOLOv9Output, boxes: Sequence[Tensor], ignored: Sequence[Tensor]

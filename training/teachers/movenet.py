@@ -1,7 +1,5 @@
 """MoveNet MultiPose (Google, Apache-2.0): at most six people, by box and keypoints."""
 
-from typing import NoReturn
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -36,6 +34,3 @@ class MoveNet:
             People(own[score >= LEAST_SCORE], score[score >= LEAST_SCORE])
             for own, score in zip(boxes, scores, strict=True)
         ]
-
-    def dense(self, images: Tensor) -> NoReturn:
-        raise NotImplementedError("a MoveNet has no answer at each cell; ask for its people")

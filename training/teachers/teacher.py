@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, overload, runtime_checkable
 
 import numpy as np
 import onnx
@@ -41,10 +41,17 @@ class DenseAnswer(NamedTuple):
 class Teacher(Protocol):
     """A frozen detector. images: [B, 3, S, S] RGB in [0, 1]."""
 
-    dense_size: int | None  # S for which `dense` answers; None: for no S
+    @property
+    def dense_size(self) -> int | None:
+        """S for which a DenseTeacher answers; None: for no S."""
 
     def people(self, images: Tensor) -> list[People]:
         """Everybody found in each image, whatever its size, after non-maximum suppression."""
+
+
+@runtime_checkable
+class DenseTeacher(Teacher, Protocol):
+    """One that answers cell by cell, too."""
 
     def dense(self, images: Tensor) -> DenseAnswer:
         """The answer at the anchors of a student's grid; S is `dense_size`."""
@@ -83,6 +90,16 @@ class TeacherGraph:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TeacherGraph":
         return self
+
+
+@overload
+def open_teacher(
+    path: Path, kind: Literal["nanodet"], levels: Sequence[str] = ()
+) -> DenseTeacher: ...
+
+
+@overload
+def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher: ...
 
 
 def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher:

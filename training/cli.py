@@ -31,6 +31,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
+from peopleseg.cli.main import EXIT_INTERRUPTED, EXIT_USAGE  # noqa: E402
 from peopleseg.errors import PeoplesegError  # noqa: E402
 from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
@@ -42,7 +43,6 @@ from training.tasks.base import Task  # noqa: E402
 
 LAST = "last.ckpt"
 MENDABLE = (PeoplesegError, FloatingPointError, OSError)
-EXIT_USAGE = 2
 # What jsonargparse says of a wrong value beside what is wrong with it.
 _ABOUT_TYPES = (
     "Does not validate against",
@@ -52,7 +52,6 @@ _ABOUT_TYPES = (
     "Problem with given class_path",
     "Given value",
 )
-EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
 
 
 class SentenceParser(LightningArgumentParser):
@@ -209,7 +208,7 @@ def run(args: argparse.Namespace) -> int:
         TrainCLI(args=args.arguments or ["--help"], **_SETTINGS)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
-        return EXIT_STOPPED
+        return EXIT_INTERRUPTED
     except (*MENDABLE, MisconfigurationException) as error:
         print(f"peopleseg train: {error}", file=sys.stderr)
         return 1

@@ -61,12 +61,13 @@ class Picture:
         """
         data = self.path.read_bytes()
         try:
-            if self.drawn_upright(header_of(data)):
+            header = header_of(data)
+            if self.drawn_upright(header):
                 return data
-            stored = cv2.cvtColor(decode_image(data, upright=False), cv2.COLOR_RGB2BGR)
+            stored_rgb = decode_image(data, upright=False, header=header)
         except InvalidInput as error:
             raise InvalidInput(f"{self.path}: {error}") from error
-        return cv2.imencode(".png", stored)[1].tobytes()
+        return cv2.imencode(".png", cv2.cvtColor(stored_rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
 
     def drawn_upright(self, header: Header) -> bool:
         """Whether the annotations were drawn on the image as EXIF turns it, as it is served.
@@ -147,6 +148,14 @@ def require_people(pictures: Sequence[Picture], where: Path | str) -> None:
         raise AnnotationError(
             f"{where} has nobody in its {len(pictures)} images{only}; take annotated people"
         )
+
+
+def first_lines(said: Sequence[str]) -> list[str]:
+    """The first of many lines, indented, and how many more there are."""
+    lines = [f"  {one}" for one in said[:MOST_NAMED]]
+    if len(said) > MOST_NAMED:
+        lines.append(f"  and {len(said) - MOST_NAMED} more")
+    return lines
 
 
 def box_pixels(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> tuple[slice, slice]:
@@ -233,8 +242,5 @@ def _is_whole(value: Any) -> TypeGuard[int]:
 
 
 def _told(annotations: Path, broken: Sequence[str]) -> str:
-    lines = [f"{annotations}: broken annotations, {len(broken)} in all, are left out:"]
-    lines += [f"  {one}" for one in broken[:MOST_NAMED]]
-    if len(broken) > MOST_NAMED:
-        lines.append(f"  and {len(broken) - MOST_NAMED} more")
-    return "\n".join(lines)
+    head = f"{annotations}: broken annotations, {len(broken)} in all, are left out:"
+    return "\n".join((head, *first_lines(broken)))

@@ -51,17 +51,17 @@ class Header(NamedTuple):
         return sides[::-1] if _TURNS.get(self.orientation, (False, 0))[1] % 2 else sides
 
 
-def decode_image(data: bytes, *, upright: bool = True) -> NDArray[np.uint8]:
+def decode_image(
+    data: bytes, *, upright: bool = True, header: Header | None = None
+) -> NDArray[np.uint8]:
     """An encoded picture to (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
 
-    upright: False leaves it as it is stored. Greyscale, alpha (dropped), CMYK and 16 bits a channel
-    become 8-bit RGB. Raises InvalidInput for anything else than one whole JPEG, PNG, WebP or BMP of
-    at most MAX_IMAGE_PIXELS and MAX_SIDE_PIXELS; the limits are checked in the header, before the
-    picture is decoded.
+    upright: False leaves it as it is stored. header: what `header_of` gave for it, where that is
+    known. Greyscale, alpha (dropped), CMYK and 16 bits a channel become 8-bit RGB. Raises
+    InvalidInput for anything else than one whole JPEG, PNG, WebP or BMP of at most MAX_IMAGE_PIXELS
+    and MAX_SIDE_PIXELS; the limits are checked in the header, before the picture is decoded.
     """
-    if not data:
-        raise InvalidInput(f"image has 0 bytes; {_SEND}")
-    header = header_of(data)
+    header = header or header_of(data)
     _check_size(header.width, header.height)
     whole = is_whole(data, header.name)
     if header.name == "PNG":
@@ -123,6 +123,8 @@ def _check_size(width: int, height: int) -> None:
 
 def header_of(data: bytes) -> Header:
     """Of an encoded picture, without decoding it. Raises InvalidInput."""
+    if not data:
+        raise InvalidInput(f"image has 0 bytes; {_SEND}")
     if data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR":
         # By hand: Pillow reads all texts of a PNG, and refuses long ones.
         width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))

@@ -45,22 +45,24 @@ def png_end(data: bytes) -> int | None:
 
 def png_chunk(data: bytes, wanted: bytes) -> bytes | None:
     """What is in the first chunk of a kind; None where there is none before the pixels."""
-    for kind, start, end in _png_chunks(data):
-        if kind == wanted:
-            return data[start : end - 4]
-        if kind == b"IDAT":
-            break
-    return None
+    place = _place_before_pixels(data, wanted)
+    return place and data[place[0] : place[1] - 4]
 
 
 def without_png_profile(data: bytes) -> bytes:
     """A PNG without its colour profile, which decoders here do not use and print complaints of."""
+    place = _place_before_pixels(data, b"iCCP")
+    return data[: place[0] - 8] + data[place[1] :] if place else data
+
+
+def _place_before_pixels(data: bytes, wanted: bytes) -> tuple[int, int] | None:
+    """Where the content of a chunk starts, and where the next chunk does."""
     for kind, start, end in _png_chunks(data):
-        if kind == b"iCCP":
-            return data[: start - 8] + data[end:]
+        if kind == wanted:
+            return start, end
         if kind == b"IDAT":
             break
-    return data
+    return None
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -109,10 +109,12 @@ class PeopleData(lightning.LightningDataModule):
             folders = (self.train_folder, *self.extra)
             pictures = [picture for folder in folders for picture in self._pictures(folder)]
             self.train_pictures = [p for p in pictures if self.usable(p)][: self.limit]
-            _require_people(self.train_pictures, self.train_folder.annotations)
+            if not self.train_pictures:
+                raise DataError(f"{self.train_folder.annotations} has no picture to train on")
+            require_people(self.train_pictures, self.train_folder.annotations)
         if not self.val_pictures:
             self.val_pictures = self._pictures(self.val_folder)
-            _require_people(self.val_pictures, self.val_folder.annotations)
+            require_people(self.val_pictures, self.val_folder.annotations)
 
     def train_dataloader(self) -> DataLoader[Any]:
         dataset = PeopleDataset(self.train_pictures, self.training_sample, seed=self.seed)
@@ -188,16 +190,6 @@ def _check(loader: LoaderSettings) -> None:
     for name, least in (("batch_size", 1), ("workers", 0), ("validation_batch_size", 1)):
         if (value := getattr(loader, name)) < least:
             raise DataError(f"--data.loader.{name} is {value}, expected {least} or more")
-
-
-def _require_people(pictures: Sequence[Picture], annotations: Path) -> None:
-    """Raises DataError where there is nobody to learn from."""
-    if not pictures:
-        raise DataError(f"{annotations} has no picture to train on")
-    try:
-        require_people(pictures, annotations)
-    except AnnotationError as error:
-        raise DataError(str(error)) from error
 
 
 class ResumableLoader(DataLoader[Any]):

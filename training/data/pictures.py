@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from peopleseg.errors import InvalidInput, PeoplesegError
-from peopleseg.labels.coco import MOST_NAMED, Picture, load_pictures
+from peopleseg.labels.coco import Picture, first_lines, load_pictures
 from peopleseg.pixels.images import FORMATS, decode_image, header_of, opened_header
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
@@ -56,11 +56,9 @@ def report_skipped(skipped: Sequence[Skipped]) -> None:
     """Print how many pictures are left out and the first of them, to stderr."""
     if not skipped:
         return
-    lines = [f"left out {len(skipped)} picture{'s' * (len(skipped) > 1)}:"]
-    lines += [f"  {picture.path}: {picture.reason}" for picture in skipped[:MOST_NAMED]]
-    if len(skipped) > MOST_NAMED:
-        lines.append(f"  and {len(skipped) - MOST_NAMED} more")
-    print("\n".join(lines), file=sys.stderr)
+    head = f"left out {len(skipped)} picture{'s' * (len(skipped) > 1)}:"
+    lines = first_lines([f"{picture.path}: {picture.reason}" for picture in skipped])
+    print("\n".join((head, *lines)), file=sys.stderr)
 
 
 def read_rgb(picture: Picture) -> NDArray[np.uint8]:
@@ -71,7 +69,8 @@ def read_rgb(picture: Picture) -> NDArray[np.uint8]:
     """
     try:
         data = picture.path.read_bytes()
-        return decode_image(data, upright=picture.drawn_upright(header_of(data)))
+        header = header_of(data)
+        return decode_image(data, upright=picture.drawn_upright(header), header=header)
     except OSError as error:
         raise BrokenPicture(f"{picture.path} cannot be read ({error.strerror})") from error
     except InvalidInput as error:

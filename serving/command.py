@@ -17,7 +17,7 @@ from peopleseg.systems.people.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError
-from serving.exposure import Exposure
+from serving.exposure import exposure
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model_config_name:
         extra.append(f"--model-config-name={args.model_config_name}")
     try:
-        exposure = Exposure(args.host, extra)
+        exposed = exposure(args.host, extra)
         # A release that was killed between two configs is finished before they are read.
         disk.recover(args.model_repository, disk.LOCK_WAIT_S)
     except ReleaseError as error:
@@ -83,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
         grpc_port=args.grpc_port,
         metrics_port=args.metrics_port,
         models=args.load_model,
-        extra_arguments=[*extra, *exposure.arguments],
+        extra_arguments=[*extra, *exposed.arguments],
     )
-    if exposure.said:
-        _say(exposure.said)
+    if exposed.said:
+        _say(exposed.said)
     return serve(server, args.ready_timeout_s)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from peopleseg.repository import disk
 from peopleseg.repository.errors import ReleaseError
 from peopleseg.systems.people.ensembles import served
-from serving.exposure import Exposure
+from serving.exposure import exposure
 
 TRITON = "tritonserver"
 BIND_VARIABLE, LOOPBACK = "PEOPLESEG_BIND", "127.0.0.1"  # where compose opens the ports
@@ -40,14 +40,14 @@ def main(argv: Sequence[str]) -> int:
         print(f"peopleseg: {repository} has no ensemble to serve", file=sys.stderr)
         return 1
     try:
-        exposure = Exposure(os.environ.get(BIND_VARIABLE, LOOPBACK), argv[1:])
+        exposed = exposure(os.environ.get(BIND_VARIABLE, LOOPBACK), argv[1:])
     except ReleaseError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
-    if exposure.said:
-        print(f"peopleseg: {exposure.said}", file=sys.stderr)
+    if exposed.said:
+        print(f"peopleseg: {exposed.said}", file=sys.stderr)
     loaded = [f"--load-model={name}" for name in ensembles]
-    arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposure.arguments]
+    arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposed.arguments]
     os.execvp(TRITON, [TRITON, *arguments])
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import secrets
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from peopleseg.repository.admin_key import VARIABLE, read_admin_key
 
@@ -11,27 +12,30 @@ _OPTIONS = ("--grpc-restricted-protocol", "--http-restricted-api")
 _NAME = "admin-key"  # of the header, where nobody chose one
 
 
-class Exposure:
-    """What a server that listens on `host` is started with beside `triton_arguments`.
+class Exposure(NamedTuple):
+    """What a server is started with, beside the arguments that it was given."""
 
-    arguments: of Triton. said: for who starts it; empty where there is nothing to say. Raises
-    ControlError for a key in the environment that is none.
+    arguments: tuple[str, ...] = ()  # of Triton
+    said: str = ""  # for who starts it
+
+
+def exposure(host: str, triton_arguments: Sequence[str]) -> Exposure:
+    """Of a server that listens on `host`; an option that `triton_arguments` have stays as it is.
+
+    Raises ControlError for a key in the environment that is none.
     """
-
-    def __init__(self, host: str, triton_arguments: Sequence[str]) -> None:
-        self.arguments: list[str] = []
-        self.said = ""
-        own = any(one.startswith(_OPTIONS) for one in triton_arguments)
-        if is_loopback(host) or own:
-            return
-        given = read_admin_key()
-        name, secret = given or (_NAME, secrets.token_urlsafe())
-        self.arguments = [f"{option}={_CLOSED}:{name}={secret}" for option in _OPTIONS]
-        self.said = f"model control is restricted, as other machines reach {host}; "
-        if given:
-            self.said += f"{VARIABLE} is its key"
-        else:
-            self.said += f"set {VARIABLE}=NAME:SECRET here and for `peopleseg release` to use it"
+    given = "\n".join(triton_arguments)
+    missing = [option for option in _OPTIONS if option not in given]
+    if is_loopback(host) or not missing:
+        return Exposure()
+    key = read_admin_key()
+    name, secret = key or (_NAME, secrets.token_urlsafe())
+    hint = f"set {VARIABLE}=NAME:SECRET here and for `peopleseg release` to use it"
+    return Exposure(
+        tuple(f"{option}={_CLOSED}:{name}={secret}" for option in missing),
+        f"model control is restricted, as other machines reach {host}; "
+        + (f"{VARIABLE} is its key" if key else hint),
+    )
 
 
 def is_loopback(host: str) -> bool:

@@ -17,7 +17,7 @@ from serving import guard
 from serving.command import add_arguments, default_log_file, run
 from serving.embedded import EmbeddedServer, check_ports, describe_status
 from serving.errors import PortInUseError, ServerStartError
-from serving.exposure import Exposure
+from serving.exposure import Exposure, exposure
 from serving.triton_log import describe, last_errors
 from serving.triton_wheel import (
     STUB,
@@ -208,26 +208,31 @@ def test_the_log_of_each_port_is_another(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert default_log_file(8000) == tmp_path / "peopleseg" / "triton-8000.log"
 
 
+OPTIONS = ("--grpc-restricted-protocol", "--http-restricted-api")
+
+
 def test_model_control_is_closed_to_other_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VARIABLE, raising=False)
     for host in ("127.0.0.1", "::1", "localhost"):
-        assert Exposure(host, []).arguments == [] and Exposure(host, []).said == ""
-    first, second = (Exposure("0.0.0.0", []) for _ in range(2))
+        assert exposure(host, []) == Exposure()
+    first, second = (exposure("0.0.0.0", []) for _ in range(2))
     assert first.arguments != second.arguments  # a secret that nobody knows
-    for option, argument in zip(
-        ("--grpc-restricted-protocol", "--http-restricted-api"), first.arguments, strict=True
-    ):
+    for option, argument in zip(OPTIONS, first.arguments, strict=True):
         assert re.fullmatch(rf"{option}=model-repository,[\w,-]+:admin-key=[\w-]{{30,}}", argument)
     assert f"set {VARIABLE}=NAME:SECRET" in first.said
     monkeypatch.setenv(VARIABLE, "me:s3cret")
-    opened = Exposure("gpu-server", [])
+    opened = exposure("gpu-server", [])
     assert (
         all(one.endswith(":me=s3cret") for one in opened.arguments) and "s3cret" not in opened.said
     )
-    assert Exposure("0.0.0.0", ["--http-restricted-api=model-repository:a=b"]).arguments == []
+    own = [f"{option}=model-repository:a=b" for option in OPTIONS]
+    assert exposure("0.0.0.0", own) == Exposure()
+    for given, other in (own, own[::-1]):
+        (closed,) = exposure("0.0.0.0", [given]).arguments
+        assert closed.partition("=")[0] == other.partition("=")[0]
     monkeypatch.setenv(VARIABLE, "secret")
     with pytest.raises(ControlError, match="is NAME:SECRET"):
-        Exposure("0.0.0.0", [])
+        exposure("0.0.0.0", [])
 
 
 def test_serve_reports_a_missing_repository_and_exits_1(

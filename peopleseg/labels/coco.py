@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from peopleseg.errors import InvalidInput
 from peopleseg.labels.coco_file import AnnotationError, person_ids, read_coco
-from peopleseg.labels.segmentation import decode, fault, is_number
+from peopleseg.labels.numbers import is_number
+from peopleseg.labels.segmentation import decode, fault
 from peopleseg.pixels.images import Header, decode_image, header_of
 
 PERSON_CATEGORY_ID = 1  # in what is written here; what is read says its own

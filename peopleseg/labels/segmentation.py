@@ -1,11 +1,12 @@
 """COCO's forms of a mask: checked once, before pycocotools' C code sees them."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from peopleseg.labels.numbers import is_number
 
 FEWEST_NUMBERS = 6  # of a polygon: three points
 MARGIN = 1.0  # by how many times its size a polygon may reach beyond the image
@@ -39,11 +40,6 @@ def decode(segmentation: Any, height: int, width: int) -> NDArray[np.uint8]:
         counts = [int(count) for count in rle["counts"]]
         rle = coco_mask.frPyObjects({**rle, "counts": counts}, height, width)
     return coco_mask.decode(rle)  # type: ignore[no-any-return]
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; True, False and text are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _polygon_fault(polygon: Any, height: int, width: int) -> str | None:

@@ -1,8 +1,9 @@
 """Settings of Python steps: what a value has to be. Each step says which ones it has."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from peopleseg.labels.numbers import is_number
 
 
 class Setting(NamedTuple):
@@ -29,10 +30,6 @@ def one_of(values: Sequence[str]) -> Setting:
     return Setting(" or ".join(values), lambda value: value in values)
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -43,5 +40,5 @@ def _is_size(value: Any) -> bool:
 
 SIZE = Setting("two numbers of cells, [height, width]", _is_size)
 FRACTION = Setting("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
-FINITE = Setting("a number", lambda value: is_number(value) and math.isfinite(value))
+NUMBER = Setting("a number", is_number)
 COUNT = Setting("a whole number from 1 on", _is_count)

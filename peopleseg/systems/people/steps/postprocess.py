@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import rles_as_json
-from peopleseg.repository.settings import FINITE, FRACTION
+from peopleseg.repository.settings import FRACTION, NUMBER
 from peopleseg.systems.people.answer import people_of
 from peopleseg.systems.people.steps.scored import SCORE_FIT, ScoredStep
 from peopleseg.systems.step import Arrays
@@ -19,7 +19,7 @@ class Postprocess(ScoredStep):
         "min_score": FRACTION,
         "max_mask_iou": FRACTION,
         "score_fit": SCORE_FIT,
-        "mask_shift": FINITE,
+        "mask_shift": NUMBER,
     }
 
     def compute(

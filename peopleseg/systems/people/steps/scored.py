@@ -1,10 +1,10 @@
 """What the steps share that decide who is in an answer."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from peopleseg.repository.settings import Setting, is_number
+from peopleseg.labels.numbers import is_number
+from peopleseg.repository.settings import Setting
 from peopleseg.systems.people.scores import with_score_fit
 from peopleseg.systems.people.selection import min_score_of
 from peopleseg.systems.step import Step
@@ -15,7 +15,7 @@ def _is_score_fit(value: Any) -> bool:
         return True
     if not isinstance(value, list | tuple) or len(value) not in (3, 4):
         return False
-    if not all(is_number(number) and math.isfinite(number) for number in value):
+    if not all(map(is_number, value)):
         return False
     return value[0] > 0 and all(number >= 0 for number in (value[1], *value[3:]))
 

@@ -10,6 +10,7 @@ METRICS_PORT ?= 8002
 DATA ?= data/people
 JSON ?= $(OUT)/accuracy.json
 TESTS ?= tests
+PROCESSES ?= 2
 YOLO_SEG ?=
 OTHER ?=
 
@@ -29,6 +30,7 @@ help: ## list the commands and their variables
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
 	@echo '  JSON=$(JSON)   file for the figures of evaluate'
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
+	@echo '  PROCESSES=$(PROCESSES)   how many of them run at a time'
 	@echo '  YOLO_SEG=$(YOLO_SEG) OTHER=$(OTHER)   a YOLO segmenter in ONNX and a model repository, as peers for bench'
 	@echo '  VENV=$(VENV)   folder of the virtual environment'
 	@echo '  PYTHON=$(PYTHON)   Python 3.10 to 3.12 to make it with; none: the first suitable one'
@@ -72,16 +74,8 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) report
 
 .PHONY: test
-test: $(VENV)/.test ## run all tests but the slow ones, in two processes
-	@$(MAKE) --no-print-directory --jobs=2 test-training test-others
-
-# Half of the time each: tests that train, and the others. pytest's 5: none of TESTS is of that kind.
-# One thread each, because two processes run.
-.PHONY: test-training test-others
-test-training:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and training" $(TESTS) || [ $$? -eq 5 ]
-test-others:
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not training" $(TESTS) || [ $$? -eq 5 ]
+test: $(VENV)/.test ## run all tests but the slow ones, in PROCESSES processes of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses=$(PROCESSES) --dist=loadgroup $(TESTS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## check style, format and types

@@ -86,10 +86,12 @@ def write_crowded_pictures(images: Path, annotations: Path, count: int) -> None:
         for image_id in range(count)
         for place in range(PEOPLE)
     ]
-    write_json(
-        annotations,
-        {"images": [{"id": i} | info for i in range(count)], "annotations": people},
-    )
+    data = {
+        "images": [{"id": image_id} | info for image_id in range(count)],
+        "annotations": people,
+        "categories": [{"id": PERSON_CATEGORY_ID, "name": "person"}],
+    }
+    write_json(annotations, data)
 
 
 def _person(place: int) -> dict[str, Any]:

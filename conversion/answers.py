@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conversion.release.questions import tensors
-from peopleseg.repository.checks.reading import TENSORRT_ARTIFACT
+from peopleseg.checks.reading import TENSORRT_ARTIFACT
 from peopleseg.repository.manifest import ArtifactError, StepManifest, read_manifest
 from peopleseg.systems.people.pipeline import Pipeline
 from peopleseg.systems.people.selection import MIN_SCORE

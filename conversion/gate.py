@@ -27,14 +27,14 @@ from conversion.answers import (
     unanswerable,
 )
 from conversion.release.examiner import Judgement
+from peopleseg.checks.check import faults
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
+from peopleseg.releases.errors import Refused
+from peopleseg.releases.journal import Journal
 from peopleseg.repository.cache import cache_folder
-from peopleseg.repository.check import faults
-from peopleseg.repository.errors import Refused
-from peopleseg.repository.journal import Journal
 from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
 from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.evaluation import metrics as evaluation

@@ -32,9 +32,9 @@ from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.files import write_atomically
 from peopleseg.networks.checkpoint import read_checkpoint
-from peopleseg.repository import journal
-from peopleseg.repository.errors import ReleaseError
-from peopleseg.repository.journal import Journal
+from peopleseg.releases import journal
+from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import ArtifactError, Manifest, sha256
 from peopleseg.repository.model_folder import versions_in
 from peopleseg.systems.people.ensembles import serving_versions

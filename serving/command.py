@@ -11,8 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.repository import disk
-from peopleseg.repository.errors import ReleaseError
+from peopleseg.releases import disk
+from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.people.contract import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status

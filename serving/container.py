@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from peopleseg.repository import disk
-from peopleseg.repository.errors import ReleaseError
+from peopleseg.releases import disk
+from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.people.ensembles import served
 from serving.exposure import exposure
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from peopleseg.repository.admin_key import VARIABLE, read_admin_key
+from peopleseg.releases.admin_key import VARIABLE, read_admin_key
 
 _CLOSED = "model-repository,shared-memory,trace,logging"  # Triton's names of what can harm
 _OPTIONS = ("--grpc-restricted-protocol", "--http-restricted-api")

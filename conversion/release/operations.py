@@ -13,17 +13,17 @@ from conversion.release.examiner import Examiner
 from conversion.release.server import ModelControl
 from conversion.release.settle import settle
 from conversion.release.transition import Offline, Online
-from peopleseg.repository import disk, journal, lock
-from peopleseg.repository.errors import ControlError, Refused, ReleaseError
-from peopleseg.repository.journal import Journal, Record
-from peopleseg.repository.plan import (
+from peopleseg.releases import disk, journal, lock
+from peopleseg.releases.errors import ControlError, Refused, ReleaseError
+from peopleseg.releases.journal import Journal, Record
+from peopleseg.releases.plan import (
     changed_ensembles,
     changed_versions,
     current_versions,
     ensembles_of,
     kept_together,
 )
-from peopleseg.repository.stages import OnStage, silent
+from peopleseg.releases.stages import OnStage, silent
 from peopleseg.systems.people.ensembles import served
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")

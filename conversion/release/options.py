@@ -14,8 +14,8 @@ from peopleseg.cli.url_option import add_url_option
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.pixels.images import prepare_file
-from peopleseg.repository.admin_key import VARIABLE
-from peopleseg.repository.errors import ControlError, ReleaseError, WrongUsage
+from peopleseg.releases.admin_key import VARIABLE
+from peopleseg.releases.errors import ControlError, ReleaseError, WrongUsage
 
 PICTURES = 3  # of a folder that candidates are asked about
 

@@ -12,8 +12,8 @@ import argparse
 from conversion.release.options import add_wait_option, failed
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.repository.errors import ReleaseError
-from peopleseg.repository.prune import prune
+from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.prune import prune
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ from conversion.gate import MARGIN
 from conversion.release.operations import release
 from conversion.release.options import add_release_options, failed, place_of
 from peopleseg.cli.positive import positive
-from peopleseg.repository.errors import ReleaseError, WrongUsage
+from peopleseg.releases.errors import ReleaseError, WrongUsage
 from peopleseg.systems.people.contract import STEPS
 
 

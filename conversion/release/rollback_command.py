@@ -18,8 +18,8 @@ import time
 
 from conversion.release.operations import rollback
 from conversion.release.options import add_release_options, failed, place_of
-from peopleseg.repository import journal
-from peopleseg.repository.errors import ReleaseError
+from peopleseg.releases import journal
+from peopleseg.releases.errors import ReleaseError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

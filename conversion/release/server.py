@@ -8,8 +8,8 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from peopleseg.client.wire import CHANNEL_ARGS, Request
-from peopleseg.repository.admin_key import VARIABLE, read_admin_key
-from peopleseg.repository.errors import ControlError
+from peopleseg.releases.admin_key import VARIABLE, read_admin_key
+from peopleseg.releases.errors import ControlError
 
 CALL_TIMEOUT_S = 30.0
 LOAD_TIMEOUT_S = 1800.0  # an engine that is built while its version loads

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from conversion.release import candidates, variants
 from conversion.release.server import ModelControl
-from peopleseg.repository import journal
-from peopleseg.repository.disk import kept_on
-from peopleseg.repository.errors import ControlError
-from peopleseg.repository.journal import Record
-from peopleseg.repository.plan import read_config
+from peopleseg.releases import journal
+from peopleseg.releases.disk import kept_on
+from peopleseg.releases.errors import ControlError
+from peopleseg.releases.journal import Record
+from peopleseg.releases.plan import read_config
 from peopleseg.systems.people.contract import ENSEMBLES, STEPS
 from peopleseg.systems.people.ensembles import pinned, served
 

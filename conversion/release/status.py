@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from conversion.release.server import ModelControl
-from peopleseg.repository import journal, lock
-from peopleseg.repository.errors import ControlError
-from peopleseg.repository.journal import Journal, Record
-from peopleseg.repository.plan import current_versions, versions_on_disk
+from peopleseg.releases import journal, lock
+from peopleseg.releases.errors import ControlError
+from peopleseg.releases.journal import Journal, Record
+from peopleseg.releases.plan import current_versions, versions_on_disk
 from peopleseg.systems.people.contract import STEPS
 from peopleseg.systems.people.ensembles import pinned, served
 

@@ -16,9 +16,9 @@ from conversion.release.options import add_server_options
 from conversion.release.server import ModelControl, admin_headers
 from conversion.release.status import Status, status
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.repository import journal
-from peopleseg.repository.errors import ReleaseError
-from peopleseg.repository.journal import Record
+from peopleseg.releases import journal
+from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.journal import Record
 
 _SHOWN = 10  # attempts of the history, the last ones
 

@@ -20,12 +20,12 @@ from conversion.release.examiner import Answer, Examiner
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
 from conversion.release.settle import keep_loaded, load_versions, unload_gone, unload_leftovers
-from peopleseg.repository import disk, journal
-from peopleseg.repository.disk import Files
-from peopleseg.repository.errors import ControlError, Refused
-from peopleseg.repository.journal import Journal, Record
-from peopleseg.repository.plan import ensembles_of, read_config, steps_pinned_by
-from peopleseg.repository.stages import OnStage
+from peopleseg.releases import disk, journal
+from peopleseg.releases.disk import Files
+from peopleseg.releases.errors import ControlError, Refused
+from peopleseg.releases.journal import Journal, Record
+from peopleseg.releases.plan import ensembles_of, read_config, steps_pinned_by
+from peopleseg.releases.stages import OnStage
 from peopleseg.systems.people.ensembles import pinned, served
 
 

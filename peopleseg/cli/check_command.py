@@ -12,9 +12,9 @@ line for each fault says where it is, what was found and what was expected. Exit
 
 import argparse
 
+from peopleseg.checks.check import faults
+from peopleseg.checks.reading import read_models
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.repository.check import faults
-from peopleseg.repository.checks.reading import read_models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.releases.plan import with_policy
 from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, StepManifest, sha256
 from peopleseg.repository.model_folder import config_files, versions_in
-from peopleseg.repository.plan import with_policy
 from peopleseg.repository.tensors import Tensor
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.people import ensembles

@@ -23,8 +23,8 @@ from conversion.detectors.maps import candidates
 from conversion.detectors.references import REFERENCES
 from conversion.detectors.source import read_source
 from conversion.export.settings import ExportError
+from peopleseg.checks.check import faults
 from peopleseg.cli import main as cli
-from peopleseg.repository.check import faults
 from peopleseg.repository.manifest import Manifest, sha256
 from peopleseg.systems.people.pipeline import Pipeline
 from tests.data.small_repository import write_head, write_pictures, write_small_repository

@@ -12,7 +12,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
-from peopleseg.repository.errors import ControlError
+from peopleseg.releases.errors import ControlError
 from tests.server.telling import ENSEMBLES_SERVED, PICTURE, expected, told
 
 CLIENTS = 4

@@ -14,10 +14,10 @@ from conversion.release import candidates
 from conversion.release.operations import Place, release, rollback
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
-from peopleseg.repository import disk, journal
-from peopleseg.repository.errors import ReleaseError
-from peopleseg.repository.journal import Journal
-from peopleseg.repository.plan import current_versions, kept_together, loaded_versions
+from peopleseg.releases import disk, journal
+from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.journal import Journal
+from peopleseg.releases.plan import current_versions, kept_together, loaded_versions
 from peopleseg.systems.people.contract import STEPS
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling

@@ -13,7 +13,7 @@ import pytest
 from conversion.release import release_command, rollback_command, status_command
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.pixels.examples import example_pictures
-from peopleseg.repository.admin_key import VARIABLE
+from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
 from peopleseg.systems.people.ensembles import serving_versions

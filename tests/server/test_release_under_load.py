@@ -13,10 +13,10 @@ from conversion.release.operations import Place, release, rollback
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
 from conversion.release.settle import load_versions
-from peopleseg.repository import journal
-from peopleseg.repository.errors import Refused, ReleaseError
-from peopleseg.repository.journal import Journal
-from peopleseg.repository.plan import current_versions, kept_together
+from peopleseg.releases import journal
+from peopleseg.releases.errors import Refused, ReleaseError
+from peopleseg.releases.journal import Journal
+from peopleseg.releases.plan import current_versions, kept_together
 from peopleseg.systems.people.contract import STEPS
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling, latencies_ms, release_of

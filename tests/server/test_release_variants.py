@@ -9,8 +9,8 @@ import pytest
 from conversion.release.operations import Place, release, rollback
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
-from peopleseg.repository import disk
-from peopleseg.repository.plan import current_versions, loaded_versions
+from peopleseg.releases import disk
+from peopleseg.releases.plan import current_versions, loaded_versions
 from serving.embedded import EmbeddedServer
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (

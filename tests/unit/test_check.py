@@ -15,8 +15,8 @@ import onnx
 import pytest
 
 from conversion.export.profiles import profiles, provider_config
+from peopleseg.checks.check import faults
 from peopleseg.cli import check_command as check
-from peopleseg.repository.check import faults
 from peopleseg.repository.manifest import Manifest, StepManifest, sha256, tensors_of
 from peopleseg.systems.people.contract import STEPS
 from tests.data.small_repository import (

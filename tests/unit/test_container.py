@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from conversion.release.operations import Place, release
-from peopleseg.repository import lock
-from peopleseg.repository.plan import current_versions
+from peopleseg.releases import lock
+from peopleseg.releases.plan import current_versions
 from peopleseg.systems.people.ensembles import served
 from serving import command
 from tests.killing import Killed, killed_at

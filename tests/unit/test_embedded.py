@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.repository.admin_key import VARIABLE
-from peopleseg.repository.errors import ControlError
+from peopleseg.releases.admin_key import VARIABLE
+from peopleseg.releases.errors import ControlError
 from serving import guard
 from serving.command import add_arguments, default_log_file, run
 from serving.embedded import EmbeddedServer, check_ports, describe_status

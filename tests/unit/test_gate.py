@@ -15,8 +15,8 @@ from conversion import gate
 from conversion.answers import MASK_TOLERANCE, agree, reference_answers
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
 from conversion.step_version import new_step_version
-from peopleseg.repository.errors import Refused
-from peopleseg.repository.journal import Journal, Record
+from peopleseg.releases.errors import Refused
+from peopleseg.releases.journal import Journal, Record
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.people.ensembles import serving_versions
 from tests.data.small_repository import (

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from peopleseg.releases.plan import versions_on_disk
 from peopleseg.repository.model_folder import config_files, is_version, versions_in
-from peopleseg.repository.plan import versions_on_disk
 from peopleseg.repository.version_folder import newest_version
 
 

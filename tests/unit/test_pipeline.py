@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conversion.step_version import new_step_version
-from peopleseg.repository.check import faults
+from peopleseg.checks.check import faults
 from peopleseg.systems.people.pipeline import Pipeline
 from tests.data.small_repository import (
     write_detector,

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from peopleseg.repository import journal
-from peopleseg.repository.errors import ReleaseError
-from peopleseg.repository.journal import Journal, Record
+from peopleseg.releases import journal
+from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.journal import Journal, Record
 
 
 def record(number: int, name: str, **fields: Any) -> Record:

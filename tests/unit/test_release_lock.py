@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.repository import lock
-from peopleseg.repository.errors import Locked
+from peopleseg.releases import lock
+from peopleseg.releases.errors import Locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from peopleseg.repository import lock
+from peopleseg.releases import lock
 with lock.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -18,19 +18,19 @@ from conversion.release.examiner import Judgement
 from conversion.release.operations import Place, release, rollback
 from conversion.release.options import add_release_options, place_of
 from conversion.release.variants import config_as, used_by
-from peopleseg.repository import disk, journal, lock
-from peopleseg.repository.errors import Locked, Refused, ReleaseError
-from peopleseg.repository.journal import Journal
-from peopleseg.repository.model_folder import config_files
-from peopleseg.repository.place import MODEL_REPOSITORY
-from peopleseg.repository.plan import (
+from peopleseg.releases import disk, journal, lock
+from peopleseg.releases.errors import Locked, Refused, ReleaseError
+from peopleseg.releases.journal import Journal
+from peopleseg.releases.plan import (
     changed_versions,
     current_versions,
     ensembles_of,
     loaded_versions,
     with_policy,
 )
-from peopleseg.repository.prune import Old, prune
+from peopleseg.releases.prune import Old, prune
+from peopleseg.repository.model_folder import config_files
+from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.people.contract import STEPS
 from peopleseg.systems.people.ensembles import pinned

@@ -13,11 +13,11 @@ import pytest
 
 from conversion import retrain
 from conversion.release import rollback_command
+from peopleseg.checks.check import faults
 from peopleseg.networks.checkpoint import read_checkpoint, save_network
 from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.repository import journal
-from peopleseg.repository.check import faults
-from peopleseg.repository.journal import Journal
+from peopleseg.releases import journal
+from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import Manifest, sha256
 from peopleseg.systems.people.ensembles import serving_versions
 from tests.data.small_repository import write_pictures, write_small_repository

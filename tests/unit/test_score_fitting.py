@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from conversion import fit_scores_command
 from conversion.score_fitting import Found, best_min_score, fit, fit_masks, log_loss
+from peopleseg.checks.check import faults
 from peopleseg.labels.coco import load_pictures
-from peopleseg.repository.check import faults
 from peopleseg.repository.manifest import StepManifest
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.pipeline import Pipeline

@@ -11,8 +11,8 @@ import pytest
 
 from conversion import step_version
 from conversion.step_version import SettingsError, new_step_version
+from peopleseg.checks.check import faults
 from peopleseg.pixels.images import prepare
-from peopleseg.repository.check import faults
 from peopleseg.repository.manifest import ArtifactError, StepManifest
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.answer import people_of

@@ -6,13 +6,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from peopleseg.repository.checks.artifacts import artifact_faults
-from peopleseg.repository.checks.configs import config_faults, missing_version, version_faults
-from peopleseg.repository.checks.pairs import pair_faults
-from peopleseg.repository.checks.profiles import profile_faults
-from peopleseg.repository.checks.reading import ModelFolder, read_models
-from peopleseg.repository.checks.shapes import shape_faults
-from peopleseg.repository.checks.wiring import policy_faults, wiring_faults
+from peopleseg.checks.artifacts import artifact_faults
+from peopleseg.checks.configs import config_faults, missing_version, version_faults
+from peopleseg.checks.pairs import pair_faults
+from peopleseg.checks.profiles import profile_faults
+from peopleseg.checks.reading import ModelFolder, read_models
+from peopleseg.checks.shapes import shape_faults
+from peopleseg.checks.wiring import policy_faults, wiring_faults
 from peopleseg.repository.manifest import ArtifactError, reads_of
 from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.people.contract import ENSEMBLES, STEPS

@@ -5,7 +5,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
-from peopleseg.repository.checks.reading import NOT_VERSIONS, ModelFolder
+from peopleseg.checks.reading import NOT_VERSIONS, ModelFolder
 from peopleseg.repository.model_folder import is_version
 from peopleseg.repository.tensors import Tensor
 from peopleseg.systems.people.contract import ENSEMBLES, MODELS

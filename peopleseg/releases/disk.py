@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from peopleseg.repository import journal, lock
-from peopleseg.repository.journal import Journal, Record
-from peopleseg.repository.model_folder import config_files
-from peopleseg.repository.plan import (
+from peopleseg.releases import journal, lock
+from peopleseg.releases.journal import Journal, Record
+from peopleseg.releases.plan import (
     Kept,
     Versions,
     current_versions,
@@ -25,7 +24,8 @@ from peopleseg.repository.plan import (
     read_config,
     with_policy,
 )
-from peopleseg.repository.stages import OnStage, silent
+from peopleseg.releases.stages import OnStage, silent
+from peopleseg.repository.model_folder import config_files
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.people.contract import ENSEMBLES
 

@@ -5,15 +5,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from peopleseg.repository import disk, journal, lock
-from peopleseg.repository.journal import Journal, Record
-from peopleseg.repository.model_folder import config_files
-from peopleseg.repository.plan import (
+from peopleseg.releases import disk, journal, lock
+from peopleseg.releases.journal import Journal, Record
+from peopleseg.releases.plan import (
     current_versions,
     kept_together,
     loaded_versions,
     versions_on_disk,
 )
+from peopleseg.repository.model_folder import config_files
 from peopleseg.systems.people.contract import STEPS
 
 _TRASH = ".pruned"  # below the repository; a folder is moved there whole before it is deleted

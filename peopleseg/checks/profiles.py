@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from peopleseg.repository.checks.reading import ModelFolder
+from peopleseg.checks.reading import ModelFolder
 from peopleseg.repository.manifest import tensors_of
 from peopleseg.systems.people.ensembles import pinned
 

@@ -2,7 +2,7 @@
 
 import os
 
-from peopleseg.repository.errors import ControlError
+from peopleseg.releases.errors import ControlError
 
 VARIABLE = "PEOPLESEG_ADMIN_KEY"
 

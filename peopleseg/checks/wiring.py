@@ -6,9 +6,9 @@ What Triton refuses when it loads an ensemble, or only when a request comes, sai
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from peopleseg.repository.checks.configs import missing_version, tensors
-from peopleseg.repository.checks.reading import ModelFolder
-from peopleseg.repository.checks.shapes import accepts, whole
+from peopleseg.checks.configs import missing_version, tensors
+from peopleseg.checks.reading import ModelFolder
+from peopleseg.checks.shapes import accepts, whole
 from peopleseg.repository.tensors import Tensor
 
 

@@ -8,8 +8,8 @@ import onnx
 import onnxruntime
 from google.protobuf.json_format import MessageToDict
 
-from peopleseg.repository.checks.reading import NETWORKS, ModelFolder
-from peopleseg.repository.checks.shapes import fits
+from peopleseg.checks.reading import NETWORKS, ModelFolder
+from peopleseg.checks.shapes import fits
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.manifest import (
     FILE_NAME,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from peopleseg.repository.errors import ReleaseError
+from peopleseg.releases.errors import ReleaseError
 from peopleseg.repository.manifest import ArtifactError, reads_of
 from peopleseg.repository.model_folder import versions_in
 from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from peopleseg.repository.errors import Locked
-from peopleseg.repository.journal import now, operator
+from peopleseg.releases.errors import Locked
+from peopleseg.releases.journal import now, operator
 
 FILE_NAME = ".release.lock"
 POLL_S = 0.2

@@ -2,7 +2,7 @@
 
 Each line is the whole `Record` of one attempt at one moment; the last line of a number counts. So a
 release leaves `started`, `decided` and `serving`, or ends in `refused`. The line `decided` is what
-divides a killed release that is undone from one that is finished: see `peopleseg.repository.disk`.
+divides a killed release that is undone from one that is finished: see `peopleseg.releases.disk`.
 """
 
 import errno
@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from peopleseg.repository.errors import ReleaseError
+from peopleseg.releases.errors import ReleaseError
 
 FILE_NAME = "releases.jsonl"
 

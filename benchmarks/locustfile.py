@@ -26,8 +26,9 @@ init_gevent()  # before any connection; else a call would stop all users
 from benchmarks.speed.load import cause_of  # noqa: E402
 from peopleseg.client.blocking import SegmentationClient  # noqa: E402
 from peopleseg.client.errors import SegmentationError  # noqa: E402
-from peopleseg.client.wire import DEFAULT_TIMEOUT_S, DEFAULT_URL, SEGMENTATION  # noqa: E402
+from peopleseg.client.wire import DEFAULT_TIMEOUT_S, DEFAULT_URL  # noqa: E402
 from peopleseg.pixels.image_files import find_pictures  # noqa: E402
+from peopleseg.systems.people.contract import PERSON_SEGMENTATION  # noqa: E402
 
 
 class Failure(Exception):
@@ -58,7 +59,7 @@ class Caller(User):
             outcome["exception"] = Failure(cause_of(error))
         self.environment.events.request.fire(
             request_type="gRPC",
-            name=SEGMENTATION.name,
+            name=PERSON_SEGMENTATION.name,
             response_time=1000 * (time.perf_counter() - begin),
             context={},
             **outcome,

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from benchmarks.accuracy_page import FIGURES_FILE, REPORT_FOLDER, ROOT, SCRIPT, read, shell
 from peopleseg.labels.files import write_atomically
 from peopleseg.repository.manifest import ArtifactError, Manifest, read_manifest
-from peopleseg.systems.people.ensembles import serving_versions
 from peopleseg.systems.people.evaluation.page import as_table, shown
 from peopleseg.systems.people.evaluation.writing import NUMBERS
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 
 FOLDER = Path("docs") / "models"
 CONFIGS = Path("training") / "configs"
@@ -138,7 +139,7 @@ class Served(NamedTuple):
 
 def _networks(repository: Path) -> dict[str, Served]:
     """Every model that serves and is no Python step."""
-    versions = serving_versions(repository)
+    versions = serving_versions(repository, PEOPLE)
     found = {name: read_manifest(repository / name / str(v)) for name, v in versions.items()}
     return {
         name: Served(versions[name], manifest)

@@ -24,15 +24,16 @@ import sys
 from dataclasses import astuple
 from pathlib import Path
 
-from conversion.gate import GateError, InProcess, Reference
+from conversion.gate import GateError, Reference
 from conversion.release.release_command import change
 from conversion.score_fitting import Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.repository.manifest import ArtifactError
+from peopleseg.systems.people.calls import InProcess
 from peopleseg.systems.people.evaluation.scores import reliability
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.scores import ScoreFit
 
 MAX_MASK_IOU = 0.7
@@ -85,12 +86,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _unfitted(args: argparse.Namespace, mask_shift: float) -> Pipeline:
+def _unfitted(args: argparse.Namespace, mask_shift: float) -> PeoplePipeline:
     """The versions asked for, with the detector's scores and everybody in the answers."""
     neutral = {"score_fit": None, "min_score": 0.0}
     masks = {"max_mask_iou": args.max_mask_iou, "mask_shift": mask_shift}
     settings = {"select_people": neutral, "postprocess": {**neutral, **masks}}
-    return Pipeline(args.model_repository, versions=dict(args.versions), settings=settings)
+    return PeoplePipeline(args.model_repository, versions=dict(args.versions), settings=settings)
 
 
 def _report(found: Found, score_fit: ScoreFit) -> float:

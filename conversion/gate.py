@@ -1,9 +1,8 @@
 """Whether a set of versions is as accurate as what serves, before any server loads it.
 
-The versions are composed in one process and measured on a reference set, by the figures of
-`peopleseg evaluate`, but with their own min_score, which is guarded too; `features_mask_ap50` is
-that of `person_segmentation_features`. Without a reference set the figures that the manifests bring
-are compared, where they are of the same data.
+The versions are composed in one process and measured on a reference set, by the figures of their
+system. Without a reference set the figures that the manifests bring are compared, where they are of
+the same data.
 """
 
 import hashlib
@@ -12,43 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 import peopleseg
-from conversion.answers import (
-    Answer,
-    agree,
-    reference_answers,
-    smallest_score,
-    unanswerable,
-)
+from conversion.answers import Answer, reference_answers, unanswerable
 from conversion.release.examiner import Judgement
-from peopleseg.checks.check import faults
+from peopleseg.checks.check import planned_faults
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
 from peopleseg.releases.errors import Refused
-from peopleseg.releases.journal import Journal
+from peopleseg.releases.journal import Journal, of_system
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
-from peopleseg.systems.people.answer import People
-from peopleseg.systems.people.evaluation import metrics as evaluation
-from peopleseg.systems.people.evaluation.average_precision import average_precision
-from peopleseg.systems.people.person import Person
-from peopleseg.systems.people.pipeline import Pipeline
-from peopleseg.systems.people.results import coco_results
+from peopleseg.systems.pipeline import Pipeline
+from peopleseg.systems.system import Figures, System
 
-METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
-NEEDED = ("box_ap50", "mask_ap50")  # figures without which nothing is judged
 NOTHING = "nothing"  # that figures are measured on
 MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
-
-Figures = dict[str, Any]
 
 
 class GateError(PeoplesegError):
@@ -84,13 +64,14 @@ class Reference:
 
 
 def measure(
+    system: System,
     repository: Path,
     versions: Mapping[str, int],
     reference: Reference,
     *,
     cache: Path | None = None,
 ) -> Figures:
-    """METRICS of these versions, and on how many images and people. Raises GateError.
+    """The figures of these versions, and on how many images. Raises GateError.
 
     cache: folder in which figures are kept, by the versions' files, the reference set and the code
     that composes and measures; None for the user's cache folder.
@@ -101,10 +82,12 @@ def measure(
         return found
     if wrong := unanswerable(repository, versions):
         raise GateError("; ".join(wrong))
+    if system.accuracy is None:
+        raise GateError(f"{system.name} is not measured; release it without --annotations")
     try:
-        pipeline = Pipeline(repository, versions=versions)
-        figures = _measured(pipeline, reference)
-    except (ArtifactError, OSError, ValueError) as error:
+        pipeline = Pipeline(system, repository, versions=versions)
+        figures = system.accuracy.measure(pipeline, reference.pictures)
+    except (PeoplesegError, OSError, ValueError) as error:
         raise GateError(f"versions {dict(versions)} cannot be measured: {error}") from error
     write_atomically(file, json.dumps(figures).encode())
     return figures
@@ -156,6 +139,7 @@ class Gate:
     pictures: encoded, asked of the server and of the versions in one process.
     """
 
+    system: System
     repository: Path
     pictures: Sequence[bytes]
     reference: Reference | None = None
@@ -167,7 +151,7 @@ class Gate:
 
         And which of them cannot run in this process, where something is to be asked there.
         """
-        found = faults(self.repository, versions)
+        found = planned_faults(self.repository, self.system, versions)
         asks = self.pictures or self.reference
         return found or (unanswerable(self.repository, versions) if asks else [])
 
@@ -187,7 +171,7 @@ class Gate:
         unknown = [
             f"{name} cannot be measured on {self.reference.annotations}, so nothing shows whether "
             "it falls; name annotations that have it"
-            for name in NEEDED
+            for name in (self.system.accuracy.needed if self.system.accuracy else ())
             if after.get(name) is None
         ]
         return Judgement(figures, [*unknown, *judge(before, after, self.margin)])
@@ -197,7 +181,8 @@ class Gate:
 
         So that a release does not pass because it is tried again without annotations.
         """
-        for record in reversed(Journal(self.repository).attempts()):
+        attempts = of_system(Journal(self.repository).attempts(), self.system.name)
+        for record in reversed(attempts):
             measured_on = str(record.figures.get("measured_on", NOTHING))
             if record.versions != dict(candidate) or measured_on.startswith(NOTHING):
                 continue
@@ -220,7 +205,8 @@ class Gate:
         self, versions: Mapping[str, int], found: Answer, expected: Answer
     ) -> str | None:
         """How two answers of these versions differ by more than rounding; None if they do not."""
-        return agree(found, expected, smallest_score(self.repository, versions))
+        folders = {name: self.repository / name / str(number) for name, number in versions.items()}
+        return self.system.unlike(folders, found, expected)
 
     def _measured_on(self) -> str:
         if self.reference is None:
@@ -230,53 +216,7 @@ class Gate:
     def _figures(self, versions: Mapping[str, int]) -> Figures:
         if self.reference is None:
             return recorded(self.repository, versions)
-        return measure(self.repository, versions, self.reference, cache=self.cache)
-
-
-class InProcess:
-    """Answers like a SegmentationClient, from a pipeline."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    def segment(self, image: bytes, /, *, min_score: float | None) -> list[Person]:
-        return _persons(self._pipeline.segment(image, min_score=min_score))
-
-    def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike, /) -> list[Person]:
-        boxes = np.asarray(boxes_xyxy, dtype=np.float32)
-        return _persons(self._pipeline.segment_from_boxes(image, boxes))
-
-    def foreground(self, image: bytes, /) -> NDArray[np.uint8]:
-        return self._pipeline.foreground(image)
-
-
-def _persons(people: People) -> list[Person]:
-    return [
-        Person((x1, y1, x2, y2), score, mask, rle)
-        for (x1, y1, x2, y2), score, mask, rle in zip(
-            people.boxes.tolist(), people.scores.tolist(), people.masks, people.rles, strict=True
-        )
-    ]
-
-
-def _measured(pipeline: Pipeline, reference: Reference) -> Figures:
-    segmenter = InProcess(pipeline)
-    has_feature_head = "feature_head" in pipeline.versions
-    measured, by_features = [], []
-    for picture in tqdm(reference.pictures, unit="picture", disable=None, leave=False):
-        try:
-            measured.append(evaluation.measure(segmenter, picture))
-            if has_feature_head:
-                people = _persons(pipeline.segment_by_features(picture.read()))
-                by_features += coco_results(people, picture.id)
-        except Exception as error:  # whatever a network does, it is this version's fault
-            raise GateError(f"{picture.path}: {error}") from error
-    found = evaluation.figures(measured)
-    figures = {name: found[name] for name in (*METRICS, "images", "people", "rois")}
-    if has_feature_head:
-        precision = average_precision(reference.pictures, by_features, "segm")
-        figures["features_mask_ap50"] = precision.ap50
-    return figures
+        return measure(self.system, self.repository, versions, self.reference, cache=self.cache)
 
 
 def _key(repository: Path, versions: Mapping[str, int], reference: Reference) -> str:

@@ -37,7 +37,8 @@ from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import ArtifactError, Manifest, sha256
 from peopleseg.repository.model_folder import versions_in
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 STATE = "retrain.json"  # in the run's folder: what was asked for, and what the training ended with
@@ -195,7 +196,7 @@ class Retraining:
                     return f"release {record.number} {record.name} of {record.at}"
             if attempts and attempts[-1].result not in (journal.SERVING, journal.REFUSED):
                 return None  # killed: what the configs say is not what serves until it is finished
-            serves = serving_versions(repository).get(model) == version
+            serves = serving_versions(repository, PEOPLE).get(model) == version
         except (ReleaseError, ValueError) as error:
             raise RetrainError(str(error)) from error
         return f"in {repository}" if serves else None

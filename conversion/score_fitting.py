@@ -11,11 +11,12 @@ from tqdm import tqdm
 from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems.people.calls import people_in
 from peopleseg.systems.people.contract import MIN_SCORE_PARAMETER
 from peopleseg.systems.people.evaluation.matches import Entry, matched
 from peopleseg.systems.people.evaluation.metrics import Segmenter, mask_iou, masks_in_true_boxes
 from peopleseg.systems.people.evaluation.scores import Judged, Point, best, curve
-from peopleseg.systems.people.pipeline import Pipeline, people_in
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.scores import ScoreFit, mask_confidences
 from peopleseg.systems.step import Arrays
 
@@ -46,7 +47,7 @@ class Found(NamedTuple):
         return Judged(np.asarray(scores, dtype=np.float64), self.right, self.people)
 
 
-def find(pipeline: Pipeline, pictures: Sequence[Picture]) -> Found:
+def find(pipeline: PeoplePipeline, pictures: Sequence[Picture]) -> Found:
     """Everybody whom a pipeline without a fit finds from FIT_MIN_SCORE on.
 
     Raises OSError, and what the pipeline raises, of the first image that fails.

@@ -24,8 +24,7 @@ from peopleseg.repository.commit import current_commit
 from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
 from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.python_steps import PYTHON_STEPS
+from peopleseg.systems.known import PYTHON_STEPS, STEPS
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 

@@ -13,7 +13,7 @@ from types import FrameType
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.releases import disk
 from peopleseg.releases.errors import ReleaseError
-from peopleseg.systems.people.contract import ENSEMBLES
+from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from peopleseg.releases import disk
 from peopleseg.releases.errors import ReleaseError
-from peopleseg.systems.people.ensembles import served
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.wiring import served
 from serving.exposure import exposure
 
 TRITON = "tritonserver"
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    ensembles = served(repository)
+    ensembles = served(repository, SYSTEMS)
     if not ensembles:
         print(f"peopleseg: {repository} has no ensemble to serve", file=sys.stderr)
         return 1

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from peopleseg.runtime.shared_processors import COMPUTING_FILE
-from peopleseg.systems.people.ensembles import served
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.wiring import served
 from serving import guard, triton_log
 from serving.errors import PortInUseError, ServerStartError
 from serving.triton_wheel import (
@@ -68,7 +69,7 @@ class EmbeddedServer:
         self.log_file = log_file.resolve()
         self.host = host
         self.ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
-        self.models = served(self.model_repository) if models is None else tuple(models)
+        self.models = served(self.model_repository, SYSTEMS) if models is None else tuple(models)
         self.extra_arguments = tuple(extra_arguments)
         self.pid: int | None = None  # Triton's own, while it runs
         self._guard: subprocess.Popen[str] | None = None

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from peopleseg.errors import InvalidInput
 from peopleseg.repository.manifest import StepManifest
-from peopleseg.systems.people.contract import STEPS
 from peopleseg.systems.step import Step
 
 
@@ -34,7 +33,7 @@ class TritonStep:
 
     def initialize(self, args: dict[str, str]) -> None:
         """The settings are in the manifest of each version; all versions share config.pbtxt."""
-        self.contract = STEPS[self.made_of.name]
+        self.contract = self.made_of.model
         version_folder = Path(args["model_repository"], args["model_version"])
         self.step = self.made_of(**StepManifest.read(version_folder).settings)
 

@@ -10,7 +10,8 @@ import onnxruntime
 
 from benchmarks.speed.errors import MissingTool
 from peopleseg.runtime.onnx_session import ModelLoadError, open_session
-from peopleseg.systems.people.pipeline import OnnxModel, Pipeline, open_on_processors
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.pipeline import OnnxModel, open_on_processors
 from serving.onnx_model import Instance, execution_providers
 
 CPU, CUDA = "cpu", "cuda"
@@ -72,10 +73,10 @@ def open_model(path: Path, *, threads: int, device: str) -> OnnxModel:
     return open_on_gpu(path) if device == CUDA else open_on_processors(path, threads=threads)
 
 
-def open_pipeline(repository: Path, *, threads: int, device: str, **more: Any) -> Pipeline:
-    """The networks that a repository serves, and the steps between them. more: of Pipeline's."""
+def open_pipeline(repository: Path, *, threads: int, device: str, **more: Any) -> PeoplePipeline:
+    """What a repository serves. more: other options of a PeoplePipeline."""
     open_network = open_on_gpu if device == CUDA else None
-    return Pipeline(repository, threads=threads, open_network=open_network, **more)
+    return PeoplePipeline(repository, threads=threads, open_network=open_network, **more)
 
 
 def server_arguments(device: str) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from peopleseg.client.errors import SegmentationError
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 
 
 class Calls(NamedTuple):

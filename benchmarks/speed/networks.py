@@ -19,7 +19,11 @@ from conversion.export.precision import convert
 from conversion.export.settings import Settings
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network
 from peopleseg.repository.manifest import Manifest, read_manifest
-from peopleseg.systems.people.ensembles import HEAD, serving_versions
+from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
+
+HEAD = HIERARCHICAL_HEAD.name
 
 FULL_HEAD = "b0"  # variant that the lite one is compared with
 RANDOM_WEIGHTS = "random"
@@ -121,7 +125,7 @@ def _served(repository: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     Not of a published detector, which is a graph alone.
     """
-    for step, version in serving_versions(repository).items():
+    for step, version in serving_versions(repository, PEOPLE).items():
         folder = repository / step / str(version)
         manifest = read_manifest(folder)
         if isinstance(manifest, Manifest):

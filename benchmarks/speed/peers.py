@@ -123,7 +123,7 @@ def _published(args: argparse.Namespace) -> Callable[[Question], object]:
             "people_unet": open_model(unet, threads=args.threads, device=args.device),
             "hierarchical_head": open_model(head, threads=args.threads, device=args.device),
         },
-        reads=("roi_rgb", "roi_logit"),
+        reads={"hierarchical_head": ("roi_rgb", "roi_logit")},
         settings={"roi_align": {"roi_size_hw": ROI_SIZE_HW}},
     )
     return lambda question: pipeline.segment(question.image)

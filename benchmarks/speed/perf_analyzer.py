@@ -23,9 +23,8 @@ from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.load import Calls
 from benchmarks.speed.targets import Group
 from peopleseg.client.errors import ServerError
-from peopleseg.client.wire import SEGMENTATION
 from peopleseg.repository.cache import cache_folder
-from peopleseg.systems.people.contract import IMAGE
+from peopleseg.systems.people.contract import IMAGE, PERSON_SEGMENTATION
 from serving.errors import ServerStartError
 from serving.triton_wheel import LIBRARIES, find_triton
 
@@ -127,7 +126,15 @@ class PerfAnalyzer:
             return None
 
     def _call(self, *arguments: str) -> None:
-        command = [str(self._tool.program), "-m", SEGMENTATION.name, "-i", "grpc", "-u", self._url]
+        command = [
+            str(self._tool.program),
+            "-m",
+            PERSON_SEGMENTATION.name,
+            "-i",
+            "grpc",
+            "-u",
+            self._url,
+        ]
         done = subprocess.run(
             [*command, f"--concurrency-range={self.callers}", *arguments],
             env=self._tool.environment,

@@ -17,7 +17,7 @@ from benchmarks.speed.targets import Group, Question
 from peopleseg.labels.coco import Picture, load_pictures
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 
 PEOPLE = (0, 1, 2, 5, 10)  # of the groups; the last has this many or more
 PICTURES_LOOKED_AT = 500  # of the annotations; the search for a group ends there
@@ -53,7 +53,7 @@ def add_picture_options(parser: argparse.ArgumentParser, people: Sequence[int] =
     )
 
 
-def choose_pictures(args: argparse.Namespace, pipeline: Pipeline) -> Chosen:
+def choose_pictures(args: argparse.Namespace, pipeline: PeoplePipeline) -> Chosen:
     """As the options say. Raises BenchError when no picture fits."""
     pictures = annotated_pictures(args)
     return choose(pipeline, pictures, people=args.people, each=args.pictures)
@@ -68,7 +68,7 @@ def annotated_pictures(args: argparse.Namespace) -> list[Picture]:
 
 
 def choose(
-    pipeline: Pipeline, pictures: Sequence[Picture], *, people: Sequence[int], each: int
+    pipeline: PeoplePipeline, pictures: Sequence[Picture], *, people: Sequence[int], each: int
 ) -> Chosen:
     """The first `each` pictures for each number of people; of the last group, those with fewest.
 
@@ -94,12 +94,14 @@ def choose(
     return Chosen(groups, records)
 
 
-def people_found(pipeline: Pipeline, image: bytes) -> int:
+def people_found(pipeline: PeoplePipeline, image: bytes) -> int:
     """In the answer: not every roi becomes a person of it."""
     return len(pipeline.segment(image).boxes)
 
 
-def detected(pipeline: Pipeline, image: bytes) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def detected(
+    pipeline: PeoplePipeline, image: bytes
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The pixels, predictions and letterbox of one encoded picture, as tensors."""
     prepared = pipeline.call("preprocess", {"image": bytes_tensor(image)})
     predictions = pipeline.call("yolov9", {"pixels": prepared["pixels"]})["predictions"]

@@ -25,7 +25,7 @@ from conversion.export.profiles import profiles
 from conversion.export.runners import Runner, torch_runner
 from conversion.export.settings import MissingRequirement
 from peopleseg.repository.cache import cache_folder
-from peopleseg.systems.people.pipeline import OnnxModel
+from peopleseg.systems.pipeline import OnnxModel
 
 TENSORRT = "TensorrtExecutionProvider"
 _WARM_UPS = 3  # calls before a CUDA graph is captured, as PyTorch's documentation does

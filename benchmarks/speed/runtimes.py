@@ -38,8 +38,9 @@ from benchmarks.speed.options import add_round_options, add_run_options, confine
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, interleave
-from peopleseg.systems.people.contract import MAX_PEOPLE
-from peopleseg.systems.people.ensembles import HEAD
+from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
+
+HEAD = HIERARCHICAL_HEAD.name
 
 if TYPE_CHECKING:  # they bring torch, which --help does without
     from benchmarks.speed.networks import Network

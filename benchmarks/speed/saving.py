@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks.speed.result import Result, folder_of, make_result, write_result
 from benchmarks.speed.tables import TABLES
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 
 
 def finish(
@@ -25,7 +26,7 @@ def finish(
     result = make_result(
         benchmark,
         threads=args.threads,
-        versions=serving_versions(args.model_repository),
+        versions=serving_versions(args.model_repository, PEOPLE),
         settings=settings,
         samples=samples,
         device=args.device,

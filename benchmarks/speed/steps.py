@@ -32,7 +32,8 @@ from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
 from peopleseg.cli.positive import positive
 from peopleseg.client.wire import CHANNEL_ARGS
-from peopleseg.systems.people.ensembles import steps_of
+from peopleseg.systems.known import ENSEMBLES
+from peopleseg.systems.wiring import steps_of
 
 CONCURRENCY = (1, 4)
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
@@ -66,7 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-        chosen, steps = choose_pictures(args, pipeline), steps_of(ENSEMBLE, pipeline.reads)
+        chosen, steps = (
+            choose_pictures(args, pipeline),
+            steps_of(ENSEMBLES[ENSEMBLE], pipeline.reads),
+        )
         stepwise = Stepwise(pipeline)
         with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)

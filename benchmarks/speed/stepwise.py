@@ -8,10 +8,10 @@ import numpy as np
 
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.contract import IMAGE
-from peopleseg.systems.people.ensembles import wiring
-from peopleseg.systems.people.pipeline import Pipeline
-from peopleseg.systems.run import run
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.pipeline import run
 from peopleseg.systems.step import Arrays
+from peopleseg.systems.wiring import wiring
 
 ENSEMBLE = "person_segmentation"
 
@@ -27,9 +27,9 @@ class StepRun(NamedTuple):
 class Stepwise:
     """A pipeline whose steps are timed, in the wiring of its ensemble."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: PeoplePipeline) -> None:
         self._pipeline = pipeline
-        self._wiring = wiring(ENSEMBLE, pipeline.reads)
+        self._wiring = wiring(pipeline.system.ensemble(ENSEMBLE), pipeline.reads)
 
     def run(self, image: bytes) -> tuple[dict[str, StepRun], Arrays]:
         """Every step of one picture, by name, and all tensors of the ensemble."""

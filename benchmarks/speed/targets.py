@@ -18,7 +18,7 @@ from benchmarks.speed.load import Calls, Slice, drive_tasks, drive_threads
 from peopleseg.client import wire
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import translated
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 
 ONE_CALLER, MANY_CALLERS, SERVER = "direct_one_caller", "direct_many_callers", "server"
 DIRECT = (ONE_CALLER, MANY_CALLERS)
@@ -101,13 +101,13 @@ def asking(url: str) -> Iterator[None]:
         raise translated(error, url=url, timeout_s=TIMEOUT_S) from error
 
 
-def one_caller(pipeline: Pipeline) -> InProcess:
+def one_caller(pipeline: PeoplePipeline) -> InProcess:
     """The served artifacts called in this process, one question after the other."""
     return InProcess(ONE_CALLER, lambda question: answer(pipeline, question))
 
 
 def direct_targets(
-    together: Pipeline, repository: Path, *, threads: int, device: str
+    together: PeoplePipeline, repository: Path, *, threads: int, device: str
 ) -> list[InProcess]:
     """The limit: the served artifacts in both ways to use the threads, which `together` has all."""
     targets = [one_caller(together)]
@@ -117,7 +117,7 @@ def direct_targets(
     return targets
 
 
-def answer(asked: Pipeline | SegmentationClient, question: Question) -> Any:
+def answer(asked: PeoplePipeline | SegmentationClient, question: Question) -> Any:
     if question.boxes_xyxy is None:
         return asked.segment(question.image)
     return asked.segment_from_boxes(question.image, question.boxes_xyxy)

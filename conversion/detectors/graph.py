@@ -23,7 +23,7 @@ from conversion.export.onnx_export import check_contract, name_open_axes
 from conversion.export.settings import ExportError
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 
 DETECTOR = STEPS["yolov9"]
 _FILE, _DECODER = "file/", "decoder/"  # before the names of each part's tensors

@@ -19,7 +19,8 @@ from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.repository.tensors import Model
-from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, STEPS
+from peopleseg.systems.known import STEPS
+from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW
 from peopleseg.systems.people.roi_align import widened
 
 Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes

@@ -12,7 +12,7 @@ from typing import Any
 from tritonclient.grpc import model_config_pb2
 
 from peopleseg.repository.triton_config import parse_config
-from peopleseg.systems.people.contract import ENSEMBLES
+from peopleseg.systems.known import ENSEMBLES
 
 SWAP = "peopleseg_release_swap"
 

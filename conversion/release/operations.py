@@ -24,15 +24,18 @@ from peopleseg.releases.plan import (
     kept_together,
 )
 from peopleseg.releases.stages import OnStage, silent
-from peopleseg.systems.people.ensembles import served
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.system import System
+from peopleseg.systems.wiring import served
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where to release, and what a release has to pass there."""
+    """What system to release where, and what a release has to pass there."""
 
+    system: System
     repository: Path
     control: ModelControl | None  # None: on disk alone, for a server that is not running
     examiner: Examiner
@@ -52,9 +55,9 @@ def release(
     _check_name(name)
     with lock.held(place.repository, place.lock_wait_s):
         attempts, here = _begin(place)
-        before = current_versions(place.repository)
-        versions = changed_versions(place.repository, before, changes)
-        serving = journal.serving(attempts)
+        before = current_versions(place.repository, place.system)
+        versions = changed_versions(place.repository, place.system, before, changes)
+        serving = journal.serving(journal.of_system(attempts, place.system.name))
         if versions == before:
             if serving and serving.name == name:
                 return serving
@@ -62,7 +65,7 @@ def release(
                 f"{name} would change nothing: {serving.name if serving else 'the repository'} "
                 "serves these versions already"
             )
-        _check_unused(name, versions, attempts)
+        _check_unused(name, versions, journal.of_system(attempts, place.system.name))
         record = replace(_record(place, versions, attempts, here), name=name, why=why, forced=force)
         return _serve(place, record)
 
@@ -77,13 +80,21 @@ def rollback(place: Place, wanted: str | None = None, *, why: str = "") -> Recor
     """
     with lock.held(place.repository, place.lock_wait_s):
         attempts, here = _begin(place)
-        finished = _finished_meanwhile(place.repository, attempts)
+        own = journal.of_system(attempts, place.system.name)
+        finished = _finished_meanwhile(place.repository, own)
         if finished and not wanted:
             return finished
-        target = journal.find(attempts, wanted) if wanted else journal.release_before(attempts)
+        target = journal.find(own, wanted) if wanted else journal.release_before(own)
         if target is None:
-            raise ReleaseError("there is no release before this one to go back to")
-        if target.versions == current_versions(place.repository):
+            raise ReleaseError(
+                f"there is no release of {place.system.name} before this one to go back to"
+            )
+        if not target.versions:
+            raise ReleaseError(
+                f"before its first release {place.system.name} served nothing; there is no "
+                "release to go back to"
+            )
+        if target.versions == current_versions(place.repository, place.system):
             return target
         record = replace(
             _record(place, target.versions, attempts, here),
@@ -101,7 +112,7 @@ def _begin(place: Place) -> tuple[list[Record], list[str]]:
     disk.mend(place.repository)
     attempts = Journal(place.repository).attempts()
     if place.control is None:
-        return attempts, list(served(place.repository))
+        return attempts, list(served(place.repository, SYSTEMS))
     return attempts, settle(place.repository, place.control, attempts)
 
 
@@ -118,10 +129,10 @@ def _record(
     place: Place, versions: Mapping[str, int], attempts: list[Record], here: list[str]
 ) -> Record:
     """The record of an attempt that begins. here: ensembles that are served now."""
-    repository = place.repository
-    before = current_versions(repository)
-    on_disk = served(repository)
-    changed = changed_ensembles(repository, ensembles_of(repository, versions))
+    repository, system = place.repository, place.system
+    before = current_versions(repository, system)
+    on_disk = served(repository, SYSTEMS)
+    changed = changed_ensembles(repository, ensembles_of(repository, system, versions))
     ensembles = [name for name in changed if name in here or name not in on_disk]
     if place.control and changed and not ensembles:  # none is changed when one only goes
         raise ReleaseError(
@@ -135,8 +146,9 @@ def _record(
         versions=dict(versions),
         before=before,
         kept=kept_together(before, versions),
-        kept_before=disk.kept_on(repository, attempts),
+        kept_before=disk.kept_on(repository, attempts, system),
         ensembles=ensembles,
+        system=system.name,
         who=journal.operator(),
         when=journal.now(),
     )

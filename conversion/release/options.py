@@ -16,6 +16,8 @@ from peopleseg.pixels.image_files import find_pictures
 from peopleseg.pixels.images import prepare_file
 from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError, ReleaseError, WrongUsage
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.system import System
 
 PICTURES = 3  # of a folder that candidates are asked about
 
@@ -69,6 +71,14 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_system_option(parser: argparse.ArgumentParser, when: str) -> None:
+    parser.add_argument(
+        "--system",
+        choices=[system.name for system in SYSTEMS],
+        help=f"whose releases are meant, {when}",
+    )
+
+
 def failed(error: ReleaseError) -> int:
     """Say why a command did not do what it was asked; its exit code."""
     print(f"peopleseg: {error}", file=sys.stderr)
@@ -76,20 +86,20 @@ def failed(error: ReleaseError) -> int:
 
 
 @contextmanager
-def place_of(args: argparse.Namespace) -> Iterator[Place]:
+def place_of(args: argparse.Namespace, system: System) -> Iterator[Place]:
     """The place of a command's options.
 
     Raises WrongUsage, and ReleaseError for a broken picture.
     """
     reference = _reference(args)
     pictures = [] if args.offline else _pictures(args.images)  # no server, nobody to ask
-    gate = Gate(args.model_repository, pictures, reference, _margin(args))
+    gate = Gate(system, args.model_repository, pictures, reference, _margin(args))
     if args.offline:
-        yield Place(args.model_repository, None, gate, _say, args.wait)
+        yield Place(system, args.model_repository, None, gate, _say, args.wait)
         return
     headers = args.admin_key or admin_headers()
     with ModelControl(args.url, headers=headers, load_timeout_s=args.load_timeout_s) as control:
-        yield Place(args.model_repository, control, gate, _say, args.wait)
+        yield Place(system, args.model_repository, control, gate, _say, args.wait)
 
 
 def _pictures(path: Path | None) -> list[bytes]:

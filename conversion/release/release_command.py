@@ -4,7 +4,8 @@
   peopleseg release all-new yolov9=3 hierarchical_head=4 --images val --annotations val.json
   peopleseg release for-the-image hierarchical_head=2 --offline
 
-A release covers every ensemble whose steps change; steps that are not named stay as they are. It is
+A release covers every ensemble of a system whose steps change; steps that are not named stay as
+they are, and so do other systems. It is
 checked without the server, measured (on --images and --annotations, else by what the manifests
 say), loaded beside what serves, tried, and compared with the same versions in one process. Then all
 ensembles change in one call. No request fails meanwhile, and none is answered by two releases.
@@ -18,15 +19,16 @@ wrong usage.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from conversion.gate import MARGIN
 from conversion.release.operations import release
-from conversion.release.options import add_release_options, failed, place_of
+from conversion.release.options import add_release_options, add_system_option, failed, place_of
 from peopleseg.cli.positive import positive
 from peopleseg.releases.errors import ReleaseError, WrongUsage
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS, SYSTEMS, system_named
+from peopleseg.systems.system import System
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what changes; models are {', '.join(STEPS)}",
     )
     add_release_options(parser)
+    add_system_option(parser, "where several have all of these models")
     parser.add_argument(
         "--annotations",
         type=Path,
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Release, and print what serves then. Returns 1 when it is refused, 2 for wrong usage."""
     try:
         changes = _changes(args.changes)
-        with place_of(args) as place:
+        with place_of(args, system_for(changes, args.system)) as place:
             record = release(place, args.name, changes, why=args.why, force=args.force)
     except ReleaseError as error:
         return failed(error)
@@ -85,6 +88,20 @@ def _changes(pairs: Sequence[tuple[str, int]]) -> dict[str, int]:
         named = " ".join(f"{model}={version}" for model, version in pairs)
         raise WrongUsage(f"{named} names a model twice; a release serves one version of each")
     return changes
+
+
+def system_for(changes: Iterable[str], named: str | None) -> System:
+    """The system that has all of these models. Raises WrongUsage where that is not one."""
+    if named:
+        return system_named(named)
+    fitting = [system for system in SYSTEMS if system.steps.keys() >= set(changes)]
+    if len(fitting) == 1:
+        return fitting[0]
+    models = ", ".join(changes)
+    if not fitting:
+        raise WrongUsage(f"no system has all of {models}; release each system by itself")
+    names = " and ".join(system.name for system in fitting)
+    raise WrongUsage(f"{names} have {models}; say with --system which is to be released")
 
 
 def change(text: str) -> tuple[str, int]:

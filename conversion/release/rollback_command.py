@@ -7,7 +7,8 @@
 Without a name or number: the release before the one that serves; what served before the first
 release is called `initial`. The release before stays loaded, so going back to it takes only the
 swap of all ensembles in one call, whose time is printed. An older one is loaded and tried first.
-Rolling back twice goes back two releases; `peopleseg rollback NAME` also goes forward again.
+Rolling back twice goes back two releases; `peopleseg rollback NAME` also goes forward again. Each
+system has releases of its own.
 
 Exit code 0 when the release serves, 1 when it does not come up or the server cannot be reached, 2
 for wrong usage.
@@ -15,11 +16,14 @@ for wrong usage.
 
 import argparse
 import time
+from pathlib import Path
 
 from conversion.release.operations import rollback
-from conversion.release.options import add_release_options, failed, place_of
+from conversion.release.options import add_release_options, add_system_option, failed, place_of
 from peopleseg.releases import journal
-from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.errors import ReleaseError, WrongUsage
+from peopleseg.systems.known import SYSTEMS, system_named
+from peopleseg.systems.system import System
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,13 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "release", nargs="?", metavar="RELEASE", help="name or number (the one before)"
     )
     add_release_options(parser)
+    add_system_option(parser, "where several were released")
 
 
 def run(args: argparse.Namespace) -> int:
     """Roll back, and print what serves then. Returns 1 when that is refused, 2 for wrong usage."""
     begin = time.perf_counter()
     try:
-        with place_of(args) as place:
+        with place_of(args, _system(args.model_repository, args.system)) as place:
             record = rollback(place, args.release, why=args.why)
     except ReleaseError as error:
         return failed(error)
@@ -48,3 +53,15 @@ def run(args: argparse.Namespace) -> int:
     if record.reason:
         print(f"  {record.reason}")
     return 0
+
+
+def _system(repository: Path, named: str | None) -> System:
+    """The one that was released. Raises WrongUsage where several were, ReleaseError."""
+    if named:
+        return system_named(named)
+    attempts = journal.Journal(repository).attempts()
+    released = [one for one in SYSTEMS if journal.of_system(attempts, one.name)] or list(SYSTEMS)
+    if len(released) > 1:
+        names = " and ".join(system.name for system in released)
+        raise WrongUsage(f"{names} were released; say with --system which is to go back")
+    return released[0]

@@ -6,12 +6,12 @@ from pathlib import Path
 from conversion.release import candidates, variants
 from conversion.release.server import ModelControl
 from peopleseg.releases import journal
-from peopleseg.releases.disk import kept_on
+from peopleseg.releases.disk import kept_by_all
 from peopleseg.releases.errors import ControlError
 from peopleseg.releases.journal import Record
 from peopleseg.releases.plan import read_config
-from peopleseg.systems.people.contract import ENSEMBLES, STEPS
-from peopleseg.systems.people.ensembles import pinned, served
+from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS
+from peopleseg.systems.wiring import pinned, served
 
 
 def settle(repository: Path, control: ModelControl, attempts: list[Record]) -> list[str]:
@@ -21,15 +21,12 @@ def settle(repository: Path, control: ModelControl, attempts: list[Record]) -> l
     ControlError when it has none of them.
     """
     unload_leftovers(control)
-    unload_gone(control, served(repository))
-    last = journal.last_change(attempts)
-    configs = {name: control.config(name) for name in served(repository)}
+    on_disk = served(repository, SYSTEMS)
+    unload_gone(control, on_disk)
+    configs = {name: control.config(name) for name in on_disk}
+    released = _released_last(attempts)
     # A server may have been told to load a few of the ensembles only; then it is left at that.
-    here = [
-        name
-        for name, config in configs.items()
-        if config is not None or (last and name in last.ensembles)
-    ]
+    here = [name for name, config in configs.items() if config is not None or name in released]
     if all(config is None for config in configs.values()):
         raise ControlError(
             f"{control.url} serves no ensemble of {repository}; start it with `peopleseg serve`, "
@@ -41,13 +38,19 @@ def settle(repository: Path, control: ModelControl, attempts: list[Record]) -> l
         for name, text in texts.items()
         if configs[name] is None or pinned(configs[name]) != pinned(text)
     }
-    kept = kept_on(repository, attempts)
+    kept = kept_by_all(repository, attempts)
     if behind:
         keep_loaded(repository, control, kept, besides=True)
         control.load_in_memory(candidates.swap_of(behind))
         control.unload(candidates.SWAP)
     keep_loaded(repository, control, kept)
     return here
+
+
+def _released_last(attempts: list[Record]) -> set[str]:
+    """The ensembles that the last change of each system was about."""
+    changes = (journal.last_change(journal.of_system(attempts, one.name)) for one in SYSTEMS)
+    return {name for change in changes if change for name in change.ensembles}
 
 
 def unload_leftovers(control: ModelControl) -> None:

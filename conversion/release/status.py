@@ -1,5 +1,6 @@
 """What serves: by the record, by the files on disk, and by the server itself."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from peopleseg.releases import journal, lock
 from peopleseg.releases.errors import ControlError
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import current_versions, versions_on_disk
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.ensembles import pinned, served
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.system import System
+from peopleseg.systems.wiring import pinned, served
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,20 @@ class StepStatus:
 
 
 @dataclass(frozen=True)
+class SystemStatus:
+    """What serves of one system."""
+
+    system: str
+    release: Record | None  # None before the first one
+    since: str | None  # UTC, ISO 8601: when what serves now began to
+    steps: list[StepStatus]
+
+
+@dataclass(frozen=True)
 class Status:
     """A repository, and the server that serves it."""
 
-    release: Record | None  # None before the first one
-    steps: list[StepStatus]
+    systems: list[SystemStatus]  # those of which the repository has an ensemble
     problems: list[str]  # what is not as it should be, each with the next step
     releasing: str | None  # who holds the lock now
     history: list[Record]  # every attempt
@@ -41,17 +52,33 @@ class Status:
 def status(repository: Path, control: ModelControl | None) -> Status:
     """Ask the server, if there is one, and read the disk. Raises ReleaseError for files alone."""
     attempts = Journal(repository).attempts()
-    pins = current_versions(repository)
-    serving: dict[str, int] = {}
+    here = [system for system in SYSTEMS if current_versions(repository, system)]
+    serving: dict[str, dict[str, int]] = {}
     loaded: dict[str, set[int]] = {}
     problems = _unfinished(attempts)
     if control:
         try:
-            serving, problems_there = _served_versions(repository, control)
+            for system in here:
+                serving[system.name], found = _served_versions(repository, system, control)
+                problems += found
             loaded = control.loaded()
-            problems += problems_there
         except ControlError as error:
             problems.append(str(error))
+    systems = [
+        _of_system(repository, system, attempts, serving.get(system.name, {}), loaded)
+        for system in here
+    ]
+    return Status(systems, problems, lock.holder(repository), list(attempts))
+
+
+def _of_system(
+    repository: Path,
+    system: System,
+    attempts: list[Record],
+    serving: Mapping[str, int],
+    loaded: Mapping[str, set[int]],
+) -> SystemStatus:
+    pins = current_versions(repository, system)
     steps = [
         StepStatus(
             step,
@@ -60,19 +87,21 @@ def status(repository: Path, control: ModelControl | None) -> Status:
             sorted(loaded.get(step, ())),
             versions_on_disk(repository, step),
         )
-        for step in STEPS
+        for step in system.steps
         if step in pins or versions_on_disk(repository, step)
     ]
-    return Status(
-        journal.serving(attempts), steps, problems, lock.holder(repository), list(attempts)
-    )
+    own = journal.of_system(attempts, system.name)
+    change = journal.last_change(own)
+    return SystemStatus(system.name, journal.serving(own), change.at if change else None, steps)
 
 
-def _served_versions(repository: Path, control: ModelControl) -> tuple[dict[str, int], list[str]]:
+def _served_versions(
+    repository: Path, system: System, control: ModelControl
+) -> tuple[dict[str, int], list[str]]:
     """Step to version as the server's ensembles pin them, and where that is not what is on disk."""
     versions: dict[str, int] = {}
     problems = []
-    for ensemble in served(repository):
+    for ensemble in served(repository, [system]):
         config = control.config(ensemble)
         if config is None:
             problems.append(f"the server does not serve {ensemble}; see its log")

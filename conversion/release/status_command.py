@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from conversion.release.options import add_server_options
 from conversion.release.server import ModelControl, admin_headers
-from conversion.release.status import Status, status
+from conversion.release.status import Status, SystemStatus, status
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.releases import journal
 from peopleseg.releases.errors import ReleaseError
@@ -50,6 +50,19 @@ def run(args: argparse.Namespace) -> int:
 
 def text(found: Status) -> str:
     """A few lines for people."""
+    parts = []
+    for system in found.systems:
+        parts += [*_release_lines(system), "", _steps(system), ""]
+    if found.releasing:
+        parts += [f"now       {found.releasing} is at work", ""]
+    if found.history:
+        attempts = [_attempt(record) for record in found.history[-_SHOWN:]]
+        head = ("number", "when", "who", "system", "what", "result", "why")
+        parts += [_table([head, *attempts])]
+    return "\n".join(parts).rstrip()
+
+
+def _steps(found: SystemStatus) -> str:
     rows = [("step", "release", "server", "loaded", "on disk")]
     for step in found.steps:
         rows.append(
@@ -61,31 +74,20 @@ def text(found: Status) -> str:
                 ", ".join(map(str, step.on_disk)) or "-",
             )
         )
-    parts = [*_release_lines(found), "", _table(rows)]
-    if found.history:
-        attempts = [_attempt(record) for record in found.history[-_SHOWN:]]
-        parts += ["", _table([("number", "when", "who", "what", "result", "why"), *attempts])]
-    return "\n".join(parts)
+    return _table(rows)
 
 
-def _release_lines(found: Status) -> list[str]:
-    lines = []
+def _release_lines(found: SystemStatus) -> list[str]:
+    lines = [f"system    {found.system}"]
     release = found.release
     if release is None:
         lines.append("release   none yet; the repository as it came")
     else:
         why = f": {release.why}" if release.why else ""
         lines.append(f"release   {release.number} {release.name}{why}")
-        lines.append(f"since     {_since(found)}, by {release.who or 'nobody on record'}")
+        lines.append(f"since     {found.since or '-'}, by {release.who or 'nobody on record'}")
         lines.append(f"accuracy  {_accuracy(release)}")
-    if found.releasing:
-        lines.append(f"now       {found.releasing} is at work")
     return lines
-
-
-def _since(found: Status) -> str:
-    last = journal.last_change(found.history)
-    return last.at if last else "-"
 
 
 def _accuracy(release: Record) -> str:
@@ -104,6 +106,7 @@ def _attempt(record: Record) -> tuple[str, ...]:
         str(record.number),
         record.when,
         record.who,
+        record.system,
         f"{record.action} {record.name}",
         record.result,
         reason.splitlines()[0] if reason else "",

@@ -26,7 +26,8 @@ from peopleseg.releases.errors import ControlError, Refused
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import ensembles_of, read_config, steps_pinned_by
 from peopleseg.releases.stages import OnStage
-from peopleseg.systems.people.ensembles import pinned, served
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.wiring import pinned, served
 
 
 @dataclass
@@ -44,7 +45,10 @@ class Online:
     _answers: dict[str, Answer] = field(default_factory=dict)  # of the candidates
 
     def __post_init__(self) -> None:
-        self._wanted = ensembles_of(self.repository, self.record.versions)
+        self._system = disk.released_system(self.record)
+        self._wanted = ensembles_of(self.repository, self._system, self.record.versions)
+        attempts = Journal(self.repository).attempts()
+        self._kept = disk.kept_besides(self.repository, attempts, self.record.kept, self._system)
         self._served = {name: self._wanted[name] for name in self.record.ensembles}
         self._loaded = self.control.loaded()
 
@@ -60,7 +64,7 @@ class Online:
         """Load and ask what is new. Raises Refused."""
         for step in sorted(steps_pinned_by(self._served.values())):
             there = self._loaded.get(step, set())
-            needed = there | set(self.record.kept[step])
+            needed = there | set(self._kept[step])
             if needed != there:
                 self._touched.append(step)
                 self._load(step, needed)
@@ -91,7 +95,7 @@ class Online:
         disk.put_in_place(
             self.repository, ensembles, lambda path: self.on_stage(f"{path.parent.name} written")
         )
-        disk.remove_others(self.repository, self._wanted)
+        disk.remove_others(self.repository, self._system, self._wanted)
         self._swap_to(self._served)
         swap_ms = round((time.perf_counter() - begin) * 1000, 1)
         self.record = replace(self.record, swap_ms=swap_ms)
@@ -103,8 +107,8 @@ class Online:
     def retire(self) -> None:
         """Unload candidates, ensembles that are no more, and versions of older releases."""
         unload_leftovers(self.control)
-        unload_gone(self.control, self._wanted)
-        keep_loaded(self.repository, self.control, self.record.kept)
+        unload_gone(self.control, served(self.repository, SYSTEMS))
+        keep_loaded(self.repository, self.control, self._kept)
         self.on_stage("retired")
 
     def undo(self) -> None:
@@ -119,9 +123,9 @@ class Online:
             files = self._old_files | disk.ensemble_files(self.repository, self._old)
             disk.prepare(self.repository, files)
             disk.put_in_place(self.repository, files)
-            disk.remove_others(self.repository, self._old)
+            disk.remove_others(self.repository, self._system, self._old)
             self._swap_to({name: self._old[name] for name in self._served if name in self._old})
-            unload_gone(self.control, self._old)
+            unload_gone(self.control, served(self.repository, SYSTEMS))
         unload_leftovers(self.control)
         for step in self._touched:
             if step in self._loaded:
@@ -153,7 +157,7 @@ class Online:
     def _files(self) -> tuple[Files, Files]:
         """What is to be written: configs of steps that this server uses, and of all ensembles."""
         used: Files = {}
-        for step, versions in self.record.kept.items():
+        for step, versions in self._kept.items():
             files = disk.step_files(self.repository, {step: versions})
             if files:
                 config = self.control.config(step)
@@ -163,7 +167,7 @@ class Online:
 
     def _remember(self, files: Files) -> None:
         self._old_files = {path: path.read_text() for path in files}
-        for name in served(self.repository):
+        for name in served(self.repository, [self._system]):
             self._old[name] = read_config(self.repository, name) or ""
 
     def _decide(self, result: str) -> None:
@@ -205,7 +209,13 @@ class Offline:
         """Write all configs."""
         self._decide(journal.DECIDED)
         self.on_stage("decided")
-        disk.write(self.repository, self.record.versions, self.record.kept, self.on_stage)
+        disk.write(
+            self.repository,
+            disk.released_system(self.record),
+            self.record.versions,
+            self.record.kept,
+            self.on_stage,
+        )
 
     def retire(self) -> None:
         """Nothing is loaded."""
@@ -215,7 +225,8 @@ class Offline:
         disk.discard_prepared(self.repository)
         if self.record.result == journal.DECIDED:
             self._decide(journal.RETURNING)
-            disk.write(self.repository, self.record.before, self.record.kept_before)
+            system = disk.released_system(self.record)
+            disk.write(self.repository, system, self.record.before, self.record.kept_before)
 
     def _decide(self, result: str) -> None:
         self.record = Journal(self.repository).append(replace(self.record, result=result))

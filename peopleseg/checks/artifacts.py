@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 from google.protobuf.json_format import MessageToDict
 
-from peopleseg.checks.reading import NETWORKS, ModelFolder
+from peopleseg.checks.reading import ModelFolder
 from peopleseg.checks.shapes import fits
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.manifest import (
@@ -22,7 +22,7 @@ from peopleseg.repository.manifest import (
 from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.tensors import Tensor
 from peopleseg.runtime.onnx_session import TYPES, ModelLoadError, check_signature, open_session
-from peopleseg.systems.people.python_steps import PYTHON_STEPS
+from peopleseg.systems.known import NETWORKS, PYTHON_STEPS
 
 
 def artifact_faults(folder: ModelFolder, version: int) -> list[str]:

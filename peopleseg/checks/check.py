@@ -8,44 +8,62 @@ from tqdm import tqdm
 
 from peopleseg.checks.artifacts import artifact_faults
 from peopleseg.checks.configs import config_faults, missing_version, version_faults
-from peopleseg.checks.pairs import pair_faults
 from peopleseg.checks.profiles import profile_faults
 from peopleseg.checks.reading import ModelFolder, read_models
 from peopleseg.checks.shapes import shape_faults
 from peopleseg.checks.wiring import policy_faults, wiring_faults
-from peopleseg.repository.manifest import ArtifactError, reads_of
+from peopleseg.repository.manifest import ArtifactError
 from peopleseg.repository.triton_config import parse_config
-from peopleseg.systems.people.contract import ENSEMBLES, STEPS
-from peopleseg.systems.people.ensembles import HEAD, config_text, pinned, steps_of, wiring
+from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS, system_of
+from peopleseg.systems.system import System
+from peopleseg.systems.wiring import (
+    choosers,
+    config_text,
+    pinned,
+    reads_in,
+    steps_of,
+    wiring,
+)
 
 
-def faults(repository: Path, versions: Mapping[str, int] | None = None) -> list[str]:
-    """What is wrong in a model repository, one line each.
+def faults(repository: Path) -> list[str]:
+    """What is wrong in a model repository, one line each."""
+    return _faults(repository, None)
 
-    versions: steps with the versions that the ensembles would pin, beside those that they pin now.
-    Judged is then the repository as it would be: the ensembles as a release writes them, and of the
+
+def planned_faults(repository: Path, system: System, versions: Mapping[str, int]) -> list[str]:
+    """What would be wrong if the ensembles of a system pinned these versions of their steps.
+
+    Beside those that they pin now. Judged are its ensembles as a release writes them, and of the
     version folders those that they pin.
     """
+    return _faults(repository, (system, versions))
+
+
+def _faults(repository: Path, planned: tuple[System, Mapping[str, int]] | None) -> list[str]:
     if not repository.is_dir():
         return [f"{repository}: not a folder; name the model repository"]
     models, found = read_models(repository)
     steps = {name: folder for name, folder in models.items() if name in STEPS}
     for folder in models.values():
         found += config_faults(folder)
-    if versions is None:
+    if planned is None:
         ensembles = {name: models[name].config for name in ENSEMBLES if name in models}
         for folder in models.values():
             found += version_faults(folder)
     else:
-        ensembles, wrong = _planned(models, versions)
+        ensembles, wrong = _planned(repository, models, *planned)
         found += wrong
-    found += _conflicting_pins(ensembles)
-    broken, wrong = _artifact_faults(steps, ensembles, every=versions is None)
+    for system in SYSTEMS:
+        found += _conflicting_pins(
+            {name: config for name, config in ensembles.items() if system_of(name) is system}
+        )
+    broken, wrong = _artifact_faults(steps, ensembles, every=planned is None)
     found += wrong
     shared: dict[str, list[str]] = {}  # a fault of a step shows in each ensemble that has it
     for name, config in ensembles.items():
-        wrong = _ensemble_faults(config, repository, models, broken, planned=versions is not None)
-        if versions is None:
+        wrong = _ensemble_faults(config, repository, models, broken, planned=planned is not None)
+        if planned is None:
             wrong += policy_faults(config, models)
         for fault in wrong:
             shared.setdefault(fault, []).append(name)
@@ -54,29 +72,32 @@ def faults(repository: Path, versions: Mapping[str, int] | None = None) -> list[
 
 
 def _planned(
-    models: Mapping[str, ModelFolder], versions: Mapping[str, int]
+    repository: Path,
+    models: Mapping[str, ModelFolder],
+    system: System,
+    versions: Mapping[str, int],
 ) -> tuple[dict[str, Any], list[str]]:
     """The ensembles that have a version of each of their steps, as a release would write them."""
     found = []
     for step, version in versions.items():
-        if step not in STEPS or step not in models:
+        if step not in system.steps or step not in models:
             found.append(f"{step}: not a step of this repository; it has {', '.join(models)}")
         elif version not in models[step].versions:
             found.append(f"{step}: {missing_version(models[step], version)}")
     if found:
         return {}, found
     pins: dict[str, int] = {}
-    for name in ENSEMBLES:
-        pins |= pinned(models[name].config) if name in models else {}
+    for one in system.ensembles:
+        pins |= pinned(models[one.name].config) if one.name in models else {}
     pins |= versions
     try:
-        reads = reads_of(models[HEAD].path / str(pins[HEAD])) if HEAD in pins else ()
+        reads = reads_in(repository, system, pins)
     except ArtifactError as error:
-        return {}, [f"{HEAD}/{pins[HEAD]}: {error}"]
+        return {}, [str(error)]
     return {
-        name: parse_config(config_text(name, pins, reads))
-        for name in ENSEMBLES
-        if pins.keys() >= set(steps_of(name, reads))
+        one.name: parse_config(config_text(one, pins, reads))
+        for one in system.ensembles
+        if pins.keys() >= set(steps_of(one, reads))
     }, []
 
 
@@ -104,13 +125,15 @@ def _ensemble_faults(
 ) -> list[str]:
     """Wiring first; true shapes only where everything that they rest on is without faults."""
     found = wiring_faults(config, models)
-    labels = {f"{step}/{version}" for step, version in pinned(config).items()}
+    pins = pinned(config)
+    labels = {f"{step}/{version}" for step, version in pins.items()}
     if found or labels & set(broken):
         return found
+    folders = {step: repository / step / str(version) for step, version in pins.items()}
     return [
         *shape_faults(config, repository),
         *_unlike_a_release(config, repository),
-        *pair_faults(config, repository),
+        *system_of(config.name).pair_faults(folders),
         # A planned release is no fault of a config for servers that may not be there; one that is
         # refuses it, when it is tried.
         *([] if planned else profile_faults(config, models)),
@@ -118,10 +141,10 @@ def _ensemble_faults(
 
 
 def _unlike_a_release(config: Any, repository: Path) -> list[str]:
-    """A head that is fed zeros for what it reads, or others' work for what it does not."""
-    pins = pinned(config)
-    reads = reads_of(repository / HEAD / str(pins[HEAD])) if HEAD in pins else ()
-    wanted = {step.model.name: step[1:] for step in wiring(config.name, reads)}
+    """A network that is fed zeros for what it reads, or others' work for what it does not."""
+    ensemble = ENSEMBLES[config.name]
+    reads = reads_in(repository, system_of(config.name), pinned(config))
+    wanted = {step.model.name: step[1:] for step in wiring(ensemble, reads)}
     found = {
         step.model_name: (dict(step.input_map), dict(step.output_map))
         for step in config.ensemble_scheduling.step
@@ -129,9 +152,10 @@ def _unlike_a_release(config: Any, repository: Path) -> list[str]:
     differing = sorted(name for name in {**wanted, **found} if found.get(name) != wanted.get(name))
     if not differing:
         return []
+    read = "; ".join(f"{name} reads {', '.join(reads[name])}" for name in choosers(ensemble))
     return [
-        f"{', '.join(differing)} wired otherwise than a release does for a head that reads "
-        f"{', '.join(reads) or 'nothing of roi_align'}; release again"
+        f"{', '.join(differing)} wired otherwise than a release does{f' ({read})' if read else ''}"
+        "; release again"
     ]
 
 

@@ -8,7 +8,7 @@ from tritonclient.grpc import model_config_pb2
 from peopleseg.checks.reading import NOT_VERSIONS, ModelFolder
 from peopleseg.repository.model_folder import is_version
 from peopleseg.repository.tensors import Tensor
-from peopleseg.systems.people.contract import ENSEMBLES, MODELS
+from peopleseg.systems.known import ENSEMBLES, MODELS
 
 
 def config_faults(folder: ModelFolder) -> list[str]:

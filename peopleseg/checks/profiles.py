@@ -10,7 +10,7 @@ from typing import Any
 
 from peopleseg.checks.reading import ModelFolder
 from peopleseg.repository.manifest import tensors_of
-from peopleseg.systems.people.ensembles import pinned
+from peopleseg.systems.wiring import pinned
 
 _PROVIDER = "tensorrt"
 _SHAPES = ("trt_profile_min_shapes", "trt_profile_max_shapes")

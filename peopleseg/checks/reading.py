@@ -9,16 +9,9 @@ from typing import Any, NamedTuple
 
 from peopleseg.repository.model_folder import VARIANTS, config_files, versions_in
 from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
-from peopleseg.systems.people.contract import MODELS
+from peopleseg.systems.known import MODELS
 
 NOT_VERSIONS = (VARIANTS, "warmup")
-NETWORKS = (
-    "yolov9",
-    "people_unet",
-    "hierarchical_head",
-    "feature_head",
-)  # the other steps are code
-
 TENSORRT_ARTIFACT = "model.plan"
 # The file that each backend loads, unless the config names another.
 _DEFAULT_FILES = {
@@ -62,8 +55,8 @@ def read_models(repository: Path) -> tuple[dict[str, ModelFolder], list[str]]:
     for path in _folders(repository):
         if path.name not in MODELS:
             faults.append(
-                f"{path.name}: not a model of peopleseg/systems/people/contract.py, which has "
-                f"{', '.join(MODELS)}; move the folder away or add the model there"
+                f"{path.name}: not a model of peopleseg/systems/known.py, which has "
+                f"{', '.join(MODELS)}; move the folder away or add the model to a system"
             )
             continue
         folder, wrong = _read_model(path)

@@ -11,22 +11,8 @@ from typing import Any
 
 from peopleseg.repository.manifest import Manifest, Tensors, read_manifest, reads_of, tensors_of
 from peopleseg.repository.tensors import Tensor
-from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW, STEPS
-from peopleseg.systems.people.roi_align import FEATURE_HEAD_SIZE_HW
-
-Shape = tuple[int, ...]
-
-# The default cells of the steps that align rois, by setting.
-_ROI_CELLS: dict[str, dict[str, Any]] = {
-    "roi_align": {"roi_size_hw": ROI_SIZE_HW, "feature_size_hw": ROI_FEATURE_SIZE_HW},
-    "roi_align_features": {"feature_size_hw": FEATURE_HEAD_SIZE_HW},
-}
-# Which map each of their outputs is cut from, and the setting with its cells.
-_ROI_SOURCES = {
-    "roi_rgb": ("pixels", "roi_size_hw"),
-    "roi_logit": ("person_logit", "roi_size_hw"),
-    "roi_features": ("features", "feature_size_hw"),
-}
+from peopleseg.systems.known import PYTHON_STEPS, STEPS
+from peopleseg.systems.step import Shape
 
 
 def fits(found: Sequence[int], wanted: Sequence[int]) -> bool:
@@ -95,12 +81,9 @@ def _true_tensors(name: str, folder: Path, given: Mapping[str, Shape]) -> Tensor
     if isinstance(manifest, Manifest):
         found, reads = tensors_of(folder), reads_of(folder)
         return Tensors({key: found.inputs[key] for key in reads}, found.outputs)
-    outputs = {tensor.name: tensor for tensor in STEPS[name].outputs}
-    if name in _ROI_CELLS:
-        cells = {**_ROI_CELLS[name], **manifest.settings}
-        for made, (source, setting) in _ROI_SOURCES.items():
-            if made in outputs:
-                # Of a map that is not given, RoIAlign makes zeros of one cell.
-                shape = (given[source][1], *cells[setting]) if source in given else (1, 1, 1)
-                outputs[made] = replace(outputs[made], shape=(-1, *shape))
+    known = PYTHON_STEPS[name].shapes(manifest.settings, given)
+    outputs = {
+        tensor.name: replace(tensor, shape=known.get(tensor.name, tensor.shape))
+        for tensor in STEPS[name].outputs
+    }
     return Tensors({tensor.name: tensor for tensor in STEPS[name].inputs}, outputs)

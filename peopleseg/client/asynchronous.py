@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from peopleseg.client import wire
 from peopleseg.client.errors import ServerUnavailable, translated
+from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
 
 
@@ -54,7 +55,7 @@ class AsyncSegmentationClient:
         while not await self._answers(wire.time_for_one_poll(deadline, self.timeout_s)):
             if time.monotonic() >= deadline:
                 raise ServerUnavailable(
-                    f"no {wire.SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
+                    f"no {PERSON_SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
                 )
             await asyncio.sleep(wire.POLL_S)
 
@@ -77,7 +78,7 @@ class AsyncSegmentationClient:
     async def _answers(self, timeout_s: float) -> bool:
         try:
             ready = await self._server.is_model_ready(
-                wire.SEGMENTATION.name, client_timeout=timeout_s
+                PERSON_SEGMENTATION.name, client_timeout=timeout_s
             )
         except InferenceServerException:
             return False

@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from peopleseg.client import wire
 from peopleseg.client.errors import ServerUnavailable, translated
+from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
 
 
@@ -67,7 +68,7 @@ class SegmentationClient:
         while not self._answers(wire.time_for_one_poll(deadline, self.timeout_s)):
             if time.monotonic() >= deadline:
                 raise ServerUnavailable(
-                    f"no {wire.SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
+                    f"no {PERSON_SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
                 )
             time.sleep(wire.POLL_S)
 
@@ -89,7 +90,7 @@ class SegmentationClient:
 
     def _answers(self, timeout_s: float) -> bool:
         try:
-            ready = self._server.is_model_ready(wire.SEGMENTATION.name, client_timeout=timeout_s)
+            ready = self._server.is_model_ready(PERSON_SEGMENTATION.name, client_timeout=timeout_s)
         except InferenceServerException:
             return False
         return bool(ready)

@@ -6,6 +6,7 @@ result is read by `people_of` or `foreground_of`.
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,23 +17,21 @@ from tritonclient.grpc import InferInput, InferRequestedOutput
 
 from peopleseg.client.errors import InvalidImage, RequestRejected, ServerError
 from peopleseg.errors import InvalidInput
-from peopleseg.repository.tensors import Tensor, bytes_tensor
+from peopleseg.repository.tensors import Model, Tensor, bytes_tensor
 from peopleseg.systems.people.contract import (
     BOXES,
-    ENSEMBLES,
     FOREGROUND,
     IMAGE,
     MASKS,
     MIN_SCORE_PARAMETER,
+    PEOPLE_FOREGROUND,
+    PERSON_SEGMENTATION,
+    PERSON_SEGMENTATION_FROM_BOXES,
     RLES,
     SCORES,
 )
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.selection import requested_min_score
-
-SEGMENTATION = ENSEMBLES["person_segmentation"]
-FROM_BOXES = ENSEMBLES["person_segmentation_from_boxes"]
-PEOPLE_FOREGROUND = ENSEMBLES["people_foreground"]
 
 DEFAULT_URL = "localhost:8001"  # Triton's gRPC port
 DEFAULT_TIMEOUT_S = 60.0
@@ -67,7 +66,7 @@ def segment_request(image: Image, min_score: float | None = None) -> Request:
             parameters[MIN_SCORE_PARAMETER] = requested_min_score(min_score)
         except InvalidInput as error:
             raise RequestRejected(str(error)) from error
-    return _request(SEGMENTATION.name, [_image_input(image)], SEGMENTATION.outputs, parameters)
+    return _request(PERSON_SEGMENTATION, [_image_input(image)], parameters)
 
 
 def segment_from_boxes_request(image: Image, boxes_xyxy: ArrayLike) -> Request:
@@ -83,12 +82,17 @@ def segment_from_boxes_request(image: Image, boxes_xyxy: ArrayLike) -> Request:
             f"boxes_xyxy has shape {boxes.shape}; expected (K, 4): x1, y1, x2, y2 in image pixels"
         )
     inputs = [_image_input(image), _input(BOXES, boxes)]
-    return _request(FROM_BOXES.name, inputs, FROM_BOXES.outputs)
+    return _request(PERSON_SEGMENTATION_FROM_BOXES, inputs)
 
 
 def foreground_request(image: Image) -> Request:
     """Where the people of an image are, together. Raises InvalidImage."""
-    return _request(PEOPLE_FOREGROUND.name, [_image_input(image)], PEOPLE_FOREGROUND.outputs)
+    return _request(PEOPLE_FOREGROUND, [_image_input(image)])
+
+
+def request_of(ensemble: Model, inputs: Mapping[str, NDArray[Any]]) -> Request:
+    """Any ensemble, with its input tensors by name."""
+    return _request(ensemble, [_input(tensor, inputs[tensor.name]) for tensor in ensemble.inputs])
 
 
 def people_of(result: Any) -> list[Person]:
@@ -167,13 +171,10 @@ def _input(tensor: Tensor, values: NDArray[Any]) -> InferInput:
 
 
 def _request(
-    model_name: str,
-    inputs: list[InferInput],
-    outputs: tuple[Tensor, ...],
-    parameters: dict[str, float] | None = None,
+    ensemble: Model, inputs: list[InferInput], parameters: dict[str, float] | None = None
 ) -> Request:
-    wanted = [InferRequestedOutput(tensor.name) for tensor in outputs]
-    return Request(model_name, inputs, wanted, parameters or {})
+    wanted = [InferRequestedOutput(tensor.name) for tensor in ensemble.outputs]
+    return Request(ensemble.name, inputs, wanted, parameters or {})
 
 
 def _tensor(result: Any, tensor: Tensor) -> NDArray[Any]:

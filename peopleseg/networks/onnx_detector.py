@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
 from peopleseg.runtime.onnx_threads import options_for
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 
 VARIANT = "onnx"  # beside those of YOLOv9
 _DETECTOR = STEPS["yolov9"]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from peopleseg.releases import journal, lock
+from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import (
     Kept,
@@ -27,7 +28,8 @@ from peopleseg.releases.plan import (
 from peopleseg.releases.stages import OnStage, silent
 from peopleseg.repository.model_folder import config_files
 from peopleseg.repository.triton_config import CONFIG_FILE
-from peopleseg.systems.people.contract import ENSEMBLES
+from peopleseg.systems.known import ENSEMBLES, SYSTEMS, system_named
+from peopleseg.systems.system import System
 
 LOCK_WAIT_S = 30.0  # of a server that starts, for a release that is going on
 _KEEP = ".gitkeep"  # in an ensemble's version folder, which git would drop without it
@@ -37,15 +39,37 @@ Files = dict[Path, str]
 FINISHED = "finished after an interruption"  # the reason in the record of what `mend` finished
 
 
-def kept_on(repository: Path, attempts: list[Record]) -> dict[str, list[int]]:
-    """Versions of each step that a server of this repository has loaded when all is well.
+def kept_on(repository: Path, attempts: list[Record], system: System) -> dict[str, list[int]]:
+    """Versions of each step that a server of this repository has loaded for a system.
 
-    By the record, because a release writes the one config of a step that its server uses; before
-    the first release, by each step's config.pbtxt.
+    When all is well. By the record, because a release writes the one config of a step that its
+    server uses; before the system's first release, by each step's config.pbtxt.
     """
-    versions = current_versions(repository)
-    kept = journal.kept_now(attempts) if attempts else loaded_at_start(repository, versions)
+    versions = current_versions(repository, system)
+    own = journal.of_system(attempts, system.name)
+    kept = journal.kept_now(own) if own else _kept_at_start(repository, attempts, versions)
     return kept_together(versions, kept)
+
+
+def kept_besides(
+    repository: Path, attempts: list[Record], kept: Kept, system: System
+) -> dict[str, list[int]]:
+    """Versions that are loaded when a system keeps these: others may share its steps."""
+    others = (one for one in SYSTEMS if one is not system)
+    return kept_together(kept, *(kept_on(repository, attempts, one) for one in others))
+
+
+def kept_by_all(repository: Path, attempts: list[Record]) -> dict[str, list[int]]:
+    """Versions of each step that a server of this repository has loaded when all is well."""
+    return kept_together(*(kept_on(repository, attempts, system) for system in SYSTEMS))
+
+
+def _kept_at_start(
+    repository: Path, attempts: list[Record], versions: Versions
+) -> dict[str, list[int]]:
+    """By the configs; what these load of a step that another system has released is that one's."""
+    released = {step for record in attempts for step in record.kept}
+    return loaded_at_start(repository, versions.keys() - released)
 
 
 def step_files(repository: Path, kept: Kept) -> Files:
@@ -94,24 +118,31 @@ def discard_prepared(repository: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write(repository: Path, versions: Versions, kept: Kept, on_stage: OnStage = silent) -> None:
-    """Make the repository serve these versions from a server's next start on.
+def write(
+    repository: Path,
+    system: System,
+    versions: Versions,
+    kept: Kept,
+    on_stage: OnStage = silent,
+) -> None:
+    """Make the repository serve these versions of a system from a server's next start on.
 
     Repeated, it changes nothing.
     """
-    wanted = ensembles_of(repository, versions)
-    files = step_files(repository, kept)
+    wanted = ensembles_of(repository, system, versions)
+    attempts = Journal(repository).attempts()
+    files = step_files(repository, kept_besides(repository, attempts, kept, system))
     ensembles = ensemble_files(repository, wanted)
     prepare(repository, files | ensembles)
     put_in_place(repository, files)  # what is pinned has to be loaded, so the policies go first
     on_stage("policies written")
     put_in_place(repository, ensembles, lambda path: on_stage(f"{path.parent.name} written"))
-    remove_others(repository, wanted)
+    remove_others(repository, system, wanted)
 
 
-def remove_others(repository: Path, wanted: Mapping[str, str]) -> None:
-    """Remove ensembles that are not wanted: a config, and a version folder with nothing in it."""
-    for name in ENSEMBLES:
+def remove_others(repository: Path, system: System, wanted: Mapping[str, str]) -> None:
+    """Remove a system's ensembles that are not wanted: a config, and an empty version folder."""
+    for name in (one.name for one in system.ensembles):
         folder = repository / name
         if name not in wanted and folder.is_dir():
             (folder / CONFIG_FILE).unlink(missing_ok=True)  # first: without it, no ensemble
@@ -130,7 +161,7 @@ def recover(repository: Path, wait_s: float = 0.0) -> Record | None:
         return None
     with lock.held(repository, wait_s):
         mended = mend(repository)
-        kept = kept_on(repository, Journal(repository).attempts())
+        kept = kept_by_all(repository, Journal(repository).attempts())
         apart = {step: versions for step, versions in kept.items() if _disagree(repository, step)}
         files = step_files(repository, apart)
         prepare(repository, files)
@@ -149,13 +180,25 @@ def mend(repository: Path) -> Record | None:
     last = next(iter(records.attempts()[-1:]), None)
     if last is None or last.result in (journal.SERVING, journal.REFUSED):
         return None
+    system = released_system(last)
     if last.result == journal.DECIDED:
-        write(repository, last.versions, last.kept)
+        write(repository, system, last.versions, last.kept)
         return records.append(replace(last, result=journal.SERVING, reason=FINISHED))
     if last.result == journal.RETURNING:
-        write(repository, last.before, last.kept_before)
+        write(repository, system, last.before, last.kept_before)
     reason = last.reason or "interrupted"
     return records.append(replace(last, result=journal.REFUSED, reason=reason))
+
+
+def released_system(record: Record) -> System:
+    """The system of a record. Raises ReleaseError for one that there is not."""
+    try:
+        return system_named(record.system)
+    except KeyError as error:
+        raise ReleaseError(
+            f"release {record.number} {record.name} is of the system {record.system}, which this "
+            "peopleseg does not have; use the one that released it"
+        ) from error
 
 
 def _disagree(repository: Path, step: str) -> bool:

@@ -1,5 +1,7 @@
 """The record of all releases: `releases.jsonl` of a model repository, appended and never rewritten.
 
+Each system has releases of its own, which are stacked and rolled back apart from those of others.
+
 Each line is the whole `Record` of one attempt at one moment; the last line of a number counts. So a
 release leaves `started`, `decided` and `serving`, or ends in `refused`. The line `decided` is what
 divides a killed release that is undone from one that is finished: see `peopleseg.releases.disk`.
@@ -32,6 +34,9 @@ RELEASE = "release"
 ROLLBACK = "rollback"
 INITIAL = "initial"  # what served before the first release
 
+SCHEMA = 2  # of a line; 1 had neither `schema` nor `system`, all releases being of people
+_FIRST_SYSTEM = "people"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -45,6 +50,7 @@ class Record:
     kept: dict[str, list[int]]  # versions of every step that stay loaded when it serves
     kept_before: dict[str, list[int]]
     ensembles: list[str]  # that it changes
+    system: str = _FIRST_SYSTEM
     who: str = ""
     when: str = ""  # UTC, ISO 8601: when it began
     why: str = ""
@@ -57,6 +63,7 @@ class Record:
     reason: str = ""  # of a refusal, or what an interruption left to do
     result: str = STARTED
     at: str = ""  # UTC, ISO 8601: of this line
+    schema: int = SCHEMA
 
 
 class Journal:
@@ -67,7 +74,7 @@ class Journal:
 
     def append(self, record: Record) -> Record:
         """Add a line, on the disk when this returns; the record with its time."""
-        record = replace(record, at=now())
+        record = replace(record, at=now(), schema=SCHEMA)
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             line = json.dumps(asdict(record)) + "\n"
@@ -79,7 +86,7 @@ class Journal:
         return record
 
     def attempts(self) -> list[Record]:
-        """The last line of each attempt, in order.
+        """The last line of each attempt, of all systems, in order.
 
         A line that broke off when its writer was killed was never finished and does not count: the
         last one without its end, and those that `append` found so. Raises ReleaseError for any
@@ -89,13 +96,7 @@ class Journal:
         for number, line in enumerate(self._lines(), start=1):
             if not line or line.endswith(_TORN):
                 continue
-            try:
-                record = Record(**json.loads(line))
-            except (json.JSONDecodeError, TypeError) as error:
-                raise ReleaseError(
-                    f"{self.path}, line {number} is not a release record ({error}); "
-                    "put the file back as it was written"
-                ) from error
+            record = _record(line, f"{self.path}, line {number}")
             latest[record.number] = record
         return list(latest.values())
 
@@ -105,6 +106,11 @@ class Journal:
         except FileNotFoundError:
             return []
         return text.split("\n")[:-1]
+
+
+def of_system(attempts: list[Record], system: str) -> list[Record]:
+    """The attempts to release a system; what the functions below take."""
+    return [record for record in attempts if record.system == system]
 
 
 def serving(attempts: list[Record]) -> Record | None:
@@ -196,10 +202,27 @@ def _initial(attempts: list[Record]) -> list[Record]:
             kept=first.kept_before,
             kept_before=first.kept_before,
             ensembles=[],
+            system=first.system,
             when=first.when,
             result=SERVING,
         )
     ]
+
+
+def _record(line: str, where: str) -> Record:
+    """Raises ReleaseError, which says where."""
+    try:
+        fields = {"schema": 1, **json.loads(line)}
+        if fields["schema"] > SCHEMA:
+            raise ReleaseError(
+                f"{where} has schema {fields['schema']}, this peopleseg reads up to {SCHEMA}; use "
+                "the newer peopleseg that wrote it"
+            )
+        return Record(**fields)
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ReleaseError(
+            f"{where} is not a release record ({error}); put the file back as it was written"
+        ) from error
 
 
 def _ends_with_newline(descriptor: int) -> bool:

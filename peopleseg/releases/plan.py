@@ -1,7 +1,7 @@
 """Which files a set of versions means: the configs of the ensembles and the policies of the steps.
 
 Everything follows from the versions: which ensembles there are (those all of whose steps have a
-version), how they are wired (what the mask head reads) and what a server loads when it starts.
+version), how they are wired (what the networks read) and what a server loads when it starts.
 """
 
 import re
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from peopleseg.releases.errors import ReleaseError
-from peopleseg.repository.manifest import ArtifactError, reads_of
+from peopleseg.repository.manifest import ArtifactError
 from peopleseg.repository.model_folder import versions_in
 from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
-from peopleseg.systems.people.contract import ENSEMBLES, STEPS
-from peopleseg.systems.people.ensembles import (
-    ENSEMBLE_STEPS,
-    HEAD,
+from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.system import System
+from peopleseg.systems.wiring import (
+    Reads,
     config_text,
     pinned,
+    reads_in,
+    served,
     serving_versions,
     steps_of,
 )
@@ -29,13 +31,16 @@ Kept = Mapping[str, Collection[int]]  # those of each step that are loaded
 _POLICY = re.compile(r"version_policy\s*:?\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 
 
-def current_versions(repository: Path) -> dict[str, int]:
-    """What the ensembles on disk pin. Raises ReleaseError when they do not agree."""
+def current_versions(repository: Path, system: System) -> dict[str, int]:
+    """What the ensembles of a system on disk pin; nothing where it has none there.
+
+    Raises ReleaseError when they do not agree, and for a folder without any ensemble.
+    """
     try:
-        versions = serving_versions(repository)
+        versions = serving_versions(repository, system)
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{repository} cannot be released into: {error}") from error
-    if not versions:
+    if not served(repository, SYSTEMS):
         raise ReleaseError(
             f"{repository} has no ensemble; choose a model repository with --model-repository"
         )
@@ -52,15 +57,19 @@ def loaded_versions(config_file: Path) -> list[int]:
     return sorted(_parsed(config_file).version_policy.specific.versions)
 
 
-def changed_versions(repository: Path, serving: Versions, changes: Versions) -> dict[str, int]:
+def changed_versions(
+    repository: Path, system: System, serving: Versions, changes: Versions
+) -> dict[str, int]:
     """The serving versions with changes, and with what an ensemble that they begin needs besides.
 
     Raises ReleaseError for a step that is not one, and for a version that is not on disk.
     """
     versions = dict(serving)
     for step, version in changes.items():
-        if step not in STEPS:
-            raise ReleaseError(f"there is no step {step!r}; the steps are {', '.join(STEPS)}")
+        if step not in system.steps:
+            raise ReleaseError(
+                f"{system.name} has no step {step!r}; its steps are {', '.join(system.steps)}"
+            )
         if version not in versions_on_disk(repository, step):
             known = ", ".join(map(str, versions_on_disk(repository, step))) or "none"
             raise ReleaseError(
@@ -70,7 +79,7 @@ def changed_versions(repository: Path, serving: Versions, changes: Versions) -> 
             )
         versions[step] = version
     for step in changes.keys() - serving.keys():
-        for needed in _first_needed(step, versions):
+        for needed in _first_needed(system, step, versions):
             newest = max(versions_on_disk(repository, needed), default=None)
             if newest is None:
                 raise ReleaseError(f"{step} needs a version of {needed}, which has none")
@@ -78,15 +87,15 @@ def changed_versions(repository: Path, serving: Versions, changes: Versions) -> 
     return versions
 
 
-def ensembles_of(repository: Path, versions: Versions) -> dict[str, str]:
-    """The ensembles that these versions make up, with their config.pbtxt.
+def ensembles_of(repository: Path, system: System, versions: Versions) -> dict[str, str]:
+    """The ensembles of a system that these versions make up, with their config.pbtxt.
 
-    Raises ReleaseError when it cannot be told what the mask head reads.
+    Raises ReleaseError when it cannot be told what a network reads.
     """
-    reads = _reads(repository, versions)
+    reads = _reads(repository, system, versions)
     return {
-        ensemble: config_text(ensemble, versions, reads)
-        for ensemble in ENSEMBLES
+        ensemble.name: config_text(ensemble, versions, reads)
+        for ensemble in system.ensembles
         if versions.keys() >= set(steps_of(ensemble, reads))
     }
 
@@ -130,19 +139,16 @@ def steps_pinned_by(configs: Iterable[str]) -> set[str]:
     return {step for text in configs for step in pinned(text)}
 
 
-def _reads(repository: Path, versions: Versions) -> tuple[str, ...]:
-    if HEAD not in versions:
-        return ()
-    folder = repository / HEAD / str(versions[HEAD])
+def _reads(repository: Path, system: System, versions: Versions) -> Reads:
     try:
-        return reads_of(folder)
+        return reads_in(repository, system, versions)
     except ArtifactError as error:
-        raise ReleaseError(f"{folder} does not tell what it reads: {error}") from error
+        raise ReleaseError(f"a version does not tell what it reads: {error}") from error
 
 
-def _first_needed(step: str, versions: Versions) -> set[str]:
+def _first_needed(system: System, step: str, versions: Versions) -> set[str]:
     """Steps without a version that the ensembles with this step need besides."""
-    ensembles = (steps for steps in ENSEMBLE_STEPS.values() if step in steps)
+    ensembles = (one.steps for one in system.ensembles if step in one.steps)
     return {needed for steps in ensembles for needed in steps} - versions.keys()
 
 

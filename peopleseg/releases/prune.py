@@ -14,7 +14,7 @@ from peopleseg.releases.plan import (
     versions_on_disk,
 )
 from peopleseg.repository.model_folder import config_files
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS, SYSTEMS
 
 _TRASH = ".pruned"  # below the repository; a folder is moved there whole before it is deleted
 
@@ -47,9 +47,9 @@ def old_versions(repository: Path, attempts: list[Record], keep: int) -> list[Ol
     """
     steps = [step for step in STEPS if config_files(repository / step)[0].is_file()]
     needed = kept_together(
-        current_versions(repository),
-        disk.kept_on(repository, attempts),
-        *(record.versions for record in _last(attempts, keep)),
+        *(current_versions(repository, system) for system in SYSTEMS),
+        disk.kept_by_all(repository, attempts),
+        *(record.versions for record in _last_of_each(attempts, keep)),
         *_loaded_at_start(repository, steps),
     )
     newest = _newest_released(attempts, needed)
@@ -67,6 +67,11 @@ def _loaded_at_start(repository: Path, steps: Iterable[str]) -> Iterator[dict[st
             yield {step: loaded_versions(path)}
 
 
+def _last_of_each(attempts: list[Record], keep: int) -> Iterator[Record]:
+    for system in SYSTEMS:
+        yield from _last(journal.of_system(attempts, system.name), keep)
+
+
 def _last(attempts: list[Record], keep: int) -> list[Record]:
     before = journal.release_before(attempts)
     last = journal.releases(attempts)[-keep:] if keep else []
@@ -76,7 +81,11 @@ def _last(attempts: list[Record], keep: int) -> list[Record]:
 def _newest_released(
     attempts: list[Record], needed: Mapping[str, Collection[int]]
 ) -> dict[str, int]:
-    served = (record.versions for record in journal.releases(attempts))
+    served = [
+        record.versions
+        for system in SYSTEMS
+        for record in journal.releases(journal.of_system(attempts, system.name))
+    ]
     every = kept_together(needed, *served)
     return {step: max(numbers) for step, numbers in every.items() if numbers}
 

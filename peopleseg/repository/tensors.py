@@ -1,6 +1,7 @@
 """What a model of the repository reads and makes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,16 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Model:
-    """One folder of the model repository."""
+    """One folder of the model repository.
+
+    made_of: an output that one optional input alone is needed for, and that input.
+    """
 
     name: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     max_batch_size: int = 0
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def bytes_tensor(*values: bytes) -> NDArray[np.object_]:

@@ -1,7 +1,7 @@
 """What every Python step is: settings in when it is made, arrays in and arrays out when it runs.
 
 The same class runs behind Triton (`serving.triton_step`) and in one process
-(`peopleseg.systems.run`).
+(`peopleseg.systems.pipeline`).
 """
 
 from abc import ABC, abstractmethod
@@ -11,15 +11,25 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from peopleseg.repository.settings import Setting
+from peopleseg.repository.tensors import Model
 
 Arrays = dict[str, NDArray[Any]]
+Shape = tuple[int, ...]  # -1 where the length varies
 
 
 class Step(ABC):
     """One Python step. Made of the settings of its version, which are its arguments by name."""
 
-    name: ClassVar[str]  # its folder in the model repository
+    model: ClassVar[Model]  # its folder in the model repository, and its tensors
     settings: ClassVar[Mapping[str, Setting]] = {}
+
+    @classmethod
+    def shapes(cls, settings: Mapping[str, Any], given: Mapping[str, Shape]) -> dict[str, Shape]:
+        """True shapes of outputs that `model` leaves open, where settings and inputs tell them.
+
+        settings: of a version. given: shapes of the inputs that are wired, by name.
+        """
+        return {}
 
     def asked(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """What a request's parameters say, as arguments of `compute`. InvalidInput for a bad one.

@@ -24,8 +24,8 @@ from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, StepManifest,
 from peopleseg.repository.model_folder import config_files, versions_in
 from peopleseg.repository.tensors import Tensor
 from peopleseg.repository.triton_config import CONFIG_FILE
-from peopleseg.systems.people import ensembles
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS
+from peopleseg.systems.wiring import config_text, served
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
 CHANNELS = 4  # of the features
@@ -55,8 +55,8 @@ def write_small_repository(repository: Path) -> Path:
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
     versions = dict.fromkeys(STEPS, 1)
-    for ensemble in ensembles.served(repository):
-        text = ensembles.config_text(ensemble, versions, READS)
+    for ensemble in served(repository, SYSTEMS):
+        text = config_text(ENSEMBLES[ensemble], versions, {"hierarchical_head": READS})
         (repository / ensemble / CONFIG_FILE).write_text(text)
     write_detector(repository, 1)
     write_people_unet(repository, 1)

@@ -29,7 +29,7 @@ from peopleseg.networks.roi_align import roi_align
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.pixels.images import prepare
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 from tests.data.encoded import astronaut
 from tests.data.small_repository import SOURCE, keep_newest_steps, write_manifest
 

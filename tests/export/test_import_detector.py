@@ -23,10 +23,11 @@ from conversion.detectors.maps import candidates
 from conversion.detectors.references import REFERENCES
 from conversion.detectors.source import read_source
 from conversion.export.settings import ExportError
-from peopleseg.checks.check import faults
+from peopleseg.checks.check import planned_faults
 from peopleseg.cli import main as cli
 from peopleseg.repository.manifest import Manifest, sha256
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.people.system import PEOPLE
 from tests.data.small_repository import write_head, write_pictures, write_small_repository
 from tests.export.published_detectors import (
     CHANNELS,
@@ -168,11 +169,13 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     assert f"as it is: --model.detector {version}" in capsys.readouterr().err
     write_head(repository, 2, channels=CHANNELS)
     versions = {"yolov9": 2, "hierarchical_head": 2}
-    assert faults(repository, versions) == []
+    assert planned_faults(repository, PEOPLE, versions) == []
     assert "roi_features" in "; ".join(
-        faults(repository, {"yolov9": 2})
+        planned_faults(repository, PEOPLE, {"yolov9": 2})
     )  # the old head does not fit
-    people = Pipeline(repository, versions=versions).segment((pictures / "0.png").read_bytes())
+    people = PeoplePipeline(repository, versions=versions).segment(
+        (pictures / "0.png").read_bytes()
+    )
     assert np.isfinite(people.boxes).all()
 
 

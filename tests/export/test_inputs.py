@@ -12,9 +12,10 @@ from conversion.export.inputs import RoiReader
 from peopleseg.networks.checkpoint import load_network
 from peopleseg.pixels.images import prepare_file
 from peopleseg.repository.manifest import Manifest
-from peopleseg.systems.people.ensembles import serving_versions
-from peopleseg.systems.people.pipeline import open_on_processors
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.pipeline import open_on_processors
+from peopleseg.systems.wiring import serving_versions
 from tests.export.networks import checkpoint, feature_head, mask_head
 
 ROIS = np.array([[0, 100, 120, 300, 420], [0, 0, 0, 640, 640]], dtype=np.float32)
@@ -25,7 +26,7 @@ def repository(root: Path, tmp_path: Path) -> Path:
     """With the served detector alone."""
     folder = tmp_path / "repository"
     served = root / "model_repository"
-    version = serving_versions(served)["yolov9"]
+    version = serving_versions(served, PEOPLE)["yolov9"]
     shutil.copytree(served / "yolov9" / str(version), folder / "yolov9" / "1")
     return folder
 

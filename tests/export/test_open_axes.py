@@ -17,7 +17,7 @@ from torch import nn
 from conversion.export.fp16 import to_fp16
 from conversion.export.onnx_export import export_onnx
 from peopleseg.repository.tensors import Tensor
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 from tests.data import variant_repository as variants
 
 SMALL: dict[str, tuple[str, nn.Module, dict[str, tuple[int, ...]]]] = {

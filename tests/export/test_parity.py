@@ -25,7 +25,7 @@ from conversion.export.parity import (
 )
 from conversion.export.settings import ExportError, Settings
 from peopleseg.networks.checkpoint import CheckpointError
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 from peopleseg.systems.step import Arrays
 from tests.export.networks import checkpoint, detector, mask_head, people_unet
 

@@ -28,7 +28,7 @@ from conversion.export.settings import ExportError, Settings
 from peopleseg.labels.coco import load_pictures
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.repository.manifest import Manifest
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
 from peopleseg.systems.step import Arrays
 from tests.data.people_pictures import data_set
 from tests.export.networks import checkpoint, detector, mask_head, people_unet

@@ -21,8 +21,10 @@ from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
 from peopleseg.repository.manifest import Manifest, tensors_of
 from peopleseg.repository.place import MODEL_REPOSITORY
-from peopleseg.systems.people.contract import MAX_PEOPLE, STEPS
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.known import STEPS
+from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 from tests.export import fake_tensorrt
 from tests.export.networks import checkpoint, detector, feature_head, mask_head, people_unet
 
@@ -73,7 +75,7 @@ def test_profiles_grow_from_the_smallest_to_the_largest_batch(name: str) -> None
 
 def served_shapes(name: str) -> dict[str, tuple[int, ...]]:
     """Of the version that the ensembles pin; the published lengths of a model that has none."""
-    versions = serving_versions(MODEL_REPOSITORY)
+    versions = serving_versions(MODEL_REPOSITORY, PEOPLE)
     if name not in versions:
         return {"roi_features": (1024, 28, 28)}
     folder = MODEL_REPOSITORY / name / str(versions[name])

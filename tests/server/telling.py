@@ -22,8 +22,9 @@ from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg.repository.manifest import Manifest
 from peopleseg.repository.tensors import Model, Tensor
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.ensembles import config_text, steps_of
+from peopleseg.systems.known import ENSEMBLES, STEPS
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import config_text, steps_of
 from serving import demo
 from serving.embedded import EmbeddedServer
 
@@ -86,7 +87,9 @@ def make_repository(repository: Path) -> None:
     versions = {name: 1 for name in STEPS if name not in ("feature_head", "roi_align_features")}
     for name in ENSEMBLES_SERVED:
         (repository / name / "1").mkdir(parents=True)
-        (repository / name / "config.pbtxt").write_text(config_text(name, versions, HEAD_READS))
+        (repository / name / "config.pbtxt").write_text(
+            config_text(ENSEMBLES[name], versions, {"hierarchical_head": HEAD_READS})
+        )
 
 
 def server_of(
@@ -127,7 +130,10 @@ def told(ensemble: str, answer: Answer) -> dict[str, int]:
 
 def expected(ensemble: str, versions: Mapping[str, int]) -> dict[str, int]:
     """What `told` is when all steps are of one release."""
-    return {step: versions[step] for step in steps_of(ensemble, HEAD_READS)}
+    return {
+        step: versions[step]
+        for step in steps_of(ENSEMBLES[ensemble], {"hierarchical_head": HEAD_READS})
+    }
 
 
 @dataclass
@@ -222,7 +228,7 @@ def main(arguments: Sequence[str]) -> int:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with ModelControl(url) as control:
-        place = Place(Path(repository), control, TellingExaminer(), on_stage)
+        place = Place(PEOPLE, Path(repository), control, TellingExaminer(), on_stage)
         if action == "rollback":
             rollback(place)
         else:

@@ -36,8 +36,9 @@ from benchmarks.speed.targets import (
 )
 from peopleseg.cli.main import main
 from peopleseg.pixels.masks import decode_rle
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.ensembles import serving_versions, steps_of
+from peopleseg.systems.known import ENSEMBLES, STEPS
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions, steps_of
 from serving import demo
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
@@ -101,7 +102,7 @@ def test_the_server_and_the_limit_are_measured_by_turns(
     assert [one.round for one in slices] == [0] * 4 + [1] * 4
     assert {one.group for one in slices} == {"1"}
     assert all(one.calls_ms and not one.failures for one in slices)
-    assert result["versions"] == serving_versions(repository)
+    assert result["versions"] == serving_versions(repository, PEOPLE)
     assert result["software"]["triton"] == "2.51.0"
     assert [record["found"] for record in result["settings"]["pictures"]] == [1, 1]
     assert main(["bench", "report", f"--results={bench.results}"]) == 0
@@ -149,7 +150,9 @@ def test_every_step_s_time_and_bytes_are_measured(
     counts = Counter((one["target"], one["callers"]) for one in samples)
     assert counts == {(ONE_CALLER, 1): ROUNDS, (SERVER, 1): ROUNDS, (SERVER, 2): ROUNDS}
     for sample in samples:
-        assert list(sample["steps"]) == list(steps_of(ENSEMBLE, READS))
+        assert list(sample["steps"]) == list(
+            steps_of(ENSEMBLES[ENSEMBLE], {"hierarchical_head": READS})
+        )
         assert all(times["compute_infer"] > 0 for times in sample["steps"].values())
         for times in sample["steps"].values():
             on_server = sample["target"] == SERVER

@@ -12,7 +12,6 @@ from skimage.data import astronaut
 from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from conversion.answers import smallest_score
 from peopleseg import (
     AsyncSegmentationClient,
     InvalidImage,
@@ -23,8 +22,10 @@ from peopleseg import (
 from peopleseg.client.wire import image_bytes, segment_request
 from peopleseg.pixels.masks import paste_mask
 from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.systems.people.agreement import smallest_score
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 from tests.data.people_pictures import write_picture
 
 pytestmark = pytest.mark.server
@@ -46,7 +47,12 @@ def people(client: SegmentationClient) -> list[Person]:
 
 def own_min_score() -> float:
     """The server's, of a request that says none."""
-    return smallest_score(MODEL_REPOSITORY, serving_versions(MODEL_REPOSITORY))
+    return smallest_score(
+        {
+            name: MODEL_REPOSITORY / name / str(version)
+            for name, version in serving_versions(MODEL_REPOSITORY, PEOPLE).items()
+        }
+    )
 
 
 def same(first: list[Person], second: list[Person]) -> bool:

@@ -18,7 +18,8 @@ from peopleseg.releases import disk, journal
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Journal
 from peopleseg.releases.plan import current_versions, kept_together, loaded_versions
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
+from peopleseg.systems.people.system import PEOPLE
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling
 from tests.server.conftest import READY_TIMEOUT_S
@@ -65,7 +66,7 @@ def changes(repository: Path) -> tuple[dict[str, int], list[str]]:
 def test_a_release_killed_at_any_stage_leaves_one_release_whole_and_is_finished_by_repeating_it(
     repository: Path, telling: EmbeddedServer, stage: str
 ) -> None:
-    old = current_versions(repository)
+    old = current_versions(repository, PEOPLE)
     changed, arguments = changes(repository)
     new = old | changed
     name = stage.replace(" ", "-")
@@ -73,7 +74,7 @@ def test_a_release_killed_at_any_stage_leaves_one_release_whole_and_is_finished_
         killed(repository, telling.grpc_url, stage, "release", name, *arguments)
         callers.wait_for_calls(20)
         at_next_start = what_a_server_would_start_with(repository)
-        record = release(Place(repository, control, TellingExaminer()), name, changed)
+        record = release(Place(PEOPLE, repository, control, TellingExaminer()), name, changed)
         assert_clean(repository, control, new, record.kept)
     assert_served_whole(callers, old, new)
     assert at_next_start == (old if stage in BEFORE_THE_DECISION else new)
@@ -84,10 +85,10 @@ def test_a_release_killed_at_any_stage_leaves_one_release_whole_and_is_finished_
 def test_a_killed_rollback_is_finished_by_repeating_it(
     repository: Path, telling: EmbeddedServer, stage: str
 ) -> None:
-    old = current_versions(repository)
+    old = current_versions(repository, PEOPLE)
     changed, _ = changes(repository)
     with ModelControl(telling.grpc_url) as control:
-        place = Place(repository, control, TellingExaminer())
+        place = Place(PEOPLE, repository, control, TellingExaminer())
         released = release(place, f"taken-back-at-{stage}", changed)
         with calling(telling.grpc_url) as callers:
             killed(repository, telling.grpc_url, stage, "rollback")
@@ -111,7 +112,7 @@ def test_after_the_server_is_killed_in_a_release_one_release_serves_whole(
 ) -> None:
     repository = tmp_path / "repository"
     make_repository(repository)
-    old = current_versions(repository)
+    old = current_versions(repository, PEOPLE)
     changed, _ = changes(repository)
     with server_of(repository) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
@@ -123,7 +124,9 @@ def test_after_the_server_is_killed_in_a_release_one_release_serves_whole(
 
         with ModelControl(server.grpc_url) as control:
             with pytest.raises(ReleaseError):
-                release(Place(repository, control, TellingExaminer(), kill_at), "new", changed)
+                release(
+                    Place(PEOPLE, repository, control, TellingExaminer(), kill_at), "new", changed
+                )
     assert Journal(repository).attempts()[-1].result == journal.REFUSED
     assert_starts_and_is_finished(repository, old, changed)
 
@@ -134,7 +137,7 @@ def test_after_release_and_server_are_killed_one_release_serves_whole(
 ) -> None:
     repository = tmp_path / "repository"
     make_repository(repository)
-    old = current_versions(repository)
+    old = current_versions(repository, PEOPLE)
     changed, arguments = changes(repository)
     with server_of(repository) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
@@ -155,7 +158,7 @@ def assert_starts_and_is_finished(
         server.wait_until_ready(READY_TIMEOUT_S)
         with ModelControl(server.grpc_url) as control:
             assert_answers_with(control, serving)
-            record = release(Place(repository, control, TellingExaminer()), "new", changed)
+            record = release(Place(PEOPLE, repository, control, TellingExaminer()), "new", changed)
             assert_clean(repository, control, {**serving, **changed}, record.kept)
 
 
@@ -167,7 +170,7 @@ def assert_clean(
 ) -> None:
     """Server and disk agree, and nothing is left over of what was killed."""
     assert_answers_with(control, versions)
-    assert current_versions(repository) == versions
+    assert current_versions(repository, PEOPLE) == versions
     loaded = {step: sorted(found) for step, found in control.loaded().items() if step in STEPS}
     assert loaded == kept
     policies = {step: loaded_versions(repository / step / "config.pbtxt") for step in kept}
@@ -188,7 +191,7 @@ def what_a_server_would_start_with(repository: Path) -> dict[str, int]:
     shutil.copytree(repository, copy, ignore=shutil.ignore_patterns("model.py", ".release.lock"))
     try:
         disk.recover(copy)
-        versions = current_versions(copy)
+        versions = current_versions(copy, PEOPLE)
         for step, version in versions.items():
             assert version in loaded_versions(copy / step / "config.pbtxt")
         return versions

@@ -16,7 +16,8 @@ from peopleseg.pixels.examples import example_pictures
 from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 from serving.embedded import EmbeddedServer
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 SECRET = "admin-key:only-for-this-test"
 HEAD = "hierarchical_head"
-SERVED = serving_versions(MODEL_REPOSITORY)[HEAD]
+SERVED = serving_versions(MODEL_REPOSITORY, PEOPLE)[HEAD]
 SAME, DAMAGED = SERVED + 1, SERVED + 2
 Capture = pytest.CaptureFixture[str]
 

@@ -17,7 +17,8 @@ from peopleseg.releases import journal
 from peopleseg.releases.errors import Refused, ReleaseError
 from peopleseg.releases.journal import Journal
 from peopleseg.releases.plan import current_versions, kept_together
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
+from peopleseg.systems.people.system import PEOPLE
 from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling, latencies_ms, release_of
 from tests.server.conftest import READY_TIMEOUT_S
@@ -55,13 +56,13 @@ def control(telling: EmbeddedServer) -> Iterator[ModelControl]:
 
 @pytest.fixture
 def place(repository: Path, control: ModelControl) -> Place:
-    return Place(repository, control, TellingExaminer())
+    return Place(PEOPLE, repository, control, TellingExaminer())
 
 
 def test_an_answer_made_by_two_releases_is_seen_as_such(
     repository: Path, control: ModelControl
 ) -> None:
-    old = current_versions(repository)
+    old = current_versions(repository, PEOPLE)
     new = old | {"roi_align": new_version(repository, "roi_align")}
     load_versions(repository, control, "roi_align", [old["roi_align"], new["roi_align"]])
     config = text_format.Parse(
@@ -85,21 +86,21 @@ def test_an_answer_made_by_two_releases_is_seen_as_such(
 def test_a_release_of_every_step_and_its_rollback_cost_no_request(
     place: Place, telling: EmbeddedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = current_versions(place.repository)
+    old = current_versions(place.repository, PEOPLE)
     new = {step: new_version(place.repository, step) for step in old}
     moments: dict[str, float] = {}
 
     def on_stage(stage: str) -> None:
         moments.setdefault(stage, time.perf_counter())
 
-    timed = Place(place.repository, place.control, place.examiner, on_stage)
+    timed = Place(PEOPLE, place.repository, place.control, place.examiner, on_stage)
     with calling(telling.grpc_url) as callers:
         released = release(timed, "every-step", new, why="to see")
         callers.wait_for_calls(100)
         rolled_back = rollback(place)
     assert_served_whole(callers, old, new)
     assert released.versions == new and released.why == "to see"
-    assert rolled_back.versions == old == current_versions(place.repository)
+    assert rolled_back.versions == old == current_versions(place.repository, PEOPLE)
     # Printed below; ten times as much would be another way of swapping, not a busy machine.
     assert rolled_back.swap_ms is not None and rolled_back.swap_ms <= 10 * ROLLBACK_LIMIT_MS
 
@@ -119,7 +120,7 @@ def test_a_release_of_every_step_and_its_rollback_cost_no_request(
 def test_after_a_release_its_versions_and_those_before_are_loaded_and_no_others(
     place: Place, control: ModelControl
 ) -> None:
-    first = current_versions(place.repository)
+    first = current_versions(place.repository, PEOPLE)
     second = first | {"yolov9": new_version(place.repository, "yolov9")}
     third = second | {"yolov9": new_version(place.repository, "yolov9")}
     release(place, "second", {"yolov9": second["yolov9"]})
@@ -147,7 +148,7 @@ def test_a_bad_release_is_refused_with_its_reason_and_costs_no_request(
     model: str,
     reason: str,
 ) -> None:
-    old = current_versions(place.repository)
+    old = current_versions(place.repository, PEOPLE)
     loaded = steps_loaded(control)
     files = configs(place.repository)
     bad = new_version(place.repository, step, model)
@@ -161,7 +162,7 @@ def test_a_bad_release_is_refused_with_its_reason_and_costs_no_request(
     assert all(control.config(name) is None for name in candidates.IN_MEMORY)
     record = Journal(place.repository).attempts()[-1]
     assert record.result == journal.REFUSED and reason in record.reason
-    assert current_versions(place.repository) == old
+    assert current_versions(place.repository, PEOPLE) == old
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_the_first_release_of_a_step_leaves_nothing_when_it_is_refused(
 def test_a_release_that_is_slow_to_load_costs_no_request(
     place: Place, telling: EmbeddedServer
 ) -> None:
-    old = current_versions(place.repository)
+    old = current_versions(place.repository, PEOPLE)
     new = old | {"people_unet": new_version(place.repository, "people_unet", SLOW)}
     with calling(telling.grpc_url) as callers:
         release(place, "slow", {"people_unet": new["people_unet"]})
@@ -199,11 +200,15 @@ def test_a_release_whose_answers_are_not_those_of_the_gate_is_refused(
         def answers(self, versions, ensemble):  # type: ignore[no-untyped-def]
             return super().answers({**versions, "postprocess": 99}, ensemble)
 
-    old = current_versions(place.repository)
+    old = current_versions(place.repository, PEOPLE)
     version = new_version(place.repository, "postprocess")
     with pytest.raises(Refused, match="otherwise on the server than in one process"):
-        release(Place(place.repository, control, Elsewhere()), "unlike", {"postprocess": version})
-    assert current_versions(place.repository) == old
+        release(
+            Place(PEOPLE, place.repository, control, Elsewhere()),
+            "unlike",
+            {"postprocess": version},
+        )
+    assert current_versions(place.repository, PEOPLE) == old
     answer = control.ask(question("person_segmentation", PICTURE))
     assert told("person_segmentation", answer) == expected("person_segmentation", old)
 
@@ -243,7 +248,7 @@ def test_what_a_server_does_not_serve_is_not_released_into_it(tmp_path: Path) ->
     with server_of(repository, models=["people_foreground"]) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         with ModelControl(server.grpc_url) as control:
-            place = Place(repository, control, TellingExaminer())
+            place = Place(PEOPLE, repository, control, TellingExaminer())
             with pytest.raises(ReleaseError, match="serves none of person_segmentation, person"):
                 release(place, "unseen", {"hierarchical_head": version})
             record = release(place, "seen", {"people_unet": new_version(repository, "people_unet")})

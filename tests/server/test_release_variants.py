@@ -11,6 +11,7 @@ from conversion.release.questions import question
 from conversion.release.server import ModelControl
 from peopleseg.releases import disk
 from peopleseg.releases.plan import current_versions, loaded_versions
+from peopleseg.systems.people.system import PEOPLE
 from serving.embedded import EmbeddedServer
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
@@ -45,7 +46,7 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
     version = new_version(repository, STEP)
 
     with started(repository, arguments) as server, ModelControl(server.grpc_url) as control:
-        place = Place(repository, control, TellingExaminer())
+        place = Place(PEOPLE, repository, control, TellingExaminer())
         release(place, "new", {STEP: version})
         rollback(place)
         released = rollback(place, "new")
@@ -67,7 +68,7 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
         answer = control.ask(question("person_segmentation", PICTURE))
     wanted = expected("person_segmentation", released.versions)
     assert told("person_segmentation", answer) == wanted
-    assert current_versions(repository)[STEP] == 2
+    assert current_versions(repository, PEOPLE)[STEP] == 2
 
 
 def add_variant(repository: Path, step: str) -> None:

@@ -10,7 +10,7 @@ from peopleseg.pixels.images import prepare
 from peopleseg.pixels.masks import decode_rle
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.systems.people.answer import People
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.selection import select_people
 from serving.embedded import EmbeddedServer
 from tests.data.encoded import some_pictures
@@ -22,8 +22,8 @@ PICTURES = some_pictures(6)
 
 
 @pytest.fixture(scope="module")
-def pipeline() -> Pipeline:
-    return Pipeline(MODEL_REPOSITORY)
+def pipeline() -> PeoplePipeline:
+    return PeoplePipeline(MODEL_REPOSITORY)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def assert_same(answer: Arrays, people: People) -> None:
 
 
 def test_the_server_answers_what_the_steps_in_one_process_answer(
-    alone: list[Arrays], pipeline: Pipeline
+    alone: list[Arrays], pipeline: PeoplePipeline
 ) -> None:
     assert any(len(answer["boxes"]) for answer in alone)
     for picture, answer in zip(PICTURES, alone, strict=True):
@@ -58,7 +58,7 @@ def test_the_server_answers_what_the_steps_in_one_process_answer(
 
 
 def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
-    server: EmbeddedServer, pipeline: Pipeline
+    server: EmbeddedServer, pipeline: PeoplePipeline
 ) -> None:
     def served(model: str, **inputs: np.ndarray) -> Arrays:
         return over_grpc(server.grpc_url, model, inputs)
@@ -91,7 +91,7 @@ def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
 
 
 def test_masks_over_the_caller_s_boxes_equal_those_in_one_process(
-    server: EmbeddedServer, pipeline: Pipeline
+    server: EmbeddedServer, pipeline: PeoplePipeline
 ) -> None:
     for picture in PICTURES[:2]:
         _, letterbox = prepare(picture)
@@ -102,7 +102,7 @@ def test_masks_over_the_caller_s_boxes_equal_those_in_one_process(
 
 
 def test_the_foreground_equals_that_in_one_process(
-    server: EmbeddedServer, pipeline: Pipeline
+    server: EmbeddedServer, pipeline: PeoplePipeline
 ) -> None:
     for picture in PICTURES[:2]:
         inputs = {"image": image_array(picture)}

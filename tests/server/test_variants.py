@@ -15,9 +15,9 @@ import tritonclient.grpc as triton
 
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle
+from peopleseg.systems.known import STEPS
 from peopleseg.systems.people.answer import People
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.ensembles import HEAD
+from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
 from serving import demo
 from serving.embedded import EmbeddedServer
 from tests.data.encoded import encoded, some_pictures
@@ -34,6 +34,8 @@ from tests.server.variant_server import (
     make_variants,
     write_ensembles,
 )
+
+HEAD = HIERARCHICAL_HEAD.name
 
 pytestmark = pytest.mark.server
 

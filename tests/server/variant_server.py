@@ -6,12 +6,15 @@ from pathlib import Path
 
 from torch import nn
 
-from peopleseg.repository.manifest import reads_of
 from peopleseg.repository.triton_config import CONFIG_FILE
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.ensembles import HEAD, config_text
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.known import ENSEMBLES, STEPS
+from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import config_text, reads_in
 from tests.data import variant_repository as making
+
+HEAD = HIERARCHICAL_HEAD.name
 
 DETECTED, FROM_BOXES = "person_segmentation", "person_segmentation_from_boxes"
 FEATURES = "person_segmentation_features"
@@ -36,8 +39,8 @@ class Variants:
     versions: dict[str, dict[str, int]] = field(default_factory=dict)
     networks: dict[str, nn.Module] = field(default_factory=dict)  # of "published", in torch
 
-    def pipeline(self, variant: str, **versions: int) -> Pipeline:
-        return Pipeline(self.repository, versions=self.versions[variant] | versions)
+    def pipeline(self, variant: str, **versions: int) -> PeoplePipeline:
+        return PeoplePipeline(self.repository, versions=self.versions[variant] | versions)
 
     def add(self, variant: str, versions: Mapping[str, int]) -> None:
         """A variant that has version 1 of the steps that are not named."""
@@ -120,8 +123,8 @@ def _add_published(made: Variants) -> None:
 
 def _write_ensemble(made: Variants, ensemble: str, variant: str) -> str:
     versions, name = made.versions[variant], f"{ensemble}_{variant}"
-    reads = reads_of(made.repository / HEAD / str(versions[HEAD]))
-    text = config_text(ensemble, versions, reads).replace(f'"{ensemble}"', f'"{name}"')
+    reads = reads_in(made.repository, PEOPLE, versions)
+    text = config_text(ENSEMBLES[ensemble], versions, reads).replace(f'"{ensemble}"', f'"{name}"')
     (made.repository / name / "1").mkdir(parents=True)
     (made.repository / name / CONFIG_FILE).write_text(text)
     return name

@@ -12,7 +12,7 @@ from conversion.export.inputs import RoiReader
 from peopleseg.networks.checkpoint import CheckpointError, load_detector, load_network
 from peopleseg.networks.onnx_detector import OnnxDetector
 from peopleseg.pixels.images import prepare
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from tests.data.encoded import astronaut
 from tests.data.small_repository import CHANNELS, write_detector, write_small_repository
 from tests.training.runs import CONFIGS, Data, differing, train
@@ -67,7 +67,7 @@ def test_the_head_of_a_training_is_served_the_features_that_it_learned_on(
     assert detector.graph.numpy().tobytes() == graph
     pixels, _ = prepare(astronaut())
     trained = RoiReader(loaded, of_network(loaded), repository).read(pixels, ROIS)
-    pipeline = Pipeline(repository, versions={"yolov9": 2})
+    pipeline = PeoplePipeline(repository, versions={"yolov9": 2})
     features = pipeline.call("yolov9", {"pixels": pixels})["features"]
     served = pipeline.call("roi_align", {"pixels": pixels, "features": features, "rois": ROIS})
     np.testing.assert_allclose(

@@ -14,10 +14,11 @@ from benchmarks import accuracy_page, model_card
 from benchmarks.accuracy_page import PAGE, RESULTS, page, take
 from benchmarks.model_card import FOLDER, cards
 from peopleseg.repository.manifest import Manifest
-from peopleseg.systems.people.ensembles import serving_versions
 from peopleseg.systems.people.evaluation.average_precision import SIZES
 from peopleseg.systems.people.evaluation.numbers import GROUPS
 from peopleseg.systems.people.evaluation.plots import PLOTS
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 from tests.unit.links import broken_links
 
 
@@ -45,7 +46,7 @@ def test_the_committed_cards_are_what_the_command_writes(root: Path) -> None:
 
 def test_every_network_that_serves_has_a_card(root: Path) -> None:
     repository = root / "model_repository"
-    served = serving_versions(repository).items()
+    served = serving_versions(repository, PEOPLE).items()
     networks = {name for name, v in served if (repository / name / str(v) / "model.onnx").is_file()}
     assert networks and cards(root).keys() == networks
 
@@ -127,7 +128,7 @@ def test_the_page_shows_groups_of_nobody(copied: Path) -> None:
 
 
 def test_the_card_of_an_imported_detector_tells_how_to_import_it(copied: Path) -> None:
-    version = serving_versions(copied / "model_repository")["yolov9"]
+    version = serving_versions(copied / "model_repository", PEOPLE)["yolov9"]
     folder = copied / "model_repository" / "yolov9" / str(version)
     variant = {"decoder": "nanodet", "input_size": 416, "classes": 80}
     replace(Manifest.read(folder), variant=variant, precision="fp32").write(folder)
@@ -139,7 +140,7 @@ def test_the_card_of_an_imported_detector_tells_how_to_import_it(copied: Path) -
 
 
 def test_a_variant_that_no_yaml_trains_is_an_error(copied: Path) -> None:
-    version = serving_versions(copied / "model_repository")["people_unet"]
+    version = serving_versions(copied / "model_repository", PEOPLE)["people_unet"]
     folder = copied / "model_repository" / "people_unet" / str(version)
     replace(Manifest.read(folder), variant={"variant": "b99"}).write(folder)
     with pytest.raises(ValueError, match="people_unet_b99.yaml"):

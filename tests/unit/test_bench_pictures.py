@@ -11,7 +11,7 @@ from benchmarks.speed.rois import made_up_boxes, roi_groups
 from peopleseg.labels.coco import Picture, load_pictures
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.contract import MAX_PEOPLE
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.selection import boxes_to_rois
 from tests.data.people_pictures import write_picture
 from tests.data.small_repository import write_pictures, write_small_repository
@@ -33,7 +33,7 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
 
 
 def choose(found: list[Picture], people: tuple[int, ...] = pictures.PEOPLE) -> pictures.Chosen:
-    nothing: Pipeline = None  # type: ignore[assignment]
+    nothing: PeoplePipeline = None  # type: ignore[assignment]
     return pictures.choose(nothing, found, people=people, each=2)
 
 
@@ -63,7 +63,7 @@ def test_a_group_that_no_picture_fits_is_left_out(counted: list[Picture]) -> Non
 
 
 def test_people_are_counted_by_the_served_networks(tmp_path: Path) -> None:
-    pipeline = Pipeline(write_small_repository(tmp_path / "repository"), threads=1)
+    pipeline = PeoplePipeline(write_small_repository(tmp_path / "repository"), threads=1)
     images, annotations = write_pictures(tmp_path / "pictures")
     (first, *_) = load_pictures(annotations, images)
     image = first.path.read_bytes()
@@ -73,7 +73,7 @@ def test_people_are_counted_by_the_served_networks(tmp_path: Path) -> None:
 def test_nobody_is_no_one_though_the_networks_see_a_dummy_roi(tmp_path: Path) -> None:
     strict = {"select_people": {"min_score": 0.99, "max_iou": 0.5}}
     repository = write_small_repository(tmp_path / "repository")
-    pipeline = Pipeline(repository, threads=1, settings=strict)
+    pipeline = PeoplePipeline(repository, threads=1, settings=strict)
     images, annotations = write_pictures(tmp_path / "pictures")
     (first, *_) = load_pictures(annotations, images)
     assert pictures.people_found(pipeline, first.path.read_bytes()) == 0

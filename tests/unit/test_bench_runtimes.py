@@ -33,8 +33,10 @@ from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.repository.manifest import Manifest
-from peopleseg.systems.people.ensembles import HEAD
+from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
 from tests.data.small_repository import write_small_repository
+
+HEAD = HIERARCHICAL_HEAD.name
 
 DIMS: dict[str, Any] = {  # of a head that takes a sixteenth of the time
     "variant": "lite",
@@ -144,7 +146,16 @@ def test_random_weights_do_not_let_what_is_shown_fade(networks: dict[str, Networ
 
 
 def test_every_runtime_is_measured_and_compared_with_the_first(bench: Bench) -> None:
-    options = ["--runtimes", "onnxruntime", "torch", "--networks", HEAD, "--rois", "3", "1"]
+    options = [
+        "--runtimes",
+        "onnxruntime",
+        "torch",
+        "--networks",
+        HEAD,
+        "--rois",
+        "3",
+        "1",
+    ]
     result = bench(*options)
     groups = [group_name(head, rois) for rois in (1, 3) for head in (LITE, FULL)]
     slices = slices_of(result)
@@ -179,7 +190,15 @@ def test_a_checkpoint_s_network_comes_in_place_of_its_namesake(
     unet = PeopleUNet("lite", 5)
     save_network(tmp_path / "unet.ckpt", "people_unet", unet, dims=unet.dims)
     files = [str(tmp_path / "lite.ckpt"), str(tmp_path / "unet.ckpt")]
-    options = ["--runtimes", "onnxruntime", "--networks", HEAD, "--rois", "1", "--checkpoint"]
+    options = [
+        "--runtimes",
+        "onnxruntime",
+        "--networks",
+        HEAD,
+        "--rois",
+        "1",
+        "--checkpoint",
+    ]
     found = bench(*options, *files)["figures"]["networks"]
     assert {name: network["weights"] for name, network in found.items()} == {
         LITE: files[0],

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks.speed.stepwise import ENSEMBLE, Stepwise
-from peopleseg.systems.people.ensembles import steps_of
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.known import ENSEMBLES
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.wiring import steps_of
 from tests.data.small_repository import READS, write_head, write_pictures, write_small_repository
 
 
@@ -28,9 +29,9 @@ def test_the_answer_is_the_pipeline_s(
     repository: Path, image: bytes, reads: tuple[str, ...]
 ) -> None:
     write_head(repository, 7, reads=reads)
-    pipeline = Pipeline(repository, threads=1, versions={"hierarchical_head": 7})
+    pipeline = PeoplePipeline(repository, threads=1, versions={"hierarchical_head": 7})
     runs, tensors = Stepwise(pipeline).run(image)
-    assert list(runs) == list(steps_of(ENSEMBLE, reads))
+    assert list(runs) == list(steps_of(ENSEMBLES[ENSEMBLE], {"hierarchical_head": reads}))
     expected = pipeline.segment(image)
     for name in ("boxes", "scores", "masks"):
         np.testing.assert_array_equal(tensors[name], getattr(expected, name))
@@ -39,7 +40,7 @@ def test_the_answer_is_the_pipeline_s(
 
 
 def test_bytes_are_those_of_the_tensors(repository: Path, image: bytes) -> None:
-    runs, tensors = Stepwise(Pipeline(repository, threads=1)).run(image)
+    runs, tensors = Stepwise(PeoplePipeline(repository, threads=1)).run(image)
     pixels, letterbox = 3 * 640 * 640, 6 * 4
     assert runs["preprocess"][1:] == (len(image), pixels + letterbox)
     assert runs["yolov9"].read_bytes == pixels

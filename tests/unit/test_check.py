@@ -15,10 +15,11 @@ import onnx
 import pytest
 
 from conversion.export.profiles import profiles, provider_config
-from peopleseg.checks.check import faults
+from peopleseg.checks.check import faults, planned_faults
 from peopleseg.cli import check_command as check
 from peopleseg.repository.manifest import Manifest, StepManifest, sha256, tensors_of
-from peopleseg.systems.people.contract import STEPS
+from peopleseg.systems.known import STEPS
+from peopleseg.systems.people.system import PEOPLE
 from tests.data.small_repository import (
     write_detector,
     write_feature_head,
@@ -433,7 +434,7 @@ def a_version_that_triton_ignores(repository: Path) -> str:
 
 def a_model_of_nobody(repository: Path) -> str:
     (repository / "yolov10").mkdir()
-    return r"yolov10: not a model of peopleseg/systems/people/contract.py"
+    return r"yolov10: not a model of peopleseg/systems/known.py"
 
 
 def a_model_without_config(repository: Path) -> str:
@@ -458,7 +459,7 @@ def a_head_that_is_fed_for_nothing(repository: Path) -> str:
     write_head(repository, 1, reads=("roi_rgb",))
     return (
         r"person_segmentation, .*: people_unet, roi_align, yolov9 wired otherwise than a release "
-        r"does for a head that reads roi_rgb; release again"
+        r"does \(hierarchical_head reads roi_rgb\); release again"
     )
 
 
@@ -516,7 +517,9 @@ def test_lengths_beyond_the_profiles_of_tensorrt_are_named(repository: Path) -> 
         "tensorrt.pbtxt: hierarchical_head/1 reads roi_rgb [3, 64, 48], but the profiles go from "
         "[3, 64, 48] to [3, 64, 47]; write"
     )
-    assert faults(repository, {}) == [], "no reason to refuse a release to other servers"
+    assert planned_faults(repository, PEOPLE, {}) == [], (
+        "no reason to refuse a release to other servers"
+    )
 
 
 def test_what_is_hidden_is_not_looked_at(repository: Path) -> None:
@@ -537,31 +540,35 @@ def test_a_planned_release_is_judged_by_what_it_pins(repository: Path) -> None:
     write_head(repository, 2, channels=8)
     broken = add_version(repository / "people_unet", 2)
     (broken / "model.onnx").write_bytes(b"")
-    assert faults(repository, {"yolov9": 2, "hierarchical_head": 2}) == []
-    assert faults(repository, {}) == []
-    assert any("reads roi_features [4" in fault for fault in faults(repository, {"yolov9": 2}))
+    assert planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 2}) == []
+    assert planned_faults(repository, PEOPLE, {}) == []
     assert any(
-        fault.startswith("people_unet/2") for fault in faults(repository, {"people_unet": 2})
+        "reads roi_features [4" in fault
+        for fault in planned_faults(repository, PEOPLE, {"yolov9": 2})
+    )
+    assert any(
+        fault.startswith("people_unet/2")
+        for fault in planned_faults(repository, PEOPLE, {"people_unet": 2})
     )
 
 
 def test_a_planned_head_that_reads_less_is_wired_for_it(repository: Path) -> None:
     write_head(repository, 2, reads=("roi_rgb",))
-    assert faults(repository, {"hierarchical_head": 2}) == []
+    assert planned_faults(repository, PEOPLE, {"hierarchical_head": 2}) == []
 
 
 def test_an_ensemble_that_a_release_begins_is_judged_too(repository: Path) -> None:
     write_feature_head(repository, 1, channels=CHANNELS_OF_NO_DETECTOR)
-    found = faults(repository, FEATURES_ENSEMBLE)
+    found = planned_faults(repository, PEOPLE, FEATURES_ENSEMBLE)
     assert len(found) == 1
     assert "person_segmentation_features: feature_head/1 reads roi_features [5, 28, 28]" in found[0]
     write_feature_head(repository, 1)
-    assert faults(repository, FEATURES_ENSEMBLE) == []
+    assert planned_faults(repository, PEOPLE, FEATURES_ENSEMBLE) == []
 
 
 def test_a_head_that_cuts_back_what_was_not_widened_is_named(repository: Path) -> None:
     rewrite(write_feature_head(repository, 1), export={"roi_padding": 0.25})
-    (fault,) = faults(repository, FEATURES_ENSEMBLE)
+    (fault,) = planned_faults(repository, PEOPLE, FEATURES_ENSEMBLE)
     assert "roi_align_features/1 widens boxes by 0.1 of their sides, feature_head/1 cuts" in fault
     assert fault.endswith("peopleseg new-step-version roi_align_features --set padding=0.25")
 
@@ -571,14 +578,14 @@ def test_a_detector_with_the_first_convolution_of_a_head_suits_that_head_alone(
 ) -> None:
     rewrite(write_detector(repository, 2), export={"first_conv": "of hierarchical_head"})
     rewrite(write_head(repository, 2), export={"first_conv": "in yolov9"})
-    assert faults(repository, {"yolov9": 2, "hierarchical_head": 2}) == []
+    assert planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 2}) == []
     for change in ({"yolov9": 2}, {"hierarchical_head": 2}):
-        (fault,) = faults(repository, change)
+        (fault,) = planned_faults(repository, PEOPLE, change)
         assert "first convolution" in fault and "pin the two of one export" in fault
     rewrite(repository / "hierarchical_head" / "2", checkpoint_sha256="1" * 64)
-    assert len(faults(repository, {"yolov9": 2, "hierarchical_head": 2})) == 1
+    assert len(planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 2})) == 1
     write_head(repository, 3, reads=("roi_rgb",))
-    assert faults(repository, {"yolov9": 2, "hierarchical_head": 3}) == []
+    assert planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 3}) == []
 
 
 @pytest.mark.parametrize(
@@ -592,14 +599,16 @@ def test_a_detector_with_the_first_convolution_of_a_head_suits_that_head_alone(
 def test_a_plan_of_what_is_not_there_is_refused(
     good: Path, versions: dict[str, int], expected: str
 ) -> None:
-    assert [fault.startswith(expected) for fault in faults(good, versions)] == [True]
+    assert [fault.startswith(expected) for fault in planned_faults(good, PEOPLE, versions)] == [
+        True
+    ]
 
 
 def test_a_planned_head_whose_manifest_is_broken_is_named(repository: Path) -> None:
     folder = add_version(repository / "hierarchical_head", 2)
     (folder / "manifest.json").write_text("{")
-    found = faults(repository, {"hierarchical_head": 2})
-    assert len(found) == 1 and found[0].startswith("hierarchical_head/2: ")
+    found = planned_faults(repository, PEOPLE, {"hierarchical_head": 2})
+    assert len(found) == 1 and "hierarchical_head/2/manifest.json" in found[0]
 
 
 def test_a_folder_that_is_no_repository_is_named(tmp_path: Path) -> None:

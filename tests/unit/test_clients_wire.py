@@ -10,7 +10,7 @@ import pytest
 from peopleseg.client import wire
 from peopleseg.client.errors import InvalidImage, RequestRejected, ServerError
 from peopleseg.pixels.images import decode_image
-from peopleseg.systems.people.contract import ENSEMBLES
+from peopleseg.systems.known import ENSEMBLES
 from tests.data.people_pictures import people_picture
 
 IMAGE = np.zeros((4, 6, 3), dtype=np.uint8)
@@ -72,7 +72,7 @@ def test_anything_else_is_an_invalid_image(image: Any, words: str) -> None:
     ],
 )
 def test_requests_follow_the_contract(request_: wire.Request) -> None:
-    model = ENSEMBLES[request_.model_name]
+    model = ENSEMBLES[request_.model_name].model
     assert [i.name() for i in request_.inputs] == [tensor.name for tensor in model.inputs]
     assert [o.name() for o in request_.outputs] == [tensor.name for tensor in model.outputs]
     for sent, tensor in zip(request_.inputs, model.inputs, strict=True):

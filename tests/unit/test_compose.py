@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from peopleseg.systems.people.contract import ENSEMBLES
+from peopleseg.systems.known import ENSEMBLES
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 KNOWN_KEYS = {

@@ -15,7 +15,8 @@ import pytest
 from conversion.release.operations import Place, release
 from peopleseg.releases import lock
 from peopleseg.releases.plan import current_versions
-from peopleseg.systems.people.ensembles import served
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import served
 from serving import command
 from tests.killing import Killed, killed_at
 from tests.server.telling import TellingExaminer, make_repository, new_version
@@ -53,10 +54,10 @@ def test_triton_gets_every_ensemble_and_the_arguments(repository: Path, start: S
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         f"--model-repository={repository}",
-        *(f"--load-model={ensemble}" for ensemble in served(repository)),
+        *(f"--load-model={ensemble}" for ensemble in served(repository, [PEOPLE])),
         "--exit-timeout-secs=10",
     ]
-    assert len(served(repository)) >= 3
+    assert len(served(repository, [PEOPLE])) >= 3
 
 
 def test_ports_open_to_others_close_model_control(
@@ -81,13 +82,13 @@ def test_a_release_that_was_killed_half_way_is_finished_first(
     new = {"people_unet": new_version(repository, "people_unet")}
     on_stage = killed_at("person_segmentation written", monkeypatch)
     with pytest.raises(Killed):
-        release(Place(repository, None, TellingExaminer(), on_stage), "new", new)
+        release(Place(PEOPLE, repository, None, TellingExaminer(), on_stage), "new", new)
     assert start().returncode == 0
-    assert current_versions(repository)["people_unet"] == new["people_unet"]
+    assert current_versions(repository, PEOPLE)["people_unet"] == new["people_unet"]
 
 
 def test_a_repository_without_ensembles_is_refused(repository: Path, start: Start) -> None:
-    for ensemble in served(repository):
+    for ensemble in served(repository, [PEOPLE]):
         (repository / ensemble / "config.pbtxt").unlink()
     done = start()
     assert done.returncode == 1
@@ -96,7 +97,7 @@ def test_a_repository_without_ensembles_is_refused(repository: Path, start: Star
 
 def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) -> None:
     release(
-        Place(repository, None, TellingExaminer()),
+        Place(PEOPLE, repository, None, TellingExaminer()),
         "first",
         {"yolov9": new_version(repository, "yolov9")},
     )

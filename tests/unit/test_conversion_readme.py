@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from conversion import answers, gate
+from conversion import gate
 from peopleseg.cli.main import COMMANDS
 from peopleseg.repository.settings import settings_faults
-from peopleseg.systems.people.python_steps import PYTHON_STEPS as STEP_CLASSES
+from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
+from peopleseg.systems.people import agreement
+from peopleseg.systems.people.accuracy import METRICS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "conversion" / "README.md").read_text()
@@ -52,12 +54,14 @@ def test_every_setting_is_in_the_table() -> None:
 
 
 def test_the_tolerances_are_those_of_the_code() -> None:
-    percent = 100 * answers.BOX_TOLERANCE
-    assert f"boxes differ by more than {answers.BOX_TOLERANCE_PX:g} pixels or {percent:g} %" in TEXT
-    assert f"scores by {answers.SCORE_TOLERANCE:g}" in TEXT
-    assert f"masks by {answers.MASK_TOLERANCE:g} of 255" in TEXT
+    percent = 100 * agreement.BOX_TOLERANCE
+    assert (
+        f"boxes differ by more than {agreement.BOX_TOLERANCE_PX:g} pixels or {percent:g} %" in TEXT
+    )
+    assert f"scores by {agreement.SCORE_TOLERANCE:g}" in TEXT
+    assert f"masks by {agreement.MASK_TOLERANCE:g} of 255" in TEXT
     assert f"more than `--margin`, {gate.MARGIN:g}" in TEXT
-    assert all(f"`{metric}`" in TEXT for metric in gate.METRICS)
+    assert all(f"`{metric}`" in TEXT for metric in METRICS)
 
 
 def test_every_file_that_is_named_exists() -> None:

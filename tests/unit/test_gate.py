@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 
 from conversion import gate
-from conversion.answers import MASK_TOLERANCE, agree, reference_answers
+from conversion.answers import reference_answers
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
 from conversion.step_version import new_step_version
 from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.repository.manifest import Manifest
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.accuracy import METRICS, NEEDED
+from peopleseg.systems.people.agreement import MASK_TOLERANCE, agree
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.system import Accuracy
+from peopleseg.systems.wiring import serving_versions
 from tests.data.small_repository import (
     SCORE,
     write_detector,
@@ -55,23 +59,27 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def examined(repository: Path, reference: Reference, cache: Path) -> Gate:
     picture = (reference.images / "0.png").read_bytes()
-    return Gate(repository, [picture], reference, cache=cache)
+    return Gate(PEOPLE, repository, [picture], reference, cache=cache)
 
 
 def test_networks_that_know_the_picture_are_right_in_every_figure(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
-    found = measure(repository, serving_versions(repository), reference, cache=cache)
+    found = measure(
+        PEOPLE, repository, serving_versions(repository, PEOPLE), reference, cache=cache
+    )
     assert [found[name] for name in ("images", "people", "rois")] == [2, 2, 2]
-    assert all(found[name] > 0.95 for name in gate.METRICS)
-    assert set(found) == {*gate.METRICS, "images", "people", "rois"}
+    assert all(found[name] > 0.95 for name in METRICS)
+    assert set(found) == {*METRICS, "images", "people", "rois"}
 
 
 def test_the_head_on_features_has_its_own_figure(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
-    versions = serving_versions(repository) | {"feature_head": 1, "roi_align_features": 1}
-    assert measure(repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
+    versions = serving_versions(repository, PEOPLE) | {"feature_head": 1, "roi_align_features": 1}
+    assert (
+        measure(PEOPLE, repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ def test_the_head_on_features_has_its_own_figure(
 def test_a_network_that_got_worse_is_refused_by_the_figures_that_show_it(
     examined: Gate, change: dict[str, int], worse: set[str]
 ) -> None:
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     judgement = examined.judge(serving, serving | change)
     assert {refusal.split()[0] for refusal in judgement.refusals} == worse
     assert judgement.figures["measured_on"] == "people.json, 2 pictures"
@@ -100,7 +108,7 @@ def test_what_was_refused_when_it_was_measured_does_not_pass_unmeasured(
         replace(examined, repository=repository, reference=reference)
         for reference in (examined.reference, None)
     )
-    serving = serving_versions(repository)
+    serving = serving_versions(repository, PEOPLE)
     worse = serving | {"yolov9": 3}
     assert unmeasured.judge(serving, worse).refusals == []
     judged = gate.judge(serving, worse)
@@ -125,31 +133,31 @@ def test_boxes_alone_show_too_little_to_pass(
     annotations = tmp_path / "boxes.json"
     annotations.write_text(json.dumps(data))
     boxes_alone = replace(examined, reference=replace(reference, annotations=annotations))
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     (refusal,) = boxes_alone.judge(serving, serving).refusals
     assert refusal.startswith(f"mask_ap50 cannot be measured on {annotations}")
 
 
 def test_the_same_versions_pass(examined: Gate) -> None:
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     assert examined.judge(serving, serving).refusals == []
 
 
 def test_figures_are_measured_once_for_the_same_versions_and_pictures(
-    repository: Path, reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, reference: Reference, tmp_path: Path
 ) -> None:
-    serving = serving_versions(repository)
-    first = measure(repository, serving, reference, cache=tmp_path)
+    serving = serving_versions(repository, PEOPLE)
+    first = measure(PEOPLE, repository, serving, reference, cache=tmp_path)
 
     def must_not_run(*_: Any) -> Any:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(gate, "_measured", must_not_run)
-    assert measure(repository, serving, reference, cache=tmp_path) == first
+    unmeasured = replace(PEOPLE, accuracy=Accuracy(must_not_run, NEEDED))
+    assert measure(unmeasured, repository, serving, reference, cache=tmp_path) == first
     fewer = replace(reference, limit=1)
     for versions, pictures in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
         with pytest.raises(AssertionError, match="measured again"):
-            measure(repository, versions, pictures, cache=tmp_path)
+            measure(unmeasured, repository, versions, pictures, cache=tmp_path)
 
 
 def test_figures_are_measured_again_when_the_code_changes_that_measures() -> None:
@@ -179,19 +187,23 @@ def test_an_engine_is_refused_where_it_would_have_to_run_and_nowhere_else(
     examined: Gate, reference: Reference
 ) -> None:
     repository = examined.repository
-    versions = serving_versions(repository) | an_engine(repository, 7)
-    asked = (examined, Gate(repository, [], reference), Gate(repository, examined.pictures))
+    versions = serving_versions(repository, PEOPLE) | an_engine(repository, 7)
+    asked = (
+        examined,
+        Gate(PEOPLE, repository, [], reference),
+        Gate(PEOPLE, repository, examined.pictures),
+    )
     for examiner in asked:
         (fault,) = examiner.faults(versions)
         assert fault.startswith("hierarchical_head/7 is a TensorRT engine")
         assert "--offline and without --annotations" in fault
-    assert Gate(repository, []).faults(versions) == []
-    (refusal,) = examined.judge(versions, serving_versions(repository)).refusals
+    assert Gate(PEOPLE, repository, []).faults(versions) == []
+    (refusal,) = examined.judge(versions, serving_versions(repository, PEOPLE)).refusals
     assert "hierarchical_head/7 is a TensorRT engine" in refusal
 
 
 def test_versions_that_do_not_answer_in_one_process_are_refused(examined: Gate) -> None:
-    versions = serving_versions(examined.repository) | {"yolov9": 99}
+    versions = serving_versions(examined.repository, PEOPLE) | {"yolov9": 99}
     with pytest.raises(Refused, match="person_segmentation does not answer.*yolov9/99"):
         examined.answers(versions, "person_segmentation")
 
@@ -202,14 +214,14 @@ def test_a_version_that_fails_on_a_picture_is_refused_with_its_name(
     write_head(repository, 4, roi_size_hw=(80, 60))
     graph = (repository / "hierarchical_head" / "4" / "model.onnx").read_bytes()
     (repository / "hierarchical_head" / "4" / "model.onnx").write_bytes(graph[: len(graph) // 2])
-    serving = serving_versions(repository)
+    serving = serving_versions(repository, PEOPLE)
     refusals = examined.judge(serving, serving | {"hierarchical_head": 4}).refusals
     assert len(refusals) == 1
     assert "0.png" in refusals[0]
 
 
 def test_a_version_that_is_not_there_is_refused(examined: Gate) -> None:
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     refusals = examined.judge(serving, serving | {"yolov9": 99}).refusals
     assert len(refusals) == 1 and "yolov9/99" in refusals[0]
 
@@ -224,7 +236,7 @@ def test_a_reference_set_that_cannot_be_read_is_named(
     annotations = tmp_path / "people.json"
     if content is not None:
         annotations.write_text(content)
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     unreadable = replace(examined, reference=Reference(tmp_path, annotations))
     refusals = unreadable.judge(serving, serving).refusals
     assert len(refusals) == 1 and said in refusals[0]
@@ -236,7 +248,7 @@ def test_a_reference_set_of_nobody_measures_nothing(repository: Path, tmp_path: 
     nobody = {"images": [], "annotations": [], "categories": categories}
     annotations.write_text(json.dumps(nobody))
     with pytest.raises(GateError, match="has nobody in its 0 images"):
-        measure(repository, {}, Reference(tmp_path, annotations), cache=tmp_path)
+        measure(PEOPLE, repository, {}, Reference(tmp_path, annotations), cache=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -279,9 +291,9 @@ def test_without_a_reference_set_the_manifests_are_compared_on_the_same_data(
     repository = write_small_repository(tmp_path / "repository")
     write_accuracy(repository, 1, 0.6, "val")
     write_accuracy(repository, 2, value, data)
-    serving = serving_versions(repository)
+    serving = serving_versions(repository, PEOPLE)
     candidate = serving | {"hierarchical_head": 2}
-    judgement = Gate(repository, []).judge(serving, candidate)
+    judgement = Gate(PEOPLE, repository, []).judge(serving, candidate)
     assert bool(judgement.refusals) == refused
     assert judgement.figures["measured_on"].startswith("nothing")
     assert judgement.figures["candidate"] == {f"hierarchical_head roi_miou ({data})": value}
@@ -291,8 +303,8 @@ def test_figures_of_data_that_nobody_named_are_not_compared(tmp_path: Path) -> N
     repository = write_small_repository(tmp_path / "repository")
     write_accuracy(repository, 1, 0.6, "")
     write_accuracy(repository, 2, 0.1, "")
-    serving = serving_versions(repository)
-    judgement = Gate(repository, []).judge(serving, serving | {"hierarchical_head": 2})
+    serving = serving_versions(repository, PEOPLE)
+    judgement = Gate(PEOPLE, repository, []).judge(serving, serving | {"hierarchical_head": 2})
     assert judgement.refusals == []
     assert judgement.figures["candidate"] == {}
 
@@ -304,7 +316,7 @@ def test_a_version_without_a_manifest_has_no_figures(repository: Path) -> None:
 
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_the_same_versions_answer_alike_and_others_do_not(examined: Gate, ensemble: str) -> None:
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     expected = examined.answers(serving, ensemble)
     assert len(expected) == 1
     again = examined.answers(serving, ensemble)[0]
@@ -362,8 +374,8 @@ def test_the_smallest_score_is_that_of_the_versions(tmp_path: Path) -> None:
     stricter = new_step_version(repository, "select_people", {"min_score": 0.2})
     marginal = an_answer()
     marginal["scores"][1] = 0.201
-    serving = serving_versions(repository)
-    examiner = Gate(repository, [])
+    serving = serving_versions(repository, PEOPLE)
+    examiner = Gate(PEOPLE, repository, [])
     found = people(marginal, [0])
     assert "not found" in str(examiner.difference(serving, found, marginal))
     versions = serving | {"select_people": int(stricter.name)}
@@ -409,6 +421,6 @@ def test_foreground_maps_agree_within_the_tolerance_and_of_one_size() -> None:
 
 
 def test_what_is_recorded_can_be_written_as_json(examined: Gate) -> None:
-    serving = serving_versions(examined.repository)
+    serving = serving_versions(examined.repository, PEOPLE)
     figures = examined.judge(serving, serving).figures
     assert json.loads(json.dumps(figures)) == figures

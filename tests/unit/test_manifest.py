@@ -21,7 +21,8 @@ from peopleseg.repository.manifest import (
     tensors_of,
 )
 from peopleseg.repository.tensors import Tensor
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 
 REPOSITORY = Path(__file__).parents[2] / "model_repository"
 NEWER_FIELDS = ("tensors", "reads", "accelerator", "hardware", "accuracy_gate")
@@ -109,7 +110,7 @@ def test_manifests_of_before_these_fields_still_read(network: Path) -> None:
 
 @pytest.mark.parametrize("name", ["yolov9", "people_unet", "hierarchical_head"])
 def test_the_committed_networks_are_those_of_their_manifests(name: str) -> None:
-    folder = REPOSITORY / name / str(serving_versions(REPOSITORY)[name])
+    folder = REPOSITORY / name / str(serving_versions(REPOSITORY, PEOPLE)[name])
     manifest = Manifest.read(folder)
     manifest.verify(folder)
     assert manifest.model == name

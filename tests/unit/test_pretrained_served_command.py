@@ -13,8 +13,9 @@ from peopleseg.networks.checkpoint import load_network
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import Manifest
 from peopleseg.repository.model_folder import versions_in
-from peopleseg.systems.people.ensembles import serving_versions
-from peopleseg.systems.people.pipeline import open_on_processors
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.pipeline import open_on_processors
+from peopleseg.systems.wiring import serving_versions
 from tests.data.encoded import some_pictures
 
 NETWORKS = ("people_unet", "yolov9", "hierarchical_head")
@@ -38,7 +39,7 @@ def served(root: Path) -> dict[str, Path]:
 def detector_of(head: Path) -> Path | None:
     """The published detector that serves beside a head, where one does."""
     repository = head.parents[1]
-    versions = serving_versions(repository)
+    versions = serving_versions(repository, PEOPLE)
     detector = repository / "yolov9" / str(versions["yolov9"])
     served = versions["hierarchical_head"] == int(head.name)
     return detector if served and "decoder" in Manifest.read(detector).variant else None

@@ -32,8 +32,9 @@ from peopleseg.releases.prune import Old, prune
 from peopleseg.repository.model_folder import config_files
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import parse_config
-from peopleseg.systems.people.contract import STEPS
-from peopleseg.systems.people.ensembles import pinned
+from peopleseg.systems.known import STEPS
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import pinned
 from tests.killing import Killed, killed_at
 from tests.server.telling import PICTURE, TellingExaminer, make_repository, new_version
 
@@ -49,7 +50,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def place(repository: Path) -> Place:
-    return Place(repository, None, TellingExaminer())
+    return Place(PEOPLE, repository, None, TellingExaminer())
 
 
 def pins(repository: Path, ensemble: str) -> dict[str, int]:
@@ -144,7 +145,7 @@ def test_the_feature_ensemble_comes_with_its_head_and_goes_with_it(place: Place)
     ("changes", "message"),
     [
         ({"yolov9": 7}, r"no version 7; there are: 1\..*peopleseg export"),
-        ({"yolov10": 1}, "no step 'yolov10'; the steps are preprocess, yolov9"),
+        ({"yolov10": 1}, "people has no step 'yolov10'; its steps are preprocess, yolov9"),
         ({"yolov9": 1}, "would change nothing"),
     ],
 )
@@ -176,7 +177,9 @@ def test_a_name_is_used_once(place: Place) -> None:
 def test_faults_are_refused_also_by_force(place: Place) -> None:
     new_version(place.repository, "yolov9")
     before = configs(place.repository)
-    faulty = Place(place.repository, None, TellingExaminer(found_faults=["yolov9/2: damaged"]))
+    faulty = Place(
+        PEOPLE, place.repository, None, TellingExaminer(found_faults=["yolov9/2: damaged"])
+    )
     with pytest.raises(Refused, match="damaged"):
         release(faulty, "new", {"yolov9": 2}, force=True)
     assert configs(place.repository) == before
@@ -186,7 +189,7 @@ def test_faults_are_refused_also_by_force(place: Place) -> None:
 def test_less_accuracy_is_refused_and_can_be_forced_which_the_record_says(place: Place) -> None:
     new_version(place.repository, "yolov9")
     judgement = Judgement({"candidate": {"mask_ap50": 0.1}}, ["mask_ap50 falls"])
-    worse = Place(place.repository, None, TellingExaminer(judgement=judgement))
+    worse = Place(PEOPLE, place.repository, None, TellingExaminer(judgement=judgement))
     with pytest.raises(Refused, match="mask_ap50 falls.*--force"):
         release(worse, "new", {"yolov9": 2})
     assert Journal(place.repository).attempts()[-1].figures == judgement.figures
@@ -210,14 +213,14 @@ STAGES = [
 def test_a_release_that_ends_at_any_stage_is_mended_to_the_old_or_the_new_one(
     repository: Path, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = current_versions(repository)
+    old = current_versions(repository, PEOPLE)
     new = old | {step: new_version(repository, step) for step in ("yolov9", "people_unet")}
     kill_at(repository, stage, new, monkeypatch)
     disk.recover(repository)
     is_decided = STAGES.index(stage) >= STAGES.index("decided")
     wanted = new if is_decided else old
-    assert current_versions(repository) == wanted
-    for ensemble, text in ensembles_of(repository, wanted).items():
+    assert current_versions(repository, PEOPLE) == wanted
+    for ensemble, text in ensembles_of(repository, PEOPLE, wanted).items():
         assert (repository / ensemble / "config.pbtxt").read_text() == text
     for step, version in wanted.items():
         assert version in loaded_versions(repository / step / "config.pbtxt")
@@ -239,16 +242,16 @@ def test_a_killed_rollback_that_something_else_finished_is_found_done_once(
     kill_at(repository, "decided", None, monkeypatch)
     finish(repository)
     assert rollback(place).versions["yolov9"] == 2
-    assert current_versions(repository)["yolov9"] == 2, "not one release further back"
+    assert current_versions(repository, PEOPLE)["yolov9"] == 2, "not one release further back"
     rollback(place)
-    assert current_versions(repository)["yolov9"] == 1
+    assert current_versions(repository, PEOPLE)["yolov9"] == 1
 
 
 def kill_at(
     repository: Path, stage: str, versions: dict[str, int] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Release or roll back, and be killed at a stage."""
-    dying = Place(repository, None, TellingExaminer(), killed_at(stage, monkeypatch))
+    dying = Place(PEOPLE, repository, None, TellingExaminer(), killed_at(stage, monkeypatch))
     with pytest.raises(Killed):
         release(dying, "new", versions) if versions else rollback(dying)
     monkeypatch.undo()
@@ -293,13 +296,13 @@ def test_a_release_that_cannot_be_taken_back_is_not_called_refused(
             monkeypatch.setattr(fails, full_disk)
             raise ReleaseError("it answers otherwise")
 
-    failing = Place(place.repository, None, TellingExaminer(), on_stage)
+    failing = Place(PEOPLE, place.repository, None, TellingExaminer(), on_stage)
     with pytest.raises(ReleaseError, match=f"it answers otherwise.*No space left.*{said}"):
         release(failing, "new", {"people_unet": version})
     monkeypatch.undo()
     assert Journal(place.repository).attempts()[-1].result != journal.REFUSED
     disk.recover(place.repository)
-    assert current_versions(place.repository)["people_unet"] == afterwards
+    assert current_versions(place.repository, PEOPLE)["people_unet"] == afterwards
 
 
 def test_two_releases_do_not_meet(place: Place) -> None:
@@ -341,7 +344,7 @@ def test_pruning_leaves_what_is_newer_than_every_release_whatever_was_refused(
 ) -> None:
     for _ in range(2):
         new_version(place.repository, "yolov9")
-    faulty = Place(place.repository, None, TellingExaminer(found_faults=["damaged"]))
+    faulty = Place(PEOPLE, place.repository, None, TellingExaminer(found_faults=["damaged"]))
     with pytest.raises(Refused):
         release(faulty, "third", {"yolov9": 3})
     assert prune(place.repository, 1) == []
@@ -451,7 +454,7 @@ def test_without_a_server_no_picture_is_read(repository: Path, tmp_path: Path) -
     parser = argparse.ArgumentParser()
     add_release_options(parser)
     where = ["--model-repository", str(repository), "--images", str(tmp_path / "nowhere")]
-    with place_of(parser.parse_args([*where, "--offline"])) as place:
+    with place_of(parser.parse_args([*where, "--offline"]), PEOPLE) as place:
         assert place.examiner.pictures == []
 
 
@@ -474,7 +477,7 @@ def test_the_status_command_shows_the_release_and_its_history(
 ) -> None:
     new_version(place.repository, "yolov9")
     judgement = Judgement({"candidate": {"mask_ap50": 0.5125}, "measured_on": "val.json"})
-    judged = Place(place.repository, None, TellingExaminer(judgement=judgement))
+    judged = Place(PEOPLE, place.repository, None, TellingExaminer(judgement=judgement))
     release(judged, "better", {"yolov9": 2}, why="more data")
     where = ["--model-repository", str(place.repository)]
     assert run(status_command, "--offline", *where) == 0
@@ -541,4 +544,6 @@ def test_a_step_that_is_not_served_has_the_variant_of_the_others(repository: Pat
 def test_an_ensemble_that_begins_needs_all_of_its_steps(repository: Path) -> None:
     shutil.rmtree(repository / "roi_align_features" / "1")
     with pytest.raises(ReleaseError, match="feature_head needs a version of roi_align_features"):
-        changed_versions(repository, current_versions(repository), {"feature_head": 1})
+        changed_versions(
+            repository, PEOPLE, current_versions(repository, PEOPLE), {"feature_head": 1}
+        )

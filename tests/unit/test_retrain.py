@@ -19,7 +19,8 @@ from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.releases import journal
 from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import Manifest, sha256
-from peopleseg.systems.people.ensembles import serving_versions
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.wiring import serving_versions
 from tests.data.small_repository import write_pictures, write_small_repository
 from tests.killing import Killed, killed_at
 from training.data.generated import write_training_data
@@ -79,7 +80,7 @@ class Place:
 
     def version(self) -> int:
         """Of the people UNet that serves."""
-        return serving_versions(self.repository)["people_unet"]
+        return serving_versions(self.repository, PEOPLE)["people_unet"]
 
     def files(self) -> dict[Path, int]:
         """When each file of the run and of the repository was written."""

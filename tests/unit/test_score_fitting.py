@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 from conversion import fit_scores_command
 from conversion.score_fitting import Found, best_min_score, fit, fit_masks, log_loss
-from peopleseg.checks.check import faults
+from peopleseg.checks.check import planned_faults
 from peopleseg.labels.coco import load_pictures
 from peopleseg.repository.manifest import StepManifest
 from peopleseg.systems.people.person import Person
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.scores import ScoreFit
+from peopleseg.systems.people.system import PEOPLE
 from tests.data.small_repository import write_pictures, write_small_repository
 
 TRUE_FIT = ScoreFit(detection=1.6, mask=3.0, shift=0.5, presence=0.8)
@@ -138,13 +139,13 @@ def test_the_command_writes_two_versions_that_belong_together(
     assert "best F1" in said and "select_people=2 postprocess=2" in said
     repository = tmp_path / "repository"
     changes = {"select_people": 2, "postprocess": 2}
-    assert faults(repository, changes) == []
+    assert planned_faults(repository, PEOPLE, changes) == []
     selects, answers = (StepManifest.read(repository / s / "2").settings for s in changes)
     assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 4
     assert selects["min_score"] == answers["min_score"] and answers["max_mask_iou"] == 0.6
     assert f"mask shift {answers['mask_shift']:g}: mean IoU in true boxes" in said
     picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
-    (score,) = Pipeline(repository, versions=changes).segment(picture, min_score=0.01).scores
+    (score,) = PeoplePipeline(repository, versions=changes).segment(picture, min_score=0.01).scores
     assert score == pytest.approx(0.5, abs=0.15)  # half of those found are right
 
 

@@ -15,8 +15,8 @@ from peopleseg.checks.check import faults
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import ArtifactError, StepManifest
 from peopleseg.repository.settings import settings_faults
+from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
 from peopleseg.systems.people.answer import people_of
-from peopleseg.systems.people.python_steps import PYTHON_STEPS as STEP_CLASSES
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from peopleseg.systems.people.selection import select_people
 from tests.data.small_repository import write_small_repository

@@ -22,7 +22,7 @@ from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.labels.coco import load_labels
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
-from peopleseg.systems.people.pipeline import Pipeline
+from peopleseg.systems.people.pipeline import PeoplePipeline
 from training.data.mask_filling import Agreement, filled
 from training.data.pictures import BrokenPicture, read_rgb
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     except AnnotationError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
-    pipeline = Pipeline(args.model_repository, threads=args.threads)
+    pipeline = PeoplePipeline(args.model_repository, threads=args.threads)
     agreement = Agreement(least_iou=args.least_iou)
     count = 0
     for picture in tqdm(labels.pictures[: args.limit], unit="image", disable=None):

@@ -63,44 +63,39 @@ def _many_or_none(tensor: Tensor) -> Tensor:
 
 _ANSWER = (BOXES, SCORES, MASKS, RLES)
 
-STEPS = {
-    model.name: model
-    for model in (
-        Model("preprocess", (IMAGE,), (PIXELS, LETTERBOX), MAX_IMAGES),
-        Model("yolov9", (PIXELS,), (FEATURES, PREDICTIONS), MAX_IMAGES),
-        Model("people_unet", (PIXELS,), (PERSON_LOGIT,), MAX_IMAGES),
-        Model("select_people", (_one(PREDICTIONS), _one(LETTERBOX)), (ROIS, SCORES)),
-        Model("boxes_to_rois", (BOXES, _one(LETTERBOX)), (ROIS, SCORES)),
-        Model(
-            "roi_align",
-            (_one(PIXELS), _at_most_one(PERSON_LOGIT), _at_most_one(FEATURES), ROIS),
-            (_many(ROI_RGB), _many(ROI_LOGIT), _many(ROI_FEATURES)),
-        ),
-        Model("roi_align_features", (_one(FEATURES), ROIS), (_many(ROI_FEATURES),)),
-        Model(
-            "hierarchical_head",
-            (ROI_RGB, ROI_LOGIT, ROI_FEATURES),
-            (MASK_LOGITS, PRESENCE_LOGIT),
-            MAX_PEOPLE,
-        ),
-        Model("feature_head", (ROI_FEATURES,), (MASK_LOGITS,), MAX_PEOPLE),
-        Model(
-            "postprocess",
-            (_many(MASK_LOGITS), _many_or_none(PRESENCE_LOGIT), ROIS, SCORES, _one(LETTERBOX)),
-            _ANSWER,
-        ),
-        Model("postprocess_foreground", (_one(PERSON_LOGIT), _one(LETTERBOX)), (FOREGROUND,)),
-    )
-}
+# Python steps
+PREPROCESS = Model("preprocess", (IMAGE,), (PIXELS, LETTERBOX), MAX_IMAGES)
+SELECT_PEOPLE = Model("select_people", (_one(PREDICTIONS), _one(LETTERBOX)), (ROIS, SCORES))
+BOXES_TO_ROIS = Model("boxes_to_rois", (BOXES, _one(LETTERBOX)), (ROIS, SCORES))
+ROI_ALIGN = Model(
+    "roi_align",
+    (_one(PIXELS), _at_most_one(PERSON_LOGIT), _at_most_one(FEATURES), ROIS),
+    (_many(ROI_RGB), _many(ROI_LOGIT), _many(ROI_FEATURES)),
+    made_of={ROI_LOGIT.name: PERSON_LOGIT.name, ROI_FEATURES.name: FEATURES.name},
+)
+ROI_ALIGN_FEATURES = Model("roi_align_features", (_one(FEATURES), ROIS), (_many(ROI_FEATURES),))
+POSTPROCESS = Model(
+    "postprocess",
+    (_many(MASK_LOGITS), _many_or_none(PRESENCE_LOGIT), ROIS, SCORES, _one(LETTERBOX)),
+    _ANSWER,
+)
+POSTPROCESS_FOREGROUND = Model(
+    "postprocess_foreground", (_one(PERSON_LOGIT), _one(LETTERBOX)), (FOREGROUND,)
+)
 
-ENSEMBLES = {
-    model.name: model
-    for model in (
-        Model("person_segmentation", (IMAGE,), _ANSWER),
-        Model("person_segmentation_from_boxes", (IMAGE, BOXES), _ANSWER),
-        Model("person_segmentation_features", (IMAGE,), _ANSWER),
-        Model("people_foreground", (IMAGE,), (FOREGROUND,)),
-    )
-}
+# networks
+YOLOV9 = Model("yolov9", (PIXELS,), (FEATURES, PREDICTIONS), MAX_IMAGES)
+PEOPLE_UNET = Model("people_unet", (PIXELS,), (PERSON_LOGIT,), MAX_IMAGES)
+HIERARCHICAL_HEAD = Model(
+    "hierarchical_head",
+    (ROI_RGB, ROI_LOGIT, ROI_FEATURES),
+    (MASK_LOGITS, PRESENCE_LOGIT),
+    MAX_PEOPLE,
+)
+FEATURE_HEAD = Model("feature_head", (ROI_FEATURES,), (MASK_LOGITS,), MAX_PEOPLE)
 
-MODELS = STEPS | ENSEMBLES
+# ensembles
+PERSON_SEGMENTATION = Model("person_segmentation", (IMAGE,), _ANSWER)
+PERSON_SEGMENTATION_FROM_BOXES = Model("person_segmentation_from_boxes", (IMAGE, BOXES), _ANSWER)
+PERSON_SEGMENTATION_FEATURES = Model("person_segmentation_features", (IMAGE,), _ANSWER)
+PEOPLE_FOREGROUND = Model("people_foreground", (IMAGE,), (FOREGROUND,))

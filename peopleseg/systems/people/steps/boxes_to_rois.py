@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
+from peopleseg.systems.people.contract import BOXES_TO_ROIS
 from peopleseg.systems.people.selection import boxes_to_rois
 from peopleseg.systems.step import Arrays, Step
 
 
 class BoxesToRois(Step):
-    name = "boxes_to_rois"
+    model = BOXES_TO_ROIS
 
     def compute(
         self,

@@ -9,12 +9,13 @@ from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import rles_as_json
 from peopleseg.repository.settings import FRACTION, NUMBER
 from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.contract import POSTPROCESS
 from peopleseg.systems.people.steps.scored import SCORE_FIT, ScoredStep
 from peopleseg.systems.step import Arrays
 
 
 class Postprocess(ScoredStep):
-    name = "postprocess"
+    model = POSTPROCESS
     settings = {
         "min_score": FRACTION,
         "max_mask_iou": FRACTION,

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.answer import foreground_of
+from peopleseg.systems.people.contract import POSTPROCESS_FOREGROUND
 from peopleseg.systems.step import Arrays, Step
 
 
 class PostprocessForeground(Step):
-    name = "postprocess_foreground"
+    model = POSTPROCESS_FOREGROUND
 
     def compute(
         self,

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from peopleseg.pixels.geometry import Resize
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.settings import one_of
+from peopleseg.systems.people.contract import PREPROCESS
 from peopleseg.systems.step import Arrays, Step
 
 
 class Preprocess(Step):
-    name = "preprocess"
+    model = PREPROCESS
     settings = {"resize": one_of(get_args(Resize))}
 
     def __init__(self, resize: Resize = "letterbox") -> None:

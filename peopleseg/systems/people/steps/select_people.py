@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.repository.settings import FRACTION
+from peopleseg.systems.people.contract import SELECT_PEOPLE
 from peopleseg.systems.people.selection import select_people
 from peopleseg.systems.people.steps.scored import SCORE_FIT, ScoredStep
 from peopleseg.systems.step import Arrays
 
 
 class SelectPeople(ScoredStep):
-    name = "select_people"
+    model = SELECT_PEOPLE
     settings = {"min_score": FRACTION, "max_iou": FRACTION, "score_fit": SCORE_FIT}
 
     def compute(

@@ -6,23 +6,31 @@ in an answer is decided twice, before the masks are made and with them: by the s
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from peopleseg.repository.manifest import Manifest, StepManifest, reads_of
-from peopleseg.systems.people.ensembles import pinned
+from peopleseg.systems.people.contract import (
+    FEATURE_HEAD,
+    HIERARCHICAL_HEAD,
+    POSTPROCESS,
+    ROI_ALIGN_FEATURES,
+    SELECT_PEOPLE,
+    YOLOV9,
+)
 
-_HEADS = ("hierarchical_head", "feature_head")
-_DETECTOR = "yolov9"
-_ALIGNER = "roi_align_features"
-_SELECTS, _ANSWERS = "select_people", "postprocess"
+_HEADS = (HIERARCHICAL_HEAD.name, FEATURE_HEAD.name)
+_DETECTOR = YOLOV9.name
+_ALIGNER = ROI_ALIGN_FEATURES.name
+_SELECTS, _ANSWERS = SELECT_PEOPLE.name, POSTPROCESS.name
 
 
-def pair_faults(config: Any, repository: Path) -> Iterator[str]:
-    """What is wrong between the pinned versions of an ensemble whose artifacts are in order."""
-    pins = pinned(config)
-    folders = {name: repository / name / str(version) for name, version in pins.items()}
+def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
+    """What is wrong between the pinned versions of an ensemble whose artifacts are in order.
+
+    folders: of each step's version.
+    """
+    pins = {name: folder.name for name, folder in folders.items()}
     manifests = {
         name: Manifest.read(folders[name]) for name in (_DETECTOR, *_HEADS) if name in folders
     }
@@ -42,7 +50,7 @@ def pair_faults(config: Any, repository: Path) -> Iterator[str]:
             yield from _convolution_faults(pins, manifests[_DETECTOR], manifests[name])
 
 
-def _score_faults(pins: dict[str, int], folders: dict[str, Path]) -> Iterator[str]:
+def _score_faults(pins: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[str]:
     """min_score counts only with a fit: without, who is selected is in the answer."""
     selects, answers = (StepManifest.read(folders[n]).settings for n in (_SELECTS, _ANSWERS))
     shared = ("score_fit", "min_score") if selects.get("score_fit") else ("score_fit",)
@@ -56,7 +64,9 @@ def _score_faults(pins: dict[str, int], folders: dict[str, Path]) -> Iterator[st
             )
 
 
-def _convolution_faults(pins: dict[str, int], detector: Manifest, head: Manifest) -> Iterator[str]:
+def _convolution_faults(
+    pins: Mapping[str, str], detector: Manifest, head: Manifest
+) -> Iterator[str]:
     done, left = detector.export.get("first_conv"), head.export.get("first_conv")
     same = detector.checkpoint_sha256 == head.checkpoint_sha256
     if (done or left) and not (done == f"of {head.model}" and left and same):

@@ -1,0 +1,47 @@
+"""The metrics that releases of the people system are judged by."""
+
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from peopleseg.errors import PeoplesegError
+from peopleseg.labels.coco import Picture
+from peopleseg.systems.people.calls import InProcess, persons, segment_by_features
+from peopleseg.systems.people.contract import FEATURE_HEAD
+from peopleseg.systems.people.evaluation import metrics as evaluation
+from peopleseg.systems.people.evaluation.average_precision import average_precision
+from peopleseg.systems.people.results import coco_results
+from peopleseg.systems.pipeline import Pipeline
+from peopleseg.systems.system import Figures
+
+METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
+NEEDED = ("box_ap50", "mask_ap50")
+COUNTS = ("images", "people", "rois")
+
+
+class Unmeasured(PeoplesegError):
+    """An image on which a version fails. The message says which, and how."""
+
+
+def measure(pipeline: Pipeline, pictures: Sequence[Picture]) -> Figures:
+    """METRICS and COUNTS, by the metrics of `peopleseg evaluate` but with the versions' min_score.
+
+    With a version of the head on features, features_mask_ap50 is that of its ensemble. Raises
+    Unmeasured.
+    """
+    segmenter = InProcess(pipeline)
+    has_feature_head = FEATURE_HEAD.name in pipeline.versions
+    measured, by_features = [], []
+    for picture in tqdm(pictures, unit="picture", disable=None, leave=False):
+        try:
+            measured.append(evaluation.measure(segmenter, picture))
+            if has_feature_head:
+                people = persons(segment_by_features(pipeline, picture.read()))
+                by_features += coco_results(people, picture.id)
+        except Exception as error:  # whatever a network does, it is this version's fault
+            raise Unmeasured(f"{picture.path}: {error}") from error
+    found = evaluation.figures(measured)
+    figures = {name: found[name] for name in (*METRICS, *COUNTS)}
+    if has_feature_head:
+        figures["features_mask_ap50"] = average_precision(pictures, by_features, "segm").ap50
+    return figures

@@ -14,6 +14,7 @@ import sys
 
 from benchmarks.speed import (
     direct,
+    ensemble,
     memory,
     peers,
     report,
@@ -30,6 +31,7 @@ from serving.errors import ServerError
 BENCHMARKS = {
     "direct": (direct, "the served networks called in one process: the limit"),
     "server": (server, "the server under load, by turns with the limit"),
+    "ensemble": (ensemble, "any ensemble under load, by turns with its steps in one process"),
     "steps": (steps, "where a request's time goes: each step's time and bytes"),
     "rois": (rois, "latency against the number of rois"),
     "peers": (peers, "beside Mask R-CNN and the published full-size graphs"),

@@ -162,6 +162,7 @@ def _memory(result: Result) -> Any:
 _DRAWN: dict[str, Callable[[Result], Any]] = {
     "direct": _throughput,
     "server": _throughput,
+    "ensemble": _throughput,
     "steps": _steps,
     "rois": _rois,
     "peers": partial(_latencies, title="people: {}"),

@@ -19,6 +19,7 @@ from peopleseg.labels.files import write_atomically
 PAGE = "speed.md"
 TITLES = {
     "server": "The server under load",
+    "ensemble": "Any ensemble under load",
     "direct": "The limit: called directly",
     "steps": "Where a request's time goes",
     "rois": "Latency against the number of rois",

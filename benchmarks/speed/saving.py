@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.speed.result import Result, folder_of, make_result, write_result
 from benchmarks.speed.tables import TABLES
 from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.system import System
 from peopleseg.systems.wiring import serving_versions
 
 
@@ -21,12 +22,13 @@ def finish(
     samples: Sequence[Mapping[str, Any]],
     figures: Mapping[str, Any] | None = None,
     triton: str | None = None,
+    system: System = PEOPLE,
 ) -> int:
     """Save what was measured with the options of `add_run_options`; the exit code of `save`."""
     result = make_result(
         benchmark,
         threads=args.threads,
-        versions=serving_versions(args.model_repository, PEOPLE),
+        versions=serving_versions(args.model_repository, system),
         settings=settings,
         samples=samples,
         device=args.device,

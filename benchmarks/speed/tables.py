@@ -157,6 +157,7 @@ def memory_table(result: Result) -> str:
 TABLES: dict[str, Callable[[Result], str]] = {
     "direct": throughput_table,
     "server": throughput_table,
+    "ensemble": throughput_table,
     "steps": steps_table,
     "rois": rois_table,
     "peers": peers_table,

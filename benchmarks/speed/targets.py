@@ -18,7 +18,9 @@ from benchmarks.speed.load import Calls, Slice, drive_tasks, drive_threads
 from peopleseg.client import wire
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import translated
+from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.step import Arrays
 
 ONE_CALLER, MANY_CALLERS, SERVER = "direct_one_caller", "direct_many_callers", "server"
 DIRECT = (ONE_CALLER, MANY_CALLERS)
@@ -32,12 +34,27 @@ class Question(NamedTuple):
     people: int  # whom the answer has
     boxes_xyxy: NDArray[np.float32] | None = None  # (people, 4) image pixels
 
+    def request(self) -> wire.Request:
+        if self.boxes_xyxy is None:
+            return wire.segment_request(self.image)
+        return wire.segment_from_boxes_request(self.image, self.boxes_xyxy)
+
+
+class TensorQuestion(NamedTuple):
+    """One call of any ensemble, by its input tensors."""
+
+    ensemble: str
+    inputs: Arrays
+
+    def request(self) -> wire.Request:
+        return wire.request_of(ENSEMBLES[self.ensemble].model, self.inputs)
+
 
 class Group(NamedTuple):
     """Questions that cost the same."""
 
     name: str
-    questions: Sequence[Question]
+    questions: Sequence[Any]  # of one of the kinds above
 
 
 class Target(Protocol):
@@ -72,7 +89,7 @@ class Server:
         self._url = url
 
     def run(self, group: Group, seconds: float) -> Calls:
-        requests = [request_of(one) for one in group.questions]
+        requests = [one.request() for one in group.questions]
         return self.drive(lambda turn: requests[turn % len(requests)], seconds)
 
     def drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
@@ -121,12 +138,6 @@ def answer(asked: PeoplePipeline | SegmentationClient, question: Question) -> An
     if question.boxes_xyxy is None:
         return asked.segment(question.image)
     return asked.segment_from_boxes(question.image, question.boxes_xyxy)
-
-
-def request_of(question: Question) -> wire.Request:
-    if question.boxes_xyxy is None:
-        return wire.segment_request(question.image)
-    return wire.segment_from_boxes_request(question.image, question.boxes_xyxy)
 
 
 def check_answers(url: str, groups: Sequence[Group]) -> None:

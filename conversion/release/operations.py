@@ -22,6 +22,7 @@ from peopleseg.releases.plan import (
     current_versions,
     ensembles_of,
     kept_together,
+    require_ensembles,
 )
 from peopleseg.releases.stages import OnStage, silent
 from peopleseg.systems.known import SYSTEMS
@@ -78,6 +79,7 @@ def rollback(place: Place, wanted: str | None = None, *, why: str = "") -> Recor
     accuracy is not measured again, so while its versions are still loaded this is no more than the
     swap. The record of a release that serves already comes back as it is. Raises as `release` does.
     """
+    require_ensembles(place.repository)
     with lock.held(place.repository, place.lock_wait_s):
         attempts, here = _begin(place)
         own = journal.of_system(attempts, place.system.name)

@@ -9,7 +9,7 @@ from conversion.release.server import ModelControl
 from peopleseg.releases import journal, lock
 from peopleseg.releases.errors import ControlError
 from peopleseg.releases.journal import Journal, Record
-from peopleseg.releases.plan import current_versions, versions_on_disk
+from peopleseg.releases.plan import current_versions, require_ensembles, versions_on_disk
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 from peopleseg.systems.wiring import pinned, served
@@ -51,6 +51,7 @@ class Status:
 
 def status(repository: Path, control: ModelControl | None) -> Status:
     """Ask the server, if there is one, and read the disk. Raises ReleaseError for files alone."""
+    require_ensembles(repository)
     attempts = Journal(repository).attempts()
     here = [system for system in SYSTEMS if current_versions(repository, system)]
     serving: dict[str, dict[str, int]] = {}

@@ -22,6 +22,7 @@ from peopleseg.errors import PeoplesegError
 COMMANDS = {
     "serve": ("serving.command", "start the server with the models of this repository"),
     "segment": ("peopleseg.cli.segment_command", "find the people of pictures and folders"),
+    "call": ("peopleseg.cli.call_command", "ask any ensemble about pictures, for its tensors"),
     "evaluate": ("peopleseg.cli.evaluate_command", "measure a running server's accuracy"),
     "train": ("training.cli", "train a network from a YAML file"),
     "train-memory": ("training.memory_command", "measure the memory that trainings need"),

@@ -15,8 +15,10 @@ from tritonclient.utils import InferenceServerException
 
 from peopleseg.client import wire
 from peopleseg.client.errors import ServerUnavailable, translated
+from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.step import Arrays
 
 
 class AsyncSegmentationClient:
@@ -45,17 +47,24 @@ class AsyncSegmentationClient:
         """(H, W) probability x 255 that a pixel of the image shows any person. Read-only."""
         return wire.foreground_of(await self._infer(wire.foreground_request(image)))
 
-    async def is_ready(self) -> bool:
-        """Whether the server answers and can segment; False when it cannot be reached."""
-        return await self._answers(self.timeout_s)
+    async def call(self, ensemble: Model, inputs: Arrays) -> Arrays:
+        """Any ensemble, by its input tensors by name, to its output tensors by name."""
+        result = await self._infer(wire.request_of(ensemble, inputs))
+        return wire.tensors_of(result, ensemble)
 
-    async def wait_until_ready(self, timeout_s: float) -> None:
+    async def is_ready(self, ensemble: str = PERSON_SEGMENTATION.name) -> bool:
+        """Whether the server answers and has an ensemble; False when it cannot be reached."""
+        return await self._answers(ensemble, self.timeout_s)
+
+    async def wait_until_ready(
+        self, timeout_s: float, ensemble: str = PERSON_SEGMENTATION.name
+    ) -> None:
         """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
         deadline = time.monotonic() + timeout_s
-        while not await self._answers(wire.time_for_one_poll(deadline, self.timeout_s)):
+        while not await self._answers(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
             if time.monotonic() >= deadline:
                 raise ServerUnavailable(
-                    f"no {PERSON_SEGMENTATION.name} is ready at {self.url} after {timeout_s:g} s"
+                    f"no {ensemble} is ready at {self.url} after {timeout_s:g} s"
                 )
             await asyncio.sleep(wire.POLL_S)
 
@@ -75,11 +84,9 @@ class AsyncSegmentationClient:
         except InferenceServerException as error:
             raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
 
-    async def _answers(self, timeout_s: float) -> bool:
+    async def _answers(self, ensemble: str, timeout_s: float) -> bool:
         try:
-            ready = await self._server.is_model_ready(
-                PERSON_SEGMENTATION.name, client_timeout=timeout_s
-            )
+            ready = await self._server.is_model_ready(ensemble, client_timeout=timeout_s)
         except InferenceServerException:
             return False
         return bool(ready)

@@ -109,6 +109,11 @@ def people_of(result: Any) -> list[Person]:
     ]
 
 
+def tensors_of(result: Any, ensemble: Model) -> dict[str, NDArray[Any]]:
+    """An ensemble's output tensors by name. Raises ServerError when one is missing."""
+    return {tensor.name: _tensor(result, tensor) for tensor in ensemble.outputs}
+
+
 def foreground_of(result: Any) -> NDArray[np.uint8]:
     """(H, W) probability x 255 that a pixel shows a person, at the size of the image sent."""
     return _tensor(result, FOREGROUND)

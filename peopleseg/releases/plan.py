@@ -34,17 +34,20 @@ _POLICY = re.compile(r"version_policy\s*:?\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}")
 def current_versions(repository: Path, system: System) -> dict[str, int]:
     """What the ensembles of a system on disk pin; nothing where it has none there.
 
-    Raises ReleaseError when they do not agree, and for a folder without any ensemble.
+    Raises ReleaseError when they do not agree.
     """
     try:
-        versions = serving_versions(repository, system)
+        return serving_versions(repository, system)
     except (OSError, ValueError) as error:
         raise ReleaseError(f"{repository} cannot be released into: {error}") from error
+
+
+def require_ensembles(repository: Path) -> None:
+    """Raises ReleaseError for a folder in which nothing has been released or put."""
     if not served(repository, SYSTEMS):
         raise ReleaseError(
             f"{repository} has no ensemble; choose a model repository with --model-repository"
         )
-    return versions
 
 
 def loaded_at_start(repository: Path, steps: Iterable[str]) -> dict[str, list[int]]:

@@ -11,6 +11,7 @@ from peopleseg.releases.plan import (
     current_versions,
     kept_together,
     loaded_versions,
+    require_ensembles,
     versions_on_disk,
 )
 from peopleseg.repository.model_folder import config_files
@@ -28,6 +29,7 @@ class Old(NamedTuple):
 
 def prune(repository: Path, keep: int, *, dry_run: bool = False, wait_s: float = 0.0) -> list[Old]:
     """Delete what `old_versions` finds, or only find it. Raises Locked, ReleaseError."""
+    require_ensembles(repository)
     with lock.held(repository, wait_s):
         if not dry_run:
             disk.mend(repository)

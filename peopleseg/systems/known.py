@@ -1,9 +1,15 @@
-"""The systems that there are. A new one takes its folder and its name in SYSTEMS."""
+"""The systems that there are. A new one takes a folder, with a system.py, and its name here."""
 
-from peopleseg.systems.people.system import PEOPLE
+from importlib import import_module
+
 from peopleseg.systems.system import Ensemble, System
 
-SYSTEMS: tuple[System, ...] = (PEOPLE,)
+NAMES = [
+    "people",
+]
+SYSTEMS: tuple[System, ...] = tuple(
+    import_module(f"peopleseg.systems.{name}.system").SYSTEM for name in NAMES
+)
 
 STEPS = {name: model for system in SYSTEMS for name, model in system.steps.items()}
 PYTHON_STEPS = {step.model.name: step for system in SYSTEMS for step in system.python_steps}

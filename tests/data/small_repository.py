@@ -22,7 +22,7 @@ from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.releases.plan import with_policy
 from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, StepManifest, sha256
 from peopleseg.repository.model_folder import config_files, versions_in
-from peopleseg.repository.tensors import Tensor
+from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS
 from peopleseg.systems.wiring import config_text, served
@@ -222,15 +222,15 @@ def write_version(
     opset = [helper.make_opsetid("", 17)]
     artifact = folder / "model.onnx"
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), artifact)
-    write_manifest(folder, name, lengths, reads)
+    write_manifest(folder, model, lengths, reads)
     return folder
 
 
 def write_manifest(
-    folder: Path, name: str, lengths: Mapping[str, tuple[int, ...]], reads: Sequence[str] = ()
+    folder: Path, model: Model, lengths: Mapping[str, tuple[int, ...]], reads: Sequence[str] = ()
 ) -> None:
     """Of the model.onnx in a version folder of a network; reads: none for all of its inputs."""
-    model, artifact = STEPS[name], folder / "model.onnx"
+    artifact = folder / "model.onnx"
     roles = {"inputs": model.inputs, "outputs": model.outputs}
     tensors = {
         role: {
@@ -243,7 +243,7 @@ def write_manifest(
         for role, found in roles.items()
     }
     Manifest(
-        model=name,
+        model=model.name,
         artifact=artifact.name,
         sha256=sha256(artifact),
         bytes=artifact.stat().st_size,

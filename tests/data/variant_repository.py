@@ -238,5 +238,5 @@ def _add(
     folder = repository / name / str(max(versions, default=0) + 1)
     folder.mkdir()
     export_onnx(module.eval(), STEPS[name], folder / "model.onnx", inputs)
-    write_manifest(folder, name, {**inputs, **outputs}, reads)
+    write_manifest(folder, STEPS[name], {**inputs, **outputs}, reads)
     return int(folder.name)

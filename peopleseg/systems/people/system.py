@@ -68,7 +68,7 @@ ENSEMBLES = (
     ),
 )
 
-PEOPLE = System(
+SYSTEM = PEOPLE = System(
     "people",
     networks=(YOLOV9, PEOPLE_UNET, HIERARCHICAL_HEAD, FEATURE_HEAD),
     python_steps=(

@@ -1,0 +1,67 @@
+"""Ask an ensemble about images, and keep its tensors as they come.
+
+  peopleseg call people_foreground photo.jpg --out out
+  peopleseg call person_segmentation holiday/ --out out
+
+Works for the ensembles of every system. What else than the image an ensemble reads is made up, as
+when a release is tried: boxes of fixed places. An image's tensors become one NAME.npz, whose arrays
+are called as they are; texts are strings. Without --out only their shapes are printed.
+"""
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peopleseg.cli.url_option import add_url_option
+from peopleseg.client.blocking import SegmentationClient
+from peopleseg.labels.files import write_atomically
+from peopleseg.pixels.image_files import find_pictures, result_paths, unique
+from peopleseg.systems.known import ENSEMBLES
+from peopleseg.systems.step import Arrays
+
+READY_TIMEOUT_S = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg call`."""
+    parser.add_argument("ensemble", choices=ENSEMBLES, help="its name")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="images and folders")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for the tensors")
+    add_url_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line an image. Raises SegmentationError, OSError."""
+    ensemble = ENSEMBLES[args.ensemble]
+    out = args.out or Path()
+    images = unique(image for path in args.paths for image in find_pictures(path, leave_out=out))
+    files = result_paths(images, out)
+    with SegmentationClient(args.url) as client:
+        client.wait_until_ready(READY_TIMEOUT_S, ensemble.name)
+        for image, file in zip(images, files, strict=True):
+            answer = client.call(ensemble.model, ensemble.question(image.read_bytes()))
+            print(f"{image}: {_shown(answer)}", flush=True)
+            if args.out:
+                write_atomically(file.with_suffix(".npz"), _npz(answer))
+    return 0
+
+
+def _shown(answer: Arrays) -> str:
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in answer.items())
+
+
+def _npz(answer: Arrays) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: _kept(array) for name, array in answer.items()})
+    return file.getvalue()
+
+
+def _kept(array: NDArray[Any]) -> NDArray[Any]:
+    """Texts as strings, which np.load reads without pickle."""
+    if array.dtype != np.object_:
+        return array
+    return np.array([text.decode() for text in array.reshape(-1)]).reshape(array.shape)

@@ -1,30 +1,35 @@
-"""Make a new version of a Python step: the newest one's code with other settings.
+"""Make a new version of a Python step: the code as it is now, and settings.
 
   peopleseg new-step-version roi_align --set sampling=corner_to_corner
   peopleseg new-step-version select_people --set min_score=0.2 --set max_iou=0.6
   peopleseg new-step-version roi_align --set 'roi_size_hw=[80, 60]'
+  peopleseg new-step-version postprocess
 
-A version has its settings as it has its code, so that a release can go back to both. Settings that
-are not named stay as they are in the newest version. The folder is printed; nothing serves it
-before `peopleseg release` does. Exit code 2 for a step or a setting that there is not.
+A version keeps its code and its settings, so that a release can go back to both: the modules that
+the step imports lie in its folder, in code.zip, and later changes of them do not reach it. Settings
+that are not named stay as they are in the newest version. The folder is printed; nothing serves it
+before `peopleseg release` does. Exit code 2 for a step or a setting that there is not, and where
+nothing would differ from the newest version.
 """
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.errors import PeoplesegError
+from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit
-from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest
+from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest, sha256
 from peopleseg.repository.settings import settings_faults
+from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
-from peopleseg.systems.known import PYTHON_STEPS, STEPS
+from peopleseg.systems.known import PYTHON_STEPS
+from peopleseg.systems.step import Step
+from peopleseg.systems.versions import ADAPTER, code_of, place_of
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
@@ -41,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         type=_setting,
         action="append",
-        required=True,
+        default=[],
         metavar="KEY=VALUE",
-        help="a setting of the step; numbers and lists as in JSON",
+        help="a setting of the step; numbers and lists as in JSON (those of the newest version)",
     )
     add_repository_option(parser)
 
@@ -63,30 +68,71 @@ def run(args: argparse.Namespace) -> int:
 def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -> Path:
     """Write the next version folder of a Python step, whole or not at all, and return it.
 
-    Raises SettingsError for what is no Python step and for settings that it cannot work with,
-    ArtifactError when the newest version is not what its manifest says.
+    Raises SettingsError for what is no Python step, for settings that it cannot work with and where
+    nothing is new, ArtifactError when the newest version is not what its manifest says.
     """
-    steps = _python_steps(repository)
-    if step not in steps:
-        raise SettingsError(
-            f"{step} is not a Python step of {repository}, which has {', '.join(steps) or 'none'}"
-        )
-    source = steps[step]
-    manifest = StepManifest.read(source)
-    manifest.verify(source)
-    chosen = {**manifest.settings, **settings}
-    if wrong := settings_faults(step, PYTHON_STEPS[step].settings, chosen):
+    made_of = _python_step(repository, step)
+    newest = _newest(repository / step)
+    chosen = {**(newest.settings if newest else {}), **settings}
+    if wrong := settings_faults(step, made_of.settings, chosen):
         raise SettingsError("; ".join(wrong))
+    code = code_of(made_of)
+    if newest and (newest.code, newest.settings) == (frozen_code.digest(code), chosen):
+        raise SettingsError(
+            f"{step}/{newest_version(repository / step)} has this code and these settings already; "
+            "release it, or name others with --set"
+        )
     with scratch_folder(repository / step) as scratch:
-        shutil.copy(source / manifest.artifact, scratch)
-        replace(manifest, settings=chosen, commit=current_commit()).write(scratch)
+        (scratch / frozen_code.FILE_NAME).write_bytes(code)
+        artifact = scratch / STEP_ARTIFACT
+        artifact.write_text(_model_py(made_of))
+        StepManifest(
+            step,
+            sha256(artifact),
+            chosen,
+            current_commit(),
+            code=frozen_code.digest(code),
+            step=place_of(made_of),
+        ).write(scratch)
         return publish(scratch)
 
 
-def _python_steps(repository: Path) -> dict[str, Path]:
-    """The newest version folder of each step that is code."""
-    newest = {name: repository / name / str(newest_version(repository / name)) for name in STEPS}
-    return {name: path for name, path in newest.items() if (path / STEP_ARTIFACT).is_file()}
+def _python_step(repository: Path, step: str) -> type[Step]:
+    """Raises SettingsError for what is no Python step, or has no folder in the repository."""
+    here = [name for name in PYTHON_STEPS if (repository / name / CONFIG_FILE).is_file()]
+    if step not in here:
+        raise SettingsError(
+            f"{step} is not a Python step of {repository}, which has {', '.join(here) or 'none'}"
+        )
+    return PYTHON_STEPS[step]
+
+
+def _newest(folder: Path) -> StepManifest | None:
+    """Of the newest version, which is as its manifest says; None before the first one."""
+    version = newest_version(folder)
+    if not version:
+        return None
+    manifest = StepManifest.read(folder / str(version))
+    manifest.verify(folder / str(version))
+    return manifest
+
+
+def _model_py(step: type[Step]) -> str:
+    """What Triton loads: the step, of the code beside it."""
+    about = (sys.modules[step.__module__].__doc__ or step.model.name).strip().splitlines()[0]
+    return f'''\
+"""{about}"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).with_name("{frozen_code.FILE_NAME}")))
+
+from {step.__module__} import {step.__qualname__}  # noqa: E402
+from {ADAPTER} import triton_model  # noqa: E402
+
+TritonPythonModel = triton_model({step.__qualname__})
+'''
 
 
 def _setting(text: str) -> tuple[str, Any]:

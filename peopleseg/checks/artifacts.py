@@ -23,6 +23,7 @@ from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.tensors import Tensor
 from peopleseg.runtime.onnx_session import TYPES, ModelLoadError, check_signature, open_session
 from peopleseg.systems.known import NETWORKS, PYTHON_STEPS
+from peopleseg.systems.versions import python_step
 
 
 def artifact_faults(folder: ModelFolder, version: int) -> list[str]:
@@ -34,7 +35,9 @@ def artifact_faults(folder: ModelFolder, version: int) -> list[str]:
         manifest.verify(path)
     except ArtifactError as error:
         return [f"{where}: {error}"]
-    faults = [f"{where}/{FILE_NAME}: {fault}" for fault in _manifest_faults(manifest, folder)]
+    faults = [
+        f"{where}/{FILE_NAME}: {fault}" for fault in _manifest_faults(manifest, folder, version)
+    ]
     if faults or not isinstance(manifest, Manifest):
         return faults
     if manifest.artifact.endswith(".onnx"):
@@ -42,7 +45,9 @@ def artifact_faults(folder: ModelFolder, version: int) -> list[str]:
     return [f"{where}: {fault}" for fault in _recorded_faults(manifest)]
 
 
-def _manifest_faults(manifest: Manifest | StepManifest, folder: ModelFolder) -> list[str]:
+def _manifest_faults(
+    manifest: Manifest | StepManifest, folder: ModelFolder, version: int
+) -> list[str]:
     faults = []
     if manifest.model != folder.name:
         faults.append(f'model is "{manifest.model}"; it must be the folder\'s: "{folder.name}"')
@@ -57,10 +62,20 @@ def _manifest_faults(manifest: Manifest | StepManifest, folder: ModelFolder) -> 
         found, wanted = ("network", "Python step") if is_network else ("Python step", "network")
         faults.append(f"the fields are those of a {found}; {folder.name} is a {wanted}")
     if isinstance(manifest, StepManifest):
-        step = PYTHON_STEPS.get(folder.name)
-        known = step.settings if step else {}
-        faults += settings_faults(folder.name, known, manifest.settings)
+        faults += _step_faults(manifest, folder, version)
     return faults
+
+
+def _step_faults(manifest: StepManifest, folder: ModelFolder, version: int) -> list[str]:
+    """The settings, by the code that the version runs."""
+    current = PYTHON_STEPS.get(folder.name)
+    if current is None:
+        return []  # the fields of the manifest are at fault
+    try:
+        step = python_step(folder.path / str(version), current)
+    except ArtifactError as error:
+        return [str(error)]
+    return settings_faults(folder.name, step.settings, manifest.settings)
 
 
 def _graph_faults(manifest: Manifest, path: Path, folder: ModelFolder) -> list[str]:

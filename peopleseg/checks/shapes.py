@@ -13,6 +13,7 @@ from peopleseg.repository.manifest import Manifest, Tensors, read_manifest, read
 from peopleseg.repository.tensors import Tensor
 from peopleseg.systems.known import PYTHON_STEPS, STEPS
 from peopleseg.systems.step import Shape
+from peopleseg.systems.versions import python_step
 
 
 def fits(found: Sequence[int], wanted: Sequence[int]) -> bool:
@@ -81,7 +82,7 @@ def _true_tensors(name: str, folder: Path, given: Mapping[str, Shape]) -> Tensor
     if isinstance(manifest, Manifest):
         found, reads = tensors_of(folder), reads_of(folder)
         return Tensors({key: found.inputs[key] for key in reads}, found.outputs)
-    known = PYTHON_STEPS[name].shapes(manifest.settings, given)
+    known = python_step(folder, PYTHON_STEPS[name]).shapes(manifest.settings, given)
     outputs = {
         tensor.name: replace(tensor, shape=known.get(tensor.name, tensor.shape))
         for tensor in STEPS[name].outputs

@@ -6,6 +6,8 @@ a `StepManifest`, each as manifest.json.
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,9 +15,11 @@ from typing import Any, NamedTuple
 
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.files import write_atomically
+from peopleseg.repository import frozen_code
 from peopleseg.repository.tensors import Tensor
 
 FILE_NAME = "manifest.json"
+SCHEMA = 2  # of the fields below; 1 had neither `schema` nor a step's `code`
 STEP_ARTIFACT = "model.py"
 _BLOCK_BYTES = 1 << 20
 
@@ -80,6 +84,7 @@ class Manifest(_Described):
     hardware: dict[str, str] = field(default_factory=dict)  # a TensorRT engine's GPU and versions
     accuracy_gate: dict[str, Any] = field(default_factory=dict)  # INT8: figures before and after
     weights_licence: str = ""  # of weights that come from somebody else
+    schema: int = SCHEMA
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -99,6 +104,27 @@ class StepManifest(_Described):
     settings: dict[str, Any]  # what the step reads when it is loaded
     commit: str  # of this repository when the version was made
     artifact: str = STEP_ARTIFACT
+    code: str = ""  # digest of the code in the folder; without, the version runs the project's own
+    step: str = ""  # the class in that code, as module:Class
+    schema: int = SCHEMA
+
+    def verify(self, folder: Path) -> None:
+        """Raises ArtifactError unless model.py and the code are those described here."""
+        super().verify(folder)
+        if not self.code:
+            return
+        path = folder / frozen_code.FILE_NAME
+        try:
+            found = frozen_code.digest(path.read_bytes())
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise ArtifactError(
+                f"{path} cannot be read ({error}), though the manifest describes it"
+            ) from error
+        if found != self.code:
+            raise ArtifactError(
+                f"{path} has code of digest {found}, its manifest says {self.code}; a version is "
+                "never changed: put the file back, or make a new version"
+            )
 
     @classmethod
     def read(cls, folder: Path) -> "StepManifest":
@@ -123,7 +149,12 @@ def read_manifest(folder: Path) -> Manifest | StepManifest:
     """
     path = folder / FILE_NAME
     try:
-        values = json.loads(path.read_text())
+        values = {"schema": 1, **json.loads(path.read_text())}
+        if values["schema"] > SCHEMA:
+            raise ArtifactError(
+                f"{path} has schema {values['schema']}, this peopleseg reads up to {SCHEMA}; use "
+                "the newer peopleseg that made the version"
+            )
         return StepManifest(**values) if "settings" in values else Manifest(**values)
     except (OSError, ValueError, TypeError) as error:
         raise ArtifactError(

@@ -16,6 +16,7 @@ from peopleseg.repository.manifest import Manifest, StepManifest
 from peopleseg.runtime.onnx_threads import options_for
 from peopleseg.systems.step import Arrays, Step
 from peopleseg.systems.system import System
+from peopleseg.systems.versions import python_step
 from peopleseg.systems.wiring import Reads, Wired, reads_in, serving_versions, wiring
 
 # Name of a step, the outputs that are wanted, its inputs by name: to its outputs by name.
@@ -111,9 +112,10 @@ class Pipeline:
         parameters: Mapping[str, Any] | None = None,
     ) -> Arrays:
         """One step by its tensors, as the server calls it. wanted: of its outputs; None for all."""
-        if self.system.python_step(name) is None:
+        current = self.system.python_step(name)
+        if current is None:
             return self.network(name)(**inputs)
-        step = self._step(name)
+        step = self._step(name, current)
         left_out = dict.fromkeys(t.name for t in step.model.inputs if t.name not in inputs)
         if wanted is None:
             wanted = [tensor.name for tensor in step.model.outputs]
@@ -133,10 +135,9 @@ class Pipeline:
             return self._given_reads
         return reads_in(self._repository, self.system, self.versions)
 
-    def _step(self, name: str) -> Step:
+    def _step(self, name: str, current: type[Step]) -> Step:
         if name not in self._steps:
-            made = self.system.python_step(name)
-            assert made is not None
+            made = python_step(self._folder(name), current)
             settings = StepManifest.read(self._folder(name)).settings
             settings = settings | dict(self._settings.get(name, {}))
             if "threads" in made.settings:

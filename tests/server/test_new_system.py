@@ -72,6 +72,12 @@ class Project:
     def here(self) -> list[str]:
         return ["--model-repository", str(self.repository)]
 
+    def new_version(self, step: str, *settings: str) -> str:
+        """The number of a version with the code as it is now."""
+        options = [part for setting in settings for part in ("--set", setting)]
+        said = self.run("new-step-version", step, *options, *self.here())
+        return said.split(":")[0].rpartition("/")[2]
+
     def grey(self, url: str, folder: Path) -> float:
         """What the server says of the image."""
         self.run("call", "grey_value", str(self.image), "--url", url, "--out", str(folder))
@@ -203,6 +209,24 @@ def test_releases_and_rollbacks_are_its_own(released: Project, url: str, tmp_pat
 
     shared = released.run("release", "both", "preprocess=1", *here, code=2)
     assert "people and grey have preprocess; say with --system" in shared
+
+
+def test_a_rollback_brings_back_the_code_of_before(
+    released: Project, url: str, tmp_path: Path
+) -> None:
+    here = ["--url", url, *released.here(), "--images", str(released.image)]
+    version = released.new_version("to_grey", "gain=1.0")
+    released.run("release", "as_it_is", f"to_grey={version}", *here)
+    assert released.grey(url, tmp_path) == pytest.approx(0.2, abs=0.001)
+
+    source = released.root / "peopleseg" / "systems" / "grey" / "steps.py"
+    source.write_text(source.read_text().replace("self.gain / 255", "self.gain / 510"))
+    released.run("release", "halved", f"to_grey={released.new_version('to_grey')}", *here)
+    assert released.grey(url, tmp_path) == pytest.approx(0.1, abs=0.001)
+
+    released.run("rollback", "--system", "grey", *here)
+    assert released.grey(url, tmp_path) == pytest.approx(0.2, abs=0.001)
+    assert "no faults" in released.run("check", *released.here())
 
 
 def test_a_shared_step_stays_for_who_still_pins_it(released: Project, url: str) -> None:

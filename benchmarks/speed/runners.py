@@ -21,10 +21,10 @@ from benchmarks.speed.devices import CPU, CUDA, open_model, open_on_gpu
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.networks import Network
 from conversion.export import engine
-from conversion.export.profiles import profiles
 from conversion.export.runners import Runner, torch_runner
 from conversion.export.settings import MissingRequirement
 from peopleseg.repository.cache import cache_folder
+from peopleseg.systems.configs import profiles
 from peopleseg.systems.pipeline import OnnxModel
 
 TENSORRT = "TensorrtExecutionProvider"

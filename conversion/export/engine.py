@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from conversion.export.profiles import Profile
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, MissingRequirement
 from peopleseg.labels.files import write_atomically
+from peopleseg.systems.configs import Profile
 from peopleseg.systems.step import Arrays
 
 WORKSPACE_BYTES = 4 << 30

@@ -10,10 +10,10 @@ from conversion.export.inputs import IMAGES_AT_ONCE, ROIS_AT_ONCE, random_cases
 from conversion.export.job import Job, is_image_network
 from conversion.export.parity import Expected, Tolerances, as_record, batch_sizes, gaps, judge
 from conversion.export.precision import convert
-from conversion.export.profiles import profiles
 from conversion.export.runners import CPU, CUDA, Runner, onnx_runner, torch_runner
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import Manifest
+from peopleseg.systems.configs import profiles
 
 ARTIFACT = "model.onnx"
 PLAN = "model.plan"

@@ -8,13 +8,13 @@ from tqdm import tqdm
 
 from peopleseg.checks.artifacts import artifact_faults
 from peopleseg.checks.configs import config_faults, missing_version, version_faults
-from peopleseg.checks.profiles import profile_faults
 from peopleseg.checks.reading import ModelFolder, read_models
 from peopleseg.checks.shapes import shape_faults
 from peopleseg.checks.wiring import policy_faults, wiring_faults
 from peopleseg.repository.manifest import ArtifactError
-from peopleseg.repository.triton_config import parse_config
+from peopleseg.repository.triton_config import ConfigError, parse_config
 from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS, system_of
+from peopleseg.systems.rendered import stale_files
 from peopleseg.systems.system import System
 from peopleseg.systems.wiring import (
     choosers,
@@ -48,6 +48,7 @@ def _faults(repository: Path, planned: tuple[System, Mapping[str, int]] | None) 
     for folder in models.values():
         found += config_faults(folder)
     if planned is None:
+        found += _stale_configs(repository)
         ensembles = {name: models[name].config for name in ENSEMBLES if name in models}
         for folder in models.values():
             found += version_faults(folder)
@@ -62,13 +63,27 @@ def _faults(repository: Path, planned: tuple[System, Mapping[str, int]] | None) 
     found += wrong
     shared: dict[str, list[str]] = {}  # a fault of a step shows in each ensemble that has it
     for name, config in ensembles.items():
-        wrong = _ensemble_faults(config, repository, models, broken, planned=planned is not None)
+        wrong = _ensemble_faults(config, repository, models, broken)
         if planned is None:
             wrong += policy_faults(config, models)
         for fault in wrong:
             shared.setdefault(fault, []).append(name)
     found += [f"{', '.join(names)}: {fault}" for fault, names in shared.items()]
     return found
+
+
+def _stale_configs(repository: Path) -> list[str]:
+    """Nothing where another fault keeps them from being rendered: that one is told."""
+    try:
+        stale = stale_files(repository)
+    except (ArtifactError, ConfigError, ValueError, OSError):
+        return []
+    return [
+        f"{path.relative_to(repository)}: not what follows from the other configs; run "
+        "`peopleseg render-configs`"
+        for path in stale
+        if path.is_file()  # what is not there misleads nobody
+    ]
 
 
 def _planned(
@@ -120,8 +135,6 @@ def _ensemble_faults(
     repository: Path,
     models: Mapping[str, ModelFolder],
     broken: Collection[str],
-    *,
-    planned: bool,
 ) -> list[str]:
     """Wiring first; true shapes only where everything that they rest on is without faults."""
     found = wiring_faults(config, models)
@@ -134,9 +147,6 @@ def _ensemble_faults(
         *shape_faults(config, repository),
         *_unlike_a_release(config, repository),
         *system_of(config.name).pair_faults(folders),
-        # A planned release is no fault of a config for servers that may not be there; one that is
-        # refuses it, when it is tried.
-        *([] if planned else profile_faults(config, models)),
     ]
 
 

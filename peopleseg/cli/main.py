@@ -49,6 +49,10 @@ COMMANDS = {
         "conversion.fit_scores_command",
         "make scores say how likely a person is right",
     ),
+    "render-configs": (
+        "peopleseg.cli.render_configs_command",
+        "write the configs that follow from others",
+    ),
     "check": ("peopleseg.cli.check_command", "find what is wrong in a model repository"),
     "release": (
         "conversion.release.release_command",

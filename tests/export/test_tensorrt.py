@@ -16,15 +16,13 @@ from conversion.export import command, engine, version
 from conversion.export.exportable import of_feature_head, of_mask_head, of_people_unet
 from conversion.export.exporter import export
 from conversion.export.onnx_export import export_onnx
-from conversion.export.profiles import engine_config, profiles, provider_config
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
-from peopleseg.repository.manifest import Manifest, tensors_of
+from peopleseg.repository.manifest import Manifest
 from peopleseg.repository.place import MODEL_REPOSITORY
+from peopleseg.systems.configs import profiles
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.people.contract import MAX_PEOPLE
-from peopleseg.systems.people.system import PEOPLE
-from peopleseg.systems.wiring import serving_versions
 from tests.export import fake_tensorrt
 from tests.export.networks import checkpoint, detector, feature_head, mask_head, people_unet
 
@@ -71,56 +69,6 @@ def test_profiles_grow_from_the_smallest_to_the_largest_batch(name: str) -> None
         assert 1 == smallest[0] < usual[0] < largest[0] == STEPS[name].max_batch_size
         assert smallest[1:] == usual[1:] == largest[1:]
         assert min(smallest) >= 1
-
-
-def served_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    """Of the version that the ensembles pin; the published lengths of a model that has none."""
-    versions = serving_versions(MODEL_REPOSITORY, PEOPLE)
-    if name not in versions:
-        return {"roi_features": (1024, 28, 28)}
-    folder = MODEL_REPOSITORY / name / str(versions[name])
-    return {key: tensor.shape for key, tensor in tensors_of(folder).inputs.items()}
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_providers_config_has_the_profiles_of_what_it_serves(name: str) -> None:
-    folder = MODEL_REPOSITORY / name / "configs"
-    made = provider_config(
-        (folder / "cuda.pbtxt").read_text(), profiles(STEPS[name], served_shapes(name))
-    )
-    assert parsed(made) == config(name, "tensorrt")
-    accelerator = config(name, "tensorrt").optimization.execution_accelerators
-    (provider,) = accelerator.gpu_execution_accelerator
-    assert provider.name == "tensorrt"
-    for which in ("min", "opt", "max"):
-        shapes = provider.parameters[f"trt_profile_{which}_shapes"]
-        named = [entry.partition(":")[0] for entry in shapes.split(",")]
-        assert named == [tensor.name for tensor in STEPS[name].inputs]
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_engines_config_is_that_of_cuda_with_another_backend(name: str) -> None:
-    cuda, plan = config(name, "cuda"), config(name, "tensorrt_plan")
-    text = (MODEL_REPOSITORY / name / "configs" / "cuda.pbtxt").read_text()
-    assert parsed(engine_config(text)) == plan
-    assert (plan.backend, plan.default_model_filename) == ("tensorrt", "model.plan")
-    plan.backend, plan.default_model_filename = cuda.backend, cuda.default_model_filename
-    assert plan == cuda
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("accelerator", ["cuda", "tensorrt"])
-def test_on_a_gpu_only_the_place_differs(name: str, accelerator: str) -> None:
-    found = config(name, accelerator)
-    default = parsed((MODEL_REPOSITORY / name / "config.pbtxt").read_text())
-    assert {group.kind for group in found.instance_group} == {
-        model_config_pb2.ModelInstanceGroup.KIND_GPU
-    }
-    for one in (found, default):
-        for field in ("instance_group", "parameters", "optimization"):
-            one.ClearField(field)
-        one.dynamic_batching.ClearField("preferred_batch_size")
-    assert found == default
 
 
 def graph(folder: Path) -> Path:

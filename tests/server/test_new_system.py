@@ -18,8 +18,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from peopleseg.repository.commit import current_commit
-from peopleseg.repository.manifest import StepManifest, sha256
 from peopleseg.systems.people.contract import PIXELS
 from serving.demo import free_ports
 from tests.data.grey_system.contract import BRIGHTNESS, MEAN_RGB, TO_GREY
@@ -52,7 +50,9 @@ class Project:
         one_more = known.read_text().replace('"people",\n', '"people",\n    "grey",\n')
         known.write_text(one_more)
         write_brightness(self.repository, 1)
-        write_to_grey(self.repository, 1)
+        (self.repository / TO_GREY.name).mkdir()
+        assert "brightness/config.pbtxt" in self.run("render-configs", *self.here())
+        self.new_version(TO_GREY.name)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "peopleseg.cli.main", *arguments]
@@ -99,46 +99,6 @@ def write_brightness(repository: Path, version: int) -> None:
     model = helper.make_model(graph, opset_imports=opset, ir_version=8)
     onnx.save(model, folder / "model.onnx")
     write_manifest(folder, BRIGHTNESS, {})
-    (folder.parent / "config.pbtxt").write_text(BRIGHTNESS_CONFIG)
-
-
-def write_to_grey(repository: Path, version: int) -> None:
-    folder = repository / TO_GREY.name / str(version)
-    folder.mkdir(parents=True)
-    (folder / "model.py").write_text(TO_GREY_MODEL)
-    StepManifest(
-        TO_GREY.name, sha256(folder / "model.py"), {"gain": 1.0}, commit=current_commit()
-    ).write(folder)
-    (folder.parent / "config.pbtxt").write_text(TO_GREY_CONFIG)
-
-
-BRIGHTNESS_CONFIG = """
-name: "brightness"
-backend: "onnxruntime"
-default_model_filename: "model.onnx"
-max_batch_size: 8
-input [ { name: "pixels" data_type: TYPE_UINT8 dims: [ 3, 640, 640 ] } ]
-output [ { name: "mean_rgb" data_type: TYPE_FP32 dims: [ 3 ] } ]
-instance_group [ { kind: KIND_CPU count: 1 } ]
-version_policy { specific { versions: [ 1 ] } }
-"""
-
-TO_GREY_CONFIG = """
-name: "to_grey"
-backend: "python"
-max_batch_size: 0
-input [ { name: "mean_rgb" data_type: TYPE_FP32 dims: [ 1, 3 ] } ]
-output [ { name: "grey" data_type: TYPE_FP32 dims: [ 1 ] } ]
-instance_group [ { kind: KIND_CPU count: 1 } ]
-version_policy { specific { versions: [ 1 ] } }
-"""
-
-TO_GREY_MODEL = """
-from peopleseg.systems.grey.steps import ToGrey
-from serving.triton_step import triton_model
-
-TritonPythonModel = triton_model(ToGrey)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -215,13 +175,13 @@ def test_a_rollback_brings_back_the_code_of_before(
     released: Project, url: str, tmp_path: Path
 ) -> None:
     here = ["--url", url, *released.here(), "--images", str(released.image)]
-    version = released.new_version("to_grey", "gain=1.0")
-    released.run("release", "as_it_is", f"to_grey={version}", *here)
     assert released.grey(url, tmp_path) == pytest.approx(0.2, abs=0.001)
 
     source = released.root / "peopleseg" / "systems" / "grey" / "steps.py"
     source.write_text(source.read_text().replace("self.gain / 255", "self.gain / 510"))
-    released.run("release", "halved", f"to_grey={released.new_version('to_grey')}", *here)
+    released.run(
+        "release", "halved", f"to_grey={released.new_version('to_grey', 'gain=1.0')}", *here
+    )
     assert released.grey(url, tmp_path) == pytest.approx(0.1, abs=0.001)
 
     released.run("rollback", "--system", "grey", *here)

@@ -14,11 +14,10 @@ from typing import Any
 import onnx
 import pytest
 
-from conversion.export.profiles import profiles, provider_config
 from peopleseg.checks.check import faults, planned_faults
 from peopleseg.cli import check_command as check
-from peopleseg.repository.manifest import Manifest, StepManifest, sha256, tensors_of
-from peopleseg.systems.known import STEPS
+from peopleseg.cli.render_configs_command import render
+from peopleseg.repository.manifest import Manifest, StepManifest, sha256
 from peopleseg.systems.people.system import PEOPLE
 from tests.data.small_repository import (
     write_detector,
@@ -503,23 +502,22 @@ def test_a_planted_fault_is_found_and_named(repository: Path, plant: Callable[[P
     assert any(re.search(expected, fault) for fault in found), found
 
 
-def test_lengths_beyond_the_profiles_of_tensorrt_are_named(repository: Path) -> None:
-    head = repository / "hierarchical_head"
-    shapes = {name: tensor.shape for name, tensor in tensors_of(head / "1").inputs.items()}
-    text = (head / "configs" / "cuda.pbtxt").read_text()
-    profile = provider_config(text, profiles(STEPS[head.name], shapes))
-    (head / "configs" / "tensorrt.pbtxt").write_text(profile)
+def test_a_config_that_does_not_follow_from_the_others_is_named(repository: Path) -> None:
+    render(repository)
     assert faults(repository) == []
-    edit(head / "configs" / "tensorrt.pbtxt", "roi_rgb:64x3x64x48", "roi_rgb:64x3x64x47")
-    (fault,) = faults(repository)
-    assert fault.startswith(
-        "person_segmentation, person_segmentation_from_boxes: hierarchical_head/configs/"
-        "tensorrt.pbtxt: hierarchical_head/1 reads roi_rgb [3, 64, 48], but the profiles go from "
-        "[3, 64, 48] to [3, 64, 47]; write"
+    edit(
+        repository / "hierarchical_head" / "configs" / "tensorrt.pbtxt",
+        "roi_rgb:64x3x64x48",
+        "roi_rgb:64x3x64x47",
     )
-    assert planned_faults(repository, PEOPLE, {}) == [], (
-        "no reason to refuse a release to other servers"
-    )
+    edit(repository / "yolov9" / "config.pbtxt", "10000000", "9000000")
+    assert {fault.partition(":")[0] for fault in faults(repository)} == {
+        "hierarchical_head/configs/tensorrt.pbtxt",
+        *(f"yolov9/configs/{name}.pbtxt" for name in ("cuda", "tensorrt", "tensorrt_plan")),
+    }
+    assert planned_faults(repository, PEOPLE, {}) == [], "no reason to refuse a release"
+    render(repository)
+    assert faults(repository) == []
 
 
 def test_what_is_hidden_is_not_looked_at(repository: Path) -> None:

@@ -1,0 +1,52 @@
+"""Write the configs of a model repository that follow from the others.
+
+  peopleseg render-configs
+  peopleseg render-configs --check
+
+configs/cuda.pbtxt, tensorrt.pbtxt and tensorrt_plan.pbtxt of every network say what its
+config.pbtxt says, for another accelerator; tensorrt.pbtxt also has the lengths that the serving
+version reads, so render after a release of networks of other sizes and before the next start. A
+step without a config.pbtxt gets one to begin with. Those of the ensembles are written by releases.
+
+Exit code 0, or 1 with --check where something would be written.
+"""
+
+import argparse
+from pathlib import Path
+
+from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.labels.files import write_atomically
+from peopleseg.releases import lock
+from peopleseg.systems.rendered import stale_files
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `peopleseg render-configs`."""
+    add_repository_option(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, and tell what would be"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every file that changes. Raises Locked, ArtifactError, OSError."""
+    if args.check:
+        stale = stale_files(args.model_repository)
+        for path in stale:
+            print(path)
+        return 1 if stale else 0
+    for path in render(args.model_repository):
+        print(path)
+    return 0
+
+
+def render(repository: Path) -> list[Path]:
+    """Write what is stale; the files that change. Raises Locked, ArtifactError, OSError."""
+    with lock.held(repository):
+        stale = stale_files(repository)
+        for path, text in stale.items():
+            if text is None:
+                path.unlink()
+            else:
+                write_atomically(path, text.encode())
+    return list(stale)

@@ -1,0 +1,76 @@
+"""Which files of a model repository are rendered, not typed, and what they are to say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from peopleseg.repository.manifest import tensors_of
+from peopleseg.repository.model_folder import VARIANTS
+from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
+from peopleseg.systems.configs import VARIANT_NAMES, first_config, variant_text, variants
+from peopleseg.systems.known import NETWORKS, STEPS, SYSTEMS
+from peopleseg.systems.step import Shape
+from peopleseg.systems.wiring import serving_versions
+
+Files = dict[Path, str | None]  # the text of each; None where there is to be none
+
+
+def stale_files(repository: Path) -> Files:
+    """The rendered configs that say something else than they are to say, or are not there.
+
+    Which versions a config loads is left as it is: releases decide about that. A step that has
+    versions but no config.pbtxt gets one to begin with. Raises ConfigError, ArtifactError,
+    ValueError.
+    """
+    versions = _pinned(repository)
+    stale: Files = {}
+    for name, model in STEPS.items():
+        path = repository / name / CONFIG_FILE
+        if not path.parent.is_dir():
+            continue
+        if path.is_file():
+            config = parse_config(path.read_text())
+        else:
+            config = first_config(model, is_network=name in NETWORKS)
+            stale[path] = str(config)
+        if name in NETWORKS:
+            wanted = variants(config, model, _shapes(path.parent, versions.get(name)))
+            stale |= _stale_variants(path.parent / VARIANTS, wanted)
+    return stale
+
+
+def _stale_variants(folder: Path, wanted: Mapping[str, Any]) -> Files:
+    stale: Files = {}
+    for name, config in wanted.items():
+        path = folder / f"{name}.pbtxt"
+        found = _read(path)
+        if found is not None:
+            config.version_policy.CopyFrom(found.version_policy)
+        if found != config:
+            stale[path] = variant_text(name, config)
+    left_out = (folder / f"{name}.pbtxt" for name in VARIANT_NAMES if name not in wanted)
+    return stale | {path: None for path in left_out if path.is_file()}
+
+
+def _read(path: Path) -> Any | None:
+    """None for what is not there, or no config."""
+    try:
+        return parse_config(path.read_text())
+    except (FileNotFoundError, ConfigError):
+        return None
+
+
+def _pinned(repository: Path) -> dict[str, int]:
+    """The version of each step that serves; the newest where systems pin different ones."""
+    newest: dict[str, int] = {}
+    for system in SYSTEMS:
+        for step, version in serving_versions(repository, system).items():
+            newest[step] = max(version, newest.get(step, 0))
+    return newest
+
+
+def _shapes(model_folder: Path, version: int | None) -> dict[str, Shape] | None:
+    if version is None:
+        return None
+    inputs = tensors_of(model_folder / str(version)).inputs
+    return {name: tensor.shape for name, tensor in inputs.items()}

@@ -1,9 +1,11 @@
 """Which pictures a command line's paths mean, and how each one's result is called."""
 
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+_LONGEST_NAME = 255  # bytes, on the file systems of Linux
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -48,12 +50,19 @@ def result_paths(pictures: Sequence[Path], folder: Path) -> list[Path]:
     taken = {str(picture.resolve()).casefold() for picture in pictures}
     results = []
     for picture in pictures:
-        result, number = folder / f"{picture.stem}.png", 2
+        result, number = folder / _named(picture.stem, ".png"), 2
         while str(result.resolve()).casefold() in taken:
-            result, number = folder / f"{picture.stem}_{number}.png", number + 1
+            result, number = folder / _named(picture.stem, f"_{number}.png"), number + 1
         taken.add(str(result.resolve()).casefold())
         results.append(result)
     return results
+
+
+def _named(stem: str, ending: str) -> str:
+    """The stem, shortened where a file system would refuse the name, and the ending."""
+    while len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def image_ids(pictures: Sequence[Path]) -> list[int]:

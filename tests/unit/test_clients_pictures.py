@@ -75,3 +75,11 @@ def test_numbers_as_names_become_image_ids() -> None:
 def test_another_name_among_numbers_changes_no_other_id() -> None:
     names = ["000000000802.jpg", "aaa.jpg", "5060.jpg", "x/802.png", "0.jpg", "7a.jpg"]
     assert image_ids([Path(name) for name in names]) == [802, 5061, 5060, 5062, 0, 5063]
+
+
+def test_results_of_pictures_with_long_names_can_be_written(tmp_path: Path) -> None:
+    pictures = touch(tmp_path, "p/" + "n" * 251 + ".jpg", "q/" + "n" * 251 + ".jpg")
+    pictures += touch(tmp_path, "\N{SNOWMAN}" * 85)
+    results = result_paths(pictures, tmp_path)
+    touch(tmp_path, *(result.name for result in results))
+    assert len(set(results)) == 3 and all(result.is_file() for result in results)

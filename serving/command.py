@@ -4,6 +4,7 @@
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.releases import disk
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.people.contract import ENSEMBLES
 from serving import triton_log
@@ -68,10 +68,9 @@ def run(args: argparse.Namespace) -> int:
     extra = list(args.triton_argument)
     if args.model_config_name:
         extra.append(f"--model-config-name={args.model_config_name}")
+    logging.basicConfig(format="peopleseg serve: %(message)s")
     try:
         exposed = exposure(args.host, extra)
-        # A release that was killed between two configs is finished before they are read.
-        disk.recover(args.model_repository, disk.LOCK_WAIT_S)
     except ReleaseError as error:
         _say(str(error))
         return 1
@@ -109,7 +108,7 @@ def serve(server: EmbeddedServer, ready_timeout_s: float) -> int:
             f"{triton_log.describe(server.log_file)}"
         )
         return 1
-    except ServerStartError as error:
+    except (ServerStartError, ReleaseError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import FrameType
 
 from peopleseg.cli import main as cli
+from peopleseg.errors import PeoplesegError
 from peopleseg.pixels.examples import example_pictures
 from peopleseg.repository.place import MODEL_REPOSITORY
 from serving.embedded import EmbeddedServer
-from serving.errors import ServerError
 
 READY_TIMEOUT_S = 300.0
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return cli.EXIT_INTERRUPTED
-    except ServerError as error:
+    except PeoplesegError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return cli.EXIT_FAILED
 

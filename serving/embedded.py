@@ -12,7 +12,6 @@ import importlib.metadata
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,10 +21,14 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from peopleseg.releases import servers
+from peopleseg.releases.servers import Announcement
 from peopleseg.runtime.shared_processors import COMPUTING_FILE
 from peopleseg.systems.people.ensembles import served
 from serving import guard, triton_log
-from serving.errors import PortInUseError, ServerStartError
+from serving.errors import ServerStartError
+from serving.mending import mend_unless_served, name_others
+from serving.ports import check_ports
 from serving.triton_wheel import (
     check_numpy,
     find_triton,
@@ -68,11 +71,13 @@ class EmbeddedServer:
         self.log_file = log_file.resolve()
         self.host = host
         self.ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+        self._models = models
         self.models = served(self.model_repository) if models is None else tuple(models)
         self.extra_arguments = tuple(extra_arguments)
         self.pid: int | None = None  # Triton's own, while it runs
         self._guard: subprocess.Popen[str] | None = None
         self._runtime_folder: Path | None = None
+        self._announcement: Announcement | None = None
 
     @property
     def grpc_url(self) -> str:
@@ -98,7 +103,8 @@ class EmbeddedServer:
         """Start the server's process; it answers once `wait_until_ready` returns.
 
         Raises ServerStartError: no wheel, no stub for this Python, numpy 2, no model repository or
-        nothing in it to load, or a port in use (PortInUseError).
+        nothing in it to load, or a port in use (PortInUseError). Raises ReleaseError where a killed
+        release left configs that cannot be mended now; they are mended once all else is well.
         """
         if self._guard is not None:
             raise ServerStartError("this server is already started")
@@ -107,14 +113,11 @@ class EmbeddedServer:
                 f"no model repository at {self.model_repository}; "
                 "choose one with --model-repository"
             )
-        if not self.models:
-            raise ServerStartError(
-                f"{self.model_repository} has no ensemble of peopleseg; "
-                "choose another with --model-repository, or name a model with --load-model"
-            )
+        others = name_others(self.model_repository)
         check_ports(self.host, self.ports)
         check_numpy(importlib.metadata.version("numpy"))
         triton = find_triton()
+        self._enter_repository(others)
         self._runtime_folder = Path(tempfile.mkdtemp(prefix="peopleseg-triton-"))
         try:
             backends = lay_out_backends(self._runtime_folder, triton)
@@ -184,9 +187,23 @@ class EmbeddedServer:
             if self._guard.returncode < 0:  # the guard was killed: its work is left to do
                 self._clear_away()
             self._guard = self.pid = None
+        if self._announcement is not None:
+            self._announcement.withdraw()
+            self._announcement = None
         if self._runtime_folder is not None:
             shutil.rmtree(self._runtime_folder, ignore_errors=True)
             self._runtime_folder = None
+
+    def _enter_repository(self, others: Sequence[str]) -> None:
+        mend_unless_served(self.model_repository, others)
+        if self._models is None:
+            self.models = served(self.model_repository)  # mending may have added some
+        if not self.models:
+            raise ServerStartError(
+                f"{self.model_repository} has no ensemble of peopleseg; "
+                "choose another with --model-repository, or name a model with --load-model"
+            )
+        self._announcement = servers.announce(self.model_repository, self.ports)
 
     def _launch(self, command: list[str], environment: dict[str, str]) -> None:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -228,28 +245,6 @@ class EmbeddedServer:
     def _clear_away(self) -> None:
         if self.pid is not None and self._runtime_folder is not None:
             guard.clear_away(self.pid, self._runtime_folder)
-
-
-def check_ports(host: str, ports: dict[str, int]) -> None:
-    """ports: by service, "http" and so on. Raises PortInUseError for the first that is taken."""
-    seen: dict[int, str] = {}
-    for service, port in ports.items():
-        option = f"--{service}-port"
-        if not 0 < port < 65536:
-            raise ServerStartError(f"{option} must be between 1 and 65535, got {port}")
-        if port in seen:
-            raise PortInUseError(f"--{seen[port]}-port and {option} are both {port}")
-        seen[port] = service
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        except OSError as error:
-            raise PortInUseError(
-                f"port {port} on {host} cannot be used ({error.strerror}); "
-                f"choose another with {option}"
-            ) from error
 
 
 def describe_status(status: int) -> str:

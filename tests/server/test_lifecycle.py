@@ -15,9 +15,19 @@ from pathlib import Path
 import psutil
 import pytest
 
+from conversion.release.operations import Place, release, rollback
+from conversion.release.server import ModelControl
+from peopleseg.releases import servers
 from serving import guard
 from serving.embedded import EmbeddedServer
 from serving.triton_wheel import PROJECT_ROOT
+from tests.server.telling import (
+    TellingExaminer,
+    add_variant,
+    make_repository,
+    new_version,
+    server_of,
+)
 
 pytestmark = pytest.mark.server
 
@@ -180,6 +190,59 @@ def test_a_port_in_use_is_named_with_its_option(
     assert str(ports[GRPC]) in serve.said.read_text()
     assert "--grpc-port" in serve.said.read_text()
     assert not (tmp_path / "triton.log").exists(), "Triton must not have been started"
+
+
+def test_a_second_server_says_who_the_first_is_and_writes_nothing(
+    tmp_path: Path, free_ports: FreePorts
+) -> None:
+    """Whether it is refused, for its port, or serves as well: the first has every step loaded."""
+    repository = tmp_path / "repository"
+    make_repository(repository)
+    add_variant(repository, "yolov9")  # for other machines: a release leaves it as it is
+    with server_of(repository) as first:
+        first.wait_until_ready(READY_LIMIT_S)
+        with ModelControl(first.grpc_url) as control:
+            place = Place(repository, control, TellingExaminer())
+            release(place, "new", {"yolov9": new_version(repository, "yolov9")})
+            before = contents(repository)
+            refused = said_by_another(repository, tmp_path / "refused", list(first.ports.values()))
+            assert "--http-port" in refused and "ready:" not in refused
+            serves = said_by_another(repository, tmp_path / "serves", free_ports(3))
+            assert "ready:" in serves
+            assert "yolov9/configs/other.pbtxt may not be written now and still load" in serves
+            for said in (refused, serves):
+                assert f"(process {os.getpid()}, since" in said
+                assert f"grpc {first.ports['grpc']}" in said
+            assert contents(repository) == before
+            loaded = initialised(first)
+            rollback(place)
+            assert initialised(first) == loaded
+    assert list(repository.glob(f"{servers.PREFIX}*")) == []
+
+
+def said_by_another(repository: Path, folder: Path, ports: list[int]) -> str:
+    """What another `serve` of the repository says, which ends when it is ready."""
+    folder.mkdir()
+    serve = Serve(repository, folder, ports, "people_foreground")
+    try:
+        assert serve.process.stdout is not None
+        line = serve.process.stdout.readline()  # returns at once if the process ends
+        return serve.said.read_text() + line
+    finally:
+        serve.close()
+
+
+def initialised(server: EmbeddedServer) -> int:
+    return server.log_file.read_text(errors="replace").count("Initialize: ")
+
+
+def contents(repository: Path) -> dict[Path, tuple[bytes, int]]:
+    """Text and time of every file but the announcements of servers."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in repository.rglob("*")
+        if path.is_file() and not path.name.startswith(servers.PREFIX)
+    }
 
 
 def test_a_model_that_does_not_load_is_named(

@@ -15,9 +15,11 @@ from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError
 from serving import guard
 from serving.command import add_arguments, default_log_file, run
-from serving.embedded import EmbeddedServer, check_ports, describe_status
+from serving.demo import free_ports
+from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import PortInUseError, ServerStartError
 from serving.exposure import Exposure, exposure
+from serving.ports import check_ports, check_triton_ports
 from serving.triton_log import describe, last_errors
 from serving.triton_wheel import (
     STUB,
@@ -55,6 +57,18 @@ def test_two_services_cannot_share_a_port() -> None:
 def test_a_port_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ServerStartError, match="--http-port.*70000"):
         check_ports("127.0.0.1", {"http": 70000})
+
+
+def test_the_ports_of_triton_are_those_of_its_arguments() -> None:
+    first, second = free_ports(2)
+    arguments = [f"--http-port={first}", "--grpc-port", str(second), "--metrics-address=127.0.0.1"]
+    off = [*arguments, "--allow-metrics=false", "--exit-timeout-secs=10"]
+    assert check_triton_ports(off) == {"http": first, "grpc": second}
+    with socket.create_server(("127.0.0.1", second)):
+        with pytest.raises(PortInUseError, match=rf"{second} on 0.0.0.0.*--grpc-port"):
+            check_triton_ports(off)
+        shared = check_triton_ports([*off, "--reuse-grpc-port=true"])
+        assert shared == {"http": first}
 
 
 def test_urls_are_those_a_client_on_this_machine_can_call(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from peopleseg.errors import PeoplesegError
 from peopleseg.releases import servers
 from peopleseg.systems.people.ensembles import served
 from serving.exposure import exposure
+from serving.loading import load_arguments
 from serving.mending import mend_unless_served, name_others
 from serving.ports import check_triton_ports
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         announcement.keep_across_exec()
     if exposed.said:
         print(f"peopleseg: {exposed.said}", file=sys.stderr)
-    loaded = [f"--load-model={name}" for name in ensembles]
+    loaded = load_arguments(ensembles)
     arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposed.arguments]
     os.execvp(TRITON, [TRITON, *arguments])
 

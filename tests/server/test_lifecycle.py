@@ -18,9 +18,10 @@ import pytest
 from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg.releases import servers
-from serving import guard
+from serving import embedded, guard
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import PROJECT_ROOT
+from serving.errors import ServerStartError
+from serving.triton_wheel import LIBRARIES, PROJECT_ROOT, find_triton
 from tests.server.telling import (
     TellingExaminer,
     add_variant,
@@ -256,9 +257,52 @@ def test_a_model_that_does_not_load_is_named(
     finally:
         serve.close()
     said = serve.said.read_text()
-    assert "echo" in said and "no weights" in said
+    assert "echo" in said and "no weights" in said and "started again" not in said
     assert str(tmp_path / "triton.log") in said
     assert what_is_left(serve) == []
+
+
+ABORTS = """\
+#!/bin/sh
+echo start >> {count}
+if [ "$(wc -l < {count})" -le {aborts} ]; then
+    echo "terminate called after throwing an instance of 'boost::interprocess::lock_exception'" >&2
+    kill -ABRT $$
+fi
+exec {triton} "$@"
+"""
+
+
+@pytest.mark.parametrize("aborts", [1, embedded.STARTS])
+def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
+    tiny_repository: Path,
+    tmp_path: Path,
+    aborts: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    triton, count = find_triton(), tmp_path / "count"
+    folder = tmp_path / "pytriton" / "tritonserver"
+    (folder / "bin").mkdir(parents=True)
+    (tmp_path / LIBRARIES).symlink_to(triton.parents[1] / LIBRARIES)
+    for name in ("backends", "caches", "python_backend_stubs"):
+        (folder / name).symlink_to(triton / name)
+    program = folder / "bin" / "tritonserver"
+    real = triton / "bin" / "tritonserver"
+    program.write_text(ABORTS.format(count=count, aborts=aborts, triton=real))
+    program.chmod(0o755)
+    monkeypatch.setattr("serving.embedded.find_triton", lambda: folder)
+    monkeypatch.setattr(embedded, "RESTART_S", 0.0)
+    with server_of(tiny_repository, models=["tiny"]) as server:
+        if aborts < embedded.STARTS:
+            server.wait_until_ready(READY_LIMIT_S)
+            assert echo(server.http_url, [1.5]) == [1.5]
+        else:
+            with pytest.raises(ServerStartError, match=r"killed by SIGABRT(.|\n)*lock_exception"):
+                server.wait_until_ready(READY_LIMIT_S)
+        assert "lock_exception" in server.log_file.read_text(errors="replace")
+    assert count.read_text().count("start") == min(aborts + 1, embedded.STARTS)
+    assert caplog.text.count("Triton aborted as it started") == min(aborts, embedded.STARTS - 1)
 
 
 def test_the_server_can_be_started_again_in_one_process(

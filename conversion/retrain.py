@@ -27,6 +27,7 @@ from typing import Any
 
 from conversion.gate import MARGIN
 from conversion.release.options import add_server_options
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.errors import PeoplesegError
@@ -51,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, required=True, metavar="DIR", help="pictures and annotations"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the run (runs/ and the name of CONFIG)"
+        "--out",
+        type=folder_to_write,
+        metavar="DIR",
+        help="folder of the run (runs/ and the name of CONFIG)",
     )
     parser.add_argument("--name", help="of the release (model and version, such as people_unet-2)")
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason, for the record")
@@ -73,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="validate and measure on the first N pictures"
     )
-    add_repository_option(parser)
+    add_repository_option(parser, writes=True)
     add_server_options(parser)
     parser.add_argument(
         "--offline",

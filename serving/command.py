@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.people.contract import ENSEMBLES
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log-file",
-        type=Path,
+        type=file_to_write,
         help="Triton's log, begun anew at each start "
         "(peopleseg/triton-HTTP_PORT.log under $XDG_STATE_HOME or ~/.local/state)",
     )

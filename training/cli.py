@@ -32,6 +32,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa:
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
 from peopleseg.cli.main import EXIT_INTERRUPTED, EXIT_USAGE  # noqa: E402
+from peopleseg.cli.output_option import folder_fault  # noqa: E402
 from peopleseg.errors import PeoplesegError  # noqa: E402
 from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
@@ -122,6 +123,8 @@ class TrainCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """The trainer with the callbacks that every run has."""
         out = self.out()
+        if fault := folder_fault(out):
+            raise CheckpointError(f"--out: {fault}")
         configured = self._get(self.config_init, "trainer").get("callbacks") or []
         callbacks = [
             ValidationPictures(),

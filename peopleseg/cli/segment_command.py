@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from peopleseg.cli.min_score import min_score_of
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a picture or a folder")
     add_url_option(parser)
     parser.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="written to (%(default)s)"
+        "--out", type=folder_to_write, default="out", metavar="DIR", help="written to (%(default)s)"
     )
     parser.add_argument(
         "--min-score",

@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
     log_file.unlink(missing_ok=True)
     if "--out" in arguments:
         out = Path(arguments[arguments.index("--out") + 1]).resolve()
-        print(f"the pictures and results.json are in {out}")
+        print(f"the pictures and the results are in {out}")
     return code
 
 

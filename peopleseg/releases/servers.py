@@ -10,8 +10,8 @@ import os
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from peopleseg.releases.journal import now, operator
 
@@ -21,7 +21,7 @@ PREFIX = ".server-"
 class Announcement:
     """Tells everybody who looks that a server runs, until it is withdrawn or the process ends."""
 
-    def __init__(self, path: Path, file: IO[str]) -> None:
+    def __init__(self, path: Path, file: FileIO) -> None:
         self._path, self._file = path, file
 
     def keep_across_exec(self) -> None:
@@ -34,20 +34,26 @@ class Announcement:
 
 
 def announce(repository: Path, ports: Mapping[str, int]) -> Announcement | None:
-    """Say that this process serves a repository; None where the repository cannot be written.
+    """Say that this process serves a repository.
 
+    None where it cannot be said: the repository cannot be written, or its file system has no locks.
     ports: by service, "http" and so on.
     """
     path = repository / f"{PREFIX}{uuid.uuid4().hex}"
     try:
-        file = path.open("x")
+        file = path.open("xb", buffering=0)
     except OSError:
         return None
-    fcntl.flock(file, fcntl.LOCK_EX)  # before it says anything: who looks takes it for alive
+    announcement = Announcement(path, file)
     own = {"pid": os.getpid(), "who": operator(), "since": now(), "ports": dict(ports)}
-    file.write(json.dumps(own))
-    file.flush()
-    return Announcement(path, file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)  # before it says anything: who looks takes it for alive
+        os.fchmod(file.fileno(), 0o644)  # for servers of other users to look at
+        file.write(json.dumps(own).encode())
+    except OSError:
+        announcement.withdraw()
+        return None
+    return announcement
 
 
 def running(repository: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Who serves a repository is seen by everybody who looks, and only while it runs."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -68,3 +69,26 @@ def test_a_server_that_has_not_said_who_it_is_is_a_server(tmp_path: Path, text: 
 
 def test_nobody_announces_where_nothing_can_be_written(tmp_path: Path) -> None:
     assert servers.announce(tmp_path / "not there", PORTS) is None
+
+
+def test_a_file_system_without_locks_is_served_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    assert servers.announce(tmp_path, PORTS) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_servers_of_other_users_may_look(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        announcement = servers.announce(tmp_path, PORTS)
+    finally:
+        os.umask(before)
+    assert announcement
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o644
+    announcement.withdraw()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.files import write_json
 
 matplotlib.use("Agg")  # files only, no screen
@@ -157,8 +158,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of trainings (--out)")
     parser.add_argument("--figure", required=True, help="as TensorBoard names it, e.g. box_ap50")
     parser.add_argument("--target", type=float, help="a value to reach")
-    parser.add_argument("--json", type=Path, help="file for the numbers")
-    parser.add_argument("--png", type=Path, help="file for the plot")
+    parser.add_argument("--json", type=file_to_write, help="file for the numbers")
+    parser.add_argument("--png", type=file_to_write, help="file for the plot")
     return parser
 
 

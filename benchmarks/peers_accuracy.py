@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.images import decode_image
@@ -96,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
     parser.add_argument(
-        "--json", type=Path, required=True, metavar="FILE", help="rows, added to if it is there"
+        "--json",
+        type=file_to_write,
+        required=True,
+        metavar="FILE",
+        help="rows, added to if it is there",
     )
     return parser
 

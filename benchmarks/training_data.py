@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.coco import load_pictures
 from peopleseg.labels.files import write_json
 
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "annotations", type=Path, nargs="+", metavar="FILE", help="people in COCO format"
     )
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="written")
+    parser.add_argument("--json", type=file_to_write, required=True, metavar="FILE", help="written")
     return parser
 
 

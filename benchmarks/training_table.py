@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 from benchmarks.mask_rcnn import evaluate as mask_rcnn
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
+from peopleseg.cli.output_option import file_to_write, folder_to_write
 from peopleseg.labels.coco import Picture
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
@@ -263,8 +264,10 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes", type=float, default=20.0, help="of one processor core to train each run"
     )
     parser.add_argument("--only", nargs="+", choices=RUNS, help="some of the runs")
-    parser.add_argument("--out", type=Path, default=Path("runs/training_table"))
-    parser.add_argument("--json", type=Path, required=True, help="results, added to if it is there")
+    parser.add_argument("--out", type=folder_to_write, default="runs/training_table")
+    parser.add_argument(
+        "--json", type=file_to_write, required=True, help="results, added to if it is there"
+    )
     parser.add_argument("arguments", nargs="*", help="after --: more for every training")
     return parser
 

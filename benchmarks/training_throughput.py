@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.files import write_json
 
 PREFIX = "time/"  # of the scalars that training.callbacks.throughput logs
@@ -89,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder as `--data.root` takes it")
     parser.add_argument("--workers", type=int, default=2, help="of the loader (default 2)")
     parser.add_argument("--steps", type=int, default=20, help="to train (default 20)")
-    parser.add_argument("--json", type=Path, required=True, help="results, added to if it is there")
+    parser.add_argument(
+        "--json", type=file_to_write, required=True, help="results, added to if it is there"
+    )
     parser.add_argument("arguments", nargs="*", help="after --: more for `peopleseg train fit`")
     return parser
 

@@ -28,6 +28,7 @@ from conversion.gate import GateError, Reference
 from conversion.release.release_command import change
 from conversion.score_fitting import Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
+from peopleseg.cli.output_option import folder_fault
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.repository.manifest import ArtifactError
@@ -68,6 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the fit and what it is worth; write the two versions."""
+    if not args.dry_run and (fault := folder_fault(args.model_repository)):
+        print(f"peopleseg: {fault}, or try with --dry-run", file=sys.stderr)
+        return 1
     try:
         pictures = Reference(args.images, args.annotations, args.limit).pictures
         mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), pictures)

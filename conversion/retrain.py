@@ -10,7 +10,8 @@
 --data is a folder with train/, val/, person_train.json and person_val.json. Stopped anywhere, by
 Ctrl-C, an error or kill -9, the same command goes on: a training from its last checkpoint, and a
 stage that is done is skipped, as the files say. The gate measures what serves and what is new on
-the validation pictures; a network that is worse by more than --margin is not released.
+the validation pictures; a network that is worse by more than --margin is not released, but with
+--force.
 
 Exit code 0 when the release serves, 1 when a stage failed or the release was refused, 2 for wrong
 usage, 130 when it was stopped.
@@ -26,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from conversion.gate import MARGIN
-from conversion.release.options import add_server_options
+from conversion.release.options import add_server_options, add_wait_option
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.errors import PeoplesegError
@@ -52,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, required=True, metavar="DIR", help="pictures and annotations"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the run (runs/ and the name of CONFIG)"
+        "--out",
+        type=folder_to_write,
+        metavar="DIR",
+        help="folder of the run (runs/ and the name of CONFIG)",
     )
     parser.add_argument("--name", help="of the release (model and version, such as people_unet-2)")
     parser.add_argument("--why", default="", metavar="TEXT", help="a reason, for the record")
@@ -72,10 +77,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="by how much a figure may be worse than that of what serves (%(default)g)",
     )
     parser.add_argument(
+        "--force",
+        action="store_true",
+        help="release it although it is less accurate; the record says so",
+    )
+    parser.add_argument(
         "--limit", type=positive, metavar="N", help="validate and measure on the first N pictures"
     )
-    add_repository_option(parser)
+    add_repository_option(parser, writes=True)
     add_server_options(parser)
+    add_wait_option(parser)
     parser.add_argument(
         "--offline",
         action="store_true",
@@ -219,7 +230,7 @@ class Retraining:
         fit += ["--out", str(self.out), *self._args.train_arguments]
         if (self.out / LAST).is_file():
             fit += ["--ckpt_path", "last"]
-        code = _command("training.cli", fit)
+        code = _command("training.cli", fit, tells_next=False)
         if code == EXIT_OK:
             self._write_state(self._state() | {"trained": sha256(self.best)})
         return code
@@ -261,6 +272,8 @@ class Retraining:
             url=self._args.url,
             admin_key=self._args.admin_key,
             offline=self._args.offline,
+            force=self._args.force,
+            wait=self._args.wait,
         )
 
     def _reference(self) -> list[str]:

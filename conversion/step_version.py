@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="a setting of the step; numbers and lists as in JSON (those of the newest version)",
     )
-    add_repository_option(parser)
+    add_repository_option(parser, writes=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,14 +4,15 @@
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.releases import disk
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--log-file",
-        type=Path,
+        type=file_to_write,
         help="Triton's log, begun anew at each start "
         "(peopleseg/triton-HTTP_PORT.log under $XDG_STATE_HOME or ~/.local/state)",
     )
@@ -68,10 +69,9 @@ def run(args: argparse.Namespace) -> int:
     extra = list(args.triton_argument)
     if args.model_config_name:
         extra.append(f"--model-config-name={args.model_config_name}")
+    logging.basicConfig(format="peopleseg serve: %(message)s")
     try:
         exposed = exposure(args.host, extra)
-        # A release that was killed between two configs is finished before they are read.
-        disk.recover(args.model_repository, disk.LOCK_WAIT_S)
     except ReleaseError as error:
         _say(str(error))
         return 1
@@ -109,7 +109,7 @@ def serve(server: EmbeddedServer, ready_timeout_s: float) -> int:
             f"{triton_log.describe(server.log_file)}"
         )
         return 1
-    except ServerStartError as error:
+    except (ServerStartError, ReleaseError) as error:
         _say(str(error))
         return 1
     except KeyboardInterrupt:

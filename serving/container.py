@@ -2,20 +2,25 @@
 
   python3 -m serving.container /models [TRITON ARGUMENT ...]
 
-A release that was killed between two files is finished, or undone, before Triton reads them. Where
-PEOPLESEG_BIND opens the ports to other machines, model control takes the key PEOPLESEG_ADMIN_KEY.
+A release that was killed between two files is finished, or undone, before Triton reads them. The
+repository may be mounted read-only where there is none. Where PEOPLESEG_BIND opens the ports to
+other machines, model control takes the key PEOPLESEG_ADMIN_KEY.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from peopleseg.releases import disk
-from peopleseg.releases.errors import ReleaseError
+from peopleseg.errors import PeoplesegError
+from peopleseg.releases import servers
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.wiring import served
 from serving.exposure import exposure
+from serving.loading import load_arguments
+from serving.mending import mend_unless_served, name_others
+from serving.ports import check_triton_ports
 
 TRITON = "tritonserver"
 BIND_VARIABLE, LOOPBACK = "PEOPLESEG_BIND", "127.0.0.1"  # where compose opens the ports
@@ -23,33 +28,35 @@ BIND_VARIABLE, LOOPBACK = "PEOPLESEG_BIND", "127.0.0.1"  # where compose opens t
 
 def main(argv: Sequence[str]) -> int:
     """Become Triton. Returns, 1, when the repository cannot be served."""
+    logging.basicConfig(format="peopleseg: %(message)s")
     repository = Path(argv[0])
     try:
-        disk.recover(repository, disk.LOCK_WAIT_S)
-    except ReleaseError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+        exposed = exposure(os.environ.get(BIND_VARIABLE, LOOPBACK), argv[1:])
+        others = name_others(repository)
+        ports = check_triton_ports(argv[1:])
+        mend_unless_served(repository, others)
+    except PeoplesegError as error:
+        return _refuse(str(error))
     except OSError as error:
-        print(
-            f"peopleseg: {repository} cannot be checked for a release that was interrupted: "
-            f"{error}; mount it writable for user {os.getuid()}",
-            file=sys.stderr,
+        return _refuse(
+            f"{repository} cannot be checked for a release that was interrupted: {error}; "
+            f"mount it so that user {os.getuid()} may read it, and write where one was"
         )
-        return 1
     ensembles = served(repository, SYSTEMS)
     if not ensembles:
-        print(f"peopleseg: {repository} has no ensemble to serve", file=sys.stderr)
-        return 1
-    try:
-        exposed = exposure(os.environ.get(BIND_VARIABLE, LOOPBACK), argv[1:])
-    except ReleaseError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+        return _refuse(f"{repository} has no ensemble to serve")
+    if announcement := servers.announce(repository, ports):
+        announcement.keep_across_exec()
     if exposed.said:
         print(f"peopleseg: {exposed.said}", file=sys.stderr)
-    loaded = [f"--load-model={name}" for name in ensembles]
+    loaded = load_arguments(ensembles)
     arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposed.arguments]
     os.execvp(TRITON, [TRITON, *arguments])
+
+
+def _refuse(reason: str) -> int:
+    print(f"peopleseg: {reason}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

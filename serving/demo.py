@@ -19,10 +19,10 @@ from pathlib import Path
 from types import FrameType
 
 from peopleseg.cli import main as cli
+from peopleseg.errors import PeoplesegError
 from peopleseg.pixels.examples import example_pictures
 from peopleseg.repository.place import MODEL_REPOSITORY
 from serving.embedded import EmbeddedServer
-from serving.errors import ServerError
 
 READY_TIMEOUT_S = 300.0
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except KeyboardInterrupt:
         return cli.EXIT_INTERRUPTED
-    except ServerError as error:
+    except PeoplesegError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return cli.EXIT_FAILED
 
@@ -81,7 +81,7 @@ def _run(arguments: list[str]) -> int:
     log_file.unlink(missing_ok=True)
     if "--out" in arguments:
         out = Path(arguments[arguments.index("--out") + 1]).resolve()
-        print(f"the pictures and results.json are in {out}")
+        print(f"the pictures and the results are in {out}")
     return code
 
 

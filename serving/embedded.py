@@ -9,10 +9,10 @@ The server, the processes of its Python steps, its shared memory and its runtime
 """
 
 import importlib.metadata
+import logging
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,11 +22,16 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from peopleseg.releases import servers
+from peopleseg.releases.servers import Announcement
 from peopleseg.runtime.shared_processors import COMPUTING_FILE
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.wiring import served
 from serving import guard, triton_log
-from serving.errors import PortInUseError, ServerStartError
+from serving.errors import ServerStartError
+from serving.loading import load_arguments
+from serving.mending import mend_unless_served, name_others
+from serving.ports import check_ports
 from serving.triton_wheel import (
     check_numpy,
     find_triton,
@@ -41,7 +46,11 @@ STUB_START_TIMEOUT_S = 120  # Triton's 30 s are short on a busy machine
 # picture's tensors (pixels 1.2 MB, person_logit 1.6 MB, features 2.0 MB).
 STUB_MEMORY_BYTES = 4 * 1024 * 1024
 POLL_S = 0.2
+STARTS = 3  # of Triton, where it aborts for want of memory
+RESTART_S = 2.0  # between them, for what has taken the memory to end
+ABORTED = 128 + signal.SIGABRT  # as `poll` gives it
 
+_LOG = logging.getLogger(__name__)
 # Not the system's proxies: the server is on this machine.
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -69,11 +78,14 @@ class EmbeddedServer:
         self.log_file = log_file.resolve()
         self.host = host
         self.ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+        self._models = models
         self.models = served(self.model_repository, SYSTEMS) if models is None else tuple(models)
         self.extra_arguments = tuple(extra_arguments)
         self.pid: int | None = None  # Triton's own, while it runs
+        self._starts = 0  # of Triton
         self._guard: subprocess.Popen[str] | None = None
         self._runtime_folder: Path | None = None
+        self._announcement: Announcement | None = None
 
     @property
     def grpc_url(self) -> str:
@@ -99,7 +111,8 @@ class EmbeddedServer:
         """Start the server's process; it answers once `wait_until_ready` returns.
 
         Raises ServerStartError: no wheel, no stub for this Python, numpy 2, no model repository or
-        nothing in it to load, or a port in use (PortInUseError).
+        nothing in it to load, or a port in use (PortInUseError). Raises ReleaseError where a killed
+        release left configs that cannot be mended now; they are mended once all else is well.
         """
         if self._guard is not None:
             raise ServerStartError("this server is already started")
@@ -108,24 +121,14 @@ class EmbeddedServer:
                 f"no model repository at {self.model_repository}; "
                 "choose one with --model-repository"
             )
-        if not self.models:
-            raise ServerStartError(
-                f"{self.model_repository} has no ensemble of peopleseg; "
-                "choose another with --model-repository, or name a model with --load-model"
-            )
+        others = name_others(self.model_repository)
         check_ports(self.host, self.ports)
         check_numpy(importlib.metadata.version("numpy"))
-        triton = find_triton()
-        self._runtime_folder = Path(tempfile.mkdtemp(prefix="peopleseg-triton-"))
+        find_triton()
+        self._enter_repository(others)
+        self._starts = 0
         try:
-            backends = lay_out_backends(self._runtime_folder, triton)
-            programs = lay_out_python(self._runtime_folder / "python")
-            environment = server_environment(os.environ, programs)
-            environment[COMPUTING_FILE] = str(self._runtime_folder / "computing")
-            self._launch(
-                [str(triton / "bin" / "tritonserver"), *self._arguments(triton, backends)],
-                environment,
-            )
+            self._start_triton()
         except BaseException:
             self.stop(timeout_s=0)
             raise
@@ -134,7 +137,9 @@ class EmbeddedServer:
         """Return when every model of `models` answers that it is ready.
 
         Asks for the models and not for the server's health, which is false while any version of
-        any model failed to load. Raises ServerStartError if the server ends first or time is up.
+        any model failed to load. Where Triton aborts for want of memory it is started again, so
+        that there are `STARTS` at most. Raises ServerStartError if it ends otherwise, or time is
+        up.
         """
         deadline = time.monotonic() + timeout_s
         waiting = list(self.models)
@@ -142,7 +147,7 @@ class EmbeddedServer:
             waiting = [name for name in waiting if not self.is_ready(name)]
             if not waiting:
                 return
-            if (status := self.poll()) is not None:
+            if (status := self.poll()) is not None and not self._is_started_again(status):
                 raise ServerStartError(
                     f"Triton ended ({describe_status(status)}) before {', '.join(waiting)} "
                     f"was ready; {triton_log.describe(self.log_file)}"
@@ -175,6 +180,12 @@ class EmbeddedServer:
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """End the server and all of its processes, at the latest after about timeout_s."""
+        self._end_triton(timeout_s)
+        if self._announcement is not None:
+            self._announcement.withdraw()
+            self._announcement = None
+
+    def _end_triton(self, timeout_s: float) -> None:
         if self._guard is not None:
             _ask_to_stop(self._guard)
             try:
@@ -189,9 +200,42 @@ class EmbeddedServer:
             shutil.rmtree(self._runtime_folder, ignore_errors=True)
             self._runtime_folder = None
 
+    def _enter_repository(self, others: Sequence[str]) -> None:
+        mend_unless_served(self.model_repository, others)
+        if self._models is None:
+            self.models = served(self.model_repository, SYSTEMS)  # mending may have added some
+        if not self.models:
+            raise ServerStartError(
+                f"{self.model_repository} has no ensemble of peopleseg; "
+                "choose another with --model-repository, or name a model with --load-model"
+            )
+        self._announcement = servers.announce(self.model_repository, self.ports)
+
+    def _start_triton(self) -> None:
+        self._starts += 1
+        triton = find_triton()
+        self._runtime_folder = Path(tempfile.mkdtemp(prefix="peopleseg-triton-"))
+        backends = lay_out_backends(self._runtime_folder, triton)
+        programs = lay_out_python(self._runtime_folder / "python")
+        environment = server_environment(os.environ, programs)
+        environment[COMPUTING_FILE] = str(self._runtime_folder / "computing")
+        command = [str(triton / "bin" / "tritonserver"), *self._arguments(triton, backends)]
+        self._launch(command, environment)
+
+    def _is_started_again(self, status: int) -> bool:
+        """Start Triton once more where it ended of what may have passed by then."""
+        cause = triton_log.cause_that_may_pass(self.log_file)
+        if status != ABORTED or cause is None or self._starts >= STARTS:
+            return False
+        _LOG.warning("Triton aborted as it started (%s); it is started again", cause)
+        self._end_triton(timeout_s=0)
+        time.sleep(RESTART_S)
+        self._start_triton()
+        return True
+
     def _launch(self, command: list[str], environment: dict[str, str]) -> None:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_file.open("wb") as log:
+        with self.log_file.open("wb" if self._starts == 1 else "ab") as log:
             self._guard = subprocess.Popen(
                 [sys.executable, "-IS", guard.__file__, str(self._runtime_folder), *command],
                 stdin=subprocess.PIPE,
@@ -211,7 +255,7 @@ class EmbeddedServer:
         return [
             f"--model-repository={self.model_repository}",
             "--model-control-mode=explicit",
-            *(f"--load-model={name}" for name in self.models),
+            *load_arguments(self.models),
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
             f"--http-address={self.host}",
@@ -229,28 +273,6 @@ class EmbeddedServer:
     def _clear_away(self) -> None:
         if self.pid is not None and self._runtime_folder is not None:
             guard.clear_away(self.pid, self._runtime_folder)
-
-
-def check_ports(host: str, ports: dict[str, int]) -> None:
-    """ports: by service, "http" and so on. Raises PortInUseError for the first that is taken."""
-    seen: dict[int, str] = {}
-    for service, port in ports.items():
-        option = f"--{service}-port"
-        if not 0 < port < 65536:
-            raise ServerStartError(f"{option} must be between 1 and 65535, got {port}")
-        if port in seen:
-            raise PortInUseError(f"--{seen[port]}-port and {option} are both {port}")
-        seen[port] = service
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        except OSError as error:
-            raise PortInUseError(
-                f"port {port} on {host} cannot be used ({error.strerror}); "
-                f"choose another with {option}"
-            ) from error
 
 
 def describe_status(status: int) -> str:

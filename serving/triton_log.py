@@ -8,10 +8,21 @@ _ERROR = re.compile(
     r"^E\d{4} "  # Triton's own error lines
     r"|\| UNAVAILABLE: "  # its table of models that failed to load
     r"|^\w*(Error|Exception)\b"  # the last line of a Python traceback
-    r"|^error: |Segmentation fault|Signal \(\d+\) received"
+    r"|^terminate called |^error: |Segmentation fault|Signal \(\d+\) received"
 )
 # Said on every machine without a GPU.
 _HARMLESS = re.compile(r"CudaDriverHelper|unable to create stream for|Failed to initialize NVML")
+# Of a machine whose memory another process has taken; C++ ends the server where nobody catches it.
+_MAY_PASS = re.compile(
+    r"boost::interprocess::lock_exception|std::bad_alloc"
+    r"|Cannot allocate memory|Resource temporarily unavailable"
+)
+
+
+def cause_that_may_pass(log_file: Path) -> str | None:
+    """What the log says last of an end that another start may be spared."""
+    found = _MAY_PASS.findall(log_file.read_text(errors="replace")) if log_file.exists() else []
+    return found[-1] if found else None
 
 
 def last_errors(log_file: Path, max_lines: int = MAX_LINES) -> list[str]:

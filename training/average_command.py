@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.data.pictures import report_skipped, usable_pictures
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="CKPT", help="the checkpoint to write"
+        "--out", type=file_to_write, required=True, metavar="CKPT", help="the checkpoint to write"
     )
 
 

@@ -5,7 +5,12 @@
       --model.optimizer.learning_rate 2e-4 --out runs/unet
   peopleseg train fit --config training/configs/yolov9_t.yaml --ckpt_path last
   peopleseg train fit --config training/configs/yolov9_t.yaml --ckpt_path last --further_epochs 10
+  peopleseg train fit --config training/configs/yolov9_t.yaml \\
+      --config training/configs/recipes/quick_100.yaml
   peopleseg train fit --help
+
+What a recipe says counts more than the variant's YAML, and a key of the command line more than
+both, in whichever order they are given.
 
 Into --out go best.ckpt (by the validation's figure), last.ckpt, config.yaml and what TensorBoard
 shows (tensorboard --logdir runs). Ctrl-C ends after the current step and leaves last.ckpt, from
@@ -26,12 +31,14 @@ from peopleseg.networks.torchvision_ops import declare_missing_ops
 declare_missing_ops()
 
 import lightning  # noqa: E402  (it imports torchvision, after declare_missing_ops)
+import yaml  # noqa: E402
 from lightning.fabric.utilities.exceptions import MisconfigurationException  # noqa: E402
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
 from peopleseg.cli.main import EXIT_INTERRUPTED, EXIT_USAGE  # noqa: E402
+from peopleseg.cli.output_option import folder_fault  # noqa: E402
 from peopleseg.errors import PeoplesegError  # noqa: E402
 from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
@@ -41,7 +48,7 @@ from training.callbacks.validation_pictures import ValidationPictures  # noqa: E
 from training.data.module import PeopleData  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
 
-LAST = "last.ckpt"
+BEST, LAST = "best.ckpt", "last.ckpt"
 MENDABLE = (PeoplesegError, FloatingPointError, OSError)
 # What jsonargparse says of a wrong value beside what is wrong with it.
 _ABOUT_TYPES = (
@@ -122,6 +129,8 @@ class TrainCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """The trainer with the callbacks that every run has."""
         out = self.out()
+        if fault := folder_fault(out):
+            raise CheckpointError(f"--out: {fault}")
         configured = self._get(self.config_init, "trainer").get("callbacks") or []
         callbacks = [
             ValidationPictures(),
@@ -130,7 +139,7 @@ class TrainCLI(LightningCLI):
             Throughput(),
             ModelCheckpoint(
                 dirpath=out,
-                filename="best",
+                filename=Path(BEST).stem,
                 monitor=self.model.monitor,
                 mode="max",
                 enable_version_counter=False,
@@ -187,12 +196,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="fit ...",
         help="`fit --help` lists every key",
     )
+    parser.set_defaults(tells_next=True)
 
 
 def build(arguments: Sequence[str]) -> tuple[Task, PeopleData]:
     """What `peopleseg train` of these arguments would train, and on what."""
     _quieten()
-    cli = _BuildOnly(args=list(arguments), **_SETTINGS)
+    cli = _BuildOnly(args=configs_first(arguments), **_SETTINGS)
     return cli.model, cli.datamodule
 
 
@@ -205,7 +215,10 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 0 trained, 1 failed, 2 wrong usage, 130 stopped (a checkpoint is left)."""
     _quieten()
     try:
-        TrainCLI(args=args.arguments or ["--help"], **_SETTINGS)
+        cli = TrainCLI(args=configs_first(args.arguments) or ["--help"], **_SETTINGS)
+        best = cli.out() / BEST
+        if args.tells_next and cli.trainer.is_global_zero and best.is_file():
+            print(f"the best weights are in {best}; next: peopleseg export {best}")
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -215,6 +228,35 @@ def run(args: argparse.Namespace) -> int:
     except SystemExit as stop:  # --help, wrong usage
         return int(stop.code or 0)
     return 0
+
+
+def configs_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with variants before recipes before all else, as what comes later counts more.
+
+    A recipe is a YAML file that changes a network's settings and does not say which network it is.
+    """
+    subcommand, further = list(arguments[:1]), arguments[1:]
+    configs: list[str] = []
+    others: list[str] = []
+    rest = iter(further)
+    for argument in rest:
+        name, equals, value = argument.partition("=")
+        if name not in ("--config", "-c"):
+            others.append(argument)
+        elif (file := value if equals else next(rest, None)) is not None:
+            configs.append(file)
+        else:
+            others.append(argument)  # without its file, which the parser says
+    configs.sort(key=_is_recipe)
+    return [*subcommand, *(f"--config={file}" for file in configs), *others]
+
+
+def _is_recipe(file: str) -> bool:
+    try:
+        settings = yaml.safe_load(Path(file).read_text())
+        return "class_path" not in (settings.get("model") or {})
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError):
+        return False  # the parser says what is wrong with it
 
 
 def _quieten() -> None:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.labels.coco import Picture, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector
@@ -57,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--out", type=folder_to_write, required=True, metavar="DIR", help="folder to write to"
+    )
     parser.add_argument(
         "--padding",
         type=float,

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.image_files import unique
 from training.memory import Need, need_of
@@ -38,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="cuda" if torch.cuda.is_available() else "cpu",
         help="(%(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

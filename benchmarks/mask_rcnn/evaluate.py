@@ -24,6 +24,7 @@ from tqdm import tqdm
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
 from peopleseg.cli.evaluate_command import table
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import CheckpointError
@@ -111,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="take the first N pictures")
     parser.add_argument(
         "--device",

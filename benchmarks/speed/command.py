@@ -25,6 +25,8 @@ from benchmarks.speed import (
 )
 from benchmarks.speed.devices import CPU, require
 from benchmarks.speed.errors import BenchError, MissingTool
+from benchmarks.speed.result import folder_of
+from peopleseg.cli.output_option import folder_fault
 from peopleseg.errors import InvalidInput
 from serving.errors import ServerError
 
@@ -61,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
     module, _ = BENCHMARKS[args.benchmark]
     try:
         require(getattr(args, "device", CPU))
+        if fault := folder_fault(args.results or folder_of(args.device)):
+            raise BenchError(f"--results: {fault}")
         return int(module.run(args))
     except MissingTool as error:
         print(f"peopleseg: {error}", file=sys.stderr)

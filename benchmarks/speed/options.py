@@ -14,6 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 from benchmarks.speed.devices import CPU, CUDA, add_device_option, server_arguments
 from benchmarks.speed.result import RESULTS
 from benchmarks.speed.targets import asking
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.client.wire import CHANNEL_ARGS, grpc_address
@@ -44,7 +45,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--results",
-        type=Path,
+        type=folder_to_write,
         metavar="DIR",
         help=f"for the JSON ({RESULTS}; on cuda the folder {CUDA} there)",
     )

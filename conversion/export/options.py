@@ -33,7 +33,7 @@ def add_version_options(parser: argparse.ArgumentParser) -> None:
         default="cpu",
         help="what it is made for; TensorRT gives an engine, the others ONNX (%(default)s)",
     )
-    add_repository_option(parser)
+    add_repository_option(parser, writes=True)
     parser.add_argument(
         "--pictures",
         type=Path,

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from peopleseg.cli.min_score import min_score_of
+from peopleseg.cli.output_option import file_to_write, folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
 from peopleseg.client.blocking import SegmentationClient
@@ -65,10 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
     add_url_option(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument(
+        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+    )
     parser.add_argument(
         "--report",
-        type=report_folder,
+        type=_report_folder,
         metavar="DIR",
         help="write what is behind the figures here (needs matplotlib)",
     )
@@ -168,6 +171,12 @@ def table(report: dict[str, Any]) -> str:
         total = failed + report["images"]
         lines.append(f"{'failed':16} {failed} of {total} images, left out of the figures above")
     return "\n".join(lines)
+
+
+def _report_folder(text: str) -> Path:
+    """argparse type: a folder for a report, which can be drawn and written."""
+    report_folder(text)
+    return folder_to_write(text)
 
 
 def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:

@@ -2,34 +2,46 @@
 
   peopleseg segment photo.jpg
   peopleseg segment photo.jpg holiday/ --url gpu-server:8001 --out people
+  peopleseg segment holiday/ --format coco
 
-Of a folder, every jpg, jpeg, png, webp and bmp is taken, at any depth. Written are an overlay
-OUT/<name>.png for each picture and OUT/results.json, a COCO results list of everybody found. The
-image_id of a file that is called by a number, as COCO's are, is that number; the others count on
-from the highest.
+Of a folder, every jpg, jpeg, png, webp and bmp is taken, at any depth; other images are named. A
+file is taken whatever it is called. Written are an overlay OUT/<name>.png for each picture and
+OUT/results.json, a COCO results list of everybody found, or with --format coco
+OUT/annotations.json, a whole COCO file, of images, categories and annotations. The image_id of a
+file that is called by a number, as COCO's are, is that number; the others count on from the
+highest.
 A picture that fails is named, and the others go on; the exit code is then 1.
 """
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from peopleseg.cli.min_score import min_score_of
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.errors import InvalidInput
 from peopleseg.labels.files import write_json, write_png
-from peopleseg.pixels.image_files import find_pictures, image_ids, result_paths, unique
+from peopleseg.pixels.image_files import (
+    SUFFIXES,
+    find_pictures,
+    find_skipped,
+    image_ids,
+    result_paths,
+    unique,
+)
 from peopleseg.pixels.images import decode_image
 from peopleseg.systems.people.drawing import draw_people
-from peopleseg.systems.people.results import coco_results
+from peopleseg.systems.people.results import coco_file, coco_image, coco_results
 
-RESULTS = "results.json"
+RESULTS, ANNOTATIONS = "results.json", "annotations.json"
+_MOST_NAMES = 5  # of files that are skipped
 
 
 class Job(NamedTuple):
@@ -45,7 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a picture or a folder")
     add_url_option(parser)
     parser.add_argument(
-        "--out", type=Path, default=Path("out"), metavar="DIR", help="written to (%(default)s)"
+        "--out", type=folder_to_write, default="out", metavar="DIR", help="written to (%(default)s)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("results", "coco"),
+        default="results",
+        help="a list of COCO results, or a whole COCO file (%(default)s)",
     )
     parser.add_argument(
         "--min-score",
@@ -55,23 +73,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class Findings(NamedTuple):
+    """The pictures that were segmented and everybody in them, as COCO has them."""
+
+    images: list[dict[str, Any]]
+    results: list[dict[str, Any]]
+
+    def write(self, out: Path, form: str) -> None:
+        if form == "coco":
+            write_json(out / ANNOTATIONS, coco_file(self.images, self.results))
+            return
+        names = {image["id"]: image["file_name"] for image in self.images}
+        named = [{"file_name": names[one["image_id"]], **one} for one in self.results]
+        write_json(out / RESULTS, named)
+
+
 def run(args: argparse.Namespace) -> int:
     """Segment all pictures. Returns 1 when any path or picture failed."""
     jobs, failures = _jobs(args.paths, args.out)
     for path, reason in failures:
         _report_failure(path, reason)
-    results: list[dict[str, Any]] = []
+    _name_skipped([file for path in args.paths for file in find_skipped(path, leave_out=args.out)])
+    findings = Findings([], [])
     failed = len(failures)
     if jobs:
         with SegmentationClient(args.url) as client:
             client.wait_until_ready(READY_TIMEOUT_S)
             try:
-                failed += _segment_all(client, jobs, results, args.min_score)
+                failed += _segment_all(client, jobs, findings, args.min_score)
             finally:  # also what was found before Ctrl-C
-                write_json(args.out / RESULTS, results)
+                findings.write(args.out, args.format)
     if failed:
         print(f"peopleseg: {failed} failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _name_skipped(files: Sequence[Path]) -> None:
+    if files:
+        more = f" and {len(files) - _MOST_NAMES} more" if len(files) > _MOST_NAMES else ""
+        print(
+            f"peopleseg: not taken: {', '.join(map(str, files[:_MOST_NAMES]))}{more}; of a folder, "
+            f"{', '.join(SUFFIXES)} are",
+            file=sys.stderr,
+        )
 
 
 def _jobs(paths: Iterable[Path], out: Path) -> tuple[list[Job], list[tuple[Path, str]]]:
@@ -91,32 +135,37 @@ def _jobs(paths: Iterable[Path], out: Path) -> tuple[list[Job], list[tuple[Path,
 def _segment_all(
     client: SegmentationClient,
     jobs: list[Job],
-    results: list[dict[str, Any]],
+    findings: Findings,
     min_score: float | None,
 ) -> int:
-    """Adds to `results` as it goes. Returns how many pictures failed."""
+    """Adds to `findings` as it goes. Returns how many pictures failed."""
     failed = 0
     # disable=None: no bar where nobody watches, in a log or a pipe
     for job in tqdm(jobs, unit="picture", disable=None if len(jobs) > 1 else True):
         try:
-            found = _segment(client, job, min_score)
+            image, found = _segment(client, job, min_score)
         except (SegmentationError, InvalidInput, OSError) as error:
             failed += 1
             _report_failure(job.picture, str(error))
             continue
-        results += found
+        findings.images.append(image)
+        findings.results.extend(found)
         people = "1 person" if len(found) == 1 else f"{len(found)} people"
         tqdm.write(f"{job.picture}: {people} -> {job.overlay}")
     return failed
 
 
-def _segment(client: SegmentationClient, job: Job, min_score: float | None) -> list[dict[str, Any]]:
+def _segment(
+    client: SegmentationClient, job: Job, min_score: float | None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     data = job.picture.read_bytes()
     people = client.segment(data, min_score=min_score)
     # Decoded as the server does it, so that masks and picture are turned alike.
-    write_png(job.overlay, draw_people(decode_image(data), people))
-    found = coco_results(people, job.image_id)
-    return [{"file_name": str(job.picture), **person} for person in found]
+    picture = decode_image(data)
+    write_png(job.overlay, draw_people(picture, people))
+    height, width = picture.shape[:2]
+    image = coco_image(job.image_id, str(job.picture), (height, width))
+    return image, coco_results(people, job.image_id)
 
 
 def _report_failure(path: Path, reason: str) -> None:

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from peopleseg.client import wire
-from peopleseg.client.errors import ServerUnavailable, translated
+from peopleseg.client.errors import NO_SERVER, ServerUnavailable, translated
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
@@ -75,7 +75,7 @@ class SegmentationClient:
         while not self._answers(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
             if time.monotonic() >= deadline:
                 raise ServerUnavailable(
-                    f"no {ensemble} is ready at {self.url} after {timeout_s:g} s"
+                    f"no {ensemble} is ready at {self.url} after {timeout_s:g} s; {NO_SERVER}"
                 )
             time.sleep(wire.POLL_S)
 

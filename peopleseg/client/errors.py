@@ -17,8 +17,12 @@ _INVALID_IMAGE = "preprocess: image"
 # Triton's own words for a request that its queue dropped.
 _OVERLOADED = ("request timeout expired", "maximum queue size")
 _UNAVAILABLE = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "NOT_FOUND")
+_NO_CONNECTION = "failed to connect"  # gRPC's words for nobody who listens
 # A message over the 2 GiB of gRPC is RESOURCE_EXHAUSTED.
 _REJECTED = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
+
+
+NO_SERVER = "start one with `peopleseg serve`, or name another with its host:port"
 
 
 class SegmentationError(PeoplesegError):
@@ -54,7 +58,8 @@ def translated(error: Any, *, url: str, timeout_s: float) -> SegmentationError:
     if status == "DEADLINE_EXCEEDED":
         return ServerUnavailable(f"no answer from {url} within {timeout_s:g} s")
     if status in _UNAVAILABLE:
-        return ServerUnavailable(f"{url} is not available: {message}")
+        hint = f"; {NO_SERVER}" if _NO_CONNECTION in message.lower() else ""
+        return ServerUnavailable(f"{url} is not available: {message}{hint}")
     if status in _REJECTED:
         return (InvalidImage if _INVALID_IMAGE in message else RequestRejected)(message)
     return ServerError(f"{url} failed ({status}): {message}")

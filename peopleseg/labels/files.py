@@ -1,5 +1,6 @@
 """Write files that are whole or not there."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -10,13 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def beside(path: Path, own: str = "") -> Path:
+    """A hidden name in the folder of `path`, for a file that takes its place once it is whole.
+
+    It is short where the name is as long as a name may be. own: keeps writers of one file apart.
+    """
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.with_name(f".{digest}{own}.partial")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write beside and rename: nobody ever finds a part of the file, even after a crash.
 
     Raises OSError; the file is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = beside(path, str(os.getpid()))
     try:
         with temporary.open("wb") as file:
             file.write(data)

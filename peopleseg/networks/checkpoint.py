@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from peopleseg.errors import PeoplesegError
+from peopleseg.labels.files import beside
 from peopleseg.labels.mistaken import mistaken_file
 from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.onnx_detector import OnnxDetector, detector
@@ -160,7 +161,7 @@ def detector_file(path: Path) -> Path:
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Beside, then renamed: the file is whole or not there, on whichever disk it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = beside(path)
     torch.save(checkpoint, partial)
     os.replace(partial, path)
 

@@ -1,10 +1,18 @@
 """Which pictures a command line's paths mean, and how each one's result is called."""
 
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+_LONGEST_NAME = 255  # bytes, on the file systems of Linux
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+# Of other images, and of files that hold one.
+OTHER_SUFFIXES = (
+    *(".jfif", ".jpe", ".jp2", ".heic", ".heif", ".hif", ".avif", ".jxl", ".gif", ".tif", ".tiff"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".psd", ".svg"),
+)
+_RESOURCE_FORK = "._"  # how the macOS Finder begins the names of files that describe others
 
 
 def find_pictures(path: Path, *, leave_out: Path) -> list[Path]:
@@ -18,18 +26,37 @@ def find_pictures(path: Path, *, leave_out: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise FileNotFoundError("there is no such file or folder")
-    results = leave_out.resolve()
-    skip = path.resolve() in results.parents
-    pictures = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES
-        and file.is_file()
-        and not (skip and results in file.resolve().parents)
-    )
+    pictures = [file for file in _files(path, leave_out) if _is_taken(file)]
     if not pictures:
         raise FileNotFoundError(f"the folder has no pictures ({', '.join(SUFFIXES)})")
     return pictures
+
+
+def find_skipped(path: Path, *, leave_out: Path) -> list[Path]:
+    """What `find_pictures` does not take although its name is that of an image, sorted."""
+    if not path.is_dir():
+        return []
+    known = (*SUFFIXES, *OTHER_SUFFIXES)
+    return [
+        file
+        for file in _files(path, leave_out)
+        if file.suffix.lower() in known and not _is_taken(file)
+    ]
+
+
+def _is_taken(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(_RESOURCE_FORK)
+
+
+def _files(folder: Path, leave_out: Path) -> list[Path]:
+    """At any depth, but for those in `leave_out` where that is a part of the folder."""
+    results = leave_out.resolve()
+    skip = folder.resolve() in results.parents
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file() and not (skip and results in file.resolve().parents)
+    )
 
 
 def unique(pictures: Iterable[Path]) -> list[Path]:
@@ -48,12 +75,19 @@ def result_paths(pictures: Sequence[Path], folder: Path) -> list[Path]:
     taken = {str(picture.resolve()).casefold() for picture in pictures}
     results = []
     for picture in pictures:
-        result, number = folder / f"{picture.stem}.png", 2
+        result, number = folder / _named(picture.stem, ".png"), 2
         while str(result.resolve()).casefold() in taken:
-            result, number = folder / f"{picture.stem}_{number}.png", number + 1
+            result, number = folder / _named(picture.stem, f"_{number}.png"), number + 1
         taken.add(str(result.resolve()).casefold())
         results.append(result)
     return results
+
+
+def _named(stem: str, ending: str) -> str:
+    """The stem, shortened where a file system would refuse the name, and the ending."""
+    while len(os.fsencode(stem + ending)) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def image_ids(pictures: Sequence[Path]) -> list[int]:

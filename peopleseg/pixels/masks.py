@@ -64,6 +64,11 @@ def decode_rle(rle: dict[str, Any] | bytes | str) -> NDArray[np.uint8]:
     return coco_mask.decode(rle)  # type: ignore[no-any-return, arg-type]
 
 
+def area_of_rle(rle: Mapping[str, Any]) -> int:
+    """The number of pixels of a mask that `encode_rle` made."""
+    return int(coco_mask.area(rle))
+
+
 def rles_as_json(rles: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:
     """(N,) bytes of JSON, one a person: the tensor `rles` of an answer. `decode_rle` reads each."""
     return np.array([json.dumps(rle).encode() for rle in rles], dtype=np.object_)

@@ -5,14 +5,15 @@ between the record's lines `decided` and `serving`, so whoever finds `decided` w
 finishes the writing (`mend`), and whoever finds neither has nothing to mend.
 """
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from peopleseg.releases import journal, lock
-from peopleseg.releases.errors import ReleaseError
+from peopleseg.releases.errors import ReadOnly, ReleaseError
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import (
     Kept,
@@ -29,6 +30,7 @@ from peopleseg.releases.stages import OnStage, silent
 from peopleseg.repository.model_folder import config_files
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.known import ENSEMBLES, SYSTEMS, system_named
+from peopleseg.systems.rendered import files_of_other_lengths
 from peopleseg.systems.system import System
 
 LOCK_WAIT_S = 30.0  # of a server that starts, for a release that is going on
@@ -114,7 +116,7 @@ def put_in_place(
 
 def discard_prepared(repository: Path) -> None:
     """Remove prepared texts that a refused or killed release left."""
-    for path in repository.glob(_prepared(repository, repository / "*").name):
+    for path in repository.glob(".*.prepared"):
         path.unlink(missing_ok=True)
 
 
@@ -149,24 +151,64 @@ def remove_others(repository: Path, system: System, wanted: Mapping[str, str]) -
             shutil.rmtree(folder)
 
 
-def recover(repository: Path, wait_s: float = 0.0) -> Record | None:
+def recover(repository: Path, wait_s: float = 0.0, others: Sequence[str] = ()) -> Record | None:
     """Mend what is on disk before a server starts on the repository; see `mend`.
 
     Also gives every config of a step the policy of the serving release: a release through a running
-    server writes only those that this server uses. Takes the lock, for which it waits at most
-    wait_s seconds. A repository without releases is not written to. Raises Locked, and ReleaseError
-    for a record or a config that cannot be read.
+    server writes only those that this server uses. Nothing is written where nothing is to be
+    mended, where the repository is read-only, and while others, the servers named, run on it: a
+    config that changes under them makes their next release load the step anew.
+
+    Waits at most wait_s seconds for a release that goes on. Raises Locked, ReleaseError for a
+    record or a config that cannot be read, and ReleaseError or ReadOnly for configs that a killed
+    release left half written and that may not be written now.
     """
-    if not Journal(repository).path.exists():
+    lock.wait_until_free(repository, wait_s)
+    last = _unfinished(Journal(repository).attempts())
+    half_written = last is not None and last.result != journal.STARTED
+    if last is None and not files_behind(repository):
         return None
+    if others and last and half_written:
+        raise ReleaseError(
+            f"{last.action} {last.name} of {repository} was interrupted, and {', '.join(others)} "
+            "serves it: repeat it through that server, or stop that server, then start this one"
+        )
+    try:
+        return None if others else _brought_up_to_date(repository, wait_s)
+    except ReadOnly:
+        if half_written:
+            raise
+        return None
+
+
+def _brought_up_to_date(repository: Path, wait_s: float) -> Record | None:
     with lock.held(repository, wait_s):
         mended = mend(repository)
-        kept = kept_by_all(repository, Journal(repository).attempts())
-        apart = {step: versions for step, versions in kept.items() if _disagree(repository, step)}
-        files = step_files(repository, apart)
+        files = files_behind(repository)
         prepare(repository, files)
         put_in_place(repository, files)
         return mended
+
+
+def files_behind(repository: Path) -> Files:
+    """Configs that do not follow the serving releases, with their new texts.
+
+    Of the steps whose configs load different versions, and those for TensorRT's provider whose
+    lengths are not those of what serves; none before the first release.
+    """
+    attempts = Journal(repository).attempts()
+    if not attempts:
+        return {}
+    kept = kept_by_all(repository, attempts)
+    apart = {step: versions for step, versions in kept.items() if _disagree(repository, step)}
+    return step_files(repository, apart) | _of_other_lengths(repository, kept)
+
+
+def _of_other_lengths(repository: Path, kept: Kept) -> Files:
+    return {
+        path: with_policy(text, kept.get(path.parents[1].name, ()))
+        for path, text in files_of_other_lengths(repository).items()
+    }
 
 
 def mend(repository: Path) -> Record | None:
@@ -177,8 +219,8 @@ def mend(repository: Path) -> Record | None:
     """
     discard_prepared(repository)
     records = Journal(repository)
-    last = next(iter(records.attempts()[-1:]), None)
-    if last is None or last.result in (journal.SERVING, journal.REFUSED):
+    last = _unfinished(records.attempts())
+    if last is None:
         return None
     system = released_system(last)
     if last.result == journal.DECIDED:
@@ -201,6 +243,12 @@ def released_system(record: Record) -> System:
         ) from error
 
 
+def _unfinished(attempts: Sequence[Record]) -> Record | None:
+    """The last attempt, where it neither serves nor is refused."""
+    last = next(iter(attempts[-1:]), None)
+    return None if last is None or last.result in (journal.SERVING, journal.REFUSED) else last
+
+
 def _disagree(repository: Path, step: str) -> bool:
     """Whether the configs of a step load different versions."""
     policies = {tuple(loaded_versions(path)) for path in config_files(repository / step)}
@@ -214,5 +262,9 @@ def _add_version_folder(ensemble_folder: Path) -> None:
 
 
 def _prepared(repository: Path, path: Path) -> Path:
-    """Not beside the file: Triton would take it for a changed model, and load all of it again."""
-    return repository / f".{'.'.join(path.relative_to(repository).parts)}.prepared"
+    """Not beside the file: Triton would take it for a changed model, and load all of it again.
+
+    Named by a digest of the path, because the path itself may be longer than a name may be.
+    """
+    digest = hashlib.sha256(os.fsencode(path.relative_to(repository))).hexdigest()[:16]
+    return repository / f".{digest}.prepared"

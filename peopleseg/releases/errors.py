@@ -4,6 +4,7 @@ ReleaseError
 ├── WrongUsage       a command was asked for what there is not; nothing was begun
 ├── Refused          the release may not serve, or does not come up; the old one serves
 ├── Locked           somebody else is releasing
+├── ReadOnly         the repository cannot be written
 └── ControlError     the server cannot be reached, or refuses to load or unload
 """
 
@@ -24,6 +25,10 @@ class Refused(ReleaseError):
 
 class Locked(ReleaseError):
     """Somebody else holds the lock. The message names them."""
+
+
+class ReadOnly(ReleaseError):
+    """The repository cannot be written. The message names the file and the reason."""
 
 
 class ControlError(ReleaseError):

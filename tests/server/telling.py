@@ -29,6 +29,7 @@ from serving import demo
 from serving.embedded import EmbeddedServer
 
 ENSEMBLES_SERVED = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")
+OTHER_CONFIG = "configs/other.pbtxt"  # that `add_variant` makes
 HEAD_READS = ("roi_rgb", "roi_logit", "roi_features")
 PICTURE: bytes = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 
@@ -117,6 +118,14 @@ def new_version(repository: Path, step: str, model: str = MODEL) -> int:
     _manifest(step).write(folder)
     os.rename(folder, repository / step / str(version))
     return version
+
+
+def add_variant(repository: Path, step: str) -> None:
+    """For `--model-config-name=other`."""
+    text = (repository / step / "config.pbtxt").read_text()
+    parameter = 'parameters [ { key: "other" value { string_value: "yes" } } ]\n'
+    (repository / step / OTHER_CONFIG).parent.mkdir()
+    (repository / step / OTHER_CONFIG).write_text(text + parameter)
 
 
 def told(ensemble: str, answer: Answer) -> dict[str, int]:

@@ -15,9 +15,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving import guard
+from conversion.release.operations import Place, release, rollback
+from conversion.release.server import ModelControl
+from peopleseg.releases import servers
+from peopleseg.systems.people.system import PEOPLE
+from serving import embedded, guard
 from serving.embedded import EmbeddedServer
-from serving.triton_wheel import PROJECT_ROOT
+from serving.errors import ServerStartError
+from serving.triton_wheel import LIBRARIES, PROJECT_ROOT, find_triton
+from tests.server.telling import (
+    TellingExaminer,
+    add_variant,
+    make_repository,
+    new_version,
+    server_of,
+)
 
 pytestmark = pytest.mark.server
 
@@ -182,6 +194,59 @@ def test_a_port_in_use_is_named_with_its_option(
     assert not (tmp_path / "triton.log").exists(), "Triton must not have been started"
 
 
+def test_a_second_server_says_who_the_first_is_and_writes_nothing(
+    tmp_path: Path, free_ports: FreePorts
+) -> None:
+    """Whether it is refused, for its port, or serves as well: the first has every step loaded."""
+    repository = tmp_path / "repository"
+    make_repository(repository)
+    add_variant(repository, "yolov9")  # for other machines: a release leaves it as it is
+    with server_of(repository) as first:
+        first.wait_until_ready(READY_LIMIT_S)
+        with ModelControl(first.grpc_url) as control:
+            place = Place(PEOPLE, repository, control, TellingExaminer())
+            release(place, "new", {"yolov9": new_version(repository, "yolov9")})
+            before = contents(repository)
+            refused = said_by_another(repository, tmp_path / "refused", list(first.ports.values()))
+            assert "--http-port" in refused and "ready:" not in refused
+            serves = said_by_another(repository, tmp_path / "serves", free_ports(3))
+            assert "ready:" in serves
+            assert "yolov9/configs/other.pbtxt may not be written now and still load" in serves
+            for said in (refused, serves):
+                assert f"(process {os.getpid()}, since" in said
+                assert f"grpc {first.ports['grpc']}" in said
+            assert contents(repository) == before
+            loaded = initialised(first)
+            rollback(place)
+            assert initialised(first) == loaded
+    assert list(repository.glob(f"{servers.PREFIX}*")) == []
+
+
+def said_by_another(repository: Path, folder: Path, ports: list[int]) -> str:
+    """What another `serve` of the repository says, which ends when it is ready."""
+    folder.mkdir()
+    serve = Serve(repository, folder, ports, "people_foreground")
+    try:
+        assert serve.process.stdout is not None
+        line = serve.process.stdout.readline()  # returns at once if the process ends
+        return serve.said.read_text() + line
+    finally:
+        serve.close()
+
+
+def initialised(server: EmbeddedServer) -> int:
+    return server.log_file.read_text(errors="replace").count("Initialize: ")
+
+
+def contents(repository: Path) -> dict[Path, tuple[bytes, int]]:
+    """Text and time of every file but the announcements of servers."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in repository.rglob("*")
+        if path.is_file() and not path.name.startswith(servers.PREFIX)
+    }
+
+
 def test_a_model_that_does_not_load_is_named(
     tiny_repository: Path, tmp_path: Path, free_ports: FreePorts
 ) -> None:
@@ -193,9 +258,52 @@ def test_a_model_that_does_not_load_is_named(
     finally:
         serve.close()
     said = serve.said.read_text()
-    assert "echo" in said and "no weights" in said
+    assert "echo" in said and "no weights" in said and "started again" not in said
     assert str(tmp_path / "triton.log") in said
     assert what_is_left(serve) == []
+
+
+ABORTS = """\
+#!/bin/sh
+echo start >> {count}
+if [ "$(wc -l < {count})" -le {aborts} ]; then
+    echo "terminate called after throwing an instance of 'boost::interprocess::lock_exception'" >&2
+    kill -ABRT $$
+fi
+exec {triton} "$@"
+"""
+
+
+@pytest.mark.parametrize("aborts", [1, embedded.STARTS])
+def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
+    tiny_repository: Path,
+    tmp_path: Path,
+    aborts: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    triton, count = find_triton(), tmp_path / "count"
+    folder = tmp_path / "pytriton" / "tritonserver"
+    (folder / "bin").mkdir(parents=True)
+    (tmp_path / LIBRARIES).symlink_to(triton.parents[1] / LIBRARIES)
+    for name in ("backends", "caches", "python_backend_stubs"):
+        (folder / name).symlink_to(triton / name)
+    program = folder / "bin" / "tritonserver"
+    real = triton / "bin" / "tritonserver"
+    program.write_text(ABORTS.format(count=count, aborts=aborts, triton=real))
+    program.chmod(0o755)
+    monkeypatch.setattr("serving.embedded.find_triton", lambda: folder)
+    monkeypatch.setattr(embedded, "RESTART_S", 0.0)
+    with server_of(tiny_repository, models=["tiny"]) as server:
+        if aborts < embedded.STARTS:
+            server.wait_until_ready(READY_LIMIT_S)
+            assert echo(server.http_url, [1.5]) == [1.5]
+        else:
+            with pytest.raises(ServerStartError, match=r"killed by SIGABRT(.|\n)*lock_exception"):
+                server.wait_until_ready(READY_LIMIT_S)
+        assert "lock_exception" in server.log_file.read_text(errors="replace")
+    assert count.read_text().count("start") == min(aborts + 1, embedded.STARTS)
+    assert caplog.text.count("Triton aborted as it started") == min(aborts, embedded.STARTS - 1)
 
 
 def test_the_server_can_be_started_again_in_one_process(

@@ -15,8 +15,10 @@ from peopleseg.systems.people.system import PEOPLE
 from serving.embedded import EmbeddedServer
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
+    OTHER_CONFIG,
     PICTURE,
     TellingExaminer,
+    add_variant,
     expected,
     make_repository,
     new_version,
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.server
 
 STEP = "yolov9"
 FIRST, FIRST_ENSEMBLE = "feature_head", "person_segmentation_features"
-DEFAULT, OTHER = "config.pbtxt", "configs/other.pbtxt"
+DEFAULT, OTHER = "config.pbtxt", OTHER_CONFIG
 
 
 @pytest.mark.parametrize(
@@ -69,14 +71,6 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
     wanted = expected("person_segmentation", released.versions)
     assert told("person_segmentation", answer) == wanted
     assert current_versions(repository, PEOPLE)[STEP] == 2
-
-
-def add_variant(repository: Path, step: str) -> None:
-    """For `--model-config-name=other`."""
-    text = (repository / step / DEFAULT).read_text()
-    parameter = 'parameters [ { key: "other" value { string_value: "yes" } } ]\n'
-    (repository / step / OTHER).parent.mkdir()
-    (repository / step / OTHER).write_text(text + parameter)
 
 
 @contextmanager

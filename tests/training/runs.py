@@ -38,7 +38,7 @@ class Data(NamedTuple):
 
 def train(*arguments: str) -> int:
     """`peopleseg train ...`, in this process. Returns the exit code."""
-    return cli.run(argparse.Namespace(arguments=list(arguments)))
+    return cli.run(argparse.Namespace(arguments=list(arguments), tells_next=True))
 
 
 def unet_arguments(data: Data, out: Path, epochs: int) -> list[str]:

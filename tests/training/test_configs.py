@@ -1,5 +1,6 @@
 """Every YAML trains a few steps on made-up pictures and leaves a checkpoint that loads."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from peopleseg.networks.checkpoint import load_network
 from tests.training.runs import CONFIGS, Data, train
+from training.cli import configs_first
+
+Captured = pytest.CaptureFixture[str]
 
 ELSEWHERE = {
     "feature_head_precomputed",  # in test_features, where there are features
@@ -68,6 +72,36 @@ def test_each_variant_trains(variant: str, data: Data, out: Path) -> None:
 def test_each_recipe_goes_with_a_variant(recipe: str, data: Data, out: Path) -> None:
     assert fit("people_unet_b0", data, out, recipe=recipe) == 0
     assert load_network(out / "last.ckpt").family == "people_unet"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_the_order_of_variant_recipe_and_keys_does_not_matter(order: tuple[int, ...]) -> None:
+    recipe = ["--config", str(CONFIGS / "recipes" / "quick_100.yaml")]
+    parts = [["--config", str(CONFIGS / "yolov9_t.yaml")], recipe, ["--data.loader.batch_size=3"]]
+    arguments = ["fit", *itertools.chain(*(parts[place] for place in order)), "--data.root=there"]
+    sorted_out = configs_first(arguments)
+    assert [Path(one).stem for one in sorted_out[1:3]] == ["yolov9_t", "quick_100"]
+    assert sorted(sorted_out[3:]) == ["--data.loader.batch_size=3", "--data.root=there"]
+
+
+@pytest.mark.parametrize("wrong", [["--config"], ["--config=nowhere.yaml"]])
+def test_a_config_that_is_missing_is_told(wrong: list[str], capfd: Captured) -> None:
+    assert train("fit", *wrong) != 0
+    assert "config" in capfd.readouterr().err
+
+
+def test_a_recipe_before_the_variant_counts_and_the_end_says_what_is_next(
+    data: Data, out: Path, capfd: Captured
+) -> None:
+    recipe = out.parent / "short.yaml"
+    recipe.write_text("trainer: {max_epochs: 2}\n")
+    variant = f"--config={CONFIGS / 'people_unet_b0.yaml'}"
+    arguments = ["--trainer.limit_train_batches=1", *data.arguments(), f"--out={out}"]
+    small_unet = small("people_unet_b0", data)
+    assert train("fit", f"--config={recipe}", *arguments, *small_unet, variant) == 0
+    assert load_network(out / "last.ckpt").epoch == 2
+    line = f"the best weights are in {out}/best.ckpt; next: peopleseg export {out}/best.ckpt\n"
+    assert capfd.readouterr().out.endswith(line)
 
 
 def test_fine_tuning_starts_from_the_weights_given(data: Data, out: Path) -> None:

@@ -19,6 +19,7 @@ from peopleseg.cli import check_command as check
 from peopleseg.cli.render_configs_command import render
 from peopleseg.repository.manifest import Manifest, StepManifest, sha256
 from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.rendered import files_of_other_lengths
 from tests.data.small_repository import (
     write_detector,
     write_feature_head,
@@ -505,19 +506,25 @@ def test_a_planted_fault_is_found_and_named(repository: Path, plant: Callable[[P
 def test_a_config_that_does_not_follow_from_the_others_is_named(repository: Path) -> None:
     render(repository)
     assert faults(repository) == []
-    edit(
-        repository / "hierarchical_head" / "configs" / "tensorrt.pbtxt",
-        "roi_rgb:64x3x64x48",
-        "roi_rgb:64x3x64x47",
-    )
     edit(repository / "yolov9" / "config.pbtxt", "10000000", "9000000")
     assert {fault.partition(":")[0] for fault in faults(repository)} == {
-        "hierarchical_head/configs/tensorrt.pbtxt",
-        *(f"yolov9/configs/{name}.pbtxt" for name in ("cuda", "tensorrt", "tensorrt_plan")),
+        f"yolov9/configs/{name}.pbtxt" for name in ("cuda", "tensorrt", "tensorrt_plan")
     }
     assert planned_faults(repository, PEOPLE, {}) == [], "no reason to refuse a release"
     render(repository)
     assert faults(repository) == []
+
+
+def test_other_lengths_for_tensorrt_are_no_fault_as_the_next_start_mends_them(
+    repository: Path,
+) -> None:
+    render(repository)
+    config = repository / "hierarchical_head" / "configs" / "tensorrt.pbtxt"
+    write_head(repository, 1, roi_size_hw=(80, 60))
+    assert not any("tensorrt" in fault for fault in faults(repository))
+    assert list(files_of_other_lengths(repository)) == [config]
+    edit(config, "KIND_GPU", "KIND_CPU")
+    assert any("configs/tensorrt.pbtxt: not what follows" in fault for fault in faults(repository))
 
 
 def test_what_is_hidden_is_not_looked_at(repository: Path) -> None:

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.pixels.image_files import find_pictures, image_ids, result_paths, unique
+from peopleseg.pixels.image_files import (
+    find_pictures,
+    find_skipped,
+    image_ids,
+    result_paths,
+    unique,
+)
 
 NOWHERE = Path("no-such-folder")
 
@@ -22,6 +28,16 @@ def test_a_folder_gives_its_pictures_at_any_depth_in_any_case(tmp_path: Path) ->
     touch(tmp_path, "notes.txt", "c/clip.gif", "jpg")
     (tmp_path / "folder.png").mkdir()
     assert find_pictures(tmp_path, leave_out=NOWHERE) == sorted(wanted)
+
+
+def test_images_of_a_folder_that_are_not_taken_are_known(tmp_path: Path) -> None:
+    (taken,) = touch(tmp_path, "a.jpg")
+    wanted = touch(tmp_path, "._a.jpg", "b.JFIF", "c/d.heic", "c/e.tiff")
+    touch(tmp_path, "notes.txt", "jpg", "clip.mp4", "out/f.gif")
+    assert find_pictures(tmp_path, leave_out=tmp_path / "out") == [taken]
+    assert find_skipped(tmp_path, leave_out=tmp_path / "out") == sorted(wanted)
+    assert find_skipped(tmp_path / "b.JFIF", leave_out=NOWHERE) == []
+    assert find_pictures(tmp_path / "b.JFIF", leave_out=NOWHERE) == [tmp_path / "b.JFIF"]
 
 
 def test_a_file_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
@@ -75,3 +91,11 @@ def test_numbers_as_names_become_image_ids() -> None:
 def test_another_name_among_numbers_changes_no_other_id() -> None:
     names = ["000000000802.jpg", "aaa.jpg", "5060.jpg", "x/802.png", "0.jpg", "7a.jpg"]
     assert image_ids([Path(name) for name in names]) == [802, 5061, 5060, 5062, 0, 5063]
+
+
+def test_results_of_pictures_with_long_names_can_be_written(tmp_path: Path) -> None:
+    pictures = touch(tmp_path, "p/" + "n" * 251 + ".jpg", "q/" + "n" * 251 + ".jpg")
+    pictures += touch(tmp_path, "\N{SNOWMAN}" * 85)
+    results = result_paths(pictures, tmp_path)
+    touch(tmp_path, *(result.name for result in results))
+    assert len(set(results)) == 3 and all(result.is_file() for result in results)

@@ -56,3 +56,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         write_atomically(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
     assert path.read_text() == "old"
+
+
+def test_a_name_as_long_as_a_name_may_be_is_written(tmp_path: Path) -> None:
+    for name in ("n" * 250 + ".json", "\N{SNOWMAN}" * 85):
+        write_json(tmp_path / name, [1])
+        assert (tmp_path / name).read_text() == "[\n 1\n]\n"
+    assert len(list(tmp_path.iterdir())) == 2

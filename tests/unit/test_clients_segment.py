@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from peopleseg.cli.main import main
+from peopleseg.labels.coco import load_pictures
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle
 from tests.data.fake_triton import FakeTriton, one_person
@@ -92,6 +94,48 @@ def test_people_below_the_least_score_are_left_out(url: str, photos: Path, tmp_p
     assert read(out / "results.json") == []
     assert main([*certain, "0.001"]) == 0
     assert len(read(out / "results.json")) == 1
+
+
+def test_a_whole_coco_file_is_what_pycocotools_and_our_own_reader_load(
+    url: str, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "broken.jpg").write_bytes(b"no picture at all")
+    out = tmp_path / "out"
+    options = ["--url", url, "--out", str(out), "--format", "coco"]
+    assert main(["segment", str(photos), *options]) == 1
+    assert not (out / "results.json").exists()
+    coco = COCO(str(out / "annotations.json"))
+    assert coco.getCatIds(["person"]) == [1]
+    names = {image["id"]: image["file_name"] for image in coco.loadImgs(coco.getImgIds())}
+    assert names == {
+        1: str(photos / "a.png"),
+        2: str(photos / "b.jpg"),
+        4: str(photos / "more" / "a.webp"),
+    }
+    assert {(image["height"], image["width"]) for image in coco.imgs.values()} == {(60, 80)}
+    assert sorted(coco.anns) == [1, 2, 3]
+    for annotation in coco.loadAnns(coco.getAnnIds(catIds=[1], iscrowd=False)):
+        assert annotation["bbox"] == [0, 0, 40, 60]
+        assert annotation["area"] == coco.annToMask(annotation).sum() > 0
+    pictures = load_pictures(out / "annotations.json", photos)
+    assert [len(picture.people) for picture in pictures] == [1, 1, 1]
+
+
+def test_images_that_are_not_taken_are_named_in_one_line(
+    url: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [photos / name for name in ("._a.png", "IMG.HEIC", "more/x.jfif")]
+    for path in others:
+        path.touch()
+    arguments = ["segment", str(photos), "--url", url, "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(str(path) in line for path in others) and str(photos / "a.png") not in line
+    for number in range(9):
+        (photos / f"{number}.gif").touch()
+    assert main(arguments) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.count(str(photos)) == 5 and " and 7 more" in line
 
 
 @pytest.mark.parametrize("score", ["0", "1.1", "high"])

@@ -5,6 +5,7 @@ And what `peopleseg serve` does before its own Triton starts.
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from conversion.release.operations import Place, release
-from peopleseg.releases import lock
+from peopleseg.releases import lock, servers
 from peopleseg.releases.plan import current_versions
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import served
 from serving import command
+from serving.demo import free_ports
 from tests.killing import Killed, killed_at
 from tests.server.telling import TellingExaminer, make_repository, new_version
 
@@ -34,11 +36,8 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(repository: Path, root: Path, tmp_path: Path) -> Start:
     """Run the container's command on the repository; the program in Triton's place echoes."""
-    triton = tmp_path / "bin" / "tritonserver"
-    triton.parent.mkdir()
-    triton.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
-    triton.chmod(0o755)
-    command = [sys.executable, "-m", "serving.container", str(repository)]
+    triton = in_tritons_place(tmp_path / "bin", 'printf "%s\\n" "$@"')
+    command = [sys.executable, "-m", "serving.container", str(repository), *port_arguments()]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
@@ -49,14 +48,30 @@ def start(repository: Path, root: Path, tmp_path: Path) -> Start:
     return run
 
 
+def in_tritons_place(folder: Path, script: str) -> Path:
+    """A program that is called as Triton is, in a folder for PATH."""
+    triton = folder / "tritonserver"
+    folder.mkdir()
+    triton.write_text(f"#!/bin/sh\n{script}\n")
+    triton.chmod(0o755)
+    return triton
+
+
+def port_arguments() -> list[str]:
+    services = ("http", "grpc", "metrics")
+    return [
+        f"--{service}-port={port}" for service, port in zip(services, free_ports(3), strict=True)
+    ]
+
+
 def test_triton_gets_every_ensemble_and_the_arguments(repository: Path, start: Start) -> None:
     done = start("--exit-timeout-secs=10")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        f"--model-repository={repository}",
-        *(f"--load-model={ensemble}" for ensemble in served(repository, [PEOPLE])),
-        "--exit-timeout-secs=10",
-    ]
+    repository_argument, *arguments, last = done.stdout.splitlines()
+    assert repository_argument == f"--model-repository={repository}"
+    loaded = [f"--load-model={ensemble}" for ensemble in served(repository, [PEOPLE])]
+    assert [one for one in arguments if one.startswith("--load-model=")] == loaded
+    assert last == "--exit-timeout-secs=10"
     assert len(served(repository, [PEOPLE])) >= 3
 
 
@@ -103,11 +118,13 @@ def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) ->
     )
     with lock.held(repository):
         code = (
-            "import serving.container as c, sys; c.disk.LOCK_WAIT_S = 0.1; "
-            "sys.exit(c.main(sys.argv[1:]))"
+            "import serving.container as c, sys; from peopleseg.releases import disk; "
+            "disk.LOCK_WAIT_S = 0.1; sys.exit(c.main(sys.argv[1:]))"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code, str(repository)], capture_output=True, text=True
+            [sys.executable, "-c", code, str(repository), *port_arguments()],
+            capture_output=True,
+            text=True,
         )
     assert done.returncode == 1
     assert "is changing the releases of" in done.stderr
@@ -124,17 +141,110 @@ def test_a_record_that_cannot_be_read_is_named_and_nothing_starts(
 
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    assert command.run(parser.parse_args(["--model-repository", str(repository)])) == 1
+    arguments = ["--model-repository", str(repository), *port_arguments()]
+    assert command.run(parser.parse_args(arguments)) == 1
     assert "releases.jsonl, line 1" in capsys.readouterr().err
 
 
 def test_a_repository_that_cannot_be_written_is_named(tmp_path: Path, root: Path) -> None:
     (tmp_path / "releases.jsonl").mkdir()  # unreadable for root too
     done = subprocess.run(
-        [sys.executable, "-m", "serving.container", str(tmp_path)],
+        [sys.executable, "-m", "serving.container", str(tmp_path), *port_arguments()],
         cwd=root,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 1
-    assert "mount it writable" in done.stderr
+    assert "releases.jsonl" in done.stderr and "mount it so that user" in done.stderr
+
+
+def test_a_port_in_use_is_found_before_anything_is_written(
+    repository: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill_a_release(repository, monkeypatch)
+    before = contents(repository)
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        done = start(f"--metrics-port={taken.getsockname()[1]}")
+    assert done.returncode == 1 and "--metrics-port" in done.stderr
+    assert contents(repository) == before
+
+
+def test_a_server_that_the_container_became_is_seen_until_it_ends(
+    repository: Path, start: Start, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triton = in_tritons_place(tmp_path / "sleeping", "echo here; exec sleep 60")
+    command = [sys.executable, "-m", "serving.container", str(repository), *port_arguments()]
+    environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True
+    ) as first:
+        try:
+            assert first.stdout and first.stdout.readline() == "here\n"
+            changed = kill_a_release(repository, monkeypatch)
+            before = contents(repository)
+            second = start()
+            assert (second.returncode, second.stdout) == (1, "")
+            assert f"process {first.pid}" in second.stderr
+            assert "repeat it through that server" in second.stderr
+            assert contents(repository) == before
+        finally:
+            first.kill()
+    third = start()
+    assert third.returncode == 0 and f"process {first.pid}" not in third.stderr
+    serving = current_versions(repository, PEOPLE)
+    assert serving | changed == serving
+
+
+def test_a_read_only_repository_is_served_unless_a_release_has_to_be_finished(
+    repository: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = {"people_unet": new_version(repository, "people_unet")}
+    release(Place(PEOPLE, repository, None, TellingExaminer()), "first", new)
+    triton = in_tritons_place(tmp_path / "bin", "echo started")
+
+    def start_read_only() -> subprocess.CompletedProcess[str]:
+        script = (
+            f"mount --bind {repository} {repository} && "
+            f"mount -o remount,bind,ro {repository} && ! touch {repository}/x 2> /dev/null && "
+            f"exec {sys.executable} -m serving.container {repository} {' '.join(port_arguments())}"
+        )
+        return subprocess.run(
+            [*OWN_MOUNTS, "sh", "-c", script],
+            cwd=root,
+            env={**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+
+    if subprocess.run([*OWN_MOUNTS, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody mount in a namespace of their own")
+    before = contents(repository)
+    done = start_read_only()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+    kill_a_release(repository, monkeypatch)
+    done = start_read_only()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Read-only file system" in done.stderr and "mount it writable" in done.stderr
+    assert set(before) <= set(contents(repository))
+
+
+OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
+
+
+def kill_a_release(repository: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Kill a release when its configs are half written; the versions that it releases."""
+    new = {"yolov9": new_version(repository, "yolov9")}
+    on_stage = killed_at("person_segmentation written", monkeypatch)
+    with pytest.raises(Killed):
+        release(Place(PEOPLE, repository, None, TellingExaminer(), on_stage), "killed", new)
+    monkeypatch.undo()
+    return new
+
+
+def contents(repository: Path) -> dict[Path, tuple[bytes, int]]:
+    """Text and time of every file but the announcements of servers."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in repository.rglob("*")
+        if path.is_file() and not path.name.startswith(servers.PREFIX)
+    }

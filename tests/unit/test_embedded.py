@@ -15,10 +15,13 @@ from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError
 from serving import guard
 from serving.command import add_arguments, default_log_file, run
-from serving.embedded import EmbeddedServer, check_ports, describe_status
+from serving.demo import free_ports
+from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import PortInUseError, ServerStartError
 from serving.exposure import Exposure, exposure
-from serving.triton_log import describe, last_errors
+from serving.loading import load_arguments
+from serving.ports import check_ports, check_triton_ports
+from serving.triton_log import cause_that_may_pass, describe, last_errors
 from serving.triton_wheel import (
     STUB,
     check_numpy,
@@ -55,6 +58,18 @@ def test_two_services_cannot_share_a_port() -> None:
 def test_a_port_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ServerStartError, match="--http-port.*70000"):
         check_ports("127.0.0.1", {"http": 70000})
+
+
+def test_the_ports_of_triton_are_those_of_its_arguments() -> None:
+    first, second = free_ports(2)
+    arguments = [f"--http-port={first}", "--grpc-port", str(second), "--metrics-address=127.0.0.1"]
+    off = [*arguments, "--allow-metrics=false", "--exit-timeout-secs=10"]
+    assert check_triton_ports(off) == {"http": first, "grpc": second}
+    with socket.create_server(("127.0.0.1", second)):
+        with pytest.raises(PortInUseError, match=rf"{second} on 0.0.0.0.*--grpc-port"):
+            check_triton_ports(off)
+        shared = check_triton_ports([*off, "--reuse-grpc-port=true"])
+        assert shared == {"http": first}
 
 
 def test_urls_are_those_a_client_on_this_machine_can_call(tmp_path: Path) -> None:
@@ -152,6 +167,23 @@ def test_a_log_without_errors_gives_its_last_lines(tmp_path: Path) -> None:
     log.write_text("one\n\ntwo\n")
     assert last_errors(log, max_lines=1) == ["two"]
     assert last_errors(tmp_path / "missing.log") == []
+
+
+def test_an_end_for_want_of_memory_may_pass_and_a_bad_model_does_not(tmp_path: Path) -> None:
+    log = tmp_path / "triton.log"
+    assert cause_that_may_pass(log) is None
+    log.write_text(LOG)
+    assert cause_that_may_pass(log) is None
+    aborted = "terminate called after throwing an instance of 'boost::interprocess::lock_exception'"
+    log.write_text(f"{LOG}{aborted}\n")
+    assert cause_that_may_pass(log) == "boost::interprocess::lock_exception"
+    assert last_errors(log)[-1] == aborted
+
+
+def test_no_more_models_load_at_a_time_than_there_are_processors() -> None:
+    loaded, threads = load_arguments(["people_foreground"])
+    assert loaded == "--load-model=people_foreground"
+    assert 1 <= int(threads.partition("=")[2]) <= len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(

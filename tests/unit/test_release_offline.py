@@ -321,6 +321,55 @@ def test_recovering_a_repository_without_releases_writes_nothing(repository: Pat
     assert sorted(repository.rglob("*")) == before
 
 
+@pytest.fixture
+def stale(place: Place) -> Path:
+    """A config that loads another version than the release, with a name as long as may be."""
+    path = place.repository / "yolov9" / "configs" / f"{'n' * 249}.pbtxt"
+    path.parent.mkdir()
+    path.write_text((place.repository / "yolov9" / "config.pbtxt").read_text())
+    new_version(place.repository, "yolov9")
+    old = path.read_text()
+    release(place, "new", {"yolov9": 2})
+    assert loaded_versions(path) == [1, 2]
+    path.write_text(old)
+    return path
+
+
+def test_a_stale_config_is_brought_up_to_date_once(place: Place, stale: Path) -> None:
+    disk.recover(place.repository)
+    assert loaded_versions(stale) == [1, 2] and disk.files_behind(place.repository) == {}
+    before = times(place.repository)
+    disk.recover(place.repository)
+    assert times(place.repository) == before
+
+
+def test_nothing_is_written_under_a_server_that_runs(place: Place, stale: Path) -> None:
+    before = times(place.repository)
+    assert disk.recover(place.repository, others=["somebody"]) is None
+    assert times(place.repository) == before and list(disk.files_behind(place.repository)) == [
+        stale
+    ]
+
+
+@pytest.mark.parametrize("stage", ["started", "decided", "policies written"])
+def test_a_half_written_release_is_not_taken_as_it_is(
+    place: Place, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = {"yolov9": new_version(place.repository, "yolov9")}
+    kill_at(place.repository, stage, new, monkeypatch)
+    before = times(place.repository)
+    if stage == "started":  # nothing is written yet
+        disk.recover(place.repository, others=["somebody"])
+    else:
+        with pytest.raises(ReleaseError, match="new of .* was interrupted, and somebody serves it"):
+            disk.recover(place.repository, others=["somebody"])
+    assert times(place.repository) == before
+
+
+def times(repository: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in repository.rglob("*")}
+
+
 def test_pruning_deletes_what_no_kept_release_uses_and_nothing_else(place: Place) -> None:
     repository = place.repository
     for number in range(2, 6):

@@ -17,6 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.labels.coco import load_labels
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg fill-masks`."""
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="written")
+    parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="written")
     parser.add_argument(
         "--least-iou",
         type=float,

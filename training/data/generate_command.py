@@ -7,15 +7,17 @@ people/person_val.json.
 """
 
 import argparse
-from pathlib import Path
 
+from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.positive import positive
 from training.data.generated import write_training_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-generate`."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--out", type=folder_to_write, required=True, metavar="DIR", help="folder to write to"
+    )
     parser.add_argument(
         "--images", type=positive, default=40, metavar="N", help="training pictures (%(default)s)"
     )

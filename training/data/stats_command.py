@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.coco import Picture, load_pictures
 from peopleseg.labels.files import write_json
 from training.data.pictures import report_skipped, usable_pictures
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-stats`."""
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
     parser.add_argument("--images", type=Path, metavar="DIR", help="check the pictures as well")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the figures here")
     parser.add_argument(
         "--roi-padding",
         type=float,

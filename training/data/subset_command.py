@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.labels.coco_file import person_ids, read_coco
 from peopleseg.labels.files import write_atomically
 from training.data.subset import has_people, rest, subset
@@ -23,8 +24,10 @@ from training.data.subset import has_people, rest, subset
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-subset`."""
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="written")
-    parser.add_argument("--rest", type=Path, metavar="FILE", help="written: the pictures left out")
+    parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="written")
+    parser.add_argument(
+        "--rest", type=file_to_write, metavar="FILE", help="written: the pictures left out"
+    )
     parser.add_argument(
         "--images-count", type=int, metavar="N", help="pictures to take, such as 100 or 500 (all)"
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.hierarchical import import_hierarchical
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=_IMPORTERS, help="what the file holds")
     parser.add_argument("file", type=Path, metavar="FILE", help="the published weights")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="CKPT", help="the checkpoint to write"
+        "--out", type=file_to_write, required=True, metavar="CKPT", help="the checkpoint to write"
     )
     parser.add_argument(
         "--keep-class",

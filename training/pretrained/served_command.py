@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from peopleseg.cli.output_option import file_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.errors import InvalidInput
 from peopleseg.networks.checkpoint import (
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--most", type=positive, default=64, help="pictures to read (default 64)")
     parser.add_argument("--people-unet", type=Path, help="for a head: its UNet's checkpoint")
     parser.add_argument("--detector", type=Path, help="for a head: its detector's checkpoint")
-    parser.add_argument("--out", type=Path, required=True, help="the checkpoint to write")
+    parser.add_argument("--out", type=file_to_write, required=True, help="the checkpoint to write")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from peopleseg.cli.output_option import file_to_write, folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.labels.coco import Picture, require_people
 from peopleseg.labels.coco_file import AnnotationError
@@ -53,9 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="finds the boxes of mask heads without a detector of their own; or a version folder",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
     parser.add_argument(
-        "--pictures", type=Path, metavar="DIR", help="write a PNG of true and found people for each"
+        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=folder_to_write,
+        metavar="DIR",
+        help="write a PNG of true and found people for each",
     )
     parser.add_argument(
         "--device",

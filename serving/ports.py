@@ -1,0 +1,58 @@
+"""Which ports a server listens on, and whether it can."""
+
+import argparse
+import socket
+from collections.abc import Mapping, Sequence
+
+from serving.errors import PortInUseError, ServerStartError
+
+TRITON_PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}  # where nothing else is said
+
+
+def check_ports(host: str, ports: Mapping[str, int]) -> None:
+    """ports: by service, "http" and so on. Raises PortInUseError for the first that is taken."""
+    seen: dict[int, str] = {}
+    for service, port in ports.items():
+        option = f"--{service}-port"
+        if not 0 < port < 65536:
+            raise ServerStartError(f"{option} must be between 1 and 65535, got {port}")
+        if port in seen:
+            raise PortInUseError(f"--{seen[port]}-port and {option} are both {port}")
+        seen[port] = service
+        try:
+            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except OSError as error:
+            raise PortInUseError(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                f"choose another with {option}"
+            ) from error
+
+
+def check_triton_ports(arguments: Sequence[str]) -> dict[str, int]:
+    """The ports by service that Triton listens on with these arguments, as `check_ports` does.
+
+    A service that is off, or that shares its port, is left out.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for service, port in TRITON_PORTS.items():
+        parser.add_argument(f"--{service}-port", type=int, default=port)
+        parser.add_argument(f"--{service}-address")
+        parser.add_argument(f"--allow-{service}", default="true")
+        parser.add_argument(f"--reuse-{service}-port", default="false")
+    given = vars(parser.parse_known_args(arguments)[0])
+    own = {
+        service: given[f"{service}_port"]
+        for service in TRITON_PORTS
+        if _is_true(given[f"allow_{service}"]) and not _is_true(given[f"reuse_{service}_port"])
+    }
+    for service, port in own.items():
+        same = given["http_address"] if service == "metrics" else None
+        check_ports(given[f"{service}_address"] or same or "0.0.0.0", {service: port})
+    return own
+
+
+def _is_true(text: str) -> bool:
+    return text.lower() in ("true", "1")

@@ -61,7 +61,7 @@ def _expected(job: Job) -> list[Expected]:
     """The cases to compare, with what torch makes of them."""
     exportable = job.source.exportable
     sizes = IMAGES_AT_ONCE if is_image_network(exportable) else ROIS_AT_ONCE
-    cases = [*job.picture_cases(job.source), *random_cases(exportable, sizes)]
+    cases = [*job.picture_cases(), *random_cases(exportable, sizes)]
     run = torch_runner(exportable.reference, exportable.model)
     return [Expected(case, run(case.inputs)) for case in cases]
 
@@ -78,8 +78,6 @@ def _compare_artifact(
     compared[f"artifact_against_{job.source.exportable.reference_name}"] = _within(
         tolerances, expected, run, what
     )
-    if job.source.unmoved:
-        compared["unmoved_against_artifact"] = _compare_with_unmoved(run, job)
     pinned = f"onnxruntime_{pinned_runtime.VERSION}"
     compared[pinned] = "not checked"
     if settings.check_pinned_runtime:
@@ -88,16 +86,6 @@ def _compare_artifact(
         judge(found, tolerances, f"{what} under ONNX Runtime {pinned_runtime.VERSION}")
         compared[pinned] = as_record(found)
     return compared
-
-
-def _compare_with_unmoved(run: Runner, job: Job) -> dict[str, Any]:
-    """A head behind its detector's convolution against the head that has it, through RoIAlign."""
-    unmoved = job.source.unmoved
-    assert unmoved is not None
-    in_torch = torch_runner(unmoved.exportable.reference, unmoved.exportable.model)
-    cases = zip(job.picture_cases(job.source), job.picture_cases(unmoved), strict=True)
-    expected = [Expected(moved, in_torch(whole.inputs)) for moved, whole in cases]
-    return _within(parity.HALF, expected, run, f"{job.name} with its first convolution moved")
 
 
 def _build_engine(

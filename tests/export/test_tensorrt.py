@@ -125,7 +125,7 @@ def test_an_engines_manifest_says_what_it_runs_on(
     monkeypatch.setattr(engine, "engine_runner", runs_as_the_graph)
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=16))
     settings = Settings(precision="fp16", accelerator="tensorrt", check_pinned_runtime=False)
-    (folder,) = export(source, pictures, settings, repository=tmp_path)
+    folder = export(source, pictures, settings, repository=tmp_path)
     manifest = Manifest.read(folder)
     manifest.verify(folder)
     assert {path.name for path in folder.iterdir()} == {"model.plan", "manifest.json"}
@@ -168,7 +168,7 @@ def test_an_engine_computes_what_torch_computes(
         pytest.skip(str(missing))
     source = checkpoint(tmp_path / "c.ckpt", make())
     settings = Settings(precision=precision, accelerator="tensorrt", check_pinned_runtime=False)
-    (folder,) = export(source, pictures, settings, repository=tmp_path)
+    folder = export(source, pictures, settings, repository=tmp_path)
     assert Manifest.read(folder).hardware == engine.hardware()
     assert (folder / version.PLAN).stat().st_size > 0
 

@@ -11,6 +11,7 @@ from conversion.export.job import Job, is_image_network
 from conversion.export.parity import Expected, Tolerances, as_record, batch_sizes, gaps, judge
 from conversion.export.precision import convert
 from conversion.export.runners import CPU, CUDA, Runner, onnx_runner, torch_runner
+from conversion.export.torch_weights import write_weights
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.configs import profiles
@@ -21,7 +22,10 @@ PINNED_CASES = 2  # compared under the pinned ONNX Runtime: one of each size
 
 
 def make_version(folder: Path, job: Job) -> Manifest:
-    """Write the artifact into `folder` and return its manifest. Raises ExportError."""
+    """Write the artifact into `folder`, and the network in torch where there is one.
+
+    Returns their manifest. Raises ExportError.
+    """
     exportable = job.source.exportable
     job.begin("tracing")
     full, artifact = folder / "full.onnx", folder / ARTIFACT
@@ -34,6 +38,8 @@ def make_version(folder: Path, job: Job) -> Manifest:
     compared[f"fp32_against_{reference}"] = _within(
         parity.AS_TRACED[reference], expected, onnx_runner(full), f"{job.name} as traced"
     )
+    if reference == "torch":
+        compared["weights_against_torch"] = as_record(write_weights(folder, job, expected))
     converted = convert(full, artifact, job)
     full.unlink(missing_ok=True)
     compared |= _compare_artifact(artifact, expected, converted.tolerances, job)

@@ -10,6 +10,7 @@ set -eu
 DATA=$1 OUT=$2
 REPOSITORY=$OUT/model_repository
 DETECTOR=$REPOSITORY/yolov9/9 # NanoDet-g, by peopleseg import-detector
+OLD_HEAD=training/pretrained/defaults/hierarchical_head-8.safetensors
 VAL="--images $DATA/people/val --annotations $DATA/people/person_val.json"
 
 MORE=$DATA/more
@@ -44,13 +45,8 @@ make_once "$REPOSITORY" cp -R model_repository "$REPOSITORY"
 fit people_unet people_unet_lite0 --trainer.max_epochs 13 --data.extra "[$TINYCOCO, $NOBODY]"
 
 # The mask head goes on from that of the YOLOv9 release; the layer that reads features begins anew.
-served() { peopleseg import-served "$REPOSITORY/$1" --images "$DATA/people/train" --out "$OUT/$2" ${3:-}; }
-make_once "$OUT/old_detector.ckpt" served yolov9/7 old_detector.ckpt
-make_once "$OUT/old_unet.ckpt" served people_unet/6 old_unet.ckpt
-make_once "$OUT/old_head.ckpt" served hierarchical_head/8 old_head.ckpt \
-    "--detector $OUT/old_detector.ckpt --people-unet $OUT/old_unet.ckpt"
 BESIDE="--model.detector $DETECTOR --model.people_unet $OUT/people_unet/best.ckpt"
-fit head hierarchical_lite $BESIDE --model.start_from "$OUT/old_head.ckpt" --model.optimizer.learning_rate 1e-3 \
+fit head hierarchical_lite $BESIDE --model.start_from "$OLD_HEAD" --model.optimizer.learning_rate 1e-3 \
     --trainer.max_epochs 16 --data.extra "[$TINYCOCO, $FASHION, $PENNFUDAN, {$COCO_BOXES, weight: 0.5}]"
 
 # It fills in masks of people who have a box alone, and learns on, from them too.

@@ -32,7 +32,7 @@ from conversion.export.options import (
     EXIT_FAILED,
     EXIT_OK,
     add_version_options,
-    make_versions,
+    print_version,
     settings_of,
     tell_stage,
     wrong_usage,
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     """Import one file, and print the version's folder."""
     if args.list_features and args.file.is_file():
         return _list_features(args.file)
-    return make_versions(args, _wrong_usage(args), lambda pictures: _import(args, pictures))
+    return print_version(args, _wrong_usage(args), lambda pictures: _import(args, pictures))
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:
@@ -94,7 +94,7 @@ def _list_features(file: Path) -> int:
     return EXIT_OK
 
 
-def _import(args: argparse.Namespace, pictures: list[Path]) -> list[Path]:
+def _import(args: argparse.Namespace, pictures: list[Path]) -> Path:
     """Raises ExportError, OSError."""
     from conversion.detectors.imported import Wanted
     from conversion.detectors.importer import import_version

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from conversion.detectors.imported import ImportedDetector, Wanted, import_detector
 from conversion.export.accuracy import annotated_pictures, box_figures
-from conversion.export.exporter import write_versions
-from conversion.export.job import Source
+from conversion.export.exporter import write_version
+from conversion.export.job import Job, Source
 from conversion.export.runners import torch_runner
 from conversion.export.settings import Settings
 from peopleseg.networks.checkpoint import Loaded
@@ -22,7 +22,7 @@ def import_version(
     *,
     repository: Path,
     on_stage: Callable[[str], None] = lambda stage: None,
-) -> list[Path]:
+) -> Path:
     """The version folder, written whole or not at all; arguments as of `conversion.export`.
 
     Raises ExportError when the file is not what `wanted` says or does not compare, OSError.
@@ -36,7 +36,7 @@ def import_version(
         figures, settings = _measured(exportable, settings)
     loaded = Loaded("yolov9", exportable.dims, exportable.reference, figures)
     source = Source(exportable, loaded)
-    return write_versions([source], sha256(path), pictures, settings, repository, on_stage)
+    return write_version(Job(source, sha256(path), pictures, settings, repository, on_stage))
 
 
 def _measured(

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from conversion.export.graph_nodes import attributes_of, read_once, replace_with_read_nodes
-from peopleseg.networks.onnx_weights import weights_of
+from conversion.export.graph_nodes import (
+    attributes_of,
+    read_once,
+    replace_with_read_nodes,
+    weights_of,
+)
 
 _LOWEST = -1e30  # or less; no map has it
 

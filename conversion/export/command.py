@@ -3,7 +3,6 @@
   peopleseg export runs/yolov9_t/best.ckpt --pictures data/people/val
   peopleseg export runs/unet/best.ckpt --pictures data/people/val --precision int8 \\
       --images data/people/val --annotations data/people/person_val.json
-  peopleseg export runs/feature_head/best.ckpt --move-first-conv
   peopleseg export runs/yolov9_t/best.ckpt --precision fp16 --accelerator tensorrt
 
 The checkpoint says which model it is of. The exported graph is compared with the network in torch,
@@ -23,7 +22,7 @@ from pathlib import Path
 
 from conversion.export.options import (
     add_version_options,
-    make_versions,
+    print_version,
     settings_of,
     tell_stage,
     wrong_usage,
@@ -37,12 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_version_options(parser)
     heads = parser.add_argument_group("for mask heads on detector features")
     heads.add_argument(
-        "--move-first-conv",
-        action="store_true",
-        help="write a version of the detector too, which does the head's leading 1x1 convolution: "
-        "fewer channels travel",
-    )
-    heads.add_argument(
         "--roi-padding",
         type=float,
         metavar="X",
@@ -52,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export one checkpoint, and print the folder of each version that was written."""
-    return make_versions(args, _wrong_usage(args), lambda pictures: _export(args, pictures))
+    """Export one checkpoint, and print the folder of the version."""
+    return print_version(args, _wrong_usage(args), lambda pictures: _export(args, pictures))
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:
@@ -64,12 +57,12 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
     return wrong_usage(args)
 
 
-def _export(args: argparse.Namespace, pictures: list[Path]) -> list[Path]:
+def _export(args: argparse.Namespace, pictures: list[Path]) -> Path:
     """Raises ExportError, OSError."""
     from conversion.export.exporter import export
     from peopleseg.networks.checkpoint import CheckpointError
 
-    settings = settings_of(args, roi_padding=args.roi_padding, move_first_conv=args.move_first_conv)
+    settings = settings_of(args, roi_padding=args.roi_padding)
     repository = args.model_repository
     try:
         return export(

@@ -11,7 +11,7 @@ from conversion.export.exportable import Exportable
 from conversion.export.job import Job
 from peopleseg.repository.commit import current_commit
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
-from peopleseg.repository.manifest import Manifest, sha256
+from peopleseg.repository.manifest import WEIGHTS, Manifest, sha256
 from peopleseg.systems.step import Arrays
 
 TOOLS = ("torch", "onnx", "numpy", "segmentation-models-pytorch", "timm")
@@ -32,6 +32,7 @@ def describe(
     outputs: of any one call, for their lengths. weights: how they are stored.
     """
     settings, exportable = job.settings, job.source.exportable
+    in_torch = artifact.with_name(WEIGHTS)
     is_graph = artifact.suffix == ".onnx"  # an engine is made of a graph within the same limits
     return Manifest(
         model=job.name,
@@ -57,6 +58,7 @@ def describe(
         hardware=hardware,
         accuracy_gate=accuracy_gate,
         weights_licence=settings.weights_licence,
+        weights_sha256=sha256(in_torch) if in_torch.is_file() else "",
     )
 
 

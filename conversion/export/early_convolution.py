@@ -21,9 +21,9 @@ from conversion.export.graph_nodes import (
     map_shapes,
     read_once,
     replace_with_read_nodes,
+    weights_of,
 )
 from conversion.export.onnx_export import BATCH
-from peopleseg.networks.onnx_weights import PART, weights_of
 
 # What exporters other than torch's may leave out of a convolution; the kernel's size is then that
 # of its weights, which nobody looks at here.
@@ -120,7 +120,7 @@ def _parts(
     (result,), (_, joint, *bias) = conv.output, conv.input
     nodes = []
     for number, (maps, values) in enumerate(zip(pair, weights, strict=True)):
-        ending = f"{PART}{number}"
+        ending = f"_part{number}"
         graph.initializer.append(numpy_helper.from_array(values, joint + ending))
         inputs = [maps, joint + ending, *bias]
         nodes.append(like(conv, inputs, result + ending, conv.name + ending))

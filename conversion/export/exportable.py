@@ -49,19 +49,15 @@ class Exportable:
 
 
 class ExportableYOLOv9(nn.Module):
-    """pixels [B, 3, 640, 640] uint8 to features (FP16) and predictions.
+    """pixels [B, 3, 640, 640] uint8 to features (FP16) and predictions."""
 
-    projection: a 1x1 convolution that the features pass before they leave.
-    """
-
-    def __init__(self, network: YOLOv9, projection: nn.Conv2d | None = None) -> None:
+    def __init__(self, network: YOLOv9) -> None:
         super().__init__()
         self.network = network.eval()
-        self.projection = nn.Identity() if projection is None else projection
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         output = self.network(pixels.float() / 255)
-        return self.projection(output.features).half(), output.predictions
+        return output.features.half(), output.predictions
 
 
 class ExportablePeopleUNet(nn.Module):
@@ -166,7 +162,7 @@ def of_network(loaded: Loaded, *, roi_padding: float | None = None) -> Exportabl
     return plain.get(loaded.family, of_mask_head)(loaded.network)
 
 
-def of_detector(network: Any, projection: nn.Conv2d | None = None) -> Exportable:
+def of_detector(network: Any) -> Exportable:
     """A YOLOv9; see `ExportableYOLOv9`. Raises CheckpointError unless it finds people alone."""
     if network.classes != 1:
         raise CheckpointError(
@@ -176,8 +172,8 @@ def of_detector(network: Any, projection: nn.Conv2d | None = None) -> Exportable
     deploy = network.without_auxiliary()
     return Exportable(
         STEPS["yolov9"],
-        ExportableYOLOv9(copy.deepcopy(deploy).eval().fuse(), projection).eval(),
-        ExportableYOLOv9(deploy, projection).eval(),
+        ExportableYOLOv9(copy.deepcopy(deploy).eval().fuse()).eval(),
+        ExportableYOLOv9(deploy).eval(),
         {"pixels": STEPS["yolov9"].inputs[0].shape},
         ("pixels",),
         network.dims,

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from onnx import helper, shape_inference
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper, shape_inference
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -19,6 +20,11 @@ def map_shapes(model: Any) -> Shapes:
         for value in (*known.input, *known.value_info, *known.output)
         if len(axes := value.type.tensor_type.shape.dim) == 4
     }
+
+
+def weights_of(graph: Any) -> dict[str, NDArray[Any]]:
+    """A graph's stored arrays by name, each in its own dtype."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
 
 
 def replace_nodes(graph: Any, nodes: Sequence[Any]) -> None:

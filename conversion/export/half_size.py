@@ -2,7 +2,7 @@
 
 A head ends in a transposed convolution that doubles height and width, a norm, a ReLU and a 3x3
 convolution to a few logits. ONNX Runtime's CPU provider computes channels in blocks of 16, so two
-logits take as long as sixteen. By phases (peopleseg.networks.phases) they are eight at half the
+logits take as long as sixteen. By phases (conversion.export.phases) they are eight at half the
 size, and what is doubled is the logits, by DepthToSpace.
 """
 
@@ -18,10 +18,9 @@ from conversion.export.graph_nodes import (
     like,
     read_once,
     replace_with_read_nodes,
+    weights_of,
 )
-from peopleseg.networks.onnx_weights import weights_of
-from peopleseg.networks.phases import (
-    PHASE,
+from conversion.export.phases import (
     PHASES,
     Phase,
     Weights,
@@ -83,12 +82,12 @@ def _computed_by_phases(
     total = ""
     for number, phase in enumerate(PHASES):
         *nodes, last = _of_phase(
-            graph, ending, phase, f"{PHASE}{number}", pointwise[number], two_by_two[number]
+            graph, ending, phase, f"_phase{number}", pointwise[number], two_by_two[number]
         )
         if number == 0:
             for name in ending.conv.input[2:]:  # the bias, which is added once
                 of_phases = np.repeat(weights[name], len(PHASES))
-                last.input.append(_stored(graph, f"{name}{PHASE}s", of_phases))
+                last.input.append(_stored(graph, f"{name}_phases", of_phases))
         yield from (*nodes, last)
         (part,) = last.output
         if total:

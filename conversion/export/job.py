@@ -18,7 +18,6 @@ class Source:
 
     exportable: Exportable
     loaded: Loaded  # with the companions of a head
-    unmoved: "Source | None" = None  # the head that still has its first convolution
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,18 @@ class Job:
         """Tell what begins."""
         self.on_stage(f"{self.name}: {stage}")
 
-    def reader(self, source: Source) -> RoiReader | None:
+    def reader(self) -> RoiReader | None:
         """Makes what a mask head reads of a picture; the other networks read the picture itself."""
-        if is_image_network(source.exportable):
+        if is_image_network(self.source.exportable):
             return None
-        return RoiReader(source.loaded, source.exportable, self.repository)
+        return RoiReader(self.source.loaded, self.source.exportable, self.repository)
 
-    def picture_cases(self, source: Source) -> list[Case]:
-        """The pictures as inputs of a network, in several batch sizes."""
-        pictures, reader = self.pictures[:PICTURES], self.reader(source)
+    def picture_cases(self) -> list[Case]:
+        """The pictures as inputs of the network, in several batch sizes."""
+        pictures, reader = self.pictures[:PICTURES], self.reader()
         if reader is None:
             return list(image_cases(pictures))
-        return list(roi_cases(pictures, source.exportable, reader))
+        return list(roi_cases(pictures, self.source.exportable, reader))
 
 
 def is_image_network(exportable: Exportable) -> bool:

@@ -104,10 +104,10 @@ def settings_of(args: argparse.Namespace, **others: Any) -> Settings:
     )
 
 
-def make_versions(
-    args: argparse.Namespace, fault: str | None, make: Callable[[list[Path]], list[Path]]
+def print_version(
+    args: argparse.Namespace, fault: str | None, make: Callable[[list[Path]], Path]
 ) -> int:
-    """Print the folder of each version that `make` writes. Returns the exit code.
+    """Print the folder of the version that `make` writes. Returns the exit code.
 
     fault: what is wrong with the arguments, if anything is; nothing is made then.
     """
@@ -121,15 +121,14 @@ def make_versions(
     except MissingRequirement as error:
         return _failed(str(error), EXIT_USAGE)
     try:
-        versions = make(pictures)
+        version = make(pictures)
     except MissingRequirement as error:
         return _failed(str(error), EXIT_USAGE)
     except ExportError as error:
         return _failed(str(error))
     except OSError as error:
         return _failed(_no_room(error, args.model_repository))
-    for version in versions:
-        print(f"{version}: {_summary(Manifest.read(version))}")
+    print(f"{version}: {_summary(Manifest.read(version))}")
     return EXIT_OK
 
 

@@ -53,7 +53,7 @@ def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
 
     settings, exportable = job.settings, job.source.exportable
     annotated = annotated_pictures(settings)
-    reader = job.reader(job.source)
+    reader = job.reader()
     calibration = calibration_inputs(job.pictures, exportable, reader)
     accuracy = accuracy_of(exportable, annotated, reader)
     signed = settings.accelerator == "tensorrt"

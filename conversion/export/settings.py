@@ -26,7 +26,6 @@ class Settings:
     accelerator: str = "cpu"  # one of ACCELERATORS
     stored: str = "fp16"  # how an FP32 graph stores its large weights; one of STORED
     roi_padding: float | None = None  # of a head on detector features; None as published
-    move_first_conv: bool = False  # of a head on features, into a version of its detector
     check_pinned_runtime: bool = True
     # For INT8: pictures and their annotations in COCO format, and how many of them to measure on.
     images: Path | None = None

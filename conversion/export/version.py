@@ -11,6 +11,7 @@ from conversion.export.job import Job, is_image_network
 from conversion.export.parity import Expected, Tolerances, as_record, batch_sizes, gaps, judge
 from conversion.export.precision import convert
 from conversion.export.runners import CPU, CUDA, Runner, onnx_runner, torch_runner
+from conversion.export.torch_weights import write_weights
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.configs import profiles
@@ -21,7 +22,10 @@ PINNED_CASES = 2  # compared under the pinned ONNX Runtime: one of each size
 
 
 def make_version(folder: Path, job: Job) -> Manifest:
-    """Write the artifact into `folder` and return its manifest. Raises ExportError."""
+    """Write the artifact into `folder`, and the network in torch where there is one.
+
+    Returns their manifest. Raises ExportError.
+    """
     exportable = job.source.exportable
     job.begin("tracing")
     full, artifact = folder / "full.onnx", folder / ARTIFACT
@@ -34,6 +38,8 @@ def make_version(folder: Path, job: Job) -> Manifest:
     compared[f"fp32_against_{reference}"] = _within(
         parity.AS_TRACED[reference], expected, onnx_runner(full), f"{job.name} as traced"
     )
+    if reference == "torch":
+        compared["weights_against_torch"] = as_record(write_weights(folder, job, expected))
     converted = convert(full, artifact, job)
     full.unlink(missing_ok=True)
     compared |= _compare_artifact(artifact, expected, converted.tolerances, job)
@@ -61,7 +67,7 @@ def _expected(job: Job) -> list[Expected]:
     """The cases to compare, with what torch makes of them."""
     exportable = job.source.exportable
     sizes = IMAGES_AT_ONCE if is_image_network(exportable) else ROIS_AT_ONCE
-    cases = [*job.picture_cases(job.source), *random_cases(exportable, sizes)]
+    cases = [*job.picture_cases(), *random_cases(exportable, sizes)]
     run = torch_runner(exportable.reference, exportable.model)
     return [Expected(case, run(case.inputs)) for case in cases]
 
@@ -78,8 +84,6 @@ def _compare_artifact(
     compared[f"artifact_against_{job.source.exportable.reference_name}"] = _within(
         tolerances, expected, run, what
     )
-    if job.source.unmoved:
-        compared["unmoved_against_artifact"] = _compare_with_unmoved(run, job)
     pinned = f"onnxruntime_{pinned_runtime.VERSION}"
     compared[pinned] = "not checked"
     if settings.check_pinned_runtime:
@@ -88,16 +92,6 @@ def _compare_artifact(
         judge(found, tolerances, f"{what} under ONNX Runtime {pinned_runtime.VERSION}")
         compared[pinned] = as_record(found)
     return compared
-
-
-def _compare_with_unmoved(run: Runner, job: Job) -> dict[str, Any]:
-    """A head behind its detector's convolution against the head that has it, through RoIAlign."""
-    unmoved = job.source.unmoved
-    assert unmoved is not None
-    in_torch = torch_runner(unmoved.exportable.reference, unmoved.exportable.model)
-    cases = zip(job.picture_cases(job.source), job.picture_cases(unmoved), strict=True)
-    expected = [Expected(moved, in_torch(whole.inputs)) for moved, whole in cases]
-    return _within(parity.HALF, expected, run, f"{job.name} with its first convolution moved")
 
 
 def _build_engine(

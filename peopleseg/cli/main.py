@@ -63,10 +63,6 @@ COMMANDS = {
     "prune": ("conversion.release.prune_command", "delete versions that no kept release uses"),
     "bench": ("benchmarks.speed.command", "measure how fast the server is, and what limits it"),
     "retrain": ("conversion.retrain", "train, validate, export and release in one command"),
-    "import-served": (
-        "training.pretrained.served_command",
-        "make a checkpoint of a served model",
-    ),
     "import-weights": (
         "training.pretrained.import_command",
         "make a checkpoint of published weights",

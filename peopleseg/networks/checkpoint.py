@@ -2,7 +2,8 @@
 
 A checkpoint is Lightning's, and so resumes, with one more entry, `network`: the family, the
 arguments that build it, and those of the frozen companions whose weights are in the file too. It is
-loaded as weights only: a file cannot run code.
+loaded as weights only: a file cannot run code. One without a training to resume may be a
+safetensors file, as a version folder has it.
 """
 
 import os
@@ -13,6 +14,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from peopleseg.errors import PeoplesegError
@@ -22,7 +24,8 @@ from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.onnx_detector import OnnxDetector, detector
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import person_mask_head
-from peopleseg.repository.manifest import ArtifactError, Manifest
+from peopleseg.networks.weights_file import SUFFIX, read_weights, write_weights
+from peopleseg.repository.manifest import WEIGHTS, ArtifactError, Manifest
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "yolov9": detector,
@@ -68,7 +71,7 @@ def save_network(
 ) -> None:
     """Write weights that no training left here, such as imported ones; whole or not at all.
 
-    companions: name to (network, dims).
+    path: of a safetensors file, where its name says so. companions: name to (network, dims).
     """
     modules = {NETWORK: network} | {name: m for name, (m, _) in (companions or {}).items()}
     described = {name: dict(d) for name, (_, d) in (companions or {}).items()}
@@ -85,11 +88,11 @@ def save_network(
 
 
 def load_network(path: Path) -> Loaded:
-    """Build the network of a checkpoint, and its companions.
+    """Build the network of a checkpoint or of a version folder, and its companions.
 
-    Raises CheckpointError naming the file when it is none of ours, or broken; OSError when it
-    cannot be read.
+    Raises CheckpointError naming the file when it is none of ours, broken or not there.
     """
+    path = _weights_in(path) if path.is_dir() else path
     checkpoint = read_checkpoint(path)
     try:
         described = checkpoint["network"]
@@ -145,11 +148,7 @@ def detector_file(path: Path) -> Path:
     path = Path(path)
     if not path.is_dir():
         return path
-    try:
-        manifest = Manifest.read(path)
-        manifest.verify(path)
-    except ArtifactError as error:
-        raise CheckpointError(str(error)) from error
+    manifest = _verified(path)
     if not manifest.artifact.endswith(".onnx"):
         raise CheckpointError(
             f"{path} holds {manifest.artifact}, which runs on its own kind of GPU alone; name a "
@@ -162,24 +161,44 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path) -> None:
     """Beside, then renamed: the file is whole or not there, on whichever disk it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = beside(path)
-    torch.save(checkpoint, partial)
+    write = write_weights if path.suffix == SUFFIX else torch.save
+    write(checkpoint, partial)
     os.replace(partial, path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The file's dictionary, as weights only. Raises CheckpointError."""
     try:
-        if said := mistaken_file(path):
-            raise CheckpointError(f"{path} {said}")
+        if path.suffix == SUFFIX:
+            return read_weights(path)
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
-    except (RuntimeError, UnpicklingError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror or error})") from error
+    except (RuntimeError, UnpicklingError, EOFError, SafetensorError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is not a checkpoint of weights only: {reason}") from error
+        said = mistaken_file(path) or f"is not a checkpoint of weights only: {reason}"
+        raise CheckpointError(f"{path} {said}") from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint")
     return checkpoint
+
+
+def _weights_in(version: Path) -> Path:
+    if not _verified(version).weights_sha256:
+        raise CheckpointError(
+            f"{version} has no {WEIGHTS}: it is an imported detector, or was made before versions "
+            "had one; name a checkpoint (training/pretrained/defaults has the default models')"
+        )
+    return version / WEIGHTS
+
+
+def _verified(version: Path) -> Manifest:
+    try:
+        manifest = Manifest.read(version)
+        manifest.verify(version)
+    except ArtifactError as error:
+        raise CheckpointError(str(error)) from error
+    return manifest
 
 
 def _built(

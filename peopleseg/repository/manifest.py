@@ -19,7 +19,8 @@ from peopleseg.repository import frozen_code
 from peopleseg.repository.tensors import Tensor
 
 FILE_NAME = "manifest.json"
-SCHEMA = 2  # of the fields below; 1 had neither `schema` nor a step's `code`
+SCHEMA = 2  # of the fields below; 1 had no `schema`, `weights_sha256` nor a step's `code`
+WEIGHTS = "weights.safetensors"  # of a network in torch, to go on training from
 STEP_ARTIFACT = "model.py"
 _BLOCK_BYTES = 1 << 20
 
@@ -43,16 +44,8 @@ class _Described:
         write_atomically(folder / FILE_NAME, text.encode())
 
     def verify(self, folder: Path) -> None:
-        """Raises ArtifactError unless the artifact in `folder` is the one described here."""
-        path = folder / self.artifact
-        if not path.is_file():
-            raise ArtifactError(f"{path} is missing, though its manifest describes it")
-        found = sha256(path)
-        if found != self.sha256:
-            raise ArtifactError(
-                f"{path} has sha256 {found}, its manifest says {self.sha256}; a version is never "
-                "changed: put the file back, or make a new version"
-            )
+        """Raises ArtifactError unless what lies in `folder` is what is described here."""
+        _verify(folder / self.artifact, self.sha256)
 
 
 @dataclass(frozen=True)
@@ -78,13 +71,18 @@ class Manifest(_Described):
     # {"inputs" and "outputs": {name: {"dtype": Triton's, "shape": lengths without the batch axis}}}
     tensors: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)  # inputs that it computes with; none: see graph
-    # How the graph differs from the network: roi_padding, first_conv
-    export: dict[str, Any] = field(default_factory=dict)
+    export: dict[str, Any] = field(default_factory=dict)  # beside the variant: roi_padding
     accelerator: str = "cpu"  # that it was made for: cpu, cuda or tensorrt
     hardware: dict[str, str] = field(default_factory=dict)  # a TensorRT engine's GPU and versions
     accuracy_gate: dict[str, Any] = field(default_factory=dict)  # INT8: figures before and after
     weights_licence: str = ""  # of weights that come from somebody else
+    weights_sha256: str = ""  # of WEIGHTS, where the version has them
     schema: int = SCHEMA
+
+    def verify(self, folder: Path) -> None:
+        super().verify(folder)
+        if self.weights_sha256:
+            _verify(folder / WEIGHTS, self.weights_sha256)
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest":
@@ -202,6 +200,17 @@ def sha256(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _verify(path: Path, recorded: str) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing, though its manifest describes it")
+    found = sha256(path)
+    if found != recorded:
+        raise ArtifactError(
+            f"{path} has sha256 {found}, its manifest says {recorded}; a version is never "
+            "changed: put the file back, or make a new version"
+        )
 
 
 def _recorded(entries: dict[str, dict[str, Any]]) -> dict[str, Tensor]:

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from torch import Tensor, nn
 
 from conversion.export.half_size import double_late
-from peopleseg.networks import phases
 from tests.data.published import randomise
 from tests.export.graphs import answer_and_operators, exported
 
@@ -82,13 +80,3 @@ def test_a_graph_with_another_ending_stays_as_it_is(dims: dict[str, Any], tmp_pa
     before = model.SerializeToString()
     double_late(model)
     assert model.SerializeToString() == before
-
-
-def test_weights_in_phases_are_joined_as_they_were() -> None:
-    torch.manual_seed(0)
-    convolution = torch.rand(2, 5, 3, 3).numpy()
-    of_phases = phases.convolution_in_phases(convolution)
-    np.testing.assert_allclose(phases.convolution_of_phases(of_phases), convolution)
-    transposed = torch.rand(5, 7, 2, 2).numpy()
-    of_phases = phases.transposed_in_phases(transposed)
-    np.testing.assert_array_equal(phases.transposed_of_phases(of_phases), transposed)

@@ -25,6 +25,7 @@ from conversion.detectors.source import read_source
 from conversion.export.settings import ExportError
 from peopleseg.checks.check import planned_faults
 from peopleseg.cli import main as cli
+from peopleseg.networks.checkpoint import CheckpointError, load_network
 from peopleseg.repository.manifest import Manifest, sha256
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.system import PEOPLE
@@ -164,9 +165,9 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     assert manifest.accuracy.keys() == {"box_ap", "box_ap50", "box_recall"}
     assert manifest.accuracy_data == "people.json, 2 pictures"
     assert manifest.parity["batches"] == {"pictures": [1, 3], "random": [1, 3]}
-    version, out = str(repository / "yolov9" / "2"), str(tmp_path / "detector.ckpt")
-    assert cli.main(["import-served", version, "--images", str(pictures), "--out", out]) == 1
-    assert f"as it is: --model.detector {version}" in capsys.readouterr().err
+    assert manifest.weights_sha256 == ""
+    with pytest.raises(CheckpointError, match="it is an imported detector"):
+        load_network(repository / "yolov9" / "2")
     write_head(repository, 2, channels=CHANNELS)
     versions = {"yolov9": 2, "hierarchical_head": 2}
     assert planned_faults(repository, PEOPLE, versions) == []

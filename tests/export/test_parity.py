@@ -169,7 +169,7 @@ def test_a_head_reads_the_repositorys_networks_where_its_checkpoint_has_none(
         source = checkpoint(tmp_path / "beside.ckpt", network)
         export(source, pictures, SETTINGS, repository=tmp_path)
     source = checkpoint(tmp_path / "head.ckpt", mask_head("b0", 160))
-    (found,) = export(source, pictures, SETTINGS, repository=tmp_path)
+    found = export(source, pictures, SETTINGS, repository=tmp_path)
     assert found == tmp_path / "hierarchical_head" / "1"
     source = checkpoint(tmp_path / "head.ckpt", mask_head("b0", 320))
     with pytest.raises(CheckpointError, match="features of 320 channels, .* has 160"):

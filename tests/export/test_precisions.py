@@ -142,7 +142,7 @@ def test_the_manifest_says_what_was_made(
 ) -> None:
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=8))
     settings = Settings(precision=precision, stored="fp32", check_pinned_runtime=False)
-    (version,) = export(source, pictures, settings, repository=tmp_path)
+    version = export(source, pictures, settings, repository=tmp_path)
     manifest = Manifest.read(version)
     assert (manifest.precision, manifest.weights) == (precision, precision)
     assert manifest.accelerator == "cpu"
@@ -291,7 +291,7 @@ def test_int8_is_exported_with_its_gate(tmp_path: Path, pictures: list[Path]) ->
         limit=3,
         check_pinned_runtime=False,
     )
-    (version,) = export(source, pictures, settings, repository=tmp_path / "repository")
+    version = export(source, pictures, settings, repository=tmp_path / "repository")
     manifest = Manifest.read(version)
     gate = manifest.accuracy_gate
     assert manifest.precision == manifest.weights == "int8"

@@ -18,7 +18,7 @@ from conversion.export.exporter import export
 from conversion.export.onnx_export import export_onnx
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
-from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.manifest import WEIGHTS, Manifest
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.systems.configs import profiles
 from peopleseg.systems.known import STEPS
@@ -125,10 +125,11 @@ def test_an_engines_manifest_says_what_it_runs_on(
     monkeypatch.setattr(engine, "engine_runner", runs_as_the_graph)
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=16))
     settings = Settings(precision="fp16", accelerator="tensorrt", check_pinned_runtime=False)
-    (folder,) = export(source, pictures, settings, repository=tmp_path)
+    folder = export(source, pictures, settings, repository=tmp_path)
     manifest = Manifest.read(folder)
     manifest.verify(folder)
-    assert {path.name for path in folder.iterdir()} == {"model.plan", "manifest.json"}
+    files = {"model.plan", WEIGHTS, "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == files
     assert manifest.hardware == GPU
     assert (manifest.accelerator, manifest.precision) == ("tensorrt", "fp16")
     assert manifest.tensors["inputs"]["pixels"] == {"dtype": "UINT8", "shape": [3, 640, 640]}
@@ -168,7 +169,7 @@ def test_an_engine_computes_what_torch_computes(
         pytest.skip(str(missing))
     source = checkpoint(tmp_path / "c.ckpt", make())
     settings = Settings(precision=precision, accelerator="tensorrt", check_pinned_runtime=False)
-    (folder,) = export(source, pictures, settings, repository=tmp_path)
+    folder = export(source, pictures, settings, repository=tmp_path)
     assert Manifest.read(folder).hardware == engine.hardware()
     assert (folder / version.PLAN).stat().st_size > 0
 

@@ -73,7 +73,7 @@ def test_a_variant_is_exported_whole_and_described(
     beside = companions if type(network).__name__.endswith("Head") else {}
     source = checkpoint(tmp_path / "source.ckpt", network, **beside)
     settings = Settings(check_pinned_runtime=has_pinned_runtime)
-    (version,) = export(source, pictures, settings, repository=tmp_path / "repository")
+    version = export(source, pictures, settings, repository=tmp_path / "repository")
     assert version.name == "1"
     assert {path.name for path in version.iterdir()} == {"model.onnx", "manifest.json"}
     assert [path.name for path in version.parent.iterdir()] == ["1"]
@@ -122,7 +122,7 @@ def test_true_lengths_are_recorded_and_those_of_unread_inputs_left_open(
 ) -> None:
     source = checkpoint(tmp_path / "c.ckpt", mask_head("b0", 160, False), **companions)
     settings = Settings(check_pinned_runtime=False)
-    (version,) = export(source, pictures, settings, repository=tmp_path)
+    version = export(source, pictures, settings, repository=tmp_path)
     tensors = tensors_of(version)
     assert tensors.inputs["roi_rgb"].shape == (3, *SMALL_ROI)
     assert tensors.inputs["roi_logit"].shape == (1, -1, -1)

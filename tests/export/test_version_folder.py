@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.manifest import WEIGHTS, Manifest
 from peopleseg.repository.version_folder import (
     SCRATCH_PREFIX,
     newest_version,
@@ -75,7 +75,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(version: Path) -> None:
     manifest = Manifest.read(version)
     manifest.verify(version)
-    assert {path.name for path in version.iterdir()} == {manifest.artifact, "manifest.json"}
+    files = {manifest.artifact, WEIGHTS, "manifest.json"}
+    assert {path.name for path in version.iterdir()} == files
 
 
 def test_killed_at_any_stage_it_leaves_a_whole_version_or_none(

@@ -578,21 +578,6 @@ def test_a_head_that_cuts_back_what_was_not_widened_is_named(repository: Path) -
     assert fault.endswith("peopleseg new-step-version roi_align_features --set padding=0.25")
 
 
-def test_a_detector_with_the_first_convolution_of_a_head_suits_that_head_alone(
-    repository: Path,
-) -> None:
-    rewrite(write_detector(repository, 2), export={"first_conv": "of hierarchical_head"})
-    rewrite(write_head(repository, 2), export={"first_conv": "in yolov9"})
-    assert planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 2}) == []
-    for change in ({"yolov9": 2}, {"hierarchical_head": 2}):
-        (fault,) = planned_faults(repository, PEOPLE, change)
-        assert "first convolution" in fault and "pin the two of one export" in fault
-    rewrite(repository / "hierarchical_head" / "2", checkpoint_sha256="1" * 64)
-    assert len(planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 2})) == 1
-    write_head(repository, 3, reads=("roi_rgb",))
-    assert planned_faults(repository, PEOPLE, {"yolov9": 2, "hierarchical_head": 3}) == []
-
-
 @pytest.mark.parametrize(
     ("versions", "expected"),
     [

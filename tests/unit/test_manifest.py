@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from peopleseg.repository.manifest import (
     FILE_NAME,
+    WEIGHTS,
     ArtifactError,
     Manifest,
     StepManifest,
@@ -144,6 +145,19 @@ def test_one_changed_byte_of_an_artifact_is_found(network: Path) -> None:
     data[len(data) // 2] ^= 1
     artifact.write_bytes(data)
     with pytest.raises(ArtifactError, match="model.onnx has sha256"):
+        manifest.verify(network)
+
+
+def test_a_changed_and_a_missing_file_of_weights_are_found(network: Path) -> None:
+    weights = network / WEIGHTS
+    weights.write_bytes(b"weights")
+    manifest = replace(Manifest.read(network), weights_sha256=sha256(weights))
+    manifest.verify(network)
+    weights.write_bytes(b"Weights")
+    with pytest.raises(ArtifactError, match=f"{WEIGHTS} has sha256"):
+        manifest.verify(network)
+    weights.unlink()
+    with pytest.raises(ArtifactError, match=f"{WEIGHTS} is missing"):
         manifest.verify(network)
 
 

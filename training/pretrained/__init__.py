@@ -1,1 +1,1 @@
-"""Start from weights that exist: served artifacts, published checkpoints, timm's encoders."""
+"""Start from weights that exist: published checkpoints, timm's encoders, the default models."""

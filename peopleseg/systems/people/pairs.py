@@ -1,27 +1,23 @@
 """Versions that only work with one another, because one leaves to the other what is its own.
 
-The step roi_align_features widens the boxes that the head on features cuts its masks back by. A
-detector may do a head's first convolution, and its features then suit that very head alone. Who is
-in an answer is decided twice, before the masks are made and with them: by the same fit and score.
+The step roi_align_features widens the boxes that the head on features cuts its masks back by. Who
+is in an answer is decided twice, before the masks are made and with them, by the same fit and
+score.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from peopleseg.repository.manifest import Manifest, StepManifest, reads_of
+from peopleseg.repository.manifest import Manifest, StepManifest
 from peopleseg.systems.people.contract import (
     FEATURE_HEAD,
-    HIERARCHICAL_HEAD,
     POSTPROCESS,
     ROI_ALIGN_FEATURES,
     SELECT_PEOPLE,
-    YOLOV9,
 )
 
-_HEADS = (HIERARCHICAL_HEAD.name, FEATURE_HEAD.name)
-_DETECTOR = YOLOV9.name
-_ALIGNER = ROI_ALIGN_FEATURES.name
+_ALIGNER, _HEAD = ROI_ALIGN_FEATURES.name, FEATURE_HEAD.name
 _SELECTS, _ANSWERS = SELECT_PEOPLE.name, POSTPROCESS.name
 
 
@@ -31,23 +27,17 @@ def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
     folders: of each step's version.
     """
     pins = {name: folder.name for name, folder in folders.items()}
-    manifests = {
-        name: Manifest.read(folders[name]) for name in (_DETECTOR, *_HEADS) if name in folders
-    }
     if _ALIGNER in folders:
         padding = StepManifest.read(folders[_ALIGNER]).settings.get("padding", 0)
-        cut = manifests["feature_head"].export.get("roi_padding", 0)
+        cut = Manifest.read(folders[_HEAD]).export.get("roi_padding", 0)
         if padding != cut:
             yield (
                 f"{_ALIGNER}/{pins[_ALIGNER]} widens boxes by {padding:g} of their sides, "
-                f"feature_head/{pins['feature_head']} cuts its masks back by {cut:g}; make a "
-                f"version that fits: peopleseg new-step-version {_ALIGNER} --set padding={cut:g}"
+                f"{_HEAD}/{pins[_HEAD]} cuts its masks back by {cut:g}; make a version that "
+                f"fits: peopleseg new-step-version {_ALIGNER} --set padding={cut:g}"
             )
     if _SELECTS in folders:
         yield from _score_faults(pins, folders)
-    for name in _HEADS:
-        if name in folders and "roi_features" in reads_of(folders[name]):
-            yield from _convolution_faults(pins, manifests[_DETECTOR], manifests[name])
 
 
 def _score_faults(pins: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[str]:
@@ -62,16 +52,3 @@ def _score_faults(pins: Mapping[str, str], folders: Mapping[str, Path]) -> Itera
                 f"peopleseg new-step-version {_ANSWERS} --set "
                 f"'{name}={json.dumps(selects.get(name))}'"
             )
-
-
-def _convolution_faults(
-    pins: Mapping[str, str], detector: Manifest, head: Manifest
-) -> Iterator[str]:
-    done, left = detector.export.get("first_conv"), head.export.get("first_conv")
-    same = detector.checkpoint_sha256 == head.checkpoint_sha256
-    if (done or left) and not (done == f"of {head.model}" and left and same):
-        owner = f"a first convolution {done}" if done else "none"
-        yield (
-            f"{head.model}/{pins[head.model]} has its first convolution {left or 'itself'}, "
-            f"{_DETECTOR}/{pins[_DETECTOR]} does {owner}; pin the two of one export"
-        )

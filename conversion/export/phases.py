@@ -6,16 +6,12 @@ phase is a 1x1 convolution. What a 3x3 convolution reads of a phase is, for all 
 makes, a 2x2 convolution. Shi et al. 2016 (arXiv:1609.05158) call the like sub-pixel convolution.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Weights = NDArray[np.float32]
-
-# With its number, how the name of a convolution ends that is of one phase of a layer.
-PHASE = "_phase"
 
 
 class Phase(NamedTuple):
@@ -53,13 +49,6 @@ def transposed_in_phases(weight: Weights) -> list[Weights]:
     return [np.ascontiguousarray(weight[:, :, r, c].T[:, :, None, None]) for r, c in PHASES]
 
 
-def transposed_of_phases(weights: Sequence[Weights]) -> Weights:
-    """The inverse of `transposed_in_phases`."""
-    inputs, outputs = weights[0].shape[1::-1]
-    by_phase = np.stack([weight[:, :, 0, 0].T for weight in weights], axis=-1)
-    return by_phase.reshape(inputs, outputs, 2, 2)
-
-
 def convolution_in_phases(weight: Weights) -> list[Weights]:
     """[O, I, 3, 3] to the phases' [4 O, I, 2, 2], whose sum makes every output's phases in turn."""
     outputs, inputs = weight.shape[:2]
@@ -68,11 +57,3 @@ def convolution_in_phases(weight: Weights) -> list[Weights]:
         for row, column in PHASES
     ]
     return [part.reshape(4 * outputs, inputs, 2, 2).astype(np.float32) for part in parts]
-
-
-def convolution_of_phases(weights: Sequence[Weights]) -> Weights:
-    """The inverse of `convolution_in_phases`: an even place alone reads every tap."""
-    return sum(
-        np.einsum("ud,ve,oiuv->oide", _TAPS[row, 0], _TAPS[column, 0], weight[::4])
-        for (row, column), weight in zip(PHASES, weights, strict=True)
-    )  # type: ignore[return-value]

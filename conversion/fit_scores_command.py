@@ -28,14 +28,19 @@ from conversion.gate import GateError, Reference
 from conversion.release.release_command import change
 from conversion.score_fitting import Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
+from peopleseg.checks.check import planned_faults
 from peopleseg.cli.output_option import folder_fault
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.repository.manifest import ArtifactError
+from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.calls import InProcess
-from peopleseg.systems.people.evaluation.scores import reliability
+from peopleseg.systems.people.contract import POSTPROCESS
+from peopleseg.systems.people.evaluation.scores import Point, reliability
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.scores import ScoreFit
+from peopleseg.systems.people.steps.postprocess import Postprocess
+from peopleseg.systems.people.system import PEOPLE
 
 MAX_MASK_IOU = 0.7
 
@@ -73,10 +78,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"peopleseg: {fault}, or try with --dry-run", file=sys.stderr)
         return 1
     try:
+        _check(args)
         pictures = Reference(args.images, args.annotations, args.limit).pictures
         mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), pictures)
         found = find(_unfitted(args, mask_shift=mask_fit.shift), pictures)
         score_fit = fit(found)
+        point = best_min_score(found, score_fit)
     except (GateError, ArtifactError, OSError, ValueError) as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
@@ -84,10 +91,19 @@ def run(args: argparse.Namespace) -> int:
         f"mask shift {mask_fit.shift:g}: mean IoU in true boxes {mask_fit.miou_before:.4f} before, "
         f"{mask_fit.miou:.4f} after"
     )
-    min_score = _report(found, score_fit)
+    _report(found, score_fit, point)
     if not args.dry_run:
-        _write(args, score_fit, min_score, mask_fit.shift)
+        _write(args, score_fit, point.score, mask_fit.shift)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Before anything is measured. Raises ValueError for what cannot be measured or written."""
+    iou = {"max_mask_iou": args.max_mask_iou}
+    wrong = settings_faults(POSTPROCESS.name, Postprocess.settings, iou)
+    wrong += planned_faults(args.model_repository, PEOPLE, dict(args.versions))
+    if wrong:
+        raise ValueError("; ".join(wrong))
 
 
 def _unfitted(args: argparse.Namespace, mask_shift: float) -> PeoplePipeline:
@@ -98,17 +114,15 @@ def _unfitted(args: argparse.Namespace, mask_shift: float) -> PeoplePipeline:
     return PeoplePipeline(args.model_repository, versions=dict(args.versions), settings=settings)
 
 
-def _report(found: Found, score_fit: ScoreFit) -> float:
+def _report(found: Found, score_fit: ScoreFit, point: Point) -> None:
     fitted = found.fitted(score_fit)
     for name, scores in (("detector's score", found.scores), ("fitted score", fitted)):
         error = reliability(found.judged(scores))["calibration_error"]
         print(f"{name:18} log loss {log_loss(scores, found.right):.4f}, off by {error:.4f}")
-    point = best_min_score(found, score_fit)
     print(
         f"best F1 {point.f1:.3f} from a score of {point.score:.2f} on: "
         f"precision {point.precision or 0:.3f}, recall {point.recall:.3f}"
     )
-    return point.score
 
 
 def _write(
@@ -121,4 +135,5 @@ def _write(
     for folder in folders.values():
         print(folder)
     pairs = " ".join(f"{step}={folder.name}" for step, folder in folders.items())
-    print(f"serve them with: peopleseg release NAME {pairs}")
+    fitted_to = " ".join(f"{model}={version}" for model, version in args.versions)
+    print(f"serve them with: peopleseg release NAME {f'{fitted_to} ' if fitted_to else ''}{pairs}")

@@ -165,9 +165,10 @@ class Gate:
         except GateError as error:
             return Judgement(figures, [str(error)])
         if self.reference is None:
+            unknown = self._incomparable(serving, candidate)
             before = {name: value for name, value in before.items() if name in after}
             known = self._measured_before(candidate)
-            return Judgement(figures, [*known, *judge(before, after, self.margin)])
+            return Judgement(figures, [*known, *unknown, *judge(before, after, self.margin)])
         unknown = [
             f"{name} cannot be measured on {self.reference.annotations}, so nothing shows whether "
             "it falls; name annotations that have it"
@@ -175,6 +176,23 @@ class Gate:
             if after.get(name) is None
         ]
         return Judgement(figures, [*unknown, *judge(before, after, self.margin)])
+
+    def _incomparable(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> list[str]:
+        """Networks of which the manifests do not show whether they are worse than what serves."""
+        refusals = []
+        for model, version in candidate.items():
+            if version == serving.get(model, version):
+                continue
+            before, after = (
+                recorded(self.repository, {model: number}) for number in (serving[model], version)
+            )
+            if before and not before.keys() & after.keys():
+                refusals.append(
+                    f"{model}/{version} has no figure of the data that {model}/{serving[model]} "
+                    f"was measured on, so nothing shows whether it is worse: {_data(after)} "
+                    f"against {_data(before)}; name --images and --annotations to measure both"
+                )
+        return refusals
 
     def _measured_before(self, candidate: Mapping[str, int]) -> list[str]:
         """Why these versions were refused when somebody measured them last; nothing if they passed.
@@ -233,6 +251,11 @@ def _key(repository: Path, versions: Mapping[str, int], reference: Reference) ->
 def _code() -> list[Path]:
     """The files that compose the steps and measure their answers."""
     return [Path(__file__), *sorted(Path(peopleseg.__file__).parent.rglob("*.py"))]
+
+
+def _data(figures: Figures) -> str:
+    """What recorded figures were measured on."""
+    return ", ".join({name.partition("(")[2][:-1]: None for name in figures}) or "nothing"
 
 
 def _digest(parts: Sequence[str]) -> str:

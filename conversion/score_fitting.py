@@ -122,8 +122,14 @@ def log_loss(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
 
 
 def best_min_score(found: Found, score_fit: ScoreFit) -> Point:
-    """From which score on F1 is highest."""
-    return best(curve(found.judged(found.fitted(score_fit))))
+    """From which score on F1 is highest. Raises ValueError where it is 0 everywhere."""
+    point = best(curve(found.judged(found.fitted(score_fit))))
+    if not point.f1 > 0:
+        raise ValueError(
+            "no score tells who is right: F1 is 0 from every score on; train longer, or measure on "
+            "more images"
+        )
+    return point
 
 
 def _entries(tensors: Arrays, image_id: int) -> Iterable[Entry]:

@@ -96,7 +96,7 @@ def test_a_new_head_is_released_and_taken_back(
         np.testing.assert_array_equal(one.mask, other.mask)
 
     assert run(status_command, *place, "--json") == 0
-    status = json.loads(capsys.readouterr().out)
+    (status,) = json.loads(capsys.readouterr().out)["systems"]
     assert status["release"]["name"] == "same-head" and status["release"]["why"] == "a test"
     head = next(step for step in status["steps"] if step["step"] == HEAD)
     assert (head["release"], head["serving"]) == (SAME, SAME)

@@ -283,7 +283,7 @@ def write_accuracy(repository: Path, version: int, value: float, data: str) -> N
 
 @pytest.mark.parametrize(
     ("value", "data", "refused"),
-    [(0.7, "val", False), (0.5, "val", True), (0.5, "another set", False)],
+    [(0.7, "val", False), (0.5, "val", True), (0.7, "another set", True)],
 )
 def test_without_a_reference_set_the_manifests_are_compared_on_the_same_data(
     tmp_path: Path, value: float, data: str, refused: bool

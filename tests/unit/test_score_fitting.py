@@ -18,7 +18,12 @@ from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.scores import ScoreFit
 from peopleseg.systems.people.system import PEOPLE
-from tests.data.small_repository import write_pictures, write_small_repository
+from tests.data.small_repository import (
+    write_head,
+    write_people_unet,
+    write_pictures,
+    write_small_repository,
+)
 
 TRUE_FIT = ScoreFit(detection=1.6, mask=3.0, shift=0.5, presence=0.8)
 
@@ -147,6 +152,43 @@ def test_the_command_writes_two_versions_that_belong_together(
     picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
     (score,) = PeoplePipeline(repository, versions=changes).segment(picture, min_score=0.01).scores
     assert score == pytest.approx(0.5, abs=0.15)  # half of those found are right
+
+
+def test_the_models_that_were_fitted_to_are_in_the_line_that_serves_them(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_people_unet(tmp_path / "repository", 2)
+    assert run(*arguments, "--with", "people_unet=2") == 0
+    said = capsys.readouterr().out
+    assert "release NAME people_unet=2 select_people=2 postprocess=2" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-mask-iou=7"], "max_mask_iou is 7.0; expected a number from 0 to 1"),
+        (["--max-mask-iou=7", "--dry-run"], "max_mask_iou is 7.0"),
+        (["--with", "people_unet=9"], "version 9 of people_unet, which is not there"),
+        (["--with", "hierarchical_head=2"], "hierarchical_head/2 reads roi_features [5, 32, 24]"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said_before_anything_is_measured(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    write_head(tmp_path / "repository", 2, channels=5)
+    before = sorted((tmp_path / "repository").rglob("*"))
+    assert run(*arguments, *options) == 1
+    assert said in capsys.readouterr().err
+    assert sorted((tmp_path / "repository").rglob("*")) == before
+
+
+def test_where_f1_is_0_there_is_no_score_to_begin_at() -> None:
+    with pytest.raises(ValueError, match="F1 is 0 from every score on"):
+        best_min_score(sure_of([0.6, 0.4], [False, False], 2), ScoreFit(1, 0, 0))
 
 
 def test_a_dry_run_writes_nothing(arguments: list[str], tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from peopleseg.systems.pipeline import Pipeline
 from peopleseg.systems.system import Figures, System
 
 NOTHING = "nothing"  # that figures are measured on
+MANIFESTS = f"{NOTHING}: the figures are those of the manifests"
 MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
 
 
@@ -228,7 +229,7 @@ class Gate:
 
     def _measured_on(self) -> str:
         if self.reference is None:
-            return f"{NOTHING}: the figures are those of the manifests"
+            return MANIFESTS
         return f"{self.reference.annotations.name}, {len(self.reference.pictures)} pictures"
 
     def _figures(self, versions: Mapping[str, int]) -> Figures:

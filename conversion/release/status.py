@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from conversion.gate import MANIFESTS, GateError, recorded
 from conversion.release.server import ModelControl
 from peopleseg.releases import journal, lock
 from peopleseg.releases.errors import ControlError
@@ -33,6 +34,9 @@ class SystemStatus:
     system: str
     release: Record | None  # None before the first one
     since: str | None  # UTC, ISO 8601: when what serves now began to
+    by: str | None  # who released it, or rolled back to it
+    accuracy: dict[str, Any]  # of what serves: as the release was measured, else of the manifests
+    measured_on: str
     steps: list[StepStatus]
 
 
@@ -92,8 +96,29 @@ def _of_system(
         if step in pins or versions_on_disk(repository, step)
     ]
     own = journal.of_system(attempts, system.name)
-    change = journal.last_change(own)
-    return SystemStatus(system.name, journal.serving(own), change.at if change else None, steps)
+    release, change = journal.serving(own), journal.last_change(own)
+    accuracy, measured_on = _accuracy(repository, release, pins)
+    return SystemStatus(
+        system.name,
+        release,
+        change.at if change else None,
+        change.who if change else None,
+        accuracy,
+        measured_on,
+        steps,
+    )
+
+
+def _accuracy(
+    repository: Path, release: Record | None, pins: Mapping[str, int]
+) -> tuple[dict[str, Any], str]:
+    """Figures, and what they were measured on. A version that cannot be read has none."""
+    if release and (found := release.figures.get("candidate")):
+        return found, str(release.figures.get("measured_on"))
+    try:
+        return recorded(repository, pins), MANIFESTS
+    except GateError:
+        return {}, MANIFESTS
 
 
 def _served_versions(

@@ -10,8 +10,10 @@ Exit code 0 when the server answers with what is on disk, 1 when it does not, or
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 
+from conversion.gate import MANIFESTS
 from conversion.release.options import add_server_options
 from conversion.release.server import ModelControl, admin_headers
 from conversion.release.status import Status, SystemStatus, status
@@ -21,6 +23,7 @@ from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Record
 
 _SHOWN = 10  # attempts of the history, the last ones
+_REASON = 80  # letters of a reason; --json has all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,20 +87,22 @@ def _release_lines(found: SystemStatus) -> list[str]:
         lines.append("release   none yet; the repository as it came")
     else:
         why = f": {release.why}" if release.why else ""
-        lines.append(f"release   {release.number} {release.name}{why}")
-        lines.append(f"since     {found.since or '-'}, by {release.who or 'nobody on record'}")
-        lines.append(f"accuracy  {_accuracy(release)}")
-    return lines
+        forced = " (forced)" if release.forced else ""
+        lines.append(f"release   {release.number} {release.name}{why}{forced}")
+        lines.append(f"since     {found.since or '-'}, by {found.by or 'nobody on record'}")
+    return [*lines, *_accuracy_lines(found)]
 
 
-def _accuracy(release: Record) -> str:
-    figures = release.figures.get("candidate", {})
-    shown = ", ".join(
-        f"{name} {value:.4f}" for name, value in figures.items() if isinstance(value, float)
-    )
-    forced = " (forced)" if release.forced else ""
-    measured_on = release.figures.get("measured_on")
-    return (shown or "not measured") + (f"; on {measured_on}" if measured_on else "") + forced
+def _accuracy_lines(found: SystemStatus) -> list[str]:
+    figures = {name: one for name, one in found.accuracy.items() if isinstance(one, float)}
+    if not figures:
+        return ["accuracy  not measured"]
+    if found.measured_on != MANIFESTS:
+        shown = ", ".join(f"{name} {one:.4f}" for name, one in figures.items())
+        return [f"accuracy  {shown}; on {found.measured_on}"]
+    return ["accuracy  by the manifests"] + [
+        f"          {one:.4f}  {name}" for name, one in figures.items()
+    ]
 
 
 def _attempt(record: Record) -> tuple[str, ...]:
@@ -109,7 +114,7 @@ def _attempt(record: Record) -> tuple[str, ...]:
         record.system,
         f"{record.action} {record.name}",
         record.result,
-        reason.splitlines()[0] if reason else "",
+        textwrap.shorten(reason, _REASON, placeholder=" ..."),
     )
 
 

@@ -22,7 +22,7 @@ from peopleseg.cli import main as cli
 from peopleseg.errors import PeoplesegError
 from peopleseg.pixels.examples import example_pictures
 from peopleseg.repository.place import MODEL_REPOSITORY
-from serving.embedded import EmbeddedServer
+from serving.embedded import EmbeddedServer, describe_status
 
 READY_TIMEOUT_S = 300.0
 
@@ -75,6 +75,8 @@ def _run(arguments: list[str]) -> int:
         server.wait_until_ready(timeout_s=READY_TIMEOUT_S)
         print(f"server ready after {time.monotonic() - start:.1f} s", flush=True)
         code = cli.main([*arguments, "--url", server.grpc_url])
+        if (status := server.poll()) is not None:
+            print(f"peopleseg: the server ended ({describe_status(status)})", file=sys.stderr)
     if code != cli.EXIT_OK:
         print(f"the server's log is {log_file}", file=sys.stderr)
         return code

@@ -46,6 +46,7 @@ STUB_START_TIMEOUT_S = 120  # Triton's 30 s are short on a busy machine
 # picture's tensors (pixels 1.2 MB, person_logit 1.6 MB, features 2.0 MB).
 STUB_MEMORY_BYTES = 4 * 1024 * 1024
 POLL_S = 0.2
+_METRICS = "the metrics"
 STARTS = 3  # of Triton, where it aborts for want of memory
 RESTART_S = 2.0  # between them, for what has taken the memory to end
 ABORTED = 128 + signal.SIGABRT  # as `poll` gives it
@@ -134,17 +135,18 @@ class EmbeddedServer:
             raise
 
     def wait_until_ready(self, timeout_s: float) -> None:
-        """Return when every model of `models` answers that it is ready.
+        """Return when every model of `models` answers that it is ready, and the metrics are there.
 
         Asks for the models and not for the server's health, which is false while any version of
-        any model failed to load. Where Triton aborts for want of memory it is started again, so
-        that there are `STARTS` at most. Raises ServerStartError if it ends otherwise, or time is
-        up.
+        any model failed to load. The metrics come last: their port may have been taken since it was
+        looked at, and then Triton ends though its models answer. Where Triton aborts for want of
+        memory it is started again, so that there are `STARTS` at most. Raises ServerStartError if
+        it ends otherwise, or time is up.
         """
         deadline = time.monotonic() + timeout_s
-        waiting = list(self.models)
+        waiting = [*self.models, _METRICS]
         while True:
-            waiting = [name for name in waiting if not self.is_ready(name)]
+            waiting = [name for name in waiting if not self._answers(name)]
             if not waiting:
                 return
             if (status := self.poll()) is not None and not self._is_started_again(status):
@@ -161,12 +163,14 @@ class EmbeddedServer:
 
     def is_ready(self, model: str) -> bool:
         """Whether this server answers that the model is ready."""
-        url = f"{self.http_url}/v2/models/{model}/ready"
-        try:
-            with _http.open(url, timeout=5) as response:
-                return response.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
+        return _is_there(f"{self.http_url}/v2/models/{model}/ready")
+
+    def _answers(self, name: str) -> bool:
+        """A model, or the metrics, where the server has them."""
+        if name != _METRICS:
+            return self.is_ready(name)
+        left_out = any("allow-metrics" in argument for argument in self.extra_arguments)
+        return left_out or _is_there(self.metrics_url)
 
     def poll(self) -> int | None:
         """None while the server runs, then its exit status (128 + n if signal n ended it)."""
@@ -273,6 +277,14 @@ class EmbeddedServer:
     def _clear_away(self) -> None:
         if self.pid is not None and self._runtime_folder is not None:
             guard.clear_away(self.pid, self._runtime_folder)
+
+
+def _is_there(url: str) -> bool:
+    try:
+        with _http.open(url, timeout=5) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
 
 
 def describe_status(status: int) -> str:

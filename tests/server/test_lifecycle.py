@@ -194,6 +194,24 @@ def test_a_port_in_use_is_named_with_its_option(
     assert not (tmp_path / "triton.log").exists(), "Triton must not have been started"
 
 
+def test_a_port_that_is_taken_after_it_was_looked_at_ends_the_start(
+    tiny_repository: Path, tmp_path: Path, free_ports: FreePorts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.embedded.check_ports", lambda host, ports: None)
+    http_port, grpc_port, metrics_port = free_ports(3)
+    server = EmbeddedServer(
+        model_repository=tiny_repository,
+        log_file=tmp_path / "triton.log",
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        models=["tiny"],
+    )
+    with socket.create_server(("127.0.0.1", metrics_port)), server:
+        with pytest.raises(ServerStartError, match=r"Triton ended .* before .*the metrics was ready"):
+            server.wait_until_ready(60)
+
+
 def test_a_second_server_says_who_the_first_is_and_writes_nothing(
     tmp_path: Path, free_ports: FreePorts
 ) -> None:

@@ -9,7 +9,10 @@ import pytest
 from peopleseg.cli.main import COMMANDS
 from tests.unit.links import broken_links
 
-PAGES = ("README.md", "training/README.md", "docs/accuracy.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "training/README.md", "conversion/README.md"),
+    *("docs/accuracy.md", "docs/architecture.md", "docs/operations.md", "docs/adding_a_system.md"),
+)
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,17 @@ Exit code 0 when the versions are written (or --dry-run), 1 when the images cann
 """
 
 import argparse
-import sys
 from dataclasses import astuple
 from pathlib import Path
 
-from conversion.gate import GateError, Reference
+from conversion.gate import Reference
 from conversion.release.release_command import change
-from conversion.score_fitting import Found, best_min_score, find, fit, fit_masks, log_loss
+from conversion.score_fitting import FitError, Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
 from peopleseg.checks.check import planned_faults
 from peopleseg.cli.output_option import folder_fault
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.repository.manifest import ArtifactError
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.calls import InProcess
 from peopleseg.systems.people.contract import POSTPROCESS
@@ -73,20 +71,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the fit and what it is worth; write the two versions."""
-    if not args.dry_run and (fault := folder_fault(args.model_repository)):
-        print(f"peopleseg: {fault}, or try with --dry-run", file=sys.stderr)
-        return 1
-    try:
-        _check(args)
-        pictures = Reference(args.images, args.annotations, args.limit).pictures
-        mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), pictures)
-        found = find(_unfitted(args, mask_shift=mask_fit.shift), pictures)
-        score_fit = fit(found)
-        point = best_min_score(found, score_fit)
-    except (GateError, ArtifactError, OSError, ValueError) as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+    """Print the fit and what it is worth; write the two versions.
+
+    Raises FitError, GateError, ArtifactError, OSError.
+    """
+    _check(args)
+    pictures = Reference(args.images, args.annotations, args.limit).pictures
+    mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), pictures)
+    found = find(_unfitted(args, mask_shift=mask_fit.shift), pictures)
+    score_fit = fit(found)
+    point = best_min_score(found, score_fit)
     print(
         f"mask shift {mask_fit.shift:g}: mean IoU in true boxes {mask_fit.miou_before:.4f} before, "
         f"{mask_fit.miou:.4f} after"
@@ -98,12 +92,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Before anything is measured. Raises ValueError for what cannot be measured or written."""
+    """Before anything is measured. Raises FitError for what cannot be measured or written."""
+    if not args.dry_run and (fault := folder_fault(args.model_repository)):
+        raise FitError(f"{fault}, or try with --dry-run")
     iou = {"max_mask_iou": args.max_mask_iou}
     wrong = settings_faults(POSTPROCESS.name, Postprocess.settings, iou)
     wrong += planned_faults(args.model_repository, PEOPLE, dict(args.versions))
     if wrong:
-        raise ValueError("; ".join(wrong))
+        raise FitError("; ".join(wrong))
 
 
 def _unfitted(args: argparse.Namespace, mask_shift: float) -> PeoplePipeline:

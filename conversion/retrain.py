@@ -19,7 +19,6 @@ usage, 130 when it was stopped.
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,7 +30,7 @@ from conversion.release.options import add_server_options, add_wait_option
 from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import PeoplesegError, WrongUsage
 from peopleseg.labels.files import write_atomically
 from peopleseg.networks.checkpoint import read_checkpoint
 from peopleseg.releases import journal
@@ -44,7 +43,6 @@ from peopleseg.systems.wiring import serving_versions
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 STATE = "retrain.json"  # in the run's folder: what was asked for, and what the training ended with
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,16 +101,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Every stage that is not done yet, one after the other."""
+    """Every stage that is not done yet, one after the other. Raises RetrainError, WrongUsage."""
     if not args.config.is_file():
-        print(f"peopleseg: there is no file {args.config}; name a training's YAML", file=sys.stderr)
-        return EXIT_USAGE
-    retraining = Retraining(args)
-    try:
-        return retraining.run()
-    except RetrainError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return EXIT_FAILED
+        raise WrongUsage(f"there is no file {args.config}; name a training's YAML")
+    return Retraining(args).run()
 
 
 def asked_for(args: argparse.Namespace) -> dict[str, Any]:
@@ -161,14 +153,13 @@ class Retraining:
                 _say(stage.name, f"done before: {before}")
                 continue
             _say(stage.name, "...")
-            if code := stage.work():
-                _say(stage.name, "not done; the same command goes on from here")
+            if code := _done(stage):
                 return code
             after = stage.result()
             if not after:
                 raise RetrainError(f"{stage.name} ended without an error, but left nothing")
             _say(stage.name, after)
-        return EXIT_OK
+        return 0
 
     def trained(self) -> str | None:
         """Whether the training came to its end, with the checkpoint that is there."""
@@ -231,7 +222,7 @@ class Retraining:
         if (self.out / LAST).is_file():
             fit += ["--ckpt_path", "last"]
         code = _command("training.cli", fit, tells_next=False)
-        if code == EXIT_OK:
+        if code == 0:
             self._write_state(self._state() | {"trained": sha256(self.best)})
         return code
 
@@ -306,6 +297,17 @@ class Retraining:
 
     def _write_state(self, state: dict[str, Any]) -> None:
         write_atomically(self.out / STATE, (json.dumps(state, indent=1) + "\n").encode())
+
+
+def _done(stage: "Stage") -> int:
+    """The exit code of a stage's work. Raises what that raises."""
+    code = 1
+    try:
+        code = stage.work()
+    finally:
+        if code:
+            _say(stage.name, "not done; the same command goes on from here")
+    return code
 
 
 def _command(module: str, arguments: Sequence[str], **values: Any) -> int:

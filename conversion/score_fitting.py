@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from tqdm import tqdm
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.repository.tensors import bytes_tensor
@@ -27,6 +28,10 @@ _BOUNDS = ((0.05, 5.0), (0.0, 10.0), (-5.0, 5.0), (0.0, 5.0))
 
 
 SHIFTS = np.round(np.arange(-1.5, 1.501, 0.05), 2)  # of the target's logit
+
+
+class FitError(PeoplesegError, ValueError):
+    """Nothing can be fitted. The message says why, and what to do."""
 
 
 class Found(NamedTuple):
@@ -72,10 +77,10 @@ def find(pipeline: PeoplePipeline, pictures: Sequence[Picture]) -> Found:
 def fit(found: Found) -> ScoreFit:
     """The fit of the highest likelihood, with a little pull towards the detector's own scores.
 
-    Raises ValueError where nobody found is right, or everybody is: there is nothing to tell apart.
+    Raises FitError where nobody found is right, or everybody is: there is nothing to tell apart.
     """
     if not found.right.any() or found.right.all():
-        raise ValueError(
+        raise FitError(
             f"of {len(found.right)} people found {int(found.right.sum())} are right; a fit needs "
             "some who are and some who are not: measure on more images"
         )
@@ -100,7 +105,7 @@ class MaskFit(NamedTuple):
 def fit_masks(segmenter: Segmenter, pictures: Sequence[Picture]) -> MaskFit:
     """The shift of SHIFTS with the best mean IoU, as `roi_miou` measures it, of unshifted masks.
 
-    Raises OSError, and what the segmenter raises; ValueError where nobody has a mask.
+    Raises OSError, and what the segmenter raises; FitError where nobody has a mask.
     """
     ious: list[list[float]] = []  # of each true box, by shift
     least = 255 / (1 + np.exp(SHIFTS))  # a probability x 255 above it is above 0.5 when shifted
@@ -108,7 +113,7 @@ def fit_masks(segmenter: Segmenter, pictures: Sequence[Picture]) -> MaskFit:
         for mask, true in masks_in_true_boxes(segmenter, picture.read(), picture):
             ious.append([mask_iou(mask > value, true) for value in least])
     if not ious:
-        raise ValueError("nobody has a mask of 16 pixels or more; measure on images with masks")
+        raise FitError("nobody has a mask of 16 pixels or more; measure on images with masks")
     mean = np.mean(ious, axis=0)
     unshifted = int(np.argmin(np.abs(SHIFTS)))
     best_place = int(np.lexsort((np.abs(SHIFTS), -mean))[0])  # of equal ones the smallest
@@ -122,10 +127,10 @@ def log_loss(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
 
 
 def best_min_score(found: Found, score_fit: ScoreFit) -> Point:
-    """From which score on F1 is highest. Raises ValueError where it is 0 everywhere."""
+    """From which score on F1 is highest. Raises FitError where it is 0 everywhere."""
     point = best(curve(found.judged(found.fitted(score_fit))))
     if not point.f1 > 0:
-        raise ValueError(
+        raise FitError(
             "no score tells who is right: F1 is 0 from every score on; train longer, or measure on "
             "more images"
         )

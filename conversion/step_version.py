@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import WrongUsage
 from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit
-from peopleseg.repository.manifest import STEP_ARTIFACT, ArtifactError, StepManifest, sha256
+from peopleseg.repository.manifest import STEP_ARTIFACT, StepManifest, sha256
 from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
@@ -31,10 +31,8 @@ from peopleseg.systems.known import PYTHON_STEPS
 from peopleseg.systems.step import Step
 from peopleseg.systems.versions import ADAPTER, code_of, place_of
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
-
-class SettingsError(PeoplesegError, ValueError):
+class SettingsError(WrongUsage, ValueError):
     """Not a Python step, or settings that it cannot work with."""
 
 
@@ -54,15 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the version and print its folder."""
-    try:
-        folder = new_step_version(args.model_repository, args.step, dict(args.settings))
-    except (ArtifactError, SettingsError) as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILED
+    """Write the version and print its folder. Raises SettingsError, ArtifactError."""
+    folder = new_step_version(args.model_repository, args.step, dict(args.settings))
     print(f"{folder}: settings {json.dumps(StepManifest.read(folder).settings)}")
     print(f"serve it with: peopleseg release NAME {args.step}={folder.name}")
-    return EXIT_OK
+    return 0
 
 
 def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -> Path:

@@ -7,3 +7,7 @@ class PeoplesegError(Exception):
 
 class InvalidInput(PeoplesegError, ValueError):
     """A request that the steps cannot serve, by its own fault."""
+
+
+class WrongUsage(PeoplesegError):
+    """A command was asked for what there is not, or its options contradict each other."""

@@ -25,19 +25,15 @@ for wrong usage.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 from conversion.export.options import (
-    EXIT_FAILED,
-    EXIT_OK,
     add_version_options,
     print_version,
     settings_of,
     tell_stage,
     wrong_usage,
 )
-from conversion.export.settings import ExportError
 
 KINDS = ("nanodet", "yolox", "yolov8")
 
@@ -85,13 +81,9 @@ def _list_features(file: Path) -> int:
     from conversion.detectors.maps import candidates
     from conversion.detectors.source import read_source
 
-    try:
-        for one in candidates(read_source(file)):
-            print(f"{one.name} [{one.channels}, {one.side}, {one.side}]")
-    except (ExportError, OSError) as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_OK
+    for one in candidates(read_source(file)):
+        print(f"{one.name} [{one.channels}, {one.side}, {one.side}]")
+    return 0
 
 
 def _import(args: argparse.Namespace, pictures: list[Path]) -> Path:

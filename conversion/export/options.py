@@ -13,15 +13,13 @@ from conversion.export.settings import (
     PRECISIONS,
     STORED,
     ExportError,
-    MissingRequirement,
     Settings,
 )
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.errors import WrongUsage
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.repository.manifest import Manifest
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 
 
 def add_version_options(parser: argparse.ArgumentParser) -> None:
@@ -109,27 +107,22 @@ def print_version(
 ) -> int:
     """Print the folder of the version that `make` writes. Returns the exit code.
 
-    fault: what is wrong with the arguments, if anything is; nothing is made then.
+    fault: what is wrong with the arguments, if anything is; nothing is made then. Raises
+    WrongUsage, ExportError, OSError.
     """
     if fault:
-        return _failed(fault, EXIT_USAGE)
+        raise WrongUsage(fault)
+    _require_accelerator(args.accelerator)
     try:
-        _require_accelerator(args.accelerator)
         pictures = _pictures(args.pictures, args.model_repository)
     except FileNotFoundError as error:
-        return _failed(f"--pictures {args.pictures}: {error}", EXIT_USAGE)
-    except MissingRequirement as error:
-        return _failed(str(error), EXIT_USAGE)
+        raise WrongUsage(f"--pictures {args.pictures}: {error}") from error
     try:
         version = make(pictures)
-    except MissingRequirement as error:
-        return _failed(str(error), EXIT_USAGE)
-    except ExportError as error:
-        return _failed(str(error))
     except OSError as error:
-        return _failed(_no_room(error, args.model_repository))
+        raise ExportError(_no_room(error, args.model_repository)) from error
     print(f"{version}: {_summary(Manifest.read(version))}")
-    return EXIT_OK
+    return 0
 
 
 def tell_stage(stage: str) -> None:
@@ -172,8 +165,3 @@ def _no_room(error: OSError, repository: Path) -> str:
         f"no room to write the version: {error}; {repository} has {free:.0f} MiB free; nothing was "
         "written, make room and export again"
     )
-
-
-def _failed(message: str, code: int = EXIT_FAILED) -> int:
-    print(f"peopleseg: {message}", file=sys.stderr)
-    return code

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import PeoplesegError, WrongUsage
 
 PRECISIONS = ("fp32", "fp16", "int8")
 ACCELERATORS = ("cpu", "cuda", "tensorrt")
@@ -14,7 +14,7 @@ class ExportError(PeoplesegError):
     """A checkpoint was not exported; the message says why. Nothing was written."""
 
 
-class MissingRequirement(ExportError):
+class MissingRequirement(ExportError, WrongUsage):
     """What the export takes is not on this machine; the message says how to get it, or where."""
 
 

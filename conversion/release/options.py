@@ -15,7 +15,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.pixels.images import prepare_file
 from peopleseg.releases.admin_key import VARIABLE
-from peopleseg.releases.errors import ControlError, ReleaseError, WrongUsage
+from peopleseg.releases.errors import ControlError, ReleaseError, WrongRelease
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 
@@ -79,17 +79,11 @@ def add_system_option(parser: argparse.ArgumentParser, when: str) -> None:
     )
 
 
-def failed(error: ReleaseError) -> int:
-    """Say why a command did not do what it was asked; its exit code."""
-    print(f"peopleseg: {error}", file=sys.stderr)
-    return 2 if isinstance(error, WrongUsage) else 1
-
-
 @contextmanager
 def place_of(args: argparse.Namespace, system: System) -> Iterator[Place]:
     """The place of a command's options.
 
-    Raises WrongUsage, and ReleaseError for a broken picture.
+    Raises WrongRelease, and ReleaseError for a broken picture.
     """
     reference = _reference(args)
     pictures = [] if args.offline else _pictures(args.images)  # no server, nobody to ask
@@ -110,7 +104,7 @@ def _pictures(path: Path | None) -> list[bytes]:
     try:
         found = find_pictures(path, leave_out=path / "out")[:PICTURES]
     except FileNotFoundError as error:
-        raise WrongUsage(f"--images {path}: {error}") from error
+        raise WrongRelease(f"--images {path}: {error}") from error
     return [_whole(picture) for picture in found]
 
 
@@ -127,9 +121,9 @@ def _reference(args: argparse.Namespace) -> Reference | None:
     if getattr(args, "annotations", None) is None:
         return None
     if args.images is None:
-        raise WrongUsage("--annotations needs --images, their folder")
+        raise WrongRelease("--annotations needs --images, their folder")
     if not args.annotations.is_file():
-        raise WrongUsage(f"--annotations {args.annotations}: there is no such file")
+        raise WrongRelease(f"--annotations {args.annotations}: there is no such file")
     return Reference(args.images, args.annotations, args.limit)
 
 

@@ -9,10 +9,9 @@ that were never released and are newer. Nothing but version folders is deleted.
 
 import argparse
 
-from conversion.release.options import add_wait_option, failed
+from conversion.release.options import add_wait_option
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.prune import prune
 
 
@@ -27,11 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Delete, and print what. Returns 1 when somebody is releasing."""
-    try:
-        found = prune(args.model_repository, args.keep, dry_run=args.dry_run, wait_s=args.wait)
-    except ReleaseError as error:
-        return failed(error)
+    """Delete, and print what. Raises Locked where somebody is releasing, ReleaseError."""
+    found = prune(args.model_repository, args.keep, dry_run=args.dry_run, wait_s=args.wait)
     for old in found:
         print(f"{'would delete' if args.dry_run else 'deleted'} {old.step}/{old.version}")
     if not found:

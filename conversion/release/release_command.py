@@ -24,9 +24,9 @@ from pathlib import Path
 
 from conversion.gate import MARGIN
 from conversion.release.operations import release
-from conversion.release.options import add_release_options, add_system_option, failed, place_of
+from conversion.release.options import add_release_options, add_system_option, place_of
 from peopleseg.cli.positive import positive
-from peopleseg.releases.errors import ReleaseError, WrongUsage
+from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import STEPS, SYSTEMS, system_named
 from peopleseg.systems.system import System
 
@@ -67,13 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Release, and print what serves then. Returns 1 when it is refused, 2 for wrong usage."""
-    try:
-        changes = _changes(args.changes)
-        with place_of(args, system_for(changes, args.system)) as place:
-            record = release(place, args.name, changes, why=args.why, force=args.force)
-    except ReleaseError as error:
-        return failed(error)
+    """Release, and print what serves then. Raises ReleaseError."""
+    changes = _changes(args.changes)
+    with place_of(args, system_for(changes, args.system)) as place:
+        record = release(place, args.name, changes, why=args.why, force=args.force)
     swap = f", after {record.swap_ms:g} ms" if record.swap_ms is not None else ""
     where = f"{args.model_repository}, from the next start on" if args.offline else args.url
     print(f"release {record.number} {record.name} serves at {where}{swap}")
@@ -86,12 +83,12 @@ def _changes(pairs: Sequence[tuple[str, int]]) -> dict[str, int]:
     changes = dict(pairs)
     if len(changes) < len(pairs):
         named = " ".join(f"{model}={version}" for model, version in pairs)
-        raise WrongUsage(f"{named} names a model twice; a release serves one version of each")
+        raise WrongRelease(f"{named} names a model twice; a release serves one version of each")
     return changes
 
 
 def system_for(changes: Iterable[str], named: str | None) -> System:
-    """The system that has all of these models. Raises WrongUsage where that is not one."""
+    """The system that has all of these models. Raises WrongRelease where that is not one."""
     if named:
         return system_named(named)
     fitting = [system for system in SYSTEMS if system.steps.keys() >= set(changes)]
@@ -99,9 +96,9 @@ def system_for(changes: Iterable[str], named: str | None) -> System:
         return fitting[0]
     models = ", ".join(changes)
     if not fitting:
-        raise WrongUsage(f"no system has all of {models}; release each system by itself")
+        raise WrongRelease(f"no system has all of {models}; release each system by itself")
     names = " and ".join(system.name for system in fitting)
-    raise WrongUsage(f"{names} have {models}; say with --system which is to be released")
+    raise WrongRelease(f"{names} have {models}; say with --system which is to be released")
 
 
 def change(text: str) -> tuple[str, int]:

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 from conversion.release.operations import rollback
-from conversion.release.options import add_release_options, add_system_option, failed, place_of
+from conversion.release.options import add_release_options, add_system_option, place_of
 from peopleseg.releases import journal
-from peopleseg.releases.errors import ReleaseError, WrongUsage
+from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import SYSTEMS, system_named
 from peopleseg.systems.system import System
 
@@ -36,13 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Roll back, and print what serves then. Returns 1 when that is refused, 2 for wrong usage."""
+    """Roll back, and print what serves then. Raises ReleaseError."""
     begin = time.perf_counter()
-    try:
-        with place_of(args, _system(args.model_repository, args.system)) as place:
-            record = rollback(place, args.release, why=args.why)
-    except ReleaseError as error:
-        return failed(error)
+    with place_of(args, _system(args.model_repository, args.system)) as place:
+        record = rollback(place, args.release, why=args.why)
     took = f"the whole command took {time.perf_counter() - begin:.2f} s"
     where = f"{args.model_repository}, from the next start on" if args.offline else args.url
     if record.action == journal.RELEASE:  # nothing was done
@@ -56,12 +53,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _system(repository: Path, named: str | None) -> System:
-    """The one that was released. Raises WrongUsage where several were, ReleaseError."""
+    """The one that was released. Raises WrongRelease where several were, ReleaseError."""
     if named:
         return system_named(named)
     attempts = journal.Journal(repository).attempts()
     released = [one for one in SYSTEMS if journal.of_system(attempts, one.name)] or list(SYSTEMS)
     if len(released) > 1:
         names = " and ".join(system.name for system in released)
-        raise WrongUsage(f"{names} were released; say with --system which is to go back")
+        raise WrongRelease(f"{names} were released; say with --system which is to go back")
     return released[0]

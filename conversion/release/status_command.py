@@ -19,7 +19,6 @@ from conversion.release.server import ModelControl, admin_headers
 from conversion.release.status import Status, SystemStatus, status
 from peopleseg.cli.repository_option import add_repository_option
 from peopleseg.releases import journal
-from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Record
 
 _SHOWN = 10  # attempts of the history, the last ones
@@ -35,16 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the status. Returns 1 when something is not as it should be."""
-    try:
-        if args.offline:
-            found = status(args.model_repository, None)
-        else:
-            with ModelControl(args.url, headers=args.admin_key or admin_headers()) as control:
-                found = status(args.model_repository, control)
-    except ReleaseError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+    """Print the status. Returns 1 when something is not as it should be. Raises ReleaseError."""
+    if args.offline:
+        found = status(args.model_repository, None)
+    else:
+        with ModelControl(args.url, headers=args.admin_key or admin_headers()) as control:
+            found = status(args.model_repository, control)
     print(json.dumps(found.as_dict(), indent=2) if args.json else text(found))
     for problem in found.problems:
         print(f"peopleseg: {problem}", file=sys.stderr)

@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 
 from peopleseg import __version__
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import PeoplesegError, WrongUsage
 
 # Subcommand: its module, with `add_arguments(parser)` and `run(args) -> int`, and one line of help.
 # The module's docstring is what `peopleseg <subcommand> --help` prints.
@@ -98,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _run(chosen, arguments)
         sys.stdout.flush()
         return code
+    except WrongUsage as error:
+        return _failed(str(error), EXIT_USAGE)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # as of `| head`: who reads has seen enough
@@ -157,9 +159,9 @@ def _missing(package: str) -> str:
     return f"needs {package}, which is not installed"
 
 
-def _failed(message: str) -> int:
+def _failed(message: str, code: int = EXIT_FAILED) -> int:
     print(f"peopleseg: {message}", file=sys.stderr)
-    return EXIT_FAILED
+    return code
 
 
 if __name__ == "__main__":

@@ -1,21 +1,21 @@
 """Every error of a release.
 
 ReleaseError
-├── WrongUsage       a command was asked for what there is not; nothing was begun
+├── WrongRelease     a command was asked for what there is not; nothing was begun
 ├── Refused          the release may not serve, or does not come up; the old one serves
 ├── Locked           somebody else is releasing
 ├── ReadOnly         the repository cannot be written
 └── ControlError     the server cannot be reached, or refuses to load or unload
 """
 
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import PeoplesegError, WrongUsage
 
 
 class ReleaseError(PeoplesegError):
     """Base of every error of a release. The message names the cause and the next step."""
 
 
-class WrongUsage(ReleaseError):
+class WrongRelease(ReleaseError, WrongUsage):
     """A command's options name what there is not, or contradict each other."""
 
 

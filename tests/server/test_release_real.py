@@ -1,11 +1,9 @@
 """The project's own models: a new mask head is released, taken back, refused, by the commands."""
 
-import argparse
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
 from serving.embedded import EmbeddedServer
+from tests.commands import run
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
 
@@ -52,12 +51,6 @@ def restricted(repository: Path) -> Iterator[EmbeddedServer]:
     with server_of(repository, [key]) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         yield server
-
-
-def run(command: ModuleType, *arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return int(command.run(parser.parse_args(arguments)))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from google.protobuf import text_format
@@ -35,6 +34,7 @@ from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import pinned
+from tests.commands import run
 from tests.killing import Killed, killed_at
 from tests.server.telling import PICTURE, TellingExaminer, make_repository, new_version
 
@@ -59,12 +59,6 @@ def pins(repository: Path, ensemble: str) -> dict[str, int]:
 
 def configs(repository: Path) -> dict[Path, str]:
     return {path: path.read_text() for path in repository.rglob("*.pbtxt")}
-
-
-def run(command: ModuleType, *arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return int(command.run(parser.parse_args(arguments)))
 
 
 CONFIGS = [path for step in STEPS for path in config_files(MODEL_REPOSITORY / step)]
@@ -515,9 +509,7 @@ def test_a_model_is_named_once(repository: Path, capsys: Capture) -> None:
 
 @pytest.mark.parametrize("limit", ["0", "-3", "many"])
 def test_a_release_is_measured_on_one_picture_at_least(limit: str, capsys: Capture) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run(release_command, "new", "yolov9=2", f"--limit={limit}")
-    assert stop.value.code == 2
+    assert run(release_command, "new", "yolov9=2", f"--limit={limit}") == 2
     assert f"'{limit}' is not a whole number from 1 on" in capsys.readouterr().err
 
 

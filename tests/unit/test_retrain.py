@@ -15,6 +15,7 @@ import pytest
 from conversion import retrain
 from conversion.release import rollback_command
 from peopleseg.checks.check import faults
+from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import read_checkpoint, save_network
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.releases import journal
@@ -40,11 +41,9 @@ SMALL_TRAINING = (
     "--trainer.log_every_n_steps=1",
 )
 RETRAIN = """
-import argparse, sys
-from conversion import retrain
-parser = argparse.ArgumentParser()
-retrain.add_arguments(parser)
-sys.exit(retrain.run(parser.parse_args()))
+import sys
+from peopleseg.cli.main import main
+sys.exit(main(["retrain", *sys.argv[1:]]))
 """
 ANY_ACCURACY = ("--margin", "1")
 
@@ -77,7 +76,7 @@ class Place:
         return parser.parse_args(self.arguments(*further, epochs=epochs))
 
     def retrain(self, *further: str, epochs: int = 2) -> int:
-        return retrain.run(self.parsed(*further, epochs=epochs))
+        return main(["retrain", *self.arguments(*further, epochs=epochs)])
 
     def version(self) -> int:
         """Of the people UNet that serves."""
@@ -310,9 +309,8 @@ def test_a_folder_of_another_retraining_is_left_alone(
 def test_a_config_that_is_not_there_is_wrong_usage(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = Place(tmp_path).parsed()
-    args.config = tmp_path / "no.yaml"
-    assert retrain.run(args) == 2
+    _, *others = Place(tmp_path).arguments()
+    assert main(["retrain", str(tmp_path / "no.yaml"), *others]) == 2
     assert "there is no file" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

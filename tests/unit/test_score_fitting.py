@@ -1,6 +1,5 @@
 """Scores fitted to how often they are right, and the versions that a fit becomes."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from conversion import fit_scores_command
 from conversion.score_fitting import Found, best_min_score, fit, fit_masks, log_loss
 from peopleseg.checks.check import planned_faults
+from peopleseg.cli.main import main
 from peopleseg.labels.coco import load_pictures
 from peopleseg.repository.manifest import StepManifest
 from peopleseg.systems.people.person import Person
@@ -131,9 +130,7 @@ def arguments(tmp_path: Path) -> list[str]:
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    fit_scores_command.add_arguments(parser)
-    return fit_scores_command.run(parser.parse_args(arguments))
+    return main(["fit-scores", *arguments])
 
 
 def test_the_command_writes_two_versions_that_belong_together(

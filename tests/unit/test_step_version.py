@@ -1,6 +1,5 @@
 """New versions of Python steps: the newest code with other settings, whole or not at all."""
 
-import argparse
 import inspect
 import os
 from collections.abc import Callable
@@ -9,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from conversion import step_version
 from conversion.step_version import SettingsError, new_step_version
 from peopleseg.checks.check import faults
+from peopleseg.cli.main import main
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import ArtifactError, StepManifest
 from peopleseg.repository.settings import settings_faults
@@ -37,9 +36,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def run(repository: Path, *arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    step_version.add_arguments(parser)
-    return step_version.run(parser.parse_args([*arguments, "--model-repository", str(repository)]))
+    return main(["new-step-version", *arguments, "--model-repository", str(repository)])
 
 
 def test_a_new_version_has_the_same_code_and_the_settings_that_were_asked_for(
@@ -105,9 +102,7 @@ def test_a_step_or_setting_that_there_is_not_is_refused_and_nothing_written(
 def test_a_setting_without_a_value_is_wrong_usage(
     repository: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run(repository, "roi_align", "--set", text)
-    assert stop.value.code == 2
+    assert run(repository, "roi_align", "--set", text) == 2
     assert "is not KEY=VALUE" in capsys.readouterr().err
 
 

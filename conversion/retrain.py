@@ -25,8 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from conversion.gate import MARGIN
-from conversion.release.options import add_server_options, add_wait_option
+from conversion.release.options import add_gate_options, add_server_options, add_wait_option
 from peopleseg.cli.output_option import folder_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
@@ -67,18 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="export without running the result under the server image's ONNX Runtime",
     )
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=MARGIN,
-        metavar="X",
-        help="by how much a figure may be worse than that of what serves (%(default)g)",
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="release it although it is less accurate; the record says so",
-    )
+    add_gate_options(parser)
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="validate and measure on the first N pictures"
     )

@@ -71,6 +71,22 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_gate_options(parser: argparse.ArgumentParser) -> None:
+    """How much less accurate a release may be."""
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=MARGIN,
+        metavar="X",
+        help="by how much a figure may be worse than that of what serves (%(default)g)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="release it although it is less accurate; the record says so",
+    )
+
+
 def add_system_option(parser: argparse.ArgumentParser, when: str) -> None:
     parser.add_argument(
         "--system",

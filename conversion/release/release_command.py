@@ -22,9 +22,13 @@ import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from conversion.gate import MARGIN
 from conversion.release.operations import release
-from conversion.release.options import add_release_options, add_system_option, place_of
+from conversion.release.options import (
+    add_gate_options,
+    add_release_options,
+    add_system_option,
+    place_of,
+)
 from peopleseg.cli.positive import positive
 from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import STEPS, SYSTEMS, system_named
@@ -52,18 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="measure on the first N pictures"
     )
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=MARGIN,
-        metavar="X",
-        help="by how much a figure may be worse than that of what serves (%(default)g)",
-    )
-    parser.add_argument(
-        "--force",
-        action="store_true",
-        help="release it although it is less accurate; the record says so",
-    )
+    add_gate_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

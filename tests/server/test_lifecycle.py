@@ -108,6 +108,18 @@ def serve(tiny_repository: Path, tmp_path: Path, free_ports: FreePorts) -> Itera
     serve.close()
 
 
+def embedded_server(repository: Path, folder: Path, ports: list[int]) -> EmbeddedServer:
+    """Of the tiny ensemble, not started. ports: HTTP, gRPC, metrics."""
+    return EmbeddedServer(
+        model_repository=repository,
+        log_file=folder / "triton.log",
+        http_port=ports[HTTP],
+        grpc_port=ports[GRPC],
+        metrics_port=ports[METRICS],
+        models=["tiny"],
+    )
+
+
 def assert_nothing_is_left(serve: Serve) -> None:
     """No process, no shared memory, no runtime folder, within the limit."""
     deadline = time.monotonic() + EXIT_LIMIT_S
@@ -198,16 +210,8 @@ def test_a_port_that_is_taken_after_it_was_looked_at_ends_the_start(
     tiny_repository: Path, tmp_path: Path, free_ports: FreePorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("serving.embedded.check_ports", lambda host, ports: None)
-    http_port, grpc_port, metrics_port = free_ports(3)
-    server = EmbeddedServer(
-        model_repository=tiny_repository,
-        log_file=tmp_path / "triton.log",
-        http_port=http_port,
-        grpc_port=grpc_port,
-        metrics_port=metrics_port,
-        models=["tiny"],
-    )
-    with socket.create_server(("127.0.0.1", metrics_port)), server:
+    server = embedded_server(tiny_repository, tmp_path, free_ports(3))
+    with socket.create_server(("127.0.0.1", server.ports["metrics"])), server:
         with pytest.raises(ServerStartError, match=r"ended .* before .*the metrics was ready"):
             server.wait_until_ready(60)
 
@@ -327,15 +331,7 @@ def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
 def test_the_server_can_be_started_again_in_one_process(
     tiny_repository: Path, tmp_path: Path, free_ports: FreePorts
 ) -> None:
-    http_port, grpc_port, metrics_port = free_ports(3)
-    server = EmbeddedServer(
-        model_repository=tiny_repository,
-        log_file=tmp_path / "triton.log",
-        http_port=http_port,
-        grpc_port=grpc_port,
-        metrics_port=metrics_port,
-        models=["tiny"],
-    )
+    server = embedded_server(tiny_repository, tmp_path, free_ports(3))
     for value in (1.0, 2.0):
         with server:
             server.wait_until_ready(READY_LIMIT_S)

@@ -9,6 +9,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 FILE_NAME = "code.zip"
@@ -46,8 +47,14 @@ def _closure(modules: Iterable[str]) -> set[Path]:
             path = _file(name)
             if path and path not in files:
                 files.add(path)
-                waiting += _imported(ast.parse(path.read_text()), name, path)
+                waiting += _imported_by(path, name, path.stat().st_mtime_ns)
     return files
+
+
+@cache
+def _imported_by(path: Path, module: str, changed_ns: int) -> tuple[str, ...]:
+    """changed_ns: so that a file that has changed is read again."""
+    return tuple(_imported(ast.parse(path.read_text()), module, path))
 
 
 def _packages(module: str) -> Iterator[str]:

@@ -5,10 +5,13 @@ it is shown, the people UNet and the mask heads go by the red. So figures are ri
 steps between are, and a network can be made worse on purpose.
 """
 
+import atexit
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from conversion.step_version import new_step_version
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.releases.plan import with_policy
 from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, StepManifest, sha256
 from peopleseg.repository.model_folder import config_files, versions_in
 from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.repository.triton_config import CONFIG_FILE
-from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS
+from peopleseg.systems.known import ENSEMBLES, PYTHON_STEPS, STEPS, SYSTEMS
 from peopleseg.systems.wiring import config_text, served
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
@@ -50,8 +54,18 @@ _DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": Tens
 
 def write_small_repository(repository: Path) -> Path:
     """Version 1 of every step but those of the head on features; nothing is linked to SOURCE."""
+    shutil.copytree(_template(), repository)
+    return repository
+
+
+@cache
+def _template() -> Path:
+    """Made once a process, because the steps' code is gathered for it."""
+    folder = tempfile.TemporaryDirectory(prefix="peopleseg-small-repository-")
+    atexit.register(folder.cleanup)
+    repository = Path(folder.name) / "repository"
     shutil.copytree(SOURCE, repository, ignore=_not_copied)
-    keep_newest_steps(repository)
+    first_steps(repository)
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
     versions = dict.fromkeys(STEPS, 1)
@@ -68,17 +82,14 @@ def write_small_repository(repository: Path) -> Path:
     return repository
 
 
-def keep_newest_steps(repository: Path) -> None:
-    """Make the newest version of each Python step its first and only one, fitted to no network."""
-    for step in STEPS:
-        versions = sorted(versions_in(repository / step))
-        for version in versions[:-1]:
+def first_steps(repository: Path) -> None:
+    """Make version 1 of each Python step, with its code as it is now, fitted to no network."""
+    for step in PYTHON_STEPS:
+        newest = SOURCE / step / str(max(versions_in(SOURCE / step)))
+        settings = StepManifest.read(newest).settings | UNFITTED.get(step, {})
+        for version in versions_in(repository / step):
             shutil.rmtree(repository / step / str(version))
-        if versions and versions != [1]:
-            (repository / step / str(versions[-1])).rename(repository / step / "1")
-    for step, settings in UNFITTED.items():
-        folder = repository / step / "1"
-        replace(StepManifest.read(folder), settings=settings).write(folder)
+        new_step_version(repository, step, settings)
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

@@ -31,7 +31,7 @@ from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.pixels.images import prepare
 from peopleseg.systems.known import STEPS
 from tests.data.encoded import astronaut
-from tests.data.small_repository import SOURCE, keep_newest_steps, write_manifest
+from tests.data.small_repository import SOURCE, first_steps, write_manifest
 
 CHANNELS = 6  # of the features of the small detector
 STRIDE = 8  # network pixels a cell of every detector's
@@ -115,7 +115,7 @@ def write_steps(repository: Path) -> None:
         for manifest in (repository / name).glob("*/manifest.json"):
             if not (manifest.parent / "model.py").exists():
                 shutil.rmtree(manifest.parent)
-    keep_newest_steps(repository)
+    first_steps(repository)
 
 
 def add_detector(repository: Path) -> int:

@@ -174,8 +174,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
     except (RuntimeError, UnpicklingError, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} is not a checkpoint of weights only: {reason}") from error
+        raise CheckpointError(  # what torch advises here is to let the file run code
+            f"{path} is not a checkpoint of peopleseg, or cut off; name one that a training wrote, "
+            "or make one of other weights by `peopleseg import-weights`"
+        ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint")
     return checkpoint

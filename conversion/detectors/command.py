@@ -19,6 +19,8 @@ to be trained on it: `peopleseg train fit ... --model.detector model_repository/
 
 The new graph is compared with the file, run by ONNX Runtime on the same pixels and decoded in
 numpy: on pictures and random numbers, alone and in batches. Out of tolerance nothing is written.
+With --images and --annotations the file's box_ap50 on them is printed too, and its figures go into
+the version's manifest.
 
 Exit code 0 when the version is there, 1 when the file is not what it should be or was refused, 2
 for wrong usage.
@@ -38,6 +40,7 @@ from conversion.export.options import (
     wrong_usage,
 )
 from conversion.export.settings import ExportError
+from peopleseg.repository.manifest import Manifest
 
 KINDS = ("nanodet", "yolox", "yolov8")
 
@@ -78,6 +81,9 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
             "--licence is missing: name the licence of the weights, which the manifest carries "
             "with them (for example --licence Apache-2.0)"
         )
+    if (args.images is None) != (args.annotations is None):
+        missing = "--annotations" if args.annotations is None else "--images"
+        return f"{missing} is missing: to measure the file takes --images and --annotations"
     return wrong_usage(args)
 
 
@@ -99,7 +105,7 @@ def _import(args: argparse.Namespace, pictures: list[Path]) -> list[Path]:
     from conversion.detectors.imported import Wanted
     from conversion.detectors.importer import import_version
 
-    return import_version(
+    versions = import_version(
         args.file,
         Wanted(args.decoder, args.person_class, args.features),
         pictures,
@@ -107,3 +113,7 @@ def _import(args: argparse.Namespace, pictures: list[Path]) -> list[Path]:
         repository=args.model_repository,
         on_stage=tell_stage,
     )
+    for figures in (Manifest.read(version).accuracy for version in versions):
+        if figures:
+            print(f"box_ap50 of the file: {figures['box_ap50']:.4f}")
+    return versions

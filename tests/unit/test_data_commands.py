@@ -163,8 +163,13 @@ def test_no_file_is_written_over_the_one_that_is_read(made, tmp_path, capsys, mo
 @pytest.mark.parametrize("text", ["-0.1", "1.5", "nan", "much"])
 def test_a_part_is_a_number_from_0_to_1(made, capsys, text):
     annotations = ["--annotations", str(made / "person_train.json")]
-    assert main(["data-stats", *annotations, f"--roi-padding={text}"]) == 2
-    assert f"'{text}' is not a number from 0 to 1" in capsys.readouterr().err
+    features = ["--detector=d.ckpt", "--images=.", "--out=out"]
+    for arguments in (
+        ["data-stats", f"--roi-padding={text}"],
+        ["precompute-features", *features, f"--padding={text}"],
+    ):
+        assert main([*arguments, *annotations]) == 2
+        assert f"'{text}' is not a number from 0 to 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["no json", "{}", '{"images": [], "annotations": []}'])

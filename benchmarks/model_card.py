@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.accuracy_page import FIGURES_FILE, REPORT_FOLDER, ROOT, SCRIPT, read, shell
 from peopleseg.labels.files import write_atomically
+from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.manifest import ArtifactError, Manifest, read_manifest
 from peopleseg.systems.people.evaluation.page import as_table, shown
 from peopleseg.systems.people.evaluation.writing import NUMBERS
@@ -32,7 +33,7 @@ class Card(NamedTuple):
 
     what: str
     use: str
-    limits: str
+    limits: str  # {side}: what the network sees, in pixels
     figures: tuple[str, ...]  # of accuracy.json: those that the network decides
     config: str  # the YAML's name, before its variant
     companions: tuple[str, ...] = ()  # networks that it is trained beside
@@ -44,8 +45,8 @@ CARDS = {
     "yolov9": Card(
         "A detector: the box and score of every person, and features for the mask head.",
         "Finding people in photos, as the first step of `person_segmentation`.",
-        f"{_LOOKALIKES} It sees the image at 640 pixels or fewer: people of few pixels there are "
-        "missed.",
+        f"{_LOOKALIKES} It sees the image at {{side}} pixels a side: people of few pixels there "
+        "are missed.",
         ("box_ap", "box_ap50"),
         "yolov9",
     ),
@@ -116,6 +117,11 @@ class Served(NamedTuple):
         return "decoder" in self.manifest.variant
 
     @property
+    def side(self) -> int:
+        """Of the squares that a detector sees the image in, pixels."""
+        return int(self.manifest.variant.get("input_size", INPUT_SIZE))
+
+    @property
     def licence(self) -> str:
         """Of the weights."""
         return asdict(self.manifest).get("weights_licence") or "Apache-2.0, as the project's"
@@ -155,7 +161,7 @@ def _card(name: str, networks: Mapping[str, Served], accuracy: Json, numbers: Js
         f"{card.what} Written by `python -m benchmarks.model_card`.",
         as_table(("what", "value"), _facts(served)),
         f"## Intended use\n\n{card.use}",
-        f"## Limits\n\n{card.limits}{_missed(numbers)}",
+        f"## Limits\n\n{card.limits.format(side=served.side)}{_missed(numbers)}",
         f"## Trained on\n\n{served.manifest.data_licence}.",
         f"## Figures\n\n{_figures(card, served.manifest, accuracy)}",
         f"## Make it again\n\n{_made(name, networks)}",

@@ -1,4 +1,4 @@
-"""The `serve` subcommand: Triton on this machine, until a signal ends it.
+"""Serve the models of a repository by Triton on this machine, until a signal ends it.
 
 `peopleseg serve` loads the project's ensembles, prints one line when they answer, and stays.
 """

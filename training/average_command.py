@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.separate_files import require_separate
 from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.data.pictures import report_skipped, usable_pictures
@@ -41,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Average, measure, write. Returns 1, and writes nothing, when the networks are not alike."""
+    for checkpoint in args.checkpoints:
+        require_separate({"the checkpoint": checkpoint, "--out": args.out})
     try:
         pictures, skipped = usable_pictures(args.annotations, args.images)
         report_skipped(skipped)

@@ -61,6 +61,12 @@ _ABOUT_TYPES = (
 )
 
 
+_KEYS = (
+    "`peopleseg train fit --help` has the trainer's keys, `--model.help CLASS` and "
+    "`--data.help CLASS` those of the network and the data (CLASS: the class_path in the YAML)"
+)
+
+
 class SentenceParser(LightningArgumentParser):
     """Says what is wrong in a sentence, where jsonargparse prints the usage and every type."""
 
@@ -68,9 +74,7 @@ class SentenceParser(LightningArgumentParser):
         lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
         told = " ".join(line for line in lines if line and not line.startswith(_ABOUT_TYPES))
         told = re.sub(r'Parser key "([\w.]+)"', r"--\1", told)
-        print(
-            f"peopleseg train: {told}; `peopleseg train fit --help` has the keys", file=sys.stderr
-        )
+        print(f"peopleseg train: {told}; {_KEYS}", file=sys.stderr)
         raise SystemExit(EXIT_USAGE)
 
 
@@ -194,7 +198,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "arguments",
         nargs=argparse.REMAINDER,
         metavar="fit ...",
-        help="`fit --help` lists every key",
+        help="`fit --help` lists the trainer's keys, `fit --model.help CLASS` a network's",
     )
     parser.set_defaults(tells_next=True)
 

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from peopleseg.cli.fraction import fraction
 from peopleseg.cli.output_option import folder_to_write
 from peopleseg.labels.coco import Picture, require_people
 from peopleseg.labels.coco_file import AnnotationError
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--padding",
-        type=float,
+        type=fraction,
         default=PADDING,
         metavar="PART",
         help="around boxes, at each edge, in parts of the side (%(default)s)",

@@ -19,6 +19,8 @@ to be trained on it: `peopleseg train fit ... --model.detector model_repository/
 
 The new graph is compared with the file, run by ONNX Runtime on the same pixels and decoded in
 numpy: on pictures and random numbers, alone and in batches. Out of tolerance nothing is written.
+With --images and --annotations the file's box_ap50 on them is printed too, and its figures go into
+the version's manifest.
 
 Exit code 0 when the version is there, 1 when the file is not what it should be or was refused, 2
 for wrong usage.
@@ -34,6 +36,7 @@ from conversion.export.options import (
     tell_stage,
     wrong_usage,
 )
+from peopleseg.repository.manifest import Manifest
 
 KINDS = ("nanodet", "yolox", "yolov8")
 
@@ -74,6 +77,9 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
             "--licence is missing: name the licence of the weights, which the manifest carries "
             "with them (for example --licence Apache-2.0)"
         )
+    if (args.images is None) != (args.annotations is None):
+        missing = "--annotations" if args.annotations is None else "--images"
+        return f"{missing} is missing: to measure the file takes --images and --annotations"
     return wrong_usage(args)
 
 
@@ -91,7 +97,7 @@ def _import(args: argparse.Namespace, pictures: list[Path]) -> Path:
     from conversion.detectors.imported import Wanted
     from conversion.detectors.importer import import_version
 
-    return import_version(
+    version = import_version(
         args.file,
         Wanted(args.decoder, args.person_class, args.features),
         pictures,
@@ -99,3 +105,6 @@ def _import(args: argparse.Namespace, pictures: list[Path]) -> Path:
         repository=args.model_repository,
         on_stage=tell_stage,
     )
+    if figures := Manifest.read(version).accuracy:
+        print(f"box_ap50 of the file: {figures['box_ap50']:.4f}")
+    return version

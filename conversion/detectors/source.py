@@ -17,11 +17,11 @@ from onnx.external_data_helper import (
 )
 
 from conversion.export.settings import ExportError
+from peopleseg.labels.mistaken import mistaken_file
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.runtime.onnx_threads import options_for
 
 FileRunner = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,8 @@ def _open(
 
 
 def _load(path: Path) -> Any:
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise ExportError(
-                f"{path} is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"
-            )
+    if said := mistaken_file(path):
+        raise ExportError(f"{path} {said}")
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's DecodeError is of a class that depends on its build

@@ -150,9 +150,15 @@ def measure_all(
 
 
 def accuracy(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of evaluation.py, and how they were measured."""
+    """The figures of evaluation.py, and how they were measured.
+
+    Where all people have a box alone, that of the foreground, of images without people, is None.
+    """
+    found = figures(evaluation.measured)
+    if found["people"] and found["people"] == found["people_without_mask"]:
+        found["foreground_miou"] = None
     return {
-        **figures(evaluation.measured),
+        **found,
         "seconds": evaluation.seconds,
         "failed": evaluation.failed,
         "min_score": evaluation.min_score,

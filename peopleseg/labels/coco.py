@@ -103,6 +103,7 @@ class Labels(NamedTuple):
     data: dict[str, Any]
     pictures: list[Picture]  # all images, in the file's order
     entries: dict[int, list[dict[str, Any]]]  # of `data`, of each picture.annotations, by image id
+    left_out: list[dict[str, Any]]  # annotations of `data` that are broken
 
 
 def load_pictures(annotations: Path, images: Path) -> list[Picture]:
@@ -129,13 +130,19 @@ def load_labels(annotations: Path, images: Path) -> Labels:
                 f"{picture.id}; number the images anew"
             )
         pictures[picture.id] = picture
-    labels = Labels(data, list(pictures.values()), {identity: [] for identity in pictures})
+    labels = Labels(data, list(pictures.values()), {identity: [] for identity in pictures}, [])
     others = {category.get("id") for category in data["categories"]} - people
-    broken = [
-        f"annotation {entry.get('id')}: {reason}"
-        for entry in data["annotations"]
-        if (reason := _add(entry, labels, pictures, people, others)) is not None
-    ]
+    broken = []
+    for entry in data["annotations"]:
+        category = entry.get("category_id")
+        if _is_whole(category) and category in others:
+            continue
+        if reason := _entry_fault(entry, pictures, people):
+            labels.left_out.append(entry)
+        else:
+            reason = _add(entry, labels, pictures[entry["image_id"]])
+        if reason:
+            broken.append(f"annotation {entry.get('id')}: {reason}")
     if broken:
         _LOG.warning("%s", _told(annotations, broken))
     return labels
@@ -195,35 +202,32 @@ def _picture(entry: dict[str, Any], annotations: Path, images: Path) -> Picture:
     return Picture(entry["id"], images / name, entry["width"], entry["height"])
 
 
-def _add(
-    entry: dict[str, Any],
-    labels: Labels,
-    pictures: Mapping[int, Picture],
-    people: Collection[int],
-    others: Collection[Any],
+def _entry_fault(
+    entry: Mapping[str, Any], pictures: Mapping[int, Picture], people: Collection[int]
 ) -> str | None:
-    """Give an annotation of a person to its image. Returns what is broken and so left out."""
-    category, image, crowd = (
-        entry.get("category_id"),
-        entry.get("image_id"),
-        entry.get("iscrowd", 0),
-    )
+    """Why an annotation cannot be a person's or a crowd's."""
+    category, image = entry.get("category_id"), entry.get("image_id")
     if not _is_whole(category) or category not in people:
-        known = _is_whole(category) and category in others
-        return None if known else f"its category_id {category!r} is not among the categories"
+        return f"its category_id {category!r} is not among the categories"
     if not _is_whole(image) or image not in pictures:
         return f"its image_id {image!r} is not among the images"
-    if crowd not in (None, 0, 1):
+    if (crowd := entry.get("iscrowd", 0)) not in (None, 0, 1):
         return f"its iscrowd is {crowd!r}, expected 0 or 1"
-    picture = pictures[image]
-    if reason := _box_fault(entry.get("bbox"), picture):
-        return reason
+    return _box_fault(entry.get("bbox"), pictures[image])
+
+
+def _add(entry: dict[str, Any], labels: Labels, picture: Picture) -> str | None:
+    """Give an annotation of a person to its image. Returns what is broken of its mask."""
     segmentation = None if entry.get("mask") == "none" else entry.get("segmentation") or None
     reason = segmentation and fault(segmentation, picture.height, picture.width)
     x, y, width, height = entry["bbox"]
-    box_xyxy = (x, y, x + width, y + height)
-    picture.annotations.append(Annotation(box_xyxy, None if reason else segmentation, bool(crowd)))
-    labels.entries[image].append(entry)
+    person = Annotation(
+        box_xyxy=(x, y, x + width, y + height),
+        segmentation=None if reason else segmentation,
+        crowd=bool(entry.get("iscrowd")),
+    )
+    picture.annotations.append(person)
+    labels.entries[picture.id].append(entry)
     return f"{reason}; it counts as a box alone" if reason else None
 
 

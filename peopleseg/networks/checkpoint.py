@@ -175,8 +175,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror or error})") from error
     except (RuntimeError, UnpicklingError, EOFError, SafetensorError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        said = mistaken_file(path) or f"is not a checkpoint of weights only: {reason}"
+        # what torch advises here is to let the file run code
+        said = mistaken_file(path) or (
+            "is not a checkpoint of peopleseg, or cut off; name one that a training wrote, or make "
+            "one of other weights by `peopleseg import-weights`"
+        )
         raise CheckpointError(f"{path} {said}") from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"{path} holds a {type(checkpoint).__name__}, not a checkpoint")

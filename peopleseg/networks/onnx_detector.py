@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from peopleseg.labels.mistaken import FIRST_BYTES, mistaken
 from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
 from peopleseg.runtime.onnx_threads import options_for
 from peopleseg.systems.known import STEPS
@@ -40,6 +41,8 @@ class OnnxDetector(nn.Module):
     def read(cls, path: Path) -> "OnnxDetector":
         """Of an ONNX file. Raises ValueError unless it is a detector as served."""
         data = path.read_bytes()
+        if said := mistaken(data[:FIRST_BYTES]):
+            raise ValueError(f"{path} {said}")
         channels = _feature_channels(path, data)
         detector = cls(len(data), channels)
         detector.graph.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))

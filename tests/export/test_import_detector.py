@@ -152,7 +152,8 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     measured = ["--images", pictures, "--annotations", annotations]
     where = ["--model-repository", repository, "--skip-pinned-runtime"]
     assert run(path, *options, *measured, *where) == 0
-    assert "features are /neck/Add_1_output_0 ..." in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "features are /neck/Add_1_output_0 ..." in said.err
     manifest = Manifest.read(repository / "yolov9" / "2")
     assert manifest.weights_licence == "CC0" and manifest.checkpoint_sha256 == sha256(path)
     assert manifest.variant == {
@@ -164,6 +165,7 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     }
     assert manifest.accuracy.keys() == {"box_ap", "box_ap50", "box_recall"}
     assert manifest.accuracy_data == "people.json, 2 pictures"
+    assert f"box_ap50 of the file: {manifest.accuracy['box_ap50']:.4f}\n" in said.out
     assert manifest.parity["batches"] == {"pictures": [1, 3], "random": [1, 3]}
     assert manifest.weights_sha256 == ""
     with pytest.raises(CheckpointError, match="it is an imported detector"):
@@ -228,8 +230,13 @@ def pointer(path: Path) -> Path:
     return path
 
 
+def page(path: Path) -> Path:
+    path.write_bytes(b"<html>no such file</html>")
+    return path
+
+
 def no_model(path: Path) -> Path:
-    path.write_bytes(b"<html>not found</html>")
+    path.write_bytes(b"no model")
     return path
 
 
@@ -273,6 +280,7 @@ def decoded_yolox(path: Path) -> Path:
     ("write", "options", "message"),
     [
         (pointer, "yolov8", "a Git LFS pointer"),
+        (page, "yolov8", "is HTML or XML"),
         (no_model, "yolov8", "is not an ONNX model"),
         (without_weights, "yolov8", "weights in another file, weights.bin, which is not beside it"),
         (wide, "yolov8", "expected [batch, 3, side, side]"),
@@ -305,6 +313,8 @@ def test_a_wrong_file_is_told_in_a_sentence_and_changes_nothing(
         ([], "--licence is missing"),
         (["--licence", " "], "--licence is missing"),
         (["--licence", "CC0", "--precision", "int8"], "--precision int8 needs --pictures"),
+        (["--licence", "CC0", "--images", "."], "--annotations is missing: to measure the file"),
+        (["--licence", "CC0", "--annotations", "people.json"], "--images is missing: to measure"),
         (["--licence", "CC0", "--decoder", "ssd"], "invalid choice: 'ssd'"),
     ],
 )

@@ -89,11 +89,14 @@ def test_a_training_goes_on_where_it_was(data: Data, repository: Path, tmp_path:
 
 
 def test_what_is_no_served_detector_is_told(repository: Path, tmp_path: Path) -> None:
+    pointer = tmp_path / "pointer.onnx"
+    pointer.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     for path, message in (
         (repository / "people_unet" / "1", "makes person_logit; a served detector makes features"),
         (repository / "select_people" / "1", "a version of a Python step"),
         (repository / "yolov9", "not a manifest"),
         (tmp_path / "none.onnx", "No such file"),
+        (pointer, "run `git lfs pull`"),
     ):
         with pytest.raises(CheckpointError, match=message):
             load_detector(path)

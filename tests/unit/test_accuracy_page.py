@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from benchmarks import accuracy_page, model_card
-from benchmarks.accuracy_page import PAGE, RESULTS, page, take
+from benchmarks.accuracy_page import PAGE, RESULTS, SCRIPT, page, take
 from benchmarks.model_card import FOLDER, cards
-from peopleseg.repository.manifest import Manifest
+from peopleseg.repository.manifest import Manifest, StepManifest, read_manifest
 from peopleseg.systems.people.evaluation.average_precision import SIZES
 from peopleseg.systems.people.evaluation.numbers import GROUPS
 from peopleseg.systems.people.evaluation.plots import PLOTS
@@ -42,6 +42,27 @@ def test_the_committed_page_is_what_the_command_writes(root: Path) -> None:
 def test_the_committed_cards_are_what_the_command_writes(root: Path) -> None:
     committed = {file.stem: file.read_text() for file in (root / FOLDER).iterdir()}
     assert committed == cards(root)
+
+
+def test_the_page_says_which_settings_the_images_have_chosen(copied: Path) -> None:
+    repository = copied / "model_repository"
+    folder = repository / "postprocess" / str(serving_versions(repository, PEOPLE)["postprocess"])
+    manifest = read_manifest(folder)
+    assert isinstance(manifest, StepManifest)
+    replace(manifest, settings={**manifest.settings, "mask_shift": -0.75}).write(folder)
+    score = manifest.settings["min_score"]
+    assert f"`min_score` ({score}), `mask_shift` (-0.75) and `score_fit`" in page(copied)
+
+
+def test_the_unet_s_curve_ends_with_the_weights_that_serve(root: Path) -> None:
+    """Two epochs before the script's end, as the page says."""
+    curve = result(root, "learning_curve_people_seg_miou.json")["runs"]["people_unet"]
+    repository = root / "model_repository"
+    folder = repository / "people_unet" / str(serving_versions(repository, PEOPLE)["people_unet"])
+    assert curve["values"][-1] == round(Manifest.read(folder).accuracy["people_seg_miou"], 4)
+    assert f"people_unet_lite0 --trainer.max_epochs {curve['epochs'] + 2} " in (
+        (root / SCRIPT).read_text()
+    )
 
 
 def test_every_network_that_serves_has_a_card(root: Path) -> None:
@@ -135,6 +156,7 @@ def test_the_card_of_an_imported_detector_tells_how_to_import_it(copied: Path) -
     written = cards(copied)
     assert "\npeopleseg import-detector FILE.onnx --decoder nanodet --licence " in written["yolov9"]
     assert "decoder nanodet, input_size 416" in written["yolov9"]
+    assert "sees the image at 416 pixels a side" in written["yolov9"]
     assert "sha256 of the imported file" in written["yolov9"]
     assert f"--model.detector model_repository/yolov9/{version}" in written["hierarchical_head"]
 

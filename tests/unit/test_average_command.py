@@ -65,7 +65,22 @@ def test_other_networks_and_one_alone_are_refused_and_nothing_is_written(
     assert f"{b0} holds a people_unet with" in capsys.readouterr().err
     assert run(data, out, lite) == 1
     assert "name two checkpoints or more" in capsys.readouterr().err
+    pickled = tmp_path / "pickled.ckpt"
+    torch.save(PeopleUNet("lite", shrink=4), pickled)
+    assert run(data, out, lite, pickled) == 1
+    err = capsys.readouterr().err
+    assert f"{pickled} is not a checkpoint of peopleseg" in err and "weights_only" not in err
     assert not out.exists()
+
+
+def test_a_checkpoint_is_not_written_over_by_its_average(
+    data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [unet(tmp_path / f"{seed}.ckpt", seed) for seed in range(2)]
+    before = paths[1].read_bytes()
+    assert run(data, tmp_path / "." / "1.ckpt", *paths) == 1
+    assert f"is the file of the checkpoint {paths[1]}; name another" in capsys.readouterr().err
+    assert paths[1].read_bytes() == before
 
 
 def test_a_missing_picture_is_named_and_left_out(

@@ -166,13 +166,13 @@ def test_where_nobody_has_a_mask_only_boxes_are_measured(pictures: list[Picture]
         replace(one, annotations=[replace(a, segmentation=None) for a in one.annotations])
         for one in pictures
     ]
-    report = evaluate(Perfect(pictures), boxes_alone[1:], concurrency=1)
+    report = evaluate(Perfect(pictures), boxes_alone, concurrency=1)  # the first has nobody
     assert report["box_ap"] == pytest.approx(1.0)
     assert report["people_without_mask"] == report["people"]
     assert f"without mask     {report['people']} people, left out" in table(report)
     for name in ("mask_ap", "mask_ap50", "roi_miou", "foreground_miou"):
         assert report[name] is None, name
-    assert evaluate(Perfect(pictures), boxes_alone, concurrency=1)["foreground_miou"] == 1.0
+        assert f"{name:16} -" in table(report)
 
 
 def test_small_boxes_are_no_rois_and_many_are_split(pictures: list[Picture]) -> None:

@@ -82,6 +82,96 @@ def test_a_subset_is_written_and_counted(made, tmp_path, capsys):
     assert out.read_bytes() == first
 
 
+def first_image(**changes):
+    return lambda data: data["images"][0].update(changes)
+
+
+def same_ids(data):
+    for image in data["images"]:
+        image["id"] = 1
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (same_ids, "both have the image id 1"),
+        (first_image(file_name=None), "has the file_name None"),
+        (first_image(file_name="https://a.org/1.jpg"), "has the URL https://a.org/1.jpg"),
+        (first_image(file_name="C:\\people\\1.jpg"), "has the Windows path C:"),
+        (first_image(width="640"), "has the width '640'"),
+    ],
+)
+def test_a_subset_is_made_of_what_can_be_read_alone(made, tmp_path, capsys, change, told):
+    data = json.loads((made / "person_train.json").read_text())
+    change(data)
+    file, out = tmp_path / "changed.json", tmp_path / "out.json"
+    file.write_text(json.dumps(data))
+    assert main(["data-subset", "--annotations", str(file), "--out", str(out)]) == 1
+    err = capsys.readouterr().err
+    assert told in err and err.count("\n") == 1
+    assert not out.exists()
+
+
+def test_broken_annotations_are_named_and_in_no_subset(made, tmp_path, caplog):
+    data = json.loads((made / "person_train.json").read_text())
+    broken = data["annotations"][0]
+    broken["bbox"] = None
+    file, out = tmp_path / "changed.json", tmp_path / "out.json"
+    file.write_text(json.dumps(data))
+    assert main(["data-subset", "--annotations", str(file), "--out", str(out)]) == 0
+    assert f"annotation {broken['id']}: its bbox is None" in caplog.text
+    assert json.loads(out.read_text())["annotations"] == data["annotations"][1:]
+
+
+def test_a_set_of_nobody_is_split_when_it_is_asked_for(made, tmp_path, capsys):
+    data = json.loads((made / "person_train.json").read_text())
+    file, out, rest = (tmp_path / name for name in ("nobody.json", "out.json", "rest.json"))
+    file.write_text(json.dumps({**data, "annotations": []}))
+    arguments = ["data-subset", f"--annotations={file}", f"--out={out}", f"--rest={rest}"]
+    arguments.append("--images-count=4")
+    assert main(arguments) == 1
+    assert "has nobody in the 4 images to take; name a file with people, or say --nobody" in (
+        capsys.readouterr().err
+    )
+    assert not out.exists()
+    assert main([*arguments, "--nobody"]) == 0
+    assert [len(load_pictures(path, made / "train")) for path in (out, rest)] == [4, 2]
+    assert main([*arguments, "--nobody", "--only-people"]) == 2
+
+
+def test_no_file_is_written_over_the_one_that_is_read(made, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source, link = made / "person_train.json", tmp_path / "link.json"
+    link.symlink_to(source)
+    before = source.read_bytes()
+    again = str(made / ".." / made.name / source.name)
+    for arguments in (
+        ["data-subset", "--out", str(source)],
+        ["data-subset", "--out", again],
+        ["data-subset", "--out", str(link)],
+        ["data-subset", "--out", "new.json", "--rest", str(source)],
+        ["data-subset", "--out", "new.json", "--rest", "./new.json"],
+        ["data-stats", "--json", again],
+        ["fill-masks", "--images", str(made / "train"), "--out", str(link)],
+    ):
+        assert main([*arguments, "--annotations", str(source)]) == 1, arguments
+        err = capsys.readouterr().err
+        assert "; name another" in err and err.count("\n") == 1
+    assert source.read_bytes() == before and not (tmp_path / "new.json").exists()
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.5", "nan", "much"])
+def test_a_part_is_a_number_from_0_to_1(made, capsys, text):
+    annotations = ["--annotations", str(made / "person_train.json")]
+    features = ["--detector=d.ckpt", "--images=.", "--out=out"]
+    for arguments in (
+        ["data-stats", f"--roi-padding={text}"],
+        ["precompute-features", *features, f"--padding={text}"],
+    ):
+        assert main([*arguments, *annotations]) == 2
+        assert f"'{text}' is not a number from 0 to 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["no json", "{}", '{"images": [], "annotations": []}'])
 @pytest.mark.parametrize("command", ["data-stats", "data-subset"])
 def test_what_cannot_be_used_is_named_and_nothing_written(tmp_path, capsys, command, text):
@@ -118,7 +208,13 @@ def test_the_commands_work_without_torch(root):
     subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
 
 
-def test_the_numbers_of_pictures_must_be_positive(tmp_path, capsys):
+def test_the_numbers_of_pictures_must_be_positive(made, tmp_path, capsys):
+    source, out = str(made / "person_train.json"), tmp_path / "out.json"
+    arguments = ["data-subset", "--annotations", source, "--out", str(out)]
+    assert main([*arguments, "--images-count=-1"]) == 2 and not out.exists()
+    assert "--images-count: '-1' is not a whole number from 1 on" in capsys.readouterr().err
+    tmp_path = tmp_path / "new"
+    tmp_path.mkdir()
     assert main(["data-generate", "--out", str(tmp_path), "--images", "0"]) == 2
     assert "--images: '0' is not a whole number from 1 on" in capsys.readouterr().err
     assert np.size(list(tmp_path.iterdir())) == 0

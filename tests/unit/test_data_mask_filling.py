@@ -1,6 +1,5 @@
 """Masks for people with a box alone: which are kept, which are not."""
 
-import argparse
 import json
 from pathlib import Path
 
@@ -8,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from peopleseg.cli.main import main
 from peopleseg.pixels.masks import decode_rle, encode_rle
 from peopleseg.systems.people.answer import People
 from tests.data.small_repository import write_small_repository
-from training.data import fill_masks_command
 from training.data.mask_filling import Agreement, filled
 
 SIDE = 200
@@ -106,10 +105,9 @@ def test_nobody_and_more_people_than_a_request_takes(image: np.ndarray) -> None:
     assert len(filled(RedSegmenter(), image, [person(FIRST)] * 70)) == 70
 
 
-def test_the_command_writes_a_file_with_what_is_sure(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    repository = write_small_repository(tmp_path / "repository")
+@pytest.fixture
+def red_data(tmp_path: Path) -> Path:
+    """Annotations of two images with a person by a box each, of which one is there."""
     red = np.zeros((640, 640, 3), dtype=np.uint8)
     red[120:520, 220:420] = (0, 0, 255)  # BGR
     cv2.imwrite(str(tmp_path / "0.png"), red)
@@ -124,20 +122,39 @@ def test_the_command_writes_a_file_with_what_is_sure(
         ],
         "categories": [{"id": 1, "name": "person"}],
     }
-    source, out = tmp_path / "people.json", tmp_path / "filled.json"
-    source.write_text(json.dumps(data))
-    parser = argparse.ArgumentParser()
-    fill_masks_command.add_arguments(parser)
-    options = [f"--images={tmp_path}", f"--annotations={source}", f"--out={out}"]
-    args = parser.parse_args([*options, f"--model-repository={repository}"])
-    assert fill_masks_command.run(args) == 0
+    (tmp_path / "people.json").write_text(json.dumps(data))
+    return tmp_path / "people.json"
+
+
+def fill(annotations: Path, out: Path, *options: str) -> int:
+    named = [f"--annotations={annotations}", f"--out={out}"]
+    return main(["fill-masks", f"--images={annotations.parent}", *named, *options])
+
+
+def test_the_command_writes_a_file_with_what_is_sure(
+    red_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository, out = write_small_repository(tmp_path / "repository"), tmp_path / "filled.json"
+    assert fill(red_data, out, f"--model-repository={repository}") == 0
     said = capsys.readouterr()
     assert "1 people got a mask, 1 still have a box alone" in said.out
     assert "missing.png" in said.err
     first, second = json.loads(out.read_text())["annotations"]
-    assert first["mask"] == "filled" and second == data["annotations"][1]
+    assert first["mask"] == "filled"
+    assert second == json.loads(red_data.read_text())["annotations"][1]
     mask = decode_rle(first["segmentation"])
     assert mask[130:510, 230:410].all() and mask.sum() == pytest.approx(400 * 200, rel=0.05)
-    source.write_text("[]")
-    assert fill_masks_command.run(args) == 1
+
+
+def test_what_cannot_be_filled_is_told_and_nothing_is_written(
+    red_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "filled.json"
+    assert fill(red_data, out, f"--images={tmp_path / 'nowhere'}") == 1
+    assert f"{tmp_path / 'nowhere'} has none of the images of" in capsys.readouterr().err
+    assert fill(red_data, out, "--least-iou=5") == 2
+    assert "'5' is not a number from 0 to 1" in capsys.readouterr().err
+    red_data.write_text("[]")
+    assert fill(red_data, out) == 1
     assert "is not a COCO annotation file" in capsys.readouterr().err
+    assert not out.exists()

@@ -109,7 +109,11 @@ def test_movenets_people_are_in_pixels_of_the_canvas(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "content", "message"),
     [
-        ("nanodet", b"version https://git-lfs", "is not an ONNX file"),
+        ("nanodet", b"version https://git-lfs", "run `git lfs pull`"),
+        ("nanodet", b"<html>", "is HTML or XML"),
+        ("movenet", b"", "is empty; fetch it again"),
+        ("nanodet", b"no ONNX", "is not an ONNX file"),
+        ("nanodet", b"\x08\x08", "ONNX Runtime cannot load"),
         ("nanodet", None, "there is no teacher"),
         ("nanodet", "movenet", "a NanoDet reads one"),
         ("movenet", "nanodet", "a MoveNet gives one"),

@@ -11,6 +11,7 @@ import pytest
 from peopleseg.cli.main import COMMANDS
 from tests.training.runs import CONFIGS, train
 
+VERSION_TO_FILL_IN = r"^(\w+)=[A-Z]$"  # a letter, so that nothing is released unread
 README = Path(__file__).parents[2] / "training" / "README.md"
 
 
@@ -23,7 +24,9 @@ def commands(program: str) -> list[list[str]]:
     return [call[len(start) :] for call in calls if call[: len(start)] == start]
 
 
-TRAININGS = commands("peopleseg train fit")
+_FITS = commands("peopleseg train fit")
+HELPS = [call for call in _FITS if call[0].endswith(".help")]
+TRAININGS = [call for call in _FITS if call not in HELPS]
 OTHERS = [call for call in commands("peopleseg") if call[0] != "train"]
 
 
@@ -47,11 +50,41 @@ def test_each_training_is_accepted(
     assert train("fit", *given, "--print_config") == 0
 
 
+def test_the_keys_of_a_class_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    expected = [("--model.encoder_weights", "--model.teacher"), ("--data.root", "--data.extra")]
+    for arguments, keys in zip(HELPS, expected, strict=True):
+        assert train("fit", *arguments) == 0
+        listed = capsys.readouterr().out
+        assert all(f"\n  {key} " in listed for key in keys)
+
+
 @pytest.mark.parametrize("call", OTHERS, ids=" ".join)
 def test_each_other_command_is_accepted(call: list[str]) -> None:
     parser = argparse.ArgumentParser()
     import_module(COMMANDS[call[0]][0]).add_arguments(parser)
-    parser.parse_args(call[1:])
+    parser.parse_args([re.sub(VERSION_TO_FILL_IN, r"\1=1", argument) for argument in call[1:]])
+
+
+@pytest.mark.parametrize("page", ["README.md", "training/README.md"])
+def test_a_version_that_was_just_made_is_to_be_filled_in(page: str, root: Path) -> None:
+    """A number might be that of a version which is in the repository already. One release goes to
+    such versions by intent."""
+    text = (root / page).read_text().replace("\\\n", " ")
+    calls = re.findall(r"^peopleseg (?:release|fit-scores) .*$", text, re.MULTILINE)
+    named = [word for call in calls for word in call.split() if re.match(r"\w+=\w+$", word)]
+    numbered = [word for word in named if not re.match(VERSION_TO_FILL_IN, word)]
+    switch = "yolov9=8 people_unet=6 hierarchical_head=8 select_people=2 postprocess=2".split()
+    assert numbered == (switch if page == "README.md" else [])
+    assert len(named) > len(numbered)
+
+
+def test_what_trains_is_given_scores_that_are_fitted_to_it() -> None:
+    """Every release of the page names the versions that a fit-scores before it has made."""
+    kinds = [call[0] for call in OTHERS if call[0] in ("fit-scores", "release")]
+    assert kinds == ["fit-scores", "release"] * (len(kinds) // 2) and len(kinds) >= 4
+    for call in OTHERS:
+        if call[0] == "release":
+            assert {"select_people=S", "postprocess=P"} < set(call)
 
 
 def test_there_are_commands_to_check() -> None:

@@ -6,7 +6,8 @@ Each such person is looked at three times by the networks of the model repositor
 the mirrored image, and by a wider box. The mask is kept where the three agree and where it holds
 the person's visible keypoints, if there are any, and few of the others'. Kept masks are marked
 `"mask": "filled"`; all else of the file stays as it is, so that what is not sure is still ignored
-by a training. Stopped, the command starts from the beginning.
+by a training. Pictures that are missing or broken are named, and their people stay as they are.
+Stopped, the command starts from the beginning.
 """
 
 import argparse
@@ -17,15 +18,16 @@ from typing import Any
 
 from tqdm import tqdm
 
+from peopleseg.cli.fraction import fraction
 from peopleseg.cli.output_option import file_to_write
 from peopleseg.cli.positive import positive
 from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.labels.coco import load_labels
-from peopleseg.labels.coco_file import AnnotationError
+from peopleseg.cli.separate_files import require_separate
+from peopleseg.labels.coco import Picture, load_labels
 from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from training.data.mask_filling import Agreement, filled
-from training.data.pictures import BrokenPicture, read_rgb
+from training.data.pictures import BrokenPicture, DataError, checked, read_rgb, report_skipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="written")
     parser.add_argument(
         "--least-iou",
-        type=float,
+        type=fraction,
         default=Agreement.least_iou,
         metavar="X",
         help="of the three masks, from which they agree (%(default)s)",
@@ -48,30 +50,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file and say how many masks it gained. Returns 1 when nothing could be read."""
-    try:
-        labels = load_labels(args.annotations, args.images)
-    except AnnotationError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+    """Write the file and say how many masks it gained.
+
+    Raises AnnotationError, SameFile, and DataError when no picture can be used.
+    """
+    require_separate({"--annotations": args.annotations, "--out": args.out})
+    labels = load_labels(args.annotations, args.images)
+    pictures, skipped = checked(labels.pictures[: args.limit])
+    report_skipped(skipped)
+    if not pictures:
+        raise DataError(
+            f"{args.images} has none of the images of {args.annotations} that can be used; name "
+            "the folder that they are in"
+        )
     pipeline = PeoplePipeline(args.model_repository, threads=args.threads)
     agreement = Agreement(least_iou=args.least_iou)
-    count = 0
-    for picture in tqdm(labels.pictures[: args.limit], unit="image", disable=None):
-        own = labels.entries[picture.id]
-        try:
-            masks = filled(pipeline, read_rgb(picture), own, agreement)
-        except BrokenPicture as error:
-            tqdm.write(f"left out: {error}", file=sys.stderr)
-            continue
-        for place, rle in masks.items():
-            own[place].update(segmentation=rle, mask="filled")
-        count += len(masks)
+    count = sum(
+        _fill(pipeline, picture, labels.entries[picture.id], agreement)
+        for picture in tqdm(pictures, unit="image", disable=None)
+    )
     data = _first(labels.data, args.limit)
     write_atomically(args.out, json.dumps(data).encode())
     boxes = sum(not e.get("segmentation") and not e.get("iscrowd") for e in data["annotations"])
     print(f"{args.out}: {count} people got a mask, {boxes} still have a box alone")
     return 0
+
+
+def _fill(
+    pipeline: PeoplePipeline, picture: Picture, own: list[dict[str, Any]], agreement: Agreement
+) -> int:
+    """Give a picture's annotations their masks, in place; how many. One that breaks is named."""
+    try:
+        masks = filled(pipeline, read_rgb(picture), own, agreement)
+    except BrokenPicture as error:
+        tqdm.write(f"left out: {error}", file=sys.stderr)
+        return 0
+    for place, rle in masks.items():
+        own[place].update(segmentation=rle, mask="filled")
+    return len(masks)
 
 
 def _first(data: dict[str, Any], limit: int | None) -> dict[str, Any]:

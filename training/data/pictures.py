@@ -34,14 +34,20 @@ class Skipped:
 
 
 def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], list[Skipped]]:
-    """The pictures of a COCO file that can be trained on, and the others.
+    """The pictures of a COCO file that can be trained on, and the others, as `checked` does.
+
+    Raises AnnotationError for annotations not in COCO format.
+    """
+    return checked(load_pictures(annotations, images))
+
+
+def checked(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Skipped]]:
+    """The pictures that can be used, and the others.
 
     Left out are files that are missing, that are no picture, or whose size is not the annotated
-    one. Only headers are read: what a file lacks further in is for `read_rgb` to find. Raises
-    AnnotationError for annotations not in COCO format.
+    one. Only headers are read: what a file lacks further in is for `read_rgb` to find.
     """
     usable, skipped = [], []
-    pictures = load_pictures(annotations, images)
     # disable=None: no bar in a log; delay: none either for a folder that is checked in a moment
     for picture in tqdm(pictures, desc="checking", unit="picture", disable=None, delay=2):
         reason = _fault(picture)

@@ -12,7 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from peopleseg.cli.fraction import fraction
 from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.separate_files import require_separate
 from peopleseg.labels.coco import Picture, load_pictures
 from peopleseg.labels.files import write_json
 from training.data.pictures import report_skipped, usable_pictures
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the figures here")
     parser.add_argument(
         "--roi-padding",
-        type=float,
+        type=fraction,
         default=ROI_PADDING,
         metavar="PART",
         help="around boxes, at each edge, in parts of the side (%(default)s)",
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and report. Returns 1 when the annotations cannot be used."""
+    require_separate({"--annotations": args.annotations, "--json": args.json})
     try:
         figures = statistics(_pictures(args.annotations, args.images), args.roi_padding)
     except ValueError as error:  # no JSON, not COCO's, or nobody in it

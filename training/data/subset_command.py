@@ -4,21 +4,26 @@
   peopleseg data-subset --annotations person_train.json --out people.json --only-people --no-crowds
   peopleseg data-subset --annotations all.json --images-count 900 --out person_train.json \\
       --rest person_val.json
+  peopleseg data-subset --annotations nobody.json --images-count 90 --out nobody_train.json \\
+      --rest nobody_val.json --nobody
 
 The pictures stay where they are. The same seed chooses the same pictures, and those of a smaller
-number are among those of a larger one.
+number are among those of a larger one. Annotations that are broken are named and left out. A set
+without people can only be learned from beside others, so that it is an error without --nobody.
 """
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from peopleseg.cli.output_option import file_to_write
-from peopleseg.labels.coco_file import person_ids, read_coco
+from peopleseg.cli.positive import positive
+from peopleseg.cli.separate_files import require_separate
+from peopleseg.labels.coco import Labels, load_labels
 from peopleseg.labels.files import write_atomically
-from training.data.subset import has_people, rest, subset
+from training.data.pictures import DataError
+from training.data.subset import rest, subset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,37 +34,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rest", type=file_to_write, metavar="FILE", help="written: the pictures left out"
     )
     parser.add_argument(
-        "--images-count", type=int, metavar="N", help="pictures to take, such as 100 or 500 (all)"
+        "--images-count", type=positive, metavar="N", help="pictures to take, such as 100 (all)"
     )
-    parser.add_argument(
+    people = parser.add_mutually_exclusive_group()
+    people.add_argument(
         "--only-people", action="store_true", help="leave out pictures without a person"
+    )
+    people.add_argument(
+        "--nobody", action="store_true", help="take a set without people, to use beside others"
     )
     parser.add_argument("--no-crowds", action="store_true", help="leave out crowds' annotations")
     parser.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file and say what is in it. Returns 1 when the annotations cannot be used."""
-    try:
-        data = read_coco(args.annotations)
-        people = person_ids(data, args.annotations)
-        part = subset(
-            data,
-            people,
-            images_count=args.images_count,
-            only_people=args.only_people,
-            no_crowds=args.no_crowds,
-            seed=args.seed,
-        )
-        if not has_people(part, people):
-            raise ValueError(f"{args.annotations} has nobody to take; name a file with people")
-    except ValueError as error:  # AnnotationError, or too few pictures
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+    """Write the file and say what is in it. Raises AnnotationError, SameFile, DataError."""
+    require_separate({"--annotations": args.annotations, "--out": args.out, "--rest": args.rest})
+    labels = load_labels(args.annotations, Path())  # no picture is looked at
+    part = _part(args, labels)
     _write(args.out, part)
     if args.rest:
-        _write(args.rest, rest(data, part))
+        _write(args.rest, rest(labels, part))
     return 0
+
+
+def _part(args: argparse.Namespace, labels: Labels) -> dict[str, Any]:
+    """Raises DataError."""
+    part = subset(
+        labels,
+        images_count=args.images_count,
+        only_people=args.only_people,
+        no_crowds=args.no_crowds,
+        seed=args.seed,
+    )
+    taken = {image["id"] for image in part["images"]}
+    if not args.nobody and not any(one.people for one in labels.pictures if one.id in taken):
+        raise DataError(
+            f"{args.annotations} has nobody in the {len(taken)} images to take; name a file with "
+            "people, or say --nobody for a set to use beside others"
+        )
+    return part
 
 
 def _write(file: Path, data: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from peopleseg.errors import PeoplesegError
+from peopleseg.labels.mistaken import mistaken_file
 from peopleseg.runtime.onnx_threads import options_for
 
 Kind = Literal["nanodet", "movenet"]
@@ -65,6 +66,8 @@ class TeacherGraph:
 
     def __init__(self, path: Path, levels: Sequence[str] = ()) -> None:
         self.path = path
+        if said := mistaken_file(path):
+            raise TeacherError(f"{path} {said}")
         try:
             graph = onnx.load(path)
         except Exception as error:  # protobuf's DecodeError is of a class that depends on its build
@@ -72,11 +75,7 @@ class TeacherGraph:
                 f"{path} is not an ONNX file ({error}); name a detector's"
             ) from error
         _give_out(graph, levels, path)
-        self._session = onnxruntime.InferenceSession(
-            graph.SerializeToString(),
-            options_for(torch.get_num_threads()),
-            providers=onnxruntime.get_available_providers(),
-        )
+        self._session = _open(path, graph)
         self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
         self.outputs = {o.name: tuple(o.shape) for o in self._session.get_outputs()}
 
@@ -113,6 +112,18 @@ def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher:
     if kind == "movenet":
         return MoveNet(graph)
     return NanoDet(graph, levels)
+
+
+def _open(path: Path, graph: Any) -> onnxruntime.InferenceSession:
+    """Raises TeacherError."""
+    options = options_for(torch.get_num_threads())
+    options.log_severity_level = 4  # what it thinks of a file is told here
+    try:
+        return onnxruntime.InferenceSession(
+            graph.SerializeToString(), options, providers=onnxruntime.get_available_providers()
+        )
+    except Exception as error:  # ONNX Runtime's errors have no class in common
+        raise TeacherError(f"ONNX Runtime cannot load {path}: {error}") from error
 
 
 def _give_out(model: Any, levels: Sequence[str], path: Path) -> None:

@@ -7,9 +7,9 @@
 
 A version keeps its code and its settings, so that a release can go back to both: the modules that
 the step imports lie in its folder, in code.zip, and later changes of them do not reach it. Settings
-that are not named stay as they are in the newest version. The folder is printed; nothing serves it
-before `peopleseg release` does. Exit code 2 for a step or a setting that there is not, and where
-nothing would differ from the newest version.
+that are not named stay as they are in the version that serves. The folder is printed; nothing
+serves it before `peopleseg release` does. Exit code 2 for a step or a setting that there is not,
+and where nothing would differ from the version that serves.
 """
 
 import argparse
@@ -24,12 +24,14 @@ from peopleseg.errors import WrongUsage
 from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit
 from peopleseg.repository.manifest import STEP_ARTIFACT, StepManifest, sha256
+from peopleseg.repository.model_folder import versions_in
 from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
-from peopleseg.systems.known import PYTHON_STEPS
+from peopleseg.systems.known import PYTHON_STEPS, systems_with
 from peopleseg.systems.step import Step
 from peopleseg.systems.versions import ADAPTER, code_of, place_of
+from peopleseg.systems.wiring import serving_versions
 
 
 class SettingsError(WrongUsage, ValueError):
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a setting of the step; numbers and lists as in JSON (those of the newest version)",
+        help="a setting of the step; numbers and lists as in JSON (as in the version that serves)",
     )
     add_repository_option(parser, writes=True)
 
@@ -62,19 +64,20 @@ def run(args: argparse.Namespace) -> int:
 def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -> Path:
     """Write the next version folder of a Python step, whole or not at all, and return it.
 
-    Raises SettingsError for what is no Python step, for settings that it cannot work with and where
-    nothing is new, ArtifactError when the newest version is not what its manifest says.
+    Settings that are not named are those of the version that serves, else of the newest one. Raises
+    SettingsError for what is no Python step, for settings that it cannot work with and where
+    nothing is new, ArtifactError when that version is not what its manifest says.
     """
     made_of = _python_step(repository, step)
-    newest = _newest(repository / step)
-    chosen = {**(newest.settings if newest else {}), **settings}
+    version = _version_before(repository, step)
+    before = _verified(repository / step / str(version)) if version else None
+    chosen = {**(before.settings if before else {}), **settings}
     if wrong := settings_faults(step, made_of.settings, chosen):
         raise SettingsError("; ".join(wrong))
     code = code_of(made_of)
-    if newest and (newest.code, newest.settings) == (frozen_code.digest(code), chosen):
+    if before and (before.code, before.settings) == (frozen_code.digest(code), chosen):
         raise SettingsError(
-            f"{step}/{newest_version(repository / step)} has this code and these settings already; "
-            "release it, or name others with --set"
+            f"{step}/{version} has this code and these settings already; name others with --set"
         )
     with scratch_folder(repository / step) as scratch:
         (scratch / frozen_code.FILE_NAME).write_bytes(code)
@@ -101,13 +104,16 @@ def _python_step(repository: Path, step: str) -> type[Step]:
     return PYTHON_STEPS[step]
 
 
-def _newest(folder: Path) -> StepManifest | None:
-    """Of the newest version, which is as its manifest says; None before the first one."""
-    version = newest_version(folder)
-    if not version:
-        return None
-    manifest = StepManifest.read(folder / str(version))
-    manifest.verify(folder / str(version))
+def _version_before(repository: Path, step: str) -> int:
+    """The version that serves, the newest where systems pin different ones; 0 before the first."""
+    there = versions_in(repository / step)
+    pins = {serving_versions(repository, system).get(step, 0) for system in systems_with(step)}
+    return max(pins.intersection(there), default=newest_version(repository / step))
+
+
+def _verified(folder: Path) -> StepManifest:
+    manifest = StepManifest.read(folder)
+    manifest.verify(folder)
     return manifest
 
 

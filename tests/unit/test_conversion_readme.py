@@ -22,6 +22,8 @@ TEXT = (ROOT / "conversion" / "README.md").read_text()
 def calls() -> list[list[str]]:
     """The arguments of `peopleseg` wherever a block of commands calls it."""
     blocks = re.findall(r"^```sh\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    # The letters stand for numbers that an earlier command printed.
+    blocks = [re.sub(r"=[A-Z]\b", "=1", block) for block in blocks]
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     inline = re.findall(r"`(peopleseg (?:release|new-step-version) [^`]+)`", TEXT)
     split = [shlex.split(line, comments=True) for line in (*lines, *inline) if line.strip()]

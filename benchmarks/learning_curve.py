@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.output import file_to_write
 from peopleseg.labels.files import write_json
 
 matplotlib.use("Agg")  # files only, no screen

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.output import file_to_write
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.images import decode_image

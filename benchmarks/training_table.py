@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from benchmarks.mask_rcnn import evaluate as mask_rcnn
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
-from peopleseg.cli.output_option import file_to_write, folder_to_write
+from peopleseg.cli.output import file_to_write, folder_to_write
 from peopleseg.labels.coco import Picture
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.output import file_to_write
 from peopleseg.labels.files import write_json
 
 PREFIX = "time/"  # of the scalars that training.callbacks.throughput logs

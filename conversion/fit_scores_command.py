@@ -28,9 +28,8 @@ from conversion.release.release_command import change
 from conversion.score_fitting import FitError, Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
 from peopleseg.checks.check import planned_faults
-from peopleseg.cli.output_option import folder_fault
-from peopleseg.cli.positive import positive
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option, positive
+from peopleseg.cli.output import folder_fault
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.calls import InProcess
 from peopleseg.systems.people.contract import POSTPROCESS

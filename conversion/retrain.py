@@ -26,9 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from conversion.release.options import add_gate_options, add_server_options, add_wait_option
-from peopleseg.cli.output_option import folder_to_write
-from peopleseg.cli.positive import positive
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option, positive
+from peopleseg.cli.output import folder_to_write
 from peopleseg.errors import PeoplesegError, WrongUsage
 from peopleseg.labels.files import write_atomically
 from peopleseg.networks.checkpoint import read_checkpoint

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option
 from peopleseg.errors import WrongUsage
 from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from peopleseg.cli.output_option import file_to_write
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option
+from peopleseg.cli.output import file_to_write
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log

@@ -17,8 +17,7 @@ from typing import Any
 
 import torch
 
-from peopleseg.cli.output_option import file_to_write
-from peopleseg.cli.separate_files import require_separate
+from peopleseg.cli.output import file_to_write, require_separate
 from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.data.pictures import report_skipped, usable_pictures

@@ -38,7 +38,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa:
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
 from peopleseg.cli.main import EXIT_INTERRUPTED, EXIT_USAGE  # noqa: E402
-from peopleseg.cli.output_option import folder_fault  # noqa: E402
+from peopleseg.cli.output import folder_fault  # noqa: E402
 from peopleseg.errors import PeoplesegError  # noqa: E402
 from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
 from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from peopleseg.cli.fraction import fraction
-from peopleseg.cli.output_option import folder_to_write
+from peopleseg.cli.options import fraction
+from peopleseg.cli.output import folder_to_write
 from peopleseg.labels.coco import Picture, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.output import file_to_write
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.image_files import unique
 from training.memory import Need, need_of

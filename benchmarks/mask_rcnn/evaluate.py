@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
 from peopleseg.cli.evaluate_command import table
-from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.output import file_to_write
 from peopleseg.labels.coco import Picture, load_pictures, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import CheckpointError

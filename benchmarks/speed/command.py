@@ -26,7 +26,7 @@ from benchmarks.speed import (
 from benchmarks.speed.devices import CPU, require
 from benchmarks.speed.errors import BenchError, MissingTool
 from benchmarks.speed.result import folder_of
-from peopleseg.cli.output_option import folder_fault
+from peopleseg.cli.output import folder_fault
 from peopleseg.errors import InvalidInput
 from serving.errors import ServerError
 

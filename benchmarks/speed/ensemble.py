@@ -22,7 +22,7 @@ from benchmarks.speed.options import (
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import ONE_CALLER, Group, Server, Target, TensorQuestion, interleave
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.systems.known import ENSEMBLES, system_of
 from peopleseg.systems.pipeline import Pipeline

@@ -26,7 +26,7 @@ from benchmarks.speed.options import add_run_options, confined_to, running_serve
 from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, Server
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
 from serving.guard import processes_of_group
 
 AT_REST, UNDER_LOAD, AFTER = "at rest", "under load", "after {} requests"

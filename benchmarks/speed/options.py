@@ -14,9 +14,8 @@ from tritonclient.grpc import InferenceServerClient
 from benchmarks.speed.devices import CPU, CUDA, add_device_option, server_arguments
 from benchmarks.speed.result import RESULTS
 from benchmarks.speed.targets import asking
-from peopleseg.cli.output_option import folder_to_write
-from peopleseg.cli.positive import positive
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option, positive
+from peopleseg.cli.output import folder_to_write
 from peopleseg.client.wire import CHANNEL_ARGS, grpc_address
 from serving.demo import free_ports
 from serving.embedded import EmbeddedServer

@@ -28,7 +28,7 @@ from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_answers, direct_targets, interleave
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
 
 CONCURRENCY = (1, 2, 4, 8)
 

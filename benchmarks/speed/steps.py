@@ -30,7 +30,7 @@ from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
 from peopleseg.client.wire import CHANNEL_ARGS
 from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.wiring import steps_of

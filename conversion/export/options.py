@@ -15,8 +15,7 @@ from conversion.export.settings import (
     ExportError,
     Settings,
 )
-from peopleseg.cli.positive import positive
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option, positive
 from peopleseg.errors import WrongUsage
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.repository.manifest import Manifest

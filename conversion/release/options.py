@@ -9,8 +9,8 @@ from pathlib import Path
 from conversion.gate import MARGIN, Gate, Reference
 from conversion.release.operations import Place
 from conversion.release.server import LOAD_TIMEOUT_S, ModelControl, admin_headers
-from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.cli.url_option import add_url_option
+from peopleseg.cli.options import add_repository_option
+from peopleseg.cli.server_options import add_url_option
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.pixels.images import prepare_file

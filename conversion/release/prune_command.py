@@ -10,8 +10,7 @@ that were never released and are newer. Nothing but version folders is deleted.
 import argparse
 
 from conversion.release.options import add_wait_option
-from peopleseg.cli.positive import positive
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option, positive
 from peopleseg.releases.prune import prune
 
 

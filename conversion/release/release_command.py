@@ -29,7 +29,7 @@ from conversion.release.options import (
     add_system_option,
     place_of,
 )
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
 from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import STEPS, SYSTEMS, system_named
 from peopleseg.systems.system import System

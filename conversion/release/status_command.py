@@ -17,7 +17,7 @@ from conversion.gate import MANIFESTS
 from conversion.release.options import add_server_options
 from conversion.release.server import ModelControl, admin_headers
 from conversion.release.status import Status, SystemStatus, status
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option
 from peopleseg.releases import journal
 from peopleseg.releases.journal import Record
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.cli.url_option import add_url_option
+from peopleseg.cli.server_options import add_url_option
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.labels.files import write_atomically
 from peopleseg.pixels.image_files import find_pictures, result_paths, unique

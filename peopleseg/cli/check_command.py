@@ -14,7 +14,7 @@ import argparse
 
 from peopleseg.checks.check import faults
 from peopleseg.checks.reading import read_models
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,10 +25,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from peopleseg.cli.min_score import min_score_of
-from peopleseg.cli.output_option import file_to_write, folder_to_write
-from peopleseg.cli.positive import positive
-from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
+from peopleseg.cli.options import positive
+from peopleseg.cli.output import file_to_write, folder_to_write
+from peopleseg.cli.server_options import READY_TIMEOUT_S, add_url_option, min_score_of
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.labels.coco import Picture, load_pictures, require_people

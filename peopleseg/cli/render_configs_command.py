@@ -14,7 +14,7 @@ Exit code 0, or 1 with --check where something would be written.
 import argparse
 from pathlib import Path
 
-from peopleseg.cli.repository_option import add_repository_option
+from peopleseg.cli.options import add_repository_option
 from peopleseg.labels.files import write_atomically
 from peopleseg.releases import lock
 from peopleseg.systems.rendered import stale_files

@@ -21,9 +21,8 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from peopleseg.cli.min_score import min_score_of
-from peopleseg.cli.output_option import folder_to_write
-from peopleseg.cli.url_option import READY_TIMEOUT_S, add_url_option
+from peopleseg.cli.output import folder_to_write
+from peopleseg.cli.server_options import READY_TIMEOUT_S, add_url_option, min_score_of
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.errors import InvalidInput

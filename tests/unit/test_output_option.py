@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from peopleseg.cli.main import COMMANDS, EXIT_USAGE, main
-from peopleseg.cli.output_option import file_fault, file_to_write, folder_fault, folder_to_write
+from peopleseg.cli.output import file_fault, file_to_write, folder_fault, folder_to_write
 
 OUTPUTS = {"--out", "--json", "--rest", "--report", "--results", "--log-file"}
 READS_RESULTS = ("bench", "report")
@@ -48,7 +48,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     if subprocess.run([*OWN_MOUNTS, "true"], capture_output=True).returncode != 0:
         pytest.skip("this machine lets nobody mount in a namespace of their own")
     code = (
-        "import sys; from pathlib import Path; from peopleseg.cli.output_option import *; "
+        "import sys; from pathlib import Path; from peopleseg.cli.output import *; "
         "print(folder_fault(Path(sys.argv[1])), file_fault(Path(sys.argv[1], 'a', 'b')), sep='\\n')"
     )
     script = (

@@ -18,11 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from peopleseg.cli.fraction import fraction
-from peopleseg.cli.output_option import file_to_write
-from peopleseg.cli.positive import positive
-from peopleseg.cli.repository_option import add_repository_option
-from peopleseg.cli.separate_files import require_separate
+from peopleseg.cli.options import add_repository_option, fraction, positive
+from peopleseg.cli.output import file_to_write, require_separate
 from peopleseg.labels.coco import Picture, load_labels
 from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import PeoplePipeline

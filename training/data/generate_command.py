@@ -8,8 +8,8 @@ people/person_val.json.
 
 import argparse
 
-from peopleseg.cli.output_option import folder_to_write
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
+from peopleseg.cli.output import folder_to_write
 from training.data.generated import write_training_data
 
 

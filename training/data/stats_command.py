@@ -12,9 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from peopleseg.cli.fraction import fraction
-from peopleseg.cli.output_option import file_to_write
-from peopleseg.cli.separate_files import require_separate
+from peopleseg.cli.options import fraction
+from peopleseg.cli.output import file_to_write, require_separate
 from peopleseg.labels.coco import Picture, load_pictures
 from peopleseg.labels.files import write_json
 from training.data.pictures import report_skipped, usable_pictures

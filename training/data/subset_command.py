@@ -17,9 +17,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from peopleseg.cli.output_option import file_to_write
-from peopleseg.cli.positive import positive
-from peopleseg.cli.separate_files import require_separate
+from peopleseg.cli.options import positive
+from peopleseg.cli.output import file_to_write, require_separate
 from peopleseg.labels.coco import Labels, load_labels
 from peopleseg.labels.files import write_atomically
 from training.data.pictures import DataError

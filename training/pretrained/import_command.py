@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peopleseg.cli.output_option import file_to_write
+from peopleseg.cli.output import file_to_write
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.hierarchical import import_hierarchical

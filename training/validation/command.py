@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from peopleseg.cli.output_option import file_to_write, folder_to_write
-from peopleseg.cli.positive import positive
+from peopleseg.cli.options import positive
+from peopleseg.cli.output import file_to_write, folder_to_write
 from peopleseg.labels.coco import Picture, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_json, write_png

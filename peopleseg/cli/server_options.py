@@ -1,8 +1,10 @@
-"""Which server a subcommand asks."""
+"""Options of commands that ask a server."""
 
 import argparse
 
 from peopleseg.client.wire import DEFAULT_URL, grpc_address
+from peopleseg.errors import InvalidInput
+from peopleseg.systems.people.selection import requested_min_score
 
 READY_TIMEOUT_S = 5.0  # for a server that is about to be up
 
@@ -22,4 +24,12 @@ def _address(text: str) -> str:
     try:
         return grpc_address(text)
     except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def min_score_of(text: str) -> float:
+    """argparse type: a min_score that a request may ask for."""
+    try:
+        return requested_min_score(float(text))
+    except (InvalidInput, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error

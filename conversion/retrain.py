@@ -30,7 +30,6 @@ from peopleseg.cli.options import add_repository_option, positive
 from peopleseg.cli.output import folder_to_write
 from peopleseg.errors import PeoplesegError, WrongUsage
 from peopleseg.labels.files import write_atomically
-from peopleseg.networks.checkpoint import read_checkpoint
 from peopleseg.releases import journal
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Journal
@@ -208,7 +207,7 @@ class Retraining:
         fit += ["--out", str(self.out), *self._args.train_arguments]
         if (self.out / LAST).is_file():
             fit += ["--ckpt_path", "last"]
-        code = _command("training.cli", fit, tells_next=False)
+        code = _command("training.command", fit, tells_next=False)
         if code == 0:
             self._write_state(self._state() | {"trained": sha256(self.best)})
         return code
@@ -265,6 +264,8 @@ class Retraining:
 
     def _version_folder(self) -> Path | None:
         """The newest version that was made of the best checkpoint."""
+        from peopleseg.networks.checkpoint import read_checkpoint  # torch takes seconds to import
+
         checkpoint = sha256(self.best)
         family = read_checkpoint(self.best)["network"]["family"]
         found = []

@@ -1,21 +1,4 @@
-"""Train a network from a YAML file; every key can be given on the command line.
-
-  peopleseg train fit --config training/configs/yolov9_t.yaml --data.root data/people
-  peopleseg train fit --config training/configs/people_unet_b0.yaml --trainer.max_epochs 30 \\
-      --model.optimizer.learning_rate 2e-4 --out runs/unet
-  peopleseg train fit --config training/configs/yolov9_t.yaml --ckpt_path last
-  peopleseg train fit --config training/configs/yolov9_t.yaml --ckpt_path last --further_epochs 10
-  peopleseg train fit --config training/configs/yolov9_t.yaml \\
-      --config training/configs/recipes/quick_100.yaml
-  peopleseg train fit --help
-
-What a recipe says counts more than the variant's YAML, and a key of the command line more than
-both, in whichever order they are given.
-
-Into --out go best.ckpt (by the validation's figure), last.ckpt, config.yaml and what TensorBoard
-shows (tensorboard --logdir runs). Ctrl-C ends after the current step and leaves last.ckpt, from
-which `--ckpt_path last` goes on as if nothing had happened.
-"""
+"""The trainer: Lightning's command line, with errors in sentences."""
 
 import argparse
 import logging
@@ -193,16 +176,6 @@ class TrainCLI(LightningCLI):
             self.trainer.fit_loop.max_epochs = done + config.further_epochs
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "arguments",
-        nargs=argparse.REMAINDER,
-        metavar="fit ...",
-        help="`fit --help` lists the trainer's keys, `fit --model.help CLASS` a network's",
-    )
-    parser.set_defaults(tells_next=True)
-
-
 def build(arguments: Sequence[str]) -> tuple[Task, PeopleData]:
     """What `peopleseg train` of these arguments would train, and on what."""
     _quieten()
@@ -219,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
     """Exit code 0 trained, 1 failed, 2 wrong usage, 130 stopped (a checkpoint is left)."""
     _quieten()
     try:
-        cli = TrainCLI(args=configs_first(args.arguments) or ["--help"], **_SETTINGS)
+        cli = TrainCLI(args=configs_first(args.arguments), **_SETTINGS)
         best = cli.out() / BEST
         if args.tells_next and cli.trainer.is_global_zero and best.is_file():
             print(f"the best weights are in {best}; next: peopleseg export {best}")

@@ -11,34 +11,16 @@ variant that fails or does not fit is named, the others go on; the exit code is 
 """
 
 import argparse
-import multiprocessing
-import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, astuple, fields
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-import torch
-
 from peopleseg.cli.output import file_to_write
-from peopleseg.labels.files import write_json
-from peopleseg.pixels.image_files import unique
-from training.memory import Need, need_of
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
-MILLION = 1_000_000
+from training.device import add_device_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg train-memory`."""
     parser.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="a variant's YAML")
-    parser.add_argument(
-        "--device",
-        choices=("cpu", "cuda"),
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="(%(default)s)",
-    )
+    add_device_option(parser)
     parser.add_argument(
         "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
     )
@@ -46,67 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure one after the other and print a table. Returns 1 when one failed."""
-    if args.device == "cuda" and not torch.cuda.is_available():
-        print("peopleseg: this machine has no GPU for torch; use --device cpu", file=sys.stderr)
-        return EXIT_USAGE
-    needs: list[Need] = []
-    failed: list[dict[str, str]] = []
-    for config in unique(args.configs):
-        found = measure(config, args.device)
-        if isinstance(found, Need):
-            needs.append(found)
-        else:
-            failed.append({"config": str(config), "reason": found})
-            print(f"peopleseg: {config}: {found}", file=sys.stderr)
-    if needs:
-        print(table(needs))
-    if args.json:
-        variants = [asdict(need) for need in needs]
-        write_json(args.json, {"device": args.device, "variants": variants, "failed": failed})
-    return EXIT_FAILED if failed else EXIT_OK
+    from training.memory_measuring import run as work  # torch takes seconds to import
 
-
-def measure(config: Path, device: str) -> Need | str:
-    """What a variant needs, found in a new process, or why it is not known."""
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        ours, its = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(config, Path(folder), device, its))
-        process.start()
-        its.close()  # so that a process that ends without an answer is noticed
-        try:
-            return ours.recv()  # type: ignore[no-any-return]
-        except EOFError:
-            process.join()
-            return _ending(process.exitcode)
-        finally:
-            process.join()
-
-
-def table(needs: Sequence[Need]) -> str:
-    """A row for each variant; parameters in millions, memory in MiB."""
-    rows = [[field.name for field in fields(Need)]]
-    rows += [[_shown(value) for value in astuple(need)] for need in needs]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    )
-
-
-def _answer(config: Path, folder: Path, device: str, answer: Connection) -> None:
-    try:
-        answer.send(need_of(config, folder, device))
-    except Exception as error:  # whatever it is: it is named, and the next variant has its turn
-        answer.send(f"{type(error).__name__}: {error}")
-
-
-def _ending(exit_code: int | None) -> str:
-    if exit_code and exit_code < 0:
-        return f"its process was killed by signal {-exit_code}, as where memory does not suffice"
-    return f"its process ended with exit code {exit_code}"
-
-
-def _shown(value: str | int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value / MILLION:.1f}M" if isinstance(value, int) and value >= MILLION else str(value)
+    return work(args)

@@ -24,7 +24,7 @@ COMMANDS = {
     "segment": ("peopleseg.cli.segment_command", "find the people of pictures and folders"),
     "call": ("peopleseg.cli.call_command", "ask any ensemble about pictures, for its tensors"),
     "evaluate": ("peopleseg.cli.evaluate_command", "measure a running server's accuracy"),
-    "train": ("training.cli", "train a network from a YAML file"),
+    "train": ("training.command", "train a network from a YAML file"),
     "train-memory": ("training.memory_command", "measure the memory that trainings need"),
     "data-stats": ("training.data.stats_command", "measure a data set, and its class weights"),
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),

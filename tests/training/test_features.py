@@ -16,7 +16,7 @@ from peopleseg.networks.yolov9 import YOLOv9
 from tests.training.runs import CONFIGS, Data, train
 from training.data.features import DESCRIPTION, FeatureFolder, roi_features
 from training.data.generated import coco_annotations, people_picture, write_picture
-from training.features_command import MOST_PEOPLE, needed_bytes
+from training.precomputing import MOST_PEOPLE, needed_bytes
 
 CHANNELS = 160  # of YOLOv9-t
 COUNTS = (1, 2, 1, 0)  # people of the pictures

@@ -204,7 +204,7 @@ def _peer_command(name: str, one: Json) -> str:
 def _training(training: Json) -> str:
     readme = f"[training/README.md]({UP}training/README.md#what-each-part-is-worth)"
     return (
-        f"{table(training)}\n\nMinutes are of one processor core; {readme} says more, and has the "
+        f"{table(training)}\n\nMinutes are of one CPU core; {readme} says more, and has the "
         "commands. `box_ap50_416` and `box_ap50_512` are `box_ap50` of a detector that sees the "
         "images at 416 and 512 pixels a side instead of 640."
     )
@@ -242,7 +242,7 @@ def _curves(root: Path) -> str:
     head = ("run", "figure", "epochs", "hours", "reached", "predicted at twice the epochs")
     commands = [_curve_command(stem, curve) for stem, curve in curves.items()]
     hours = (
-        "Hours are of one processor core, pauses left out. `people_unet` was measured up to the "
+        "Hours are of one CPU core, pauses left out. `people_unet` was measured up to the "
         "epoch whose weights are served; the script lets it go on for two more."
     )
     return f"{as_table(head, rows)}\n\n{hours}\n\n{shell(*commands)}"

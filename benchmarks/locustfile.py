@@ -1,4 +1,4 @@
-"""The server under the load of Locust's users, who ask for one picture after the other by gRPC.
+"""The server under the load of Locust's users, who ask for one image after the other by gRPC.
 
   pip install -r requirements/load.txt -c requirements/serve.txt -c requirements/torch.txt
   locust -f benchmarks/locustfile.py --host localhost:8001 --images data/people/val
@@ -73,7 +73,7 @@ def add_options(parser: LocustArgumentParser) -> None:
         type=_pictures,
         required=True,
         include_in_web_ui=False,
-        help="a picture, or a folder of pictures",
+        help="an image, or a folder of images",
     )
     parser.add_argument("--timeout-s", type=float, default=DEFAULT_TIMEOUT_S, help="of a call")
 

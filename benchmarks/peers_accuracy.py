@@ -63,7 +63,7 @@ def measure(detector: Teacher, pictures: Sequence[Picture]) -> dict[str, Any]:
     """box_ap and box_ap50, and over how many images and people. Raises OSError, InvalidInput."""
     metric = BoxAveragePrecision(pictures)
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="picture", disable=None):
+    for picture in tqdm(pictures, unit="image", disable=None):
         (found,) = detector.people(square(picture)[None])
         metric.update(picture.id, found.boxes_xyxy, found.scores)
     figures = metric.compute()

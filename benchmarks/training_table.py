@@ -7,11 +7,11 @@
       --only detector_labels detector_all_labels detector_distilled detector_longer
 
 Every run starts from random weights, or a detector from those of --start, trains for the same time
-of one processor core at a constant learning rate with averaged weights, and is measured on the
-validation pictures. A head's detector and people UNet were trained before, but for `from_nothing`:
+of one CPU core at a constant learning rate with averaged weights, and is measured on the
+validation images. A head's detector and people UNet were trained before, but for `from_nothing`:
 there all three share the run's time. That is the one to compare with `mask_rcnn`, which trains as a
 whole in it. --sets is a YAML of more data sets, as training/README.md shows. Detectors are also
-measured on smaller canvases. Runs that the JSON holds already, for the same time and pictures, are
+measured on smaller canvases. Runs that the JSON holds already, for the same time and images, are
 not repeated; a run that was interrupted begins anew. With OMP_NUM_THREADS=1 two tables can be made
 beside each other, into one JSON.
 """
@@ -79,7 +79,7 @@ class Run(NamedTuple):
 DETECTOR_PART = Part(
     0.6,
     CONFIGS / "yolov9_t.yaml",
-    # views of people as large as whole pictures of 640 pixels show them
+    # views of people as large as whole images of 640 pixels show them
     (
         *("--model.auxiliary=false", "--data.size=320", "--data.mixing.mosaic=0.3"),
         *("--data.augmentation.smallest_scale=1.0", "--data.augmentation.largest_scale=2.4"),
@@ -261,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--teacher", type=Path, help="a NanoDet in ONNX, for detectors")
     parser.add_argument("--start", type=Path, help="checkpoint from which detectors start")
     parser.add_argument(
-        "--minutes", type=float, default=20.0, help="of one processor core to train each run"
+        "--minutes", type=float, default=20.0, help="of one CPU core to train each run"
     )
     parser.add_argument("--only", nargs="+", choices=RUNS, help="some of the runs")
     parser.add_argument("--out", type=folder_to_write, default="runs/training_table")

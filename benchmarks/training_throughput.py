@@ -3,8 +3,8 @@
   python -m benchmarks.training_throughput --configs training/configs/yolov9_t.yaml \\
       --data data/people --workers 2 --json benchmarks/results/training_throughput.json
 
-"waiting for pictures" is the share of the steps' time in which the network had none to work on.
-`loader_alone` is how many pictures a second the same workers make when nothing else runs: far above
+"waiting for images" is the share of the steps' time in which the network had none to work on.
+`loader_alone` is how many images a second the same workers make when nothing else runs: far above
 `pictures_per_second`, and the loader is not what limits the training. After `--` more arguments for
 `peopleseg train fit`, for example the checkpoints that a mask head reads.
 """
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(config: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Rates in pictures a second and shares of the steps' time."""
+    """Rates in images a second and shares of the steps' time."""
     out = Path(tempfile.mkdtemp(prefix="throughput-"))
     fit = [
         "fit",
@@ -62,7 +62,7 @@ def measure(config: Path, args: argparse.Namespace) -> dict[str, float]:
 
 
 def loader_alone(fit: Sequence[str], steps: int) -> float:
-    """Pictures a second of the configuration's own loader, its start left out."""
+    """Images a second of the configuration's own loader, its start left out."""
     from training.cli import build  # brings torch, which --help does without
 
     _, data = build(fit)

@@ -17,7 +17,7 @@ Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 def reference_answers(
     repository: Path, versions: Mapping[str, int], ensemble: str, pictures: Sequence[bytes]
 ) -> list[Answer]:
-    """What an ensemble of these versions has to answer when each encoded picture tries it.
+    """What an ensemble of these versions has to answer when each encoded image tries it.
 
     Raises what Pipeline and the steps raise.
     """
@@ -27,7 +27,7 @@ def reference_answers(
 
 
 def unanswerable(repository: Path, versions: Mapping[str, int]) -> list[str]:
-    """Versions that cannot be read, or run on no processor, one line each."""
+    """Versions that cannot be read, or run on no CPU, one line each."""
     wrong = []
     for model, version in versions.items():
         try:

@@ -33,12 +33,12 @@ MARGIN = 0.01  # one point: by how much each figure may be worse than what serve
 
 
 class GateError(PeoplesegError):
-    """The figures cannot be had. The message says of which picture or version, and why."""
+    """The figures cannot be had. The message says of which image or version, and why."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Annotated pictures that releases are measured on."""
+    """Annotated images that releases are measured on."""
 
     images: Path  # folder
     annotations: Path  # people in COCO format
@@ -56,7 +56,7 @@ class Reference:
 
     @cached_property
     def identity(self) -> str:
-        """sha256 of the annotations and of all pictures measured. Raises GateError."""
+        """sha256 of the annotations and of all images measured. Raises GateError."""
         try:
             parts = [sha256(picture.path) for picture in self.pictures]
             return _digest([sha256(self.annotations), *parts])
@@ -137,7 +137,7 @@ def judge(serving: Figures, candidate: Figures, margin: float = MARGIN) -> list[
 class Gate:
     """What a release has to pass before a server loads it; a `conversion.release` Examiner.
 
-    pictures: encoded, asked of the server and of the versions in one process.
+    images: encoded, asked of the server and of the versions in one process.
     """
 
     system: System
@@ -214,7 +214,7 @@ class Gate:
         return []
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
-        """What an ensemble of these versions has to answer for each picture. Raises Refused."""
+        """What an ensemble of these versions has to answer for each image. Raises Refused."""
         try:
             return reference_answers(self.repository, versions, ensemble, self.pictures)
         except Exception as error:  # whatever a network does, it is this release's fault
@@ -230,7 +230,7 @@ class Gate:
     def _measured_on(self) -> str:
         if self.reference is None:
             return MANIFESTS
-        return f"{self.reference.annotations.name}, {len(self.reference.pictures)} pictures"
+        return f"{self.reference.annotations.name}, {len(self.reference.pictures)} images"
 
     def _figures(self, versions: Mapping[str, int]) -> Figures:
         if self.reference is None:

@@ -1,16 +1,16 @@
-"""From pictures to a served network in one command: train, validate, export, gate, release.
+"""From images to a served network in one command: train, validate, export, gate, release.
 
   peopleseg retrain training/configs/people_unet_b0.yaml --data data/people
   peopleseg retrain training/configs/yolov9_t.yaml --data data/people --offline
   peopleseg retrain training/configs/hierarchical_fused.yaml --data data/people \\
-      --out runs/head_2 --name better-head --why "more night pictures" \\
+      --out runs/head_2 --name better-head --why "more night images" \\
       --train --model.detector runs/yolov9_t/best.ckpt \\
       --model.people_unet runs/people_unet_b0/best.ckpt
 
 --data is a folder with train/, val/, person_train.json and person_val.json. Stopped anywhere, by
 Ctrl-C, an error or kill -9, the same command goes on: a training from its last checkpoint, and a
 stage that is done is skipped, as the files say. The gate measures what serves and what is new on
-the validation pictures; a network that is worse by more than --margin is not released, but with
+the validation images; a network that is worse by more than --margin is not released, but with
 --force.
 
 Exit code 0 when the release serves, 1 when a stage failed or the release was refused, 2 for wrong
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg retrain`."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of training/configs")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="pictures and annotations"
+        "--data", type=Path, required=True, metavar="DIR", help="images and annotations"
     )
     parser.add_argument(
         "--out",
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_gate_options(parser)
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="validate and measure on the first N pictures"
+        "--limit", type=positive, metavar="N", help="validate and measure on the first N images"
     )
     add_repository_option(parser, writes=True)
     add_server_options(parser)

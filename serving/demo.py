@@ -4,7 +4,7 @@
     python -m serving.demo evaluate --images DIR --annotations COCO.json
 
 Takes the subcommands and options of `peopleseg`, adds --url, and gives `segment` without a path
-the example pictures. The server listens on free ports of this machine and ends with the command,
+the example images. The server listens on free ports of this machine and ends with the command,
 also when that fails or is interrupted.
 """
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def with_examples(arguments: list[str]) -> list[str]:
-    """The arguments with the example pictures after `segment`, unless they name pictures."""
+    """The arguments with the example images after `segment`, unless they name images."""
     if arguments[0] == "segment" and (len(arguments) == 1 or arguments[1].startswith("-")):
         return ["segment", *(str(path) for path in example_pictures()), *arguments[1:]]
     return arguments
@@ -83,7 +83,7 @@ def _run(arguments: list[str]) -> int:
     log_file.unlink(missing_ok=True)
     if "--out" in arguments:
         out = Path(arguments[arguments.index("--out") + 1]).resolve()
-        print(f"the pictures and the results are in {out}")
+        print(f"the images and the results are in {out}")
     return code
 
 

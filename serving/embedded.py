@@ -43,7 +43,7 @@ from serving.triton_wheel import (
 EXIT_TIMEOUT_S = 6  # how long Triton waits for requests in flight when it is asked to end
 STUB_START_TIMEOUT_S = 120  # Triton's 30 s are short on a busy machine
 # Shared memory of each step's process at its start, and by how much it grows: room for one
-# picture's tensors (pixels 1.2 MB, person_logit 1.6 MB, features 2.0 MB).
+# image's tensors (pixels 1.2 MB, person_logit 1.6 MB, features 2.0 MB).
 STUB_MEMORY_BYTES = 4 * 1024 * 1024
 POLL_S = 0.2
 _METRICS = "the metrics"

@@ -7,9 +7,9 @@ _THREADS = 4  # Triton's own default
 
 
 def load_arguments(models: Iterable[str]) -> list[str]:
-    """Each model with its steps, and as many of them at a time as there are processors, at most 4.
+    """Each model with its steps, and as many of them at a time as there are CPUs, at most 4.
 
-    Every Python step is a process that imports its libraries: more at a time than processors take
+    Every Python step is a process that imports its libraries: more at a time than CPUs take
     each longer than Triton waits for them.
     """
     threads = min(_THREADS, len(os.sched_getaffinity(0)))

@@ -69,7 +69,7 @@ class OnnxModel:
 
 
 def open_sessions(config: dict[str, Any], path: Path, instance: Instance) -> ThreadedSession:
-    """On processors with the threads that the config says, on a GPU with one. ModelLoadError."""
+    """On CPUs with the threads that the config says, on a GPU with one. ModelLoadError."""
     providers = execution_providers(instance)
     on_processors = providers == ["CPUExecutionProvider"]
 
@@ -85,7 +85,7 @@ def open_sessions(config: dict[str, Any], path: Path, instance: Instance) -> Thr
 
 
 def thread_count(config: dict[str, Any]) -> int:
-    """Of one operator; 0, or none in the config, is one for each processor that is ours."""
+    """Of one operator; 0, or none in the config, is one for each CPU that is ours."""
     threads = _read_count(config.get("parameters", {}), "intra_op_thread_count")
     return threads or len(os.sched_getaffinity(0))
 

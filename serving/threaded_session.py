@@ -10,8 +10,8 @@ from peopleseg.runtime.batch_parts import BatchParts
 from peopleseg.runtime.shared_processors import SharedProcessors
 from serving.request_batching import Arrays, batch_size
 
-# What is read at most by the parts of a batch that are computed at a time: one picture, or ten
-# rois. More takes a processor longer a picture, because what one operator leaves for the next no
+# What is read at most by the parts of a batch that are computed at a time: one image, or ten
+# rois. More takes a CPU longer an image, because what one operator leaves for the next no
 # longer fits into its cache, and memory that a process does not give back.
 AT_A_TIME_BYTES = 3_000_000
 
@@ -19,7 +19,7 @@ OpenSession = Callable[[int], onnxruntime.InferenceSession]  # for so many threa
 
 
 class ThreadedSession:
-    """Sessions of one graph on processors: `whole` with all threads, and one for a thread alone.
+    """Sessions of one graph on CPUs: `whole` with all threads, and one for a thread alone.
 
     A batch is shared out over the threads, its parts computed side by side; so are not the rows of
     a graph without a batch axis.

@@ -6,7 +6,7 @@
 Averages of networks that lie near each other generalise better than one that a training happens to
 end with (Izmailov et al. 2018, arXiv:1803.05407; Wortsman et al. 2022, arXiv:2203.05482); those of
 separate trainings from scratch are worth nothing, so measure. The checkpoint that is written has
-the first one's companions, and the figures of the pictures, which it is measured on.
+the first one's companions, and the figures of the images, which it is measured on.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="two or more"
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )

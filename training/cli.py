@@ -146,7 +146,7 @@ class TrainCLI(LightningCLI):
             callbacks=callbacks,
             logger=TensorBoardLogger(out, name="", version=""),
             plugins=[WholeCheckpoints()],
-            use_distributed_sampler=False,  # EpochSampler shares the pictures itself
+            use_distributed_sampler=False,  # EpochSampler shares the images itself
             **kwargs,
         )
 
@@ -241,7 +241,7 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     warnings.filterwarnings("ignore", message="Found .* eval mode at the start")  # the frozen ones
     warnings.filterwarnings("ignore", message=".*LeafSpec.*deprecated")  # Lightning with torch 2.13
-    # of a batch of broken pictures, which are named
+    # of a batch of broken images, which are named
     warnings.filterwarnings("ignore", message="`training_step` returned `None`")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_tip)

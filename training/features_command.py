@@ -3,8 +3,8 @@
   peopleseg precompute-features --detector runs/yolov9_e/best.ckpt \\
       --images train --annotations person_train.json --out features/train
 
-Of each picture's first ten people with a mask it writes the roi-aligned features in FP16 and the
-label maps to one file, called by the picture's id. A command that was interrupted goes on where it
+Of each image's first ten people with a mask it writes the roi-aligned features in FP16 and the
+label maps to one file, called by the image's id. A command that was interrupted goes on where it
 was: files that are there are kept. features.json says what the features were computed with; a
 folder with other settings is refused.
 """
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="a YOLOv9's, or a version folder",
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resize",
         choices=("stretch", "letterbox"),
         default="stretch",
-        help="how a picture becomes a square (%(default)s)",
+        help="how an image becomes a square (%(default)s)",
     )
     parser.add_argument(
         "--workers", type=int, default=2, metavar="N", help="processes that load (%(default)s)"

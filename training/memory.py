@@ -27,7 +27,7 @@ declare_missing_ops()
 import lightning  # noqa: E402  (it imports torchvision, after declare_missing_ops)
 from lightning.pytorch.callbacks import Callback  # noqa: E402
 
-PEOPLE, COLUMNS = 10, 5  # of a made-up picture, side by side in rows
+PEOPLE, COLUMNS = 10, 5  # of a made-up image, side by side in rows
 PICTURE_HW = (480, 640)
 FUSED_DETECTOR, FEATURE_DETECTOR = "t", "e"
 MIB = 2**20
@@ -38,7 +38,7 @@ class Need:
     """What one step of a variant needed."""
 
     variant: str
-    batch: int  # pictures
+    batch: int  # images
     canvas_px: int
     rois: int | None
     trained: int  # parameters
@@ -74,7 +74,7 @@ def need_of(config: Path, folder: Path, device: str) -> Need:
 
 
 def write_crowded_pictures(images: Path, annotations: Path, count: int) -> None:
-    """A data set of `count` pictures, one file, of PEOPLE people who do not overlap."""
+    """A data set of `count` images, one file, of PEOPLE people who do not overlap."""
     images.mkdir()
     height, width = PICTURE_HW
     grain = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
@@ -128,7 +128,7 @@ def _written(folder: Path, name: str, family: str, network: PeopleUNet | YOLOv9)
 
 
 class _Shape(Callback):
-    """Looks at the batch: pictures, canvas, rois."""
+    """Looks at the batch: images, canvas, rois."""
 
     shape: tuple[int, int, int | None]
 

@@ -3,7 +3,7 @@
   peopleseg train-memory training/configs/yolov9_t.yaml training/configs/people_unet_b0.yaml
   peopleseg train-memory training/configs/*.yaml --device cuda --json memory.json
 
-Each YAML is run in a process of its own: one whole optimiser step on a batch of made-up pictures,
+Each YAML is run in a process of its own: one whole optimiser step on a batch of made-up images,
 of the YAML's batch size and canvas, with as many people as it takes. The frozen networks that it
 reads have random weights: the people UNet that the head was published with, and YOLOv9-t, or -e for
 the head on features alone. Averaged weights, a teacher and the loader's workers come on top. A

@@ -1,4 +1,4 @@
-"""Compute the features of pictures once, for trainings of the head that reads them alone."""
+"""Compute the features of images once, for trainings of the head that reads them alone."""
 
 import argparse
 import shutil
@@ -29,7 +29,7 @@ from training.data.scene import read_scene
 from training.data.transforms import whole_view
 from training.device import device_of
 
-MOST_PEOPLE = 10  # of a picture; as published
+MOST_PEOPLE = 10  # of an image; as published
 BYTES_OF_FP16 = 2
 
 
@@ -45,8 +45,8 @@ def run(args: argparse.Namespace) -> int:
     _require_room(folder.path, missing, detector.feature_channels)
     broken = _compute(detector, missing, folder, args, device)
     if broken:
-        print(f"left out {broken} broken picture{'s' * (broken > 1)}", file=sys.stderr)
-    print(f"{folder.path}: features of {sum(map(folder.has, pictures))} pictures")
+        print(f"left out {broken} broken image{'s' * (broken > 1)}", file=sys.stderr)
+    print(f"{folder.path}: features of {sum(map(folder.has, pictures))} images")
     return 0
 
 
@@ -74,13 +74,13 @@ def _require_room(path: Path, pictures: Sequence[Picture], channels: int) -> Non
     people, needed = needed_bytes(pictures, channels)
     free = shutil.disk_usage(path).free
     print(
-        f"{people} people of {len(pictures)} pictures to do: {needed / 2**30:.2f} GiB "
+        f"{people} people of {len(pictures)} images to do: {needed / 2**30:.2f} GiB "
         f"({needed} bytes), {free / 2**30:.2f} GiB free"
     )
     if needed > free:
         raise FeaturesError(
             f"{path} has room for {free} of {needed} bytes; name another --out, or take fewer "
-            "pictures with `peopleseg data-subset`"
+            "images with `peopleseg data-subset`"
         )
 
 
@@ -91,7 +91,7 @@ def _compute(
     args: argparse.Namespace,
     device: str,
 ) -> int:
-    """Write every picture's file; returns how many pictures were broken, each named on stderr."""
+    """Write every image's file; returns how many images were broken, each named on stderr."""
     view = whole_view(INPUT_SIZE, args.resize)
     mask_size_hw = (MASK_SIZE, MASK_SIZE)
 
@@ -103,7 +103,7 @@ def _compute(
     loader = DataLoader(dataset, batch_size=None, num_workers=args.workers)
     detector.to(device)
     broken = 0
-    progress = tqdm(loader, unit="picture", disable=None)  # None: no bar in a log
+    progress = tqdm(loader, unit="image", disable=None)  # None: no bar in a log
     for picture, sample in zip(pictures, progress, strict=True):
         if isinstance(sample, BrokenPicture):
             tqdm.write(f"left out: {sample}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Pictures for Mask R-CNN: everybody's box and mask."""
+"""Images for Mask R-CNN: everybody's box and mask."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ class InstanceBatch(NamedTuple):
     images: Tensor  # uint8 (B, 3, S, S) RGB
     boxes_xyxy: list[Tensor]  # of each image, float32 (n, 4)
     masks: list[Tensor]  # of each image, uint8 (n, S, S)
-    skipped: list[str]  # a line for each broken picture
+    skipped: list[str]  # a line for each broken image
 
 
 class MaskRCNNData(PeopleData):
@@ -57,7 +57,7 @@ class MaskRCNNData(PeopleData):
 
     @staticmethod
     def collate(samples: Sequence[InstanceSample | BrokenPicture]) -> InstanceBatch:
-        """B = 0 when every picture is broken."""
+        """B = 0 when every image is broken."""
         whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
         images = [sample.image for sample in whole]
         return InstanceBatch(

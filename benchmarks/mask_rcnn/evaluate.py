@@ -5,7 +5,7 @@
 
 The figures have the definitions of `peopleseg.systems.people.evaluation.metrics`; roi_miou is of
 masks predicted for the true boxes. foreground_miou takes people with a score above 0.5;
-foreground_miou_best is that of the best of ten such limits on these very pictures,
+foreground_miou_best is that of the best of ten such limits on these very images,
 foreground_score_best.
 """
 
@@ -42,7 +42,7 @@ FOREGROUND_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, FOREGROUND_SCORE, 0.6, 0.7, 0.8, 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and report. Returns 1 when a picture failed or the checkpoint cannot be used."""
+    """Measure and report. Returns 1 when an image failed or the checkpoint cannot be used."""
     args = _parser().parse_args(argv)
     try:
         network = load_mask_rcnn(args.checkpoint).to(args.device)
@@ -66,7 +66,7 @@ def evaluate(segmenter: Segmenter, pictures: Sequence[Picture]) -> dict[str, Any
     start = time.perf_counter()
     measured, failed = [], []
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="picture", disable=None):
+    for picture in tqdm(pictures, unit="image", disable=None):
         try:
             measured.append(measure(segmenter, picture, min_score=AP_MIN_SCORE))
         except (OSError, ValueError) as error:
@@ -108,14 +108,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
     parser.add_argument(
         "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="take the first N pictures")
+    parser.add_argument("--limit", type=int, metavar="N", help="take the first N images")
     parser.add_argument(
         "--device",
         choices=("cpu", "cuda"),

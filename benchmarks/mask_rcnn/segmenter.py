@@ -34,7 +34,7 @@ class MaskRCNNSegmenter:
     """Answers like a SegmentationClient; the network is in evaluation mode and stays on its device.
 
     It masks who enters an AP, people of a score of at least AP_MIN_SCORE. As the server, it answers
-    with masks of 128 x 96 cells, and those pasted into the picture; the 28 x 28 cells are
+    with masks of 128 x 96 cells, and those pasted into the image; the 28 x 28 cells are
     interpolated to that grid.
     """
 

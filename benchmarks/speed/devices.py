@@ -1,4 +1,4 @@
-"""Where the networks run: on the processors, or on the machine's first NVIDIA GPU."""
+"""Where the networks run: on the CPUs, or on the machine's first NVIDIA GPU."""
 
 import argparse
 import subprocess
@@ -24,7 +24,7 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=(CPU, CUDA),
         default=CPU,
-        help="for the networks: the processors, or the first NVIDIA GPU (%(default)s)",
+        help="for the networks: the CPUs, or the first NVIDIA GPU (%(default)s)",
     )
 
 
@@ -69,7 +69,7 @@ def open_on_gpu(path: Path, preferred: Sequence[tuple[str, dict[str, Any]]] = ()
 
 
 def open_model(path: Path, *, threads: int, device: str) -> OnnxModel:
-    """threads: on the processors."""
+    """threads: on the CPUs."""
     return open_on_gpu(path) if device == CUDA else open_on_processors(path, threads=threads)
 
 

@@ -27,7 +27,7 @@ class Slice:
     """A stretch of load of one kind: the raw sample of a benchmark."""
 
     target: str  # what was called
-    group: str  # what it was asked: people of the pictures, or rois
+    group: str  # what it was asked: people of the images, or rois
     callers: int
     round: int
     seconds: float

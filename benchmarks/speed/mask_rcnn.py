@@ -2,7 +2,7 @@
 
 Run by PyTorch, and exported to ONNX by ONNX Runtime. Random weights find what they find; so that
 the work is that of a trained network, the boxes are the anchors (1,000 proposals are left of them,
-as usual), and masks are made of as many boxes as the picture has people.
+as usual), and masks are made of as many boxes as the image has people.
 """
 
 import os
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 
 class MaskRCNN(nn.Module):
-    """A square picture [3, S, S] in [0, 1] and n people: boxes [n, 4] and masks [n, 28, 28]."""
+    """A square image [3, S, S] in [0, 1] and n people: boxes [n, 4] and masks [n, 28, 28]."""
 
     mean: Tensor
     std: Tensor
@@ -145,7 +145,7 @@ def square_of(question: Question) -> tuple[NDArray[np.float32], Letterbox]:
 def answer_of(
     boxes_xyxy: NDArray[np.float32], masks: NDArray[np.float32], letterbox: Letterbox
 ) -> Answer:
-    """Boxes and masks in the picture, as our own pipeline gives them."""
+    """Boxes and masks in the image, as our own pipeline gives them."""
     size_hw = (letterbox.height, letterbox.width)
     boxes = clip_boxes(letterbox.boxes_to_image(boxes_xyxy), letterbox.width, letterbox.height)
     grids = (masks * 255).astype(np.uint8)

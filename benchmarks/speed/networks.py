@@ -37,7 +37,7 @@ class Network:
     loaded: Loaded
     exportable: Exportable
     weights: str  # RANDOM_WEIGHTS, or the checkpoint's path
-    cases: dict[int, Case]  # by pictures or rois in one call
+    cases: dict[int, Case]  # by images or rois in one call
     graphs: Path  # an existing folder for what is exported of it, this network's own
 
     @property
@@ -88,7 +88,7 @@ def find_networks(
     rois: Sequence[int],
     folder: Path,
 ) -> list[Network]:
-    """The networks that a repository serves and the full mask head, those on pictures first.
+    """The networks that a repository serves and the full mask head, those on images first.
 
     Of these families. A checkpoint's network comes in place of its namesake, or is added. Raises
     BenchError for a checkpoint that is none, where a manifest does not say how its network is

@@ -40,7 +40,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=len(os.sched_getaffinity(0)),
         metavar="N",
-        help="processors for all that is measured, its callers too (all: %(default)s)",
+        help="CPUs for all that is measured, its callers too (all: %(default)s)",
     )
     parser.add_argument(
         "--results",
@@ -71,7 +71,7 @@ def add_server_option(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def confined_to(threads: int) -> Iterator[None]:
-    """Let this thread, and what it starts meanwhile, run on so many processors and no others."""
+    """Let this thread, and what it starts meanwhile, run on so many CPUs and no others."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(before)[:threads])
     try:

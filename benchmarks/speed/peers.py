@@ -1,4 +1,4 @@
-"""Our pipeline beside others, by turns on the same pictures of the same machine.
+"""Our pipeline beside others, by turns on the same images of the same machine.
 
   peopleseg bench peers --images val --annotations person_val.json
 

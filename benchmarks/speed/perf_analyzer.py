@@ -105,7 +105,7 @@ class PerfAnalyzer:
                 return calls
         raise ServerError(
             f"{self._tool.program} ended well {_TRIES} times without a whole export of its "
-            f"{count} calls of pictures with {group.name} people; is the disk full?"
+            f"{count} calls of images with {group.name} people; is the disk full?"
         )
 
     def _calls(self, group: Group, count: int) -> Calls | None:
@@ -118,7 +118,7 @@ class PerfAnalyzer:
                 f"--request-count={count}",
                 f"--profile-export-file={profile}",
             )
-            # It copies the pictures into its strings, byte by byte.
+            # It copies the images into its strings, byte by byte.
             text = profile.read_text("latin-1")
         try:
             return calls_of(json.loads(text, strict=False))

@@ -1,7 +1,7 @@
-"""Real pictures, sorted by how many people the served networks find in them.
+"""Real images, sorted by how many people the served networks find in them.
 
-What a picture costs is decided by the rois that the detector finds and not by the people that are
-there: so the groups go by the former, and each picture's record has both.
+What an image costs is decided by the rois that the detector finds and not by the people that are
+there: so the groups go by the former, and each image's record has both.
 """
 
 import argparse
@@ -25,11 +25,11 @@ PICTURES_LOOKED_AT = 500  # of the annotations; the search for a group ends ther
 
 class Chosen(NamedTuple):
     groups: list[Group]
-    records: list[dict[str, Any]]  # of each picture: file, group, people found and annotated, size
+    records: list[dict[str, Any]]  # of each image: file, group, people found and annotated, size
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="real pictures")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="real images")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="their people, as COCO"
     )
@@ -45,7 +45,7 @@ def add_picture_options(parser: argparse.ArgumentParser, people: Sequence[int] =
         choices=PEOPLE,
         default=people,
         metavar="N",
-        help=f"pictures with so many people found, of {', '.join(map(str, PEOPLE))} or more "
+        help=f"images with so many people found, of {', '.join(map(str, PEOPLE))} or more "
         f"({' '.join(map(str, people))})",
     )
     parser.add_argument(
@@ -54,7 +54,7 @@ def add_picture_options(parser: argparse.ArgumentParser, people: Sequence[int] =
 
 
 def choose_pictures(args: argparse.Namespace, pipeline: PeoplePipeline) -> Chosen:
-    """As the options say. Raises BenchError when no picture fits."""
+    """As the options say. Raises BenchError when no image fits."""
     pictures = annotated_pictures(args)
     return choose(pipeline, pictures, people=args.people, each=args.pictures)
 
@@ -70,12 +70,12 @@ def annotated_pictures(args: argparse.Namespace) -> list[Picture]:
 def choose(
     pipeline: PeoplePipeline, pictures: Sequence[Picture], *, people: Sequence[int], each: int
 ) -> Chosen:
-    """The first `each` pictures for each number of people; of the last group, those with fewest.
+    """The first `each` images for each number of people; of the last group, those with fewest.
 
-    A group that no picture fits is left out. Raises BenchError when none is left.
+    A group that no image fits is left out. Raises BenchError when none is left.
     """
     found: dict[int, list[tuple[int, Picture]]] = {number: [] for number in sorted(people)}
-    for picture in tqdm(pictures, desc="counting people", unit="picture", disable=None):
+    for picture in tqdm(pictures, desc="counting people", unit="image", disable=None):
         count = people_found(pipeline, picture.read())
         number = min(count, PEOPLE[-1])
         if number in found:
@@ -90,7 +90,7 @@ def choose(
             records += [_record(name, count, picture) for count, picture in fitting]
     if not groups:
         wanted = ", ".join(map(str, found))
-        raise BenchError(f"none of {len(pictures)} pictures has {wanted} people in its answer")
+        raise BenchError(f"none of {len(pictures)} images has {wanted} people in its answer")
     return Chosen(groups, records)
 
 
@@ -102,7 +102,7 @@ def people_found(pipeline: PeoplePipeline, image: bytes) -> int:
 def detected(
     pipeline: PeoplePipeline, image: bytes
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """The pixels, predictions and letterbox of one encoded picture, as tensors."""
+    """The pixels, predictions and letterbox of one encoded image, as tensors."""
     prepared = pipeline.call("preprocess", {"image": bytes_tensor(image)})
     predictions = pipeline.call("yolov9", {"pixels": prepared["pixels"]})["predictions"]
     return prepared["pixels"], predictions, prepared["letterbox"]

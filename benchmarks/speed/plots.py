@@ -35,7 +35,7 @@ def draw(result: Result, path: Path) -> None:
 
 
 def _throughput(result: Result) -> Any:
-    """Pictures a second by callers, one panel for each group; the limit is a line."""
+    """Images a second by callers, one panel for each group; the limit is a line."""
     slices = slices_of(result)
     groups = groups_of(slices)
     figure, panels = plt.subplots(
@@ -56,7 +56,7 @@ def _throughput(result: Result) -> Any:
             _spread_line(panel, [callers for _, callers in kinds], found, name)
         panel.set_xticks(sorted({callers for _, callers in kinds_of(slices)}))
         panel.set(title=f"people: {group}", xlabel="callers", ylim=(0, None))
-    panels[0][0].set_ylabel("pictures a second")
+    panels[0][0].set_ylabel("images a second")
     panels[0][0].legend(loc="lower right", fontsize="small")
     return figure
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # it brings torch
 
 CACHE = cache_folder() / "peers"
 _PUBLISHED = {"variant": "b0"}
-_SETTLED_ON = 2  # pictures or rois
+_SETTLED_ON = 2  # images or rois
 
 
 def published_graph(name: str, cache: Path = CACHE) -> Path:
@@ -31,7 +31,7 @@ def published_graph(name: str, cache: Path = CACHE) -> Path:
 
 
 def write_traced_graph(family: str, dims: Mapping[str, Any], path: Path) -> None:
-    """The graph of a network as torch's exporter makes it, not rewritten for processors."""
+    """The graph of a network as torch's exporter makes it, not rewritten for CPUs."""
     from conversion.export.exportable import of_network
     from conversion.export.onnx_export import export_onnx
 
@@ -42,7 +42,7 @@ def write_traced_graph(family: str, dims: Mapping[str, Any], path: Path) -> None
 def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
     """A network in evaluation mode, with norms fitted to what they see.
 
-    With initial ones, values fade from layer to layer, into numbers that processors are slow with.
+    With initial ones, values fade from layer to layer, into numbers that CPUs are slow with.
     """
     import torch
     from torch import nn

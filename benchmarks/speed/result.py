@@ -9,10 +9,10 @@
                                         on cuda also the first "gpu" and its "driver"
       "device": "cpu",                  or "cuda"; of the networks
       "provider": "CPUExecutionProvider",  of ONNX Runtime for it
-      "threads": 2,                     processors that everything measured had together
+      "threads": 2,                     CPUs that everything measured had together
       "software": {"python": "3.11.2", "onnxruntime": "1.23.2", "triton": "2.51.0", ...},
       "versions": {"yolov9": 2, ...},   of the steps served
-      "settings": {...},                rounds, seconds, pictures and the like
+      "settings": {...},                rounds, seconds, images and the like
       "figures": {...},                 what else was found, by some: see the benchmark's module
       "samples": [...]                  Slices, or what the benchmark's module says
     }
@@ -75,7 +75,7 @@ def make_result(
 
 
 def folder_of(device: str) -> Path:
-    """For results; those of the processors and of GPUs do not overwrite each other."""
+    """For results; those of the CPUs and of GPUs do not overwrite each other."""
     return RESULTS / device if device != CPU else RESULTS
 
 

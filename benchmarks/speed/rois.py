@@ -3,7 +3,7 @@
   peopleseg bench rois --images val --annotations person_val.json
 
 The ensemble person_segmentation_from_boxes is asked for made-up boxes of a person's size in one
-picture, by one caller, and by turns the same networks are called directly.
+image, by one caller, and by turns the same networks are called directly.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from peopleseg.systems.people.contract import MAX_PEOPLE
 
 ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 _SEED = 0
-_HEIGHTS = (0.2, 0.8)  # of a box, as a part of the picture's
+_HEIGHTS = (0.2, 0.8)  # of a box, as a part of the image's
 _WIDTHS = (0.3, 0.6)  # of a box, as a part of its height
 
 
@@ -86,7 +86,7 @@ def roi_groups(picture: Picture, counts: list[int]) -> list[Group]:
 
 
 def made_up_boxes(width: int, height: int, count: int) -> NDArray[np.float32]:
-    """(count, 4) xyxy within the picture, upright, the same ones every time."""
+    """(count, 4) xyxy within the image, upright, the same ones every time."""
     random = np.random.default_rng(_SEED)
     heights = random.uniform(*_HEIGHTS, count) * height
     widths = np.minimum(random.uniform(*_WIDTHS, count) * heights, width)

@@ -30,7 +30,7 @@ from peopleseg.systems.pipeline import OnnxModel
 TENSORRT = "TensorrtExecutionProvider"
 _WARM_UPS = 3  # calls before a CUDA graph is captured, as PyTorch's documentation does
 
-Open = Callable[[Network, int], Runner]  # the number: threads on the processors
+Open = Callable[[Network, int], Runner]  # the number: threads on the CPUs
 
 
 class OnGpu(nn.Module):
@@ -77,7 +77,7 @@ class Captured:
 
 
 def open_runner(network: Network, runtime: str, *, device: str, threads: int) -> Runner:
-    """threads: on the processors. Raises MissingTool where the runtime is not on this machine."""
+    """threads: on the CPUs. Raises MissingTool where the runtime is not on this machine."""
     try:
         return OPENERS[device][runtime](network, threads)
     except MissingRequirement as error:

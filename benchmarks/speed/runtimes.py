@@ -17,7 +17,7 @@ it by default; TensorRT's is not. A runtime that is not on this machine is left 
 
 The networks are those that are served, and the full mask head (B0) with the inputs of the served
 one; with random weights, unless --checkpoint brings trained ones. Detector and UNet are asked for
-one picture, the heads for each number of rois, with the same random numbers for every runtime; the
+one image, the heads for each number of rois, with the same random numbers for every runtime; the
 answers are compared with the first one's. A call takes and gives arrays in the machine's memory.
 Needs the packages for training.
 """
@@ -168,7 +168,7 @@ def cases_of(networks: "Sequence[Network]") -> "Iterator[tuple[str, Network, Cas
 
 
 def group_name(network: str, size: int) -> str:
-    """size: pictures or rois in a call."""
+    """size: images or rois in a call."""
     return f"{network} x {size}"
 
 

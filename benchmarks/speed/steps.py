@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def called_directly(stepwise: Stepwise, group: Group, number: int, seconds: float) -> StepSample:
-    """Whole rounds through the group's pictures, at least one."""
+    """Whole rounds through the group's images, at least one."""
     runs: list[dict[str, StepRun]] = []
     deadline = time.perf_counter() + seconds
     while not runs or time.perf_counter() < deadline:

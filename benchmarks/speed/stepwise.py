@@ -32,7 +32,7 @@ class Stepwise:
         self._wiring = wiring(pipeline.system.ensemble(ENSEMBLE), pipeline.reads)
 
     def run(self, image: bytes) -> tuple[dict[str, StepRun], Arrays]:
-        """Every step of one picture, by name, and all tensors of the ensemble."""
+        """Every step of one image, by name, and all tensors of the ensemble."""
         runs: dict[str, StepRun] = {}
 
         def timed(name: str, wanted: Collection[str], inputs: Arrays) -> Arrays:

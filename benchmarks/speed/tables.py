@@ -132,7 +132,7 @@ def runtimes_table(result: Result) -> str:
                 ]
             )
     head_names = dict.fromkeys(one["network"] for one in found["heads"])
-    head = ("network x pictures or rois", "runtime", "latency, ms", f"{runtimes[0]}'s / this")
+    head = ("network x images or rois", "runtime", "latency, ms", f"{runtimes[0]}'s / this")
     of_heads = ("ms a person", f"times {next(iter(head_names), 'a head')}'s")
     left_out = (f"Left out: {name}. {reason}" for name, reason in found["left_out"].items())
     table = as_table((*head, "largest difference", *of_heads), rows)
@@ -173,7 +173,7 @@ def step_median(samples: Sequence[dict[str, Any]], step: str, part: str) -> floa
 
 
 def direct_bytes(result: Result, group: str) -> dict[str, dict[str, int]]:
-    """Bytes that each step reads and writes for a picture of the group."""
+    """Bytes that each step reads and writes for an image of the group."""
     for sample in result["samples"]:
         if sample["group"] == group and sample["tensor_bytes"]:
             return dict(sample["tensor_bytes"])

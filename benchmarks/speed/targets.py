@@ -28,9 +28,9 @@ TIMEOUT_S = 120.0
 
 
 class Question(NamedTuple):
-    """One call: everybody of a picture, or the people in these boxes of it."""
+    """One call: everybody of an image, or the people in these boxes of it."""
 
-    image: bytes  # an encoded picture
+    image: bytes  # an encoded image
     people: int  # whom the answer has
     boxes_xyxy: NDArray[np.float32] | None = None  # (people, 4) image pixels
 
@@ -141,7 +141,7 @@ def answer(asked: PeoplePipeline | SegmentationClient, question: Question) -> An
 
 
 def check_answers(url: str, groups: Sequence[Group]) -> None:
-    """Raises BenchError unless the server finds in every picture whom the pipeline here found."""
+    """Raises BenchError unless the server finds in every image whom the pipeline here found."""
     for group in groups:
         for question, found in zip(group.questions, people_found_at(url, group), strict=True):
             if found != question.people:

@@ -1,8 +1,8 @@
-"""Let a graph that was written for one picture take any number of them.
+"""Let a graph that was written for one image take any number of them.
 
 Exporters write the batch into constants: lengths to reshape to, sizes to resize to. Here they are
 written so that the batch follows from what comes. What else depends on it (a constant that is
-joined to each picture, say) shows when several pictures are run together, which the caller has to
+joined to each image, say) shows when several images are run together, which the caller has to
 do.
 """
 
@@ -22,7 +22,7 @@ Shapes = Mapping[str, tuple[int, ...]]  # of every tensor that a node makes
 def open_batch(model: Any, shapes: Shapes) -> None:
     """Name the batch axis of the input and let the nodes follow it, in place.
 
-    shapes: of one picture. The lengths of the outputs are left to be inferred.
+    shapes: of one image. The lengths of the outputs are left to be inferred.
     """
     graph = model.graph
     known = {**shapes, graph.input[0].name: _lengths(graph.input[0])}
@@ -40,7 +40,7 @@ def open_batch(model: Any, shapes: Shapes) -> None:
     graph.input[0].type.tensor_type.shape.dim[0].dim_param = BATCH
     for output in graph.output:
         output.type.tensor_type.ClearField("shape")
-    del graph.value_info[:]  # still say one picture
+    del graph.value_info[:]  # still say one image
 
 
 def _set_input(graph: Any, node: Any, index: int, values: NDArray[Any]) -> None:

@@ -51,7 +51,7 @@ class Decoder(nn.Module, ABC):
         if not self._find(outputs):
             found = ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items())
             raise ExportError(
-                f"the outputs for one picture of {size} x {size} are {found}; expected "
+                f"the outputs for one image of {size} x {size} are {found}; expected "
                 f"{self.expected}: name another --decoder"
             )
         if not 0 <= person < self.classes:

@@ -44,7 +44,7 @@ class ImportedDetector(Exportable):
 
 
 class FileReference(nn.Module):
-    """The file, picture by picture, behind the same pixels and before a decoder in numpy."""
+    """The file, image by image, behind the same pixels and before a decoder in numpy."""
 
     def __init__(self, source: Source, neck: Map, decoder: Decoder, kind: str) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
 
 
 def _require_batches(source: Source, graph: Any) -> None:
-    """Raises ExportError for a graph that two pictures cannot pass together."""
+    """Raises ExportError for a graph that two images cannot pass together."""
     pixels = np.zeros((2, *DETECTOR.inputs[0].shape), dtype=np.uint8)
     options = options_for(threads=2)
     options.log_severity_level = 4  # the error is told here
@@ -112,7 +112,7 @@ def _require_batches(source: Source, graph: Any) -> None:
         session.run(None, {"pixels": pixels})
     except Exception as error:  # ONNX Runtime's errors have no class in common
         raise ExportError(
-            f"{source.path} computes one picture at a time, and could not be opened to more "
+            f"{source.path} computes one image at a time, and could not be opened to more "
             f"({error}); export it with a batch of any length, as dynamic_axes of "
             "torch.onnx.export makes it"
         ) from error

@@ -46,5 +46,5 @@ def _measured(
     assert settings.annotations is not None
     pictures = annotated_pictures(settings)
     figures = box_figures(torch_runner(exportable.reference, exportable.model), pictures)
-    data = settings.accuracy_data or f"{settings.annotations.name}, {len(pictures)} pictures"
+    data = settings.accuracy_data or f"{settings.annotations.name}, {len(pictures)} images"
     return figures, replace(settings, accuracy_data=data)

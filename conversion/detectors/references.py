@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-Outputs = Mapping[str, NDArray[np.float32]]  # of one picture, without the batch axis
+Outputs = Mapping[str, NDArray[np.float32]]  # of one image, without the batch axis
 # Outputs, the side of the file's input and the class, to (5, anchors): cx, cy, w, h in pixels of
 # that input, and the score.
 Reference = Callable[[Outputs, int, int], NDArray[np.float32]]

@@ -26,7 +26,7 @@ FileRunner = Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
 
 @dataclass(frozen=True)
 class Source:
-    """A detector's file: one input of pictures, [B, 3, size, size] in FP32."""
+    """A detector's file: one input of images, [B, 3, size, size] in FP32."""
 
     path: Path
     model: Any  # with its weights, and with its input's true lengths but for the batch
@@ -47,20 +47,20 @@ def read_source(path: Path) -> Source:
     model.graph.input.extend(inputs)
     if len(inputs) != 1:
         raise ExportError(
-            f"{path} has {len(inputs)} inputs ({_named(inputs)}); expected one, of pictures"
+            f"{path} has {len(inputs)} inputs ({_named(inputs)}); expected one, of images"
         )
     return Source(path, model, inputs[0].name, _fix_size(path, inputs[0]))
 
 
 def file_runner(source: Source, names: Sequence[str]) -> FileRunner:
-    """Runs the file itself, as it came, on one picture [1, 3, size, size]; names: tensors of its
+    """Runs the file itself, as it came, on one image [1, 3, size, size]; names: tensors of its
     graph. Raises ExportError when ONNX Runtime cannot."""
     session = _open(source, [(name, TensorProto.FLOAT) for name in names])
     return lambda images: session.run(list(names), {source.input_name: images})
 
 
 def shapes_of(source: Source) -> dict[str, tuple[int, ...]]:
-    """Of every tensor that the file makes of one picture, in the graph's order.
+    """Of every tensor that the file makes of one image, in the graph's order.
 
     They come from a run: no inference knows them all. Raises ExportError.
     """
@@ -72,7 +72,7 @@ def shapes_of(source: Source) -> dict[str, tuple[int, ...]]:
     try:
         found = session.run(list(told), {source.input_name: black})
     except Exception as error:  # ONNX Runtime's errors have no class in common
-        raise ExportError(f"{source.path} cannot compute a picture: {error}") from error
+        raise ExportError(f"{source.path} cannot compute an image: {error}") from error
     return dict(zip(made, (tuple(map(int, shape)) for shape in found), strict=True))
 
 
@@ -123,7 +123,7 @@ def _require_beside(path: Path, location: str) -> None:
 
 
 def _fix_size(path: Path, value: Any) -> int:
-    """The side of the pictures; open lengths become those of the served pixels, in place."""
+    """The side of the images; open lengths become those of the served pixels, in place."""
     kind = value.type.tensor_type
     found = [axis.dim_value or axis.dim_param or "?" for axis in kind.shape.dim]
     side = next((length for length in found[2:] if isinstance(length, int)), INPUT_SIZE)
@@ -131,7 +131,7 @@ def _fix_size(path: Path, value: Any) -> int:
     if not fits or any(isinstance(n, int) and n != side for n in found[2:]):
         raise ExportError(
             f"{path} reads {value.name} {found}; expected [batch, 3, side, side]: export it with "
-            "channels first, for square pictures"
+            "channels first, for square images"
         )
     if kind.elem_type != TensorProto.FLOAT:
         dtype = TensorProto.DataType.Name(kind.elem_type)

@@ -41,7 +41,7 @@ class Accuracy(NamedTuple):
 def accuracy_of(
     exportable: Exportable, pictures: Sequence[Picture], reader: RoiReader | None
 ) -> Accuracy:
-    """The figure of a network on annotated pictures, as `peopleseg evaluate` defines it.
+    """The figure of a network on annotated images, as `peopleseg evaluate` defines it.
 
     reader: for a mask head. What is the same for every artifact is computed at the first call.
     """
@@ -125,4 +125,4 @@ class _HeadOnPicture:
 
 def _progress(pictures: Sequence[Picture]) -> "tqdm[Picture]":
     # disable=None: no bar where nobody watches, in a log or a pipe
-    return tqdm(pictures, desc="accuracy", unit="picture", leave=False, disable=None)
+    return tqdm(pictures, desc="accuracy", unit="image", leave=False, disable=None)

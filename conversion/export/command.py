@@ -6,7 +6,7 @@
   peopleseg export runs/yolov9_t/best.ckpt --precision fp16 --accelerator tensorrt
 
 The checkpoint says which model it is of. The exported graph is compared with the network in torch,
-on pictures and on random numbers, in several batch sizes, and run under the ONNX Runtime of the
+on images and on random numbers, in several batch sizes, and run under the ONNX Runtime of the
 pinned server image. Out of tolerance nothing is written; else the version folder appears whole,
 with a manifest of what was compared. `peopleseg release` then makes it serve.
 

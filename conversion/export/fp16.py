@@ -22,7 +22,7 @@ _SCALES = {"Resize": 1}  # inputs that are converted, of operators that want the
 def to_fp16(source: Path, target: Path) -> None:
     """Inputs and outputs keep their types; weights and everything between become FP16.
 
-    ONNX Runtime's processor has few operators in FP16 and widens for the others. Raises ExportError
+    ONNX Runtime's CPU has few operators in FP16 and widens for the others. Raises ExportError
     for weights beyond FP16's range.
     """
     model = onnx.shape_inference.infer_shapes(onnx.load(source), strict_mode=True)

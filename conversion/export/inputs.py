@@ -1,4 +1,4 @@
-"""What an exported network is compared on: real pictures and random numbers, in several sizes."""
+"""What an exported network is compared on: real images and random numbers, in several sizes."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ class Case(NamedTuple):
 
 
 class RoiReader:
-    """What a mask head reads of pictures, computed by the networks that it was trained beside.
+    """What a mask head reads of images, computed by the networks that it was trained beside.
 
     Those are in its checkpoint; in place of one that is not, the repository's newest serves.
     """
@@ -53,7 +53,7 @@ class RoiReader:
 
     @torch.no_grad()
     def people(self, pixels: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.float32]:
-        """The rois (N, 5) of the people that the detector finds in one picture; may be none."""
+        """The rois (N, 5) of the people that the detector finds in one image; may be none."""
         return detect(self.companions["detector"], _images(pixels), letterbox).rois
 
     @torch.no_grad()
@@ -96,7 +96,7 @@ _SERVED = {"detector": served_detector, "people_unet": ServedPeopleUNet}
 
 
 def image_cases(pictures: Sequence[Path]) -> Iterator[Case]:
-    """The pictures as `pixels`, in batches of one and of three by turns; each once at least."""
+    """The images as `pixels`, in batches of one and of three by turns; each once at least."""
     remaining, sizes = _at_least(sum(IMAGES_AT_ONCE), pictures), itertools.cycle(IMAGES_AT_ONCE)
     while remaining:
         size = next(sizes)
@@ -108,7 +108,7 @@ def image_cases(pictures: Sequence[Path]) -> Iterator[Case]:
 def roi_cases(
     pictures: Sequence[Path], exportable: Exportable, reader: RoiReader
 ) -> Iterator[Case]:
-    """One and seven rois of each picture by turns: people, then boxes anywhere."""
+    """One and seven rois of each image by turns: people, then boxes anywhere."""
     random = np.random.default_rng(_SEED)
     pictures = _at_least(len(ROIS_AT_ONCE), pictures)
     for path, count in zip(pictures, itertools.cycle(ROIS_AT_ONCE), strict=False):
@@ -134,9 +134,9 @@ def random_cases(exportable: Exportable, sizes: Sequence[int]) -> Iterator[Case]
 def calibration_inputs(
     pictures: Sequence[Path], exportable: Exportable, reader: RoiReader | None
 ) -> list[Arrays]:
-    """The inputs of each picture alone: what people send. Of a mask head those of its people."""
+    """The inputs of each image alone: what people send. Of a mask head those of its people."""
     inputs = []
-    for path in tqdm(pictures, desc="inputs", unit="picture", leave=False, disable=None):
+    for path in tqdm(pictures, desc="inputs", unit="image", leave=False, disable=None):
         pixels, letterbox = prepare_file(path)
         if reader is None:
             inputs.append({"pixels": pixels})
@@ -157,7 +157,7 @@ def with_unread(inputs: Arrays, exportable: Exportable) -> Arrays:
 
 
 def _at_least(count: int, pictures: Sequence[Path]) -> list[Path]:
-    """Fewer pictures are taken again."""
+    """Fewer images are taken again."""
     return list(itertools.islice(itertools.cycle(pictures), max(count, len(pictures))))
 
 
@@ -174,7 +174,7 @@ def _newest(name: str, exportable: Exportable, repository: Path) -> Path:
         if Manifest.read(folder).artifact.endswith(".onnx"):
             return folder
     raise CheckpointError(
-        f"to compare this {exportable.model.name} on pictures needs a {name}: neither its "
+        f"to compare this {exportable.model.name} on images needs a {name}: neither its "
         f"checkpoint nor {repository} has one; export one first"
     )
 

@@ -1,7 +1,7 @@
 """Quantise a network to INT8, but for the blocks of layers that cost accuracy.
 
 ONNX Runtime's static quantisation: QuantizeLinear and DequantizeLinear around each operator,
-weights by channel, ranges of the activations from real pictures. Which blocks of layers stay in
+weights by channel, ranges of the activations from real images. Which blocks of layers stay in
 float is found by measuring: each block alone is quantised and the outputs compared; then the block
 that hurts most goes back to float until the outputs are within the tolerance of INT8, and the
 network's figure of accuracy close enough to what it was.
@@ -73,8 +73,8 @@ def quantise(
 ) -> Quantised:
     """Write `source`, an FP32 graph, in INT8, at most `most_loss` less accurate.
 
-    calibration: inputs of real pictures. signed: activations from -128 to 127 around 0, as TensorRT
-    wants them; else from 0 to 255, twice as fast on an x86 processor. Raises AccuracyError.
+    calibration: inputs of real images. signed: activations from -128 to 127 around 0, as TensorRT
+    wants them; else from 0 to 255, twice as fast on an x86 CPU. Raises AccuracyError.
     """
     quantiser = Quantiser(source, calibration, signed=signed)
     exact = onnx_runner(source)
@@ -95,7 +95,7 @@ def quantise(
     raise AccuracyError(
         f"INT8 is out of tolerance, or takes more than {most_loss:g} of {accuracy.figure} "
         f"({before:.4f}), even with all blocks but one in float ({after:.4f}); calibrate on "
-        "more pictures like those to be served, or export another precision; nothing was written"
+        "more images like those to be served, or export another precision; nothing was written"
     )
 
 
@@ -125,7 +125,7 @@ class Quantiser:
         quantiser = QDQQuantizer(
             copy.deepcopy(self._model),
             per_channel=True,
-            # 7 bits of weights, as a processor without VNNI adds two products in 16 bits.
+            # 7 bits of weights, as a CPU without VNNI adds two products in 16 bits.
             reduce_range=not self._signed,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QInt8 if self._signed else QuantType.QUInt8,

@@ -41,13 +41,13 @@ class Job:
         self.on_stage(f"{self.name}: {stage}")
 
     def reader(self) -> RoiReader | None:
-        """Makes what a mask head reads of a picture; the other networks read the picture itself."""
+        """Makes what a mask head reads of an image; the other networks read the image itself."""
         if is_image_network(self.source.exportable):
             return None
         return RoiReader(self.source.loaded, self.source.exportable, self.repository)
 
     def picture_cases(self) -> list[Case]:
-        """The pictures as inputs of the network, in several batch sizes."""
+        """The images as inputs of the network, in several batch sizes."""
         pictures, reader = self.pictures[:PICTURES], self.reader()
         if reader is None:
             return list(image_cases(pictures))
@@ -55,5 +55,5 @@ class Job:
 
 
 def is_image_network(exportable: Exportable) -> bool:
-    """Whether it reads whole pictures, not rois."""
+    """Whether it reads whole images, not rois."""
     return exportable.reads == ("pixels",)

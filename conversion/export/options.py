@@ -35,10 +35,10 @@ def add_version_options(parser: argparse.ArgumentParser) -> None:
         "--pictures",
         type=Path,
         metavar="DIR",
-        help="to compare on, and to calibrate INT8 with (some example pictures)",
+        help="to compare on, and to calibrate INT8 with (some example images)",
     )
     measured = parser.add_argument_group("to measure accuracy, as --precision int8 has to")
-    measured.add_argument("--images", type=Path, metavar="DIR", help="pictures to measure it on")
+    measured.add_argument("--images", type=Path, metavar="DIR", help="images to measure it on")
     measured.add_argument("--annotations", type=Path, metavar="FILE", help="people, COCO format")
     measured.add_argument("--limit", type=positive, metavar="N", help="take the first N of them")
     measured.add_argument(
@@ -74,7 +74,7 @@ def wrong_usage(args: argparse.Namespace) -> str | None:
         )
     if args.precision == "int8" and args.accelerator == "cuda":
         return (
-            "ONNX Runtime runs INT8 graphs on the processor and through TensorRT; on CUDA take "
+            "ONNX Runtime runs INT8 graphs on the CPU and through TensorRT; on CUDA take "
             "--precision fp16"
         )
     if args.images is not None and not args.images.is_dir():

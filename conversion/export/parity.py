@@ -75,9 +75,9 @@ HALF = Tolerances(
     boxes=Tolerance(16.0, mean_share=0.002),
     scores=Tolerance(0.05),
 )
-# Weights to train on: those of a start, and of pictures.
+# Weights to train on: those of a start, and of images.
 TO_TRAIN_ON = replace(HALF, sources=(PICTURES,))
-# INT8 is for pictures like those it was calibrated on. What it may cost is judged by accuracy;
+# INT8 is for images like those it was calibrated on. What it may cost is judged by accuracy;
 # this finds a broken graph.
 QUANTISED = Tolerances(
     logits=Tolerance(_NO_LIMIT, mean_share=0.25),

@@ -34,7 +34,7 @@ def torch_runner(module: nn.Module, model: Model) -> Runner:
 
 
 def onnx_runner(path: Path, providers: Sequence[str] = (CPU,)) -> Runner:
-    """An ONNX file, on the processor unless `providers` says otherwise."""
+    """An ONNX file, on the CPU unless `providers` says otherwise."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _THREADS
     options.inter_op_num_threads = 1

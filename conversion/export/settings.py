@@ -27,7 +27,7 @@ class Settings:
     stored: str = "fp16"  # how an FP32 graph stores its large weights; one of STORED
     roi_padding: float | None = None  # of a head on detector features; None as published
     check_pinned_runtime: bool = True
-    # For INT8: pictures and their annotations in COCO format, and how many of them to measure on.
+    # For INT8: images and their annotations in COCO format, and how many of them to measure on.
     images: Path | None = None
     annotations: Path | None = None
     limit: int | None = None

@@ -31,7 +31,7 @@ class Examiner(Protocol):
         """Whether the candidate is as accurate as what serves."""
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
-        """What an ensemble of these versions has to answer for each picture. Raises ReleaseError.
+        """What an ensemble of these versions has to answer for each image. Raises ReleaseError.
 
         It is not asked where a release cannot ask a server, offline.
         """

@@ -53,8 +53,8 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="PATH",
-        help=f"pictures on which the new ensembles are tried: a file, or the first {PICTURES} of a "
-        "folder (three example pictures)",
+        help=f"images on which the new ensembles are tried: a file, or the first {PICTURES} of a "
+        "folder (three example images)",
     )
     parser.add_argument(
         "--offline",
@@ -99,7 +99,7 @@ def add_system_option(parser: argparse.ArgumentParser, when: str) -> None:
 def place_of(args: argparse.Namespace, system: System) -> Iterator[Place]:
     """The place of a command's options.
 
-    Raises WrongRelease, and ReleaseError for a broken picture.
+    Raises WrongRelease, and ReleaseError for a broken image.
     """
     reference = _reference(args)
     pictures = [] if args.offline else _pictures(args.images)  # no server, nobody to ask
@@ -130,7 +130,7 @@ def _whole(picture: Path) -> bytes:
         prepare_file(picture)
         return picture.read_bytes()
     except (InvalidInput, OSError) as error:
-        raise ReleaseError(f"--images: {error}; name other pictures") from error
+        raise ReleaseError(f"--images: {error}; name other images") from error
 
 
 def _reference(args: argparse.Namespace) -> Reference | None:

@@ -1,6 +1,6 @@
 """Serve other versions of some models, all of them from one moment on.
 
-  peopleseg release better-head hierarchical_head=2 --why "trained on night pictures"
+  peopleseg release better-head hierarchical_head=2 --why "trained on night images"
   peopleseg release all-new yolov9=3 hierarchical_head=4 --images val --annotations val.json
   peopleseg release for-the-image hierarchical_head=2 --offline
 
@@ -53,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="people of --images in COCO format: the release is measured on them",
     )
-    parser.add_argument(
-        "--limit", type=positive, metavar="N", help="measure on the first N pictures"
-    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="measure on the first N images")
     add_gate_options(parser)
 
 

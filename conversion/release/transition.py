@@ -1,7 +1,7 @@
 """The stages by which a running server comes to answer with other versions.
 
     try_out   the new versions of the steps are loaded beside the old ones, in memory only, and the
-              new ensembles under other names; they are asked about pictures
+              new ensembles under other names; they are asked about images
     swap      the record says `decided`, the configs are written, all ensembles change in one call,
               and are asked again
     retire    versions of older releases are unloaded
@@ -146,11 +146,11 @@ class Online:
             try:
                 found = self.control.ask(request)
             except ControlError as error:
-                raise Refused(f"the new {name} fails on picture {number + 1}: {error}") from error
+                raise Refused(f"the new {name} fails on image {number + 1}: {error}") from error
             self._answers.setdefault(name, found)
             if difference := self._difference(found, expected[number]):
                 raise Refused(
-                    f"the new {name} answers picture {number + 1} otherwise on the server than "
+                    f"the new {name} answers image {number + 1} otherwise on the server than "
                     f"in one process: {difference}"
                 )
 

@@ -1,17 +1,17 @@
-"""Measure a running server's accuracy on annotated pictures.
+"""Measure a running server's accuracy on annotated images.
 
   peopleseg evaluate --images val --annotations person_val.json
   peopleseg evaluate --images val --annotations person_val.json --json accuracy.json --limit 20
   peopleseg evaluate --images val --annotations person_val.json --report report
 
-Every picture goes through the server, which is asked for uncertain people too, as AP needs them.
+Every image goes through the server, which is asked for uncertain people too, as AP needs them.
 Printed, and written with --json, are mask_ap, mask_ap50, box_ap and box_ap50 (COCO's), roi_miou
-(masks on the true boxes) and foreground_miou (people against background). A picture that fails is
+(masks on the true boxes) and foreground_miou (people against background). An image that fails is
 named and left out; the exit code is then 1.
 
 --report says what is behind them, as numbers, tables and plots: AP by size and by number of people,
 precision and recall over the score, which share of a score is right, what is missed or found
-instead, and the worst pictures on one sheet.
+instead, and the worst images on one sheet.
 """
 
 import argparse
@@ -55,12 +55,12 @@ PRINTED = (
     "rois",
     "seconds",
 )
-DEFAULT_CONCURRENCY = 2  # pictures under way; one is prepared while another is computed
+DEFAULT_CONCURRENCY = 2  # images under way; one is prepared while another is computed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg evaluate`."""
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
@@ -74,13 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write what is behind the figures here (needs matplotlib)",
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N pictures")
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
     parser.add_argument(
         "--concurrency",
         type=positive,
         default=DEFAULT_CONCURRENCY,
         metavar="N",
-        help="pictures under way at a time (%(default)s)",
+        help="images under way at a time (%(default)s)",
     )
     parser.add_argument(
         "--min-score",
@@ -92,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and report. Returns 1 when any picture failed or there is nobody to find."""
+    """Measure and report. Returns 1 when any image failed or there is nobody to find."""
     try:
         pictures = load_pictures(args.annotations, args.images)[: args.limit]
         require_people(pictures, args.annotations)
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Evaluation(NamedTuple):
-    """What the pictures were measured as, in their order, and which failed."""
+    """What the images were measured as, in their order, and which failed."""
 
     measured: list[Measured]
     failed: list[dict[str, str]]  # file and reason
@@ -129,7 +129,7 @@ def measure_all(
     concurrency: int,
     min_score: float = AP_MIN_SCORE,
 ) -> Evaluation:
-    """Ask for every picture. One that fails is named on stderr."""
+    """Ask for every image. One that fails is named on stderr."""
     start = time.perf_counter()
     measured: dict[int, Measured] = {}
     failed: dict[int, dict[str, str]] = {}
@@ -187,7 +187,7 @@ def _report_folder(text: str) -> Path:
 def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:
     """Without file names, which `failed` has."""
     if not any(one.picture.people for one in evaluation.measured):
-        print("peopleseg: no report, because no picture with people was measured", file=sys.stderr)
+        print("peopleseg: no report, because no image with people was measured", file=sys.stderr)
         return
     shown = {name: value for name, value in found.items() if name != "failed"}
     write_report(evaluation.measured, shown, folder)
@@ -197,7 +197,7 @@ def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None
 def _measure_all(
     segmenter: Segmenter, pictures: Sequence[Picture], concurrency: int, min_score: float
 ) -> Iterator[tuple[int, Measured | Exception]]:
-    """Each picture's number with its measures or its failure, in the order they are ready."""
+    """Each image's number with its measures or its failure, in the order they are ready."""
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
         numbers: dict[Future[Measured], int] = {
             pool.submit(measure, segmenter, picture, min_score=min_score): number
@@ -206,7 +206,7 @@ def _measure_all(
         try:
             # disable=None: no bar where nobody watches, in a log or a pipe
             for future in tqdm(
-                as_completed(numbers), total=len(numbers), unit="picture", disable=None
+                as_completed(numbers), total=len(numbers), unit="image", disable=None
             ):
                 try:
                     yield numbers[future], future.result()

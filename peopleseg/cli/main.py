@@ -21,8 +21,8 @@ from peopleseg.errors import PeoplesegError, WrongUsage
 # The module's docstring is what `peopleseg <subcommand> --help` prints.
 COMMANDS = {
     "serve": ("serving.command", "start the server with the models of this repository"),
-    "segment": ("peopleseg.cli.segment_command", "find the people of pictures and folders"),
-    "call": ("peopleseg.cli.call_command", "ask any ensemble about pictures, for its tensors"),
+    "segment": ("peopleseg.cli.segment_command", "find the people of images and folders"),
+    "call": ("peopleseg.cli.call_command", "ask any ensemble about images, for its tensors"),
     "evaluate": ("peopleseg.cli.evaluate_command", "measure a running server's accuracy"),
     "train": ("training.command", "train a network from a YAML file"),
     "train-memory": ("training.memory_command", "measure the memory that trainings need"),
@@ -77,7 +77,7 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 EXIT_NOBODY_READS = 141  # 128 + SIGPIPE
 
-DESCRIPTION = "Person instance segmentation: who is in a picture, and where."
+DESCRIPTION = "Person instance segmentation: who is in an image, and where."
 EXAMPLES = """\
 examples:
   peopleseg serve

@@ -1,16 +1,16 @@
-"""Find the people of pictures, and draw them.
+"""Find the people of images, and draw them.
 
   peopleseg segment photo.jpg
   peopleseg segment photo.jpg holiday/ --url gpu-server:8001 --out people
   peopleseg segment holiday/ --format coco
 
 Of a folder, every jpg, jpeg, png, webp and bmp is taken, at any depth; other images are named. A
-file is taken whatever it is called. Written are an overlay OUT/<name>.png for each picture and
+file is taken whatever it is called. Written are an overlay OUT/<name>.png for each image and
 OUT/results.json, a COCO results list of everybody found, or with --format coco
 OUT/annotations.json, a whole COCO file, of images, categories and annotations. The image_id of a
 file that is called by a number, as COCO's are, is that number; the others count on from the
 highest.
-A picture that fails is named, and the others go on; the exit code is then 1.
+An image that fails is named, and the others go on; the exit code is then 1.
 """
 
 import argparse
@@ -44,7 +44,7 @@ _MOST_NAMES = 5  # of files that are skipped
 
 
 class Job(NamedTuple):
-    """One picture to segment."""
+    """One image to segment."""
 
     picture: Path
     overlay: Path  # PNG to write
@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg segment`."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a picture or a folder")
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="an image or a folder")
     add_url_option(parser)
     parser.add_argument(
         "--out", type=folder_to_write, default="out", metavar="DIR", help="written to (%(default)s)"
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Findings(NamedTuple):
-    """The pictures that were segmented and everybody in them, as COCO has them."""
+    """The images that were segmented and everybody in them, as COCO has them."""
 
     images: list[dict[str, Any]]
     results: list[dict[str, Any]]
@@ -88,7 +88,7 @@ class Findings(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Segment all pictures. Returns 1 when any path or picture failed."""
+    """Segment all images. Returns 1 when any path or image failed."""
     jobs, failures = _jobs(args.paths, args.out)
     for path, reason in failures:
         _report_failure(path, reason)
@@ -137,10 +137,10 @@ def _segment_all(
     findings: Findings,
     min_score: float | None,
 ) -> int:
-    """Adds to `findings` as it goes. Returns how many pictures failed."""
+    """Adds to `findings` as it goes. Returns how many images failed."""
     failed = 0
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for job in tqdm(jobs, unit="picture", disable=None if len(jobs) > 1 else True):
+    for job in tqdm(jobs, unit="image", disable=None if len(jobs) > 1 else True):
         try:
             image, found = _segment(client, job, min_score)
         except (SegmentationError, InvalidInput, OSError) as error:
@@ -159,7 +159,7 @@ def _segment(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     data = job.picture.read_bytes()
     people = client.segment(data, min_score=min_score)
-    # Decoded as the server does it, so that masks and picture are turned alike.
+    # Decoded as the server does it, so that masks and image are turned alike.
     picture = decode_image(data)
     write_png(job.overlay, draw_people(picture, people))
     height, width = picture.shape[:2]

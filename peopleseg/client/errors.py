@@ -4,7 +4,7 @@ SegmentationError
 ├── ServerUnavailable     nobody answers at the address, not in time, or the model is not loaded
 ├── Overloaded            the request waited too long in the server's queue
 ├── RequestRejected       the request is at fault; the message names the step and the cause
-│   └── InvalidImage      its image is: not a picture, damaged, too large, of the wrong dtype
+│   └── InvalidImage      its image is: not an image, damaged, too large, of the wrong dtype
 └── ServerError           the server failed; its log has the details
 """
 
@@ -42,7 +42,7 @@ class RequestRejected(SegmentationError):
 
 
 class InvalidImage(RequestRejected):
-    """The image is at fault: not a picture, damaged, too large, of the wrong dtype or shape."""
+    """The image is at fault: not an image, damaged, too large, of the wrong dtype or shape."""
 
 
 class ServerError(SegmentationError):

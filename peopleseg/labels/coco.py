@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Annotation:
-    """One person, or one crowd, of a picture."""
+    """One person, or one crowd, of an image."""
 
     box_xyxy: tuple[float, float, float, float]  # image pixels
     segmentation: Any  # polygons, or compressed or uncompressed RLE; None: there is a box alone

@@ -1,4 +1,4 @@
-"""A mask head for processors: the published head's branches on a UNet of ghost blocks.
+"""A mask head for CPUs: the published head's branches on a UNet of ghost blocks.
 
 It costs less than a hundredth of the published head's operations. Ghost modules: Han et al. 2020,
 arXiv:1911.11907; squeeze and excitation: Hu et al. 2018, arXiv:1709.01507.

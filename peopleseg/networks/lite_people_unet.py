@@ -1,8 +1,8 @@
-"""A people UNet for processors: a narrow decoder on the first half of YOLOv9-t.
+"""A people UNet for CPUs: a narrow decoder on the first half of YOLOv9-t.
 
 The encoder is the detector's up to its features at stride 8 (Wang et al. 2024, arXiv:2402.13616),
 which can start from a trained detector's weights; the decoder is a UNet's (Ronneberger et al. 2015,
-arXiv:1505.04597) to half the picture's size.
+arXiv:1505.04597) to half the image's size.
 """
 
 from typing import Any

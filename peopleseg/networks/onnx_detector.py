@@ -1,6 +1,6 @@
 """A served detector as a frozen torch module: a mask head learns on the very maps it will be fed.
 
-ONNX Runtime runs the graph on the processor, wherever the rest of a training computes. The graph is
+ONNX Runtime runs the graph on the CPU, wherever the rest of a training computes. The graph is
 a buffer, so it travels inside the checkpoint of the head that was trained on it.
 """
 

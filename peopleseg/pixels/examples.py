@@ -1,4 +1,4 @@
-"""Pictures that are at hand for a first try."""
+"""Images that are at hand for a first try."""
 
 from pathlib import Path
 

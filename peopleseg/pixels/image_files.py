@@ -1,4 +1,4 @@
-"""Which pictures a command line's paths mean, and how each one's result is called."""
+"""Which images a command line's paths mean, and how each one's result is called."""
 
 import itertools
 import os
@@ -16,11 +16,11 @@ _RESOURCE_FORK = "._"  # how the macOS Finder begins the names of files that des
 
 
 def find_pictures(path: Path, *, leave_out: Path) -> list[Path]:
-    """A file as it is; a folder's pictures at any depth, by SUFFIXES in any case, sorted.
+    """A file as it is; a folder's images at any depth, by SUFFIXES in any case, sorted.
 
     What lies in the folder `leave_out` is skipped when that is a part of the folder given: these
     are an earlier run's results. Raises FileNotFoundError for a path that is not there and for a
-    folder without pictures.
+    folder without images.
     """
     if path.is_file():
         return [path]
@@ -28,7 +28,7 @@ def find_pictures(path: Path, *, leave_out: Path) -> list[Path]:
         raise FileNotFoundError("there is no such file or folder")
     pictures = [file for file in _files(path, leave_out) if _is_taken(file)]
     if not pictures:
-        raise FileNotFoundError(f"the folder has no pictures ({', '.join(SUFFIXES)})")
+        raise FileNotFoundError(f"the folder has no images ({', '.join(SUFFIXES)})")
     return pictures
 
 
@@ -68,9 +68,9 @@ def unique(pictures: Iterable[Path]) -> list[Path]:
 
 
 def result_paths(pictures: Sequence[Path], folder: Path) -> list[Path]:
-    """A PNG in `folder` for each picture, called as the picture or with _2, _3, ... behind it.
+    """A PNG in `folder` for each image, called as the image or with _2, _3, ... behind it.
 
-    No two are the same, also where the file system ignores case, and none is one of the pictures.
+    No two are the same, also where the file system ignores case, and none is one of the images.
     """
     taken = {str(picture.resolve()).casefold() for picture in pictures}
     results = []

@@ -1,4 +1,4 @@
-"""Decode the pictures that people send and prepare them for the networks."""
+"""Decode the images that people send and prepare them for the networks."""
 
 import io
 import threading
@@ -14,7 +14,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.pixels.geometry import Letterbox, Resize
 from peopleseg.pixels.whole import is_whole, png_chunk, without_png_profile
 
-MAX_IMAGE_PIXELS = 100_000_000  # larger pictures are refused before they are decoded
+MAX_IMAGE_PIXELS = 100_000_000  # larger images are refused before they are decoded
 MAX_SIDE_PIXELS = 1 << 20  # as many the decoder takes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 _PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
@@ -37,7 +37,7 @@ _SEND = "send one JPEG, PNG, WebP or BMP file"
 
 
 class Header(NamedTuple):
-    """What an encoded picture says of itself."""
+    """What an encoded image says of itself."""
 
     name: str  # one of FORMATS
     width: int  # as stored, before it is turned
@@ -54,12 +54,12 @@ class Header(NamedTuple):
 def decode_image(
     data: bytes, *, upright: bool = True, header: Header | None = None
 ) -> NDArray[np.uint8]:
-    """An encoded picture to (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
+    """An encoded image to (height, width, 3) uint8 RGB, turned as its EXIF orientation says.
 
     upright: False leaves it as it is stored. header: what `header_of` gave for it, where that is
     known. Greyscale, alpha (dropped), CMYK and 16 bits a channel become 8-bit RGB. Raises
     InvalidInput for anything else than one whole JPEG, PNG, WebP or BMP of at most MAX_IMAGE_PIXELS
-    and MAX_SIDE_PIXELS; the limits are checked in the header, before the picture is decoded.
+    and MAX_SIDE_PIXELS; the limits are checked in the header, before the image is decoded.
     """
     header = header or header_of(data)
     _check_size(header.width, header.height)
@@ -79,7 +79,7 @@ def decode_image(
 
 
 def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint8], Letterbox]:
-    """An encoded picture to pixels (1, 3, 640, 640) and where it lies in them.
+    """An encoded image to pixels (1, 3, 640, 640) and where it lies in them.
 
     resize: "stretch" fills the square, for networks trained that way, such as the published ones of
     PINTO0309/human-instance-segmentation. Raises InvalidInput, and ValueError for another `resize`.
@@ -92,7 +92,7 @@ def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint
 
 
 def prepare_file(path: Path) -> tuple[NDArray[np.uint8], Letterbox]:
-    """A picture's file as `prepare` makes it. Raises InvalidInput, which names it, and OSError."""
+    """An image's file as `prepare` makes it. Raises InvalidInput, which names it, and OSError."""
     try:
         return prepare(path.read_bytes())
     except InvalidInput as error:
@@ -111,18 +111,18 @@ def _check_size(width: int, height: int) -> None:
     if width * height > MAX_IMAGE_PIXELS:
         raise InvalidInput(
             f"image has {width} x {height} = {width * height} pixels, more than the limit of "
-            f"{MAX_IMAGE_PIXELS}; send a smaller picture"
+            f"{MAX_IMAGE_PIXELS}; send a smaller image"
         )
     for side, pixels in (("wide", width), ("high", height)):
         if pixels > MAX_SIDE_PIXELS:
             raise InvalidInput(
                 f"image is {pixels} pixels {side}, more than the limit of {MAX_SIDE_PIXELS}; send "
-                "a smaller picture"
+                "a smaller image"
             )
 
 
 def header_of(data: bytes) -> Header:
-    """Of an encoded picture, without decoding it. Raises InvalidInput."""
+    """Of an encoded image, without decoding it. Raises InvalidInput."""
     if not data:
         raise InvalidInput(f"image has 0 bytes; {_SEND}")
     if data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR":
@@ -147,7 +147,7 @@ def header_of(data: bytes) -> Header:
 
 def opened_header(image: Image.Image) -> Header:
     """Of an image that Pillow has opened; its `getexif` would decode a whole PNG."""
-    # MPO: a JPEG with further pictures behind it, as phones write them.
+    # MPO: a JPEG with further images behind it, as phones write them.
     name = "JPEG" if image.format == "MPO" else str(image.format)
     return Header(name, *image.size, _orientation(image.info.get("exif")))
 
@@ -162,12 +162,12 @@ def _orientation(exif_bytes: bytes | None) -> int:
 
 
 def _described(data: bytes) -> str:
-    """What bytes that are no picture are, and the next step."""
+    """What bytes that are no image are, and the next step."""
     if data.startswith(b"data:"):
         return "is a data URL; send the bytes that its base64 text after the comma stands for"
     if data.lstrip().startswith(_BASE64_STARTS):
-        return "is the base64 text of a picture; decode it and send the bytes"
-    return f"is not a picture; {_SEND}"
+        return "is the base64 text of an image; decode it and send the bytes"
+    return f"is not an image; {_SEND}"
 
 
 def _turned(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

@@ -1,1 +1,1 @@
-"""How networks run on processors: threads, sessions and who shares them."""
+"""How networks run on CPUs: threads, sessions and who shares them."""

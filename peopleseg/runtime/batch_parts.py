@@ -36,7 +36,7 @@ class BatchParts:
 
         most_rows: under way at a time, of all threads together, each of which has a row at least;
         None for no limit. Every thread gets as many parts as the others, as far as the rows go.
-        compute_rows is called in several threads at a time, or, where the processors are others'
+        compute_rows is called in several threads at a time, or, where the CPUs are others'
         too (not `alone`), in the caller's.
         """
         threads = self.threads if alone else 1

@@ -2,7 +2,7 @@
 
 import onnxruntime
 
-ERRORS = 3  # of its log levels: on processors its warnings are about its own rewriting of graphs
+ERRORS = 3  # of its log levels: on CPUs its warnings are about its own rewriting of graphs
 
 
 def options_for(threads: int) -> onnxruntime.SessionOptions:
@@ -18,7 +18,7 @@ def options_for(threads: int) -> onnxruntime.SessionOptions:
 def let_threads_sleep(options: onnxruntime.SessionOptions) -> None:
     """Let a session's threads sleep between operators, where ONNX Runtime has them spin.
 
-    Several networks share the processors here. A thread that spins takes one from the network that
+    Several networks share the CPUs here. A thread that spins takes one from the network that
     has work: with two networks on two cores a call took half as long again.
     """
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -1,8 +1,8 @@
-"""Whether an instance has its server's processors to itself.
+"""Whether an instance has its server's CPUs to itself.
 
 The networks of a server are processes of their own. One that computes alone is the sooner done the
 more threads it has; where several compute, each is done soonest with one: threads that wait for one
-another, for processors that others have, cost more than they bring.
+another, for CPUs that others have, cost more than they bring.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ class SharedProcessors:
     """
 
     def __init__(self, path: Path | None) -> None:
-        """path: made if it is not there; None for processors that nobody else is known to use."""
+        """path: made if it is not there; None for CPUs that nobody else is known to use."""
         self._file = None if path is None else os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
 
     @classmethod

@@ -54,7 +54,7 @@ class Ensemble:
 class Accuracy:
     """How versions of a system are measured, in one process, before a server loads them.
 
-    measure: of annotated pictures; figures are floats, better when higher, or counts. needed: those
+    measure: of annotated images; figures are floats, better when higher, or counts. needed: those
     without which nothing is judged.
     """
 

@@ -91,7 +91,7 @@ def config_text(ensemble: Ensemble, versions: Mapping[str, int], reads: Reads) -
             )
     return f"""\
 # {ensemble.about}
-# One request is one picture. Written by `peopleseg release`, which changes the pinned versions, and
+# One request is one image. Written by `peopleseg release`, which changes the pinned versions, and
 # with them all steps at once.
 name: "{ensemble.name}"
 platform: "ensemble"

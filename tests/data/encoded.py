@@ -1,4 +1,4 @@
-"""Encoded pictures, as clients send them."""
+"""Encoded images, as clients send them."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from tests.data.people_pictures import people_picture, real_photos
 
 
 def encoded_picture(seed: int, people: int) -> bytes:
-    """A made-up picture of 320 x 240 pixels with at most so many people, as JPEG."""
+    """A made-up image of 320 x 240 pixels with at most so many people, as JPEG."""
     return encoded(people_picture(seed, count=people).image_rgb)
 
 

@@ -72,7 +72,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
 
 def one_person(model_name: str, inputs: Arrays) -> Arrays:
-    """The left half of the picture is a person, or each box is; refuses what the real steps do."""
+    """The left half of the image is a person, or each box is; refuses what the real steps do."""
     try:
         image = decode_image(inputs["image"].item())
     except InvalidInput as error:

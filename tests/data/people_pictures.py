@@ -1,4 +1,4 @@
-"""The pictures that tests use: real photos where they are at hand, or else made-up ones."""
+"""The images that tests use: real photos where they are at hand, or else made-up ones."""
 
 import os
 from pathlib import Path

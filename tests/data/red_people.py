@@ -1,6 +1,6 @@
-"""Pictures whose people are red on black, and networks that know it.
+"""Images whose people are red on black, and networks that know it.
 
-What a network sees of such a picture, through letterbox and rois, says where the people are: its
+What a network sees of such an image, through letterbox and rois, says where the people are: its
 answers are right as far as the steps around it are.
 """
 

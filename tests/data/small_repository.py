@@ -1,6 +1,6 @@
 """A model repository with the project's configs and Python steps, and networks of a few nodes.
 
-They see one person, red in the middle of a square picture: the detector finds a box there whatever
+They see one person, red in the middle of a square image: the detector finds a box there whatever
 it is shown, the people UNet and the mask heads go by the red. So figures are right as far as the
 steps between are, and a network can be made worse on purpose.
 """
@@ -276,7 +276,7 @@ def write_manifest(
 
 
 def write_pictures(folder: Path, count: int = 2) -> tuple[Path, Path]:
-    """The pictures' folder and its COCO annotations: the person that the networks know."""
+    """The images' folder and its COCO annotations: the person that the networks know."""
     folder.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((640, 640), dtype=np.uint8)
     x, y, width, height = BOX_CXCYWH

@@ -49,7 +49,7 @@ ALL = ("roi_rgb", "roi_logit", "roi_features")
 
 
 class SmallDetector(nn.Module):
-    """Finds PEOPLE in every picture that has a pixel brighter than the letterbox's border."""
+    """Finds PEOPLE in every image that has a pixel brighter than the letterbox's border."""
 
     seen: Tensor
 

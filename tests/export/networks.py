@@ -103,7 +103,7 @@ def checkpoint(path: Path, network: Any, **companions: Any) -> Path:
 
 
 def _images(height: int, width: int) -> Tensor:
-    """Two pictures and random pixels, [3, 3, height, width] in [0, 1]."""
+    """Two images and random pixels, [3, 3, height, width] in [0, 1]."""
     pixels = np.concatenate([prepare(picture)[0] for picture in some_pictures(2)])
     pictures = F.interpolate(torch.from_numpy(pixels).float() / 255, (height, width), mode="area")
     noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))

@@ -13,7 +13,7 @@ CLASSES = 80
 
 
 class SmallNeck(nn.Module):
-    """Maps at strides 8, 16 and 32 of a picture: down, up and down again."""
+    """Maps at strides 8, 16 and 32 of an image: down, up and down again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,8 +81,8 @@ class SmallNanoDet(SmallDetector):
 
 
 class WithAttention(nn.Module):
-    """A detector behind an attention between the columns of its picture, whose exporter wrote one
-    picture's lengths into the graph."""
+    """A detector behind an attention between the columns of its image, whose exporter wrote one
+    image's lengths into the graph."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class WithAttention(nn.Module):
 
 
 class WithOnePictureOnly(nn.Module):
-    """A detector whose graph joins a constant to the picture."""
+    """A detector whose graph joins a constant to the image."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()

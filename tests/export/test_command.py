@@ -26,7 +26,7 @@ def run(*arguments: object) -> int:
 def test_a_checkpoint_becomes_the_next_version(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the example pictures, as no others are named."""
+    """With the example images, as no others are named."""
     options = ("--model-repository", tmp_path, "--skip-pinned-runtime")
     for number in ("1", "2"):
         assert run(source, *options, "--data-licence", "CC0", "--accuracy-data", "mine") == 0

@@ -74,7 +74,7 @@ def test_a_batch_equals_singles_and_both_the_file(file: tuple[str, Path], tmp_pa
     together = session.run(None, {"pixels": pixels})
     assert together[0].shape == (3, CHANNELS, SIZE // 8, SIZE // 8)
     assert together[1].shape == (3, 5, ANCHORS)
-    assert np.abs(np.diff(together[1], axis=0)).max() > 1e-3  # the pictures tell
+    assert np.abs(np.diff(together[1], axis=0)).max() > 1e-3  # the images tell
     for index in range(3):
         alone = session.run(None, {"pixels": pixels[index : index + 1]})
         for whole, part in zip(together, alone, strict=True):
@@ -86,7 +86,7 @@ def test_a_batch_equals_singles_and_both_the_file(file: tuple[str, Path], tmp_pa
 
 
 def outputs_of(kind: str) -> dict[str, np.ndarray]:
-    """Of one picture, as `FILES` have them but at random."""
+    """Of one image, as `FILES` have them but at random."""
     random = np.random.default_rng(1)
     module: Any = next(module for one, module, _ in FILES.values() if one == kind)
     with torch.no_grad():
@@ -164,7 +164,7 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
         "features": "/neck/Add_1_output_0",
     }
     assert manifest.accuracy.keys() == {"box_ap", "box_ap50", "box_recall"}
-    assert manifest.accuracy_data == "people.json, 2 pictures"
+    assert manifest.accuracy_data == "people.json, 2 images"
     assert f"box_ap50 of the file: {manifest.accuracy['box_ap50']:.4f}\n" in said.out
     assert manifest.parity["batches"] == {"pictures": [1, 3], "random": [1, 3]}
     assert manifest.weights_sha256 == ""
@@ -218,7 +218,7 @@ def test_a_graph_for_one_picture_alone_is_refused(
     path = write_file(tmp_path / "file.onnx", WithOnePictureOnly(SmallYOLOv8()))
     options = ["--decoder", "yolov8", "--licence", "CC0", "--skip-pinned-runtime"]
     assert run(path, *options, "--model-repository", repository) == 1
-    assert "computes one picture at a time" in capsys.readouterr().err
+    assert "computes one image at a time" in capsys.readouterr().err
     assert sorted(one.name for one in (repository / "yolov9").iterdir() if one.is_dir()) == [
         "1",
         "configs",

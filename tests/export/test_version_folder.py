@@ -28,7 +28,7 @@ from conversion.export import exporter
 from conversion.export.settings import Settings
 from peopleseg.repository import version_folder
 
-source, pictures, root = sys.argv[1], [Path(name) for name in json.loads(sys.argv[2])], sys.argv[3]
+source, images, root = sys.argv[1], [Path(name) for name in json.loads(sys.argv[2])], sys.argv[3]
 settings = Settings(check_pinned_runtime=False)
 rename = os.rename
 
@@ -48,7 +48,7 @@ def run(repository, stage):
         if stage == "behind":
             die()
     version_folder.os.rename = rename_or_die
-    exporter.export(Path(source), pictures, settings, repository=repository, on_stage=on_stage)
+    exporter.export(Path(source), images, settings, repository=repository, on_stage=on_stage)
 
 def is_killed(stage):
     child = os.fork()

@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 def image_array(*images: bytes) -> NDArray[np.object_]:
-    """The `image` tensor; more than one picture is a fault that tests want to make."""
+    """The `image` tensor; more than one image is a fault that tests want to make."""
     return np.array(images, dtype=np.object_)
 
 
@@ -46,7 +46,7 @@ def over_grpc(url: str, model: str, inputs: Arrays, **parameters: float) -> Arra
 
 
 def over_http(url: str, model: str, inputs: Arrays, **parameters: float) -> Arrays:
-    """By the binary tensor extension of the KServe protocol, which BYTES of pictures need."""
+    """By the binary tensor extension of the KServe protocol, which BYTES of images need."""
     parts = {name: _encode(values) for name, values in inputs.items()}
     header = json.dumps(
         {

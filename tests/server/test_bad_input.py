@@ -34,8 +34,8 @@ def png_chunk(name: bytes, data: bytes) -> bytes:
 
 BAD_IMAGES = {
     "empty": (b"", "0 bytes"),
-    "random": (np.random.default_rng(0).bytes(5000), "not a picture"),
-    "text": (b"These are not the pixels you are looking for.\n" * 40, "not a picture"),
+    "random": (np.random.default_rng(0).bytes(5000), "not an image"),
+    "text": (b"These are not the pixels you are looking for.\n" * 40, "not an image"),
     "truncated": (GOOD[: len(GOOD) // 2], "truncated"),
     "101 megapixels": (png_header(10_100, 10_000), "100000000"),
 }

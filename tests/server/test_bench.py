@@ -136,7 +136,7 @@ def test_an_address_where_nobody_answers_is_an_error(
 
 
 def test_a_bad_picture_is_a_failure_with_its_step(small_server: EmbeddedServer) -> None:
-    group = Group("1", [Question(b"no picture", people=1)])
+    group = Group("1", [Question(b"no image", people=1)])
     calls = Server(small_server.grpc_url, callers=2).run(group, SECONDS)
     assert calls.calls_ms == []
     assert list(calls.failures) == ["InvalidImage in preprocess"]
@@ -190,7 +190,7 @@ def test_memory_is_read_at_rest_under_load_and_after_requests(bench: Bench) -> N
 
 def test_a_server_that_answers_no_more_is_not_waited_for(small_server: EmbeddedServer) -> None:
     assert small_server.pid is not None
-    broken = Group("1", [Question(b"no picture", people=1)])
+    broken = Group("1", [Question(b"no image", people=1)])
     with pytest.raises(BenchError, match="answers no more.*InvalidImage in preprocess"):
         measure(Server(small_server.grpc_url, 1), small_server.pid, broken, [10])
 
@@ -319,7 +319,7 @@ def test_locust_s_users_are_answered_and_failures_counted_by_cause(
     small_server: EmbeddedServer, pictures: tuple[Path, Path], root: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     command = [sys.executable, "-m", "locust", "-f", "benchmarks/locustfile.py", "--headless"]
     command += ["--host", small_server.grpc_url, "--users=2", "--spawn-rate=2", "--run-time=2s"]
     for images, code in ((pictures[0], 0), (broken, 1)):

@@ -214,7 +214,7 @@ def test_an_impossible_box_is_rejected_with_its_row(
         client.segment_from_boxes(IMAGE, [WOMAN, box])
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture", image_bytes(IMAGE)[:5000]])
+@pytest.mark.parametrize("data", [b"", b"no image", image_bytes(IMAGE)[:5000]])
 def test_a_bad_image_is_rejected_by_every_ensemble(client: SegmentationClient, data: bytes) -> None:
     for ask in (
         lambda: client.segment(data),

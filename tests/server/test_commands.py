@@ -24,7 +24,7 @@ def test_segment_finishes_the_others_when_one_picture_is_bad(
     photos.mkdir()
     write_picture(photos / "astronaut.png", astronaut())
     write_picture(photos / "figures.jpg", people_picture(3).image_rgb)
-    (photos / "bad.jpg").write_bytes(b"this is no picture")
+    (photos / "bad.jpg").write_bytes(b"this is no image")
 
     assert main(["segment", str(photos), "--url", server.grpc_url, "--out", str(out)]) == 1
 

@@ -25,7 +25,7 @@ PICTURE = encoded_picture(seed=5, people=2)
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """The project's server, but for how long a request waits for the head: on any processor, all
+    """The project's server, but for how long a request waits for the head: on any CPU, all
     requests together take the head longer than that."""
     repository = tmp_path_factory.mktemp("impatient") / "repository"
     shutil.copytree(MODEL_REPOSITORY, repository)

@@ -60,7 +60,7 @@ def place(repository: Path, restricted: EmbeddedServer) -> list[str]:
 
 @pytest.fixture
 def tried_on() -> list[str]:
-    """One picture is enough for these tests."""
+    """One image is enough for these tests."""
     return ["--images", str(example_pictures()[0])]
 
 

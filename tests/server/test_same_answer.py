@@ -28,7 +28,7 @@ def pipeline() -> PeoplePipeline:
 
 @pytest.fixture(scope="module")
 def alone(server: EmbeddedServer) -> list[Arrays]:
-    """Each picture's answer when nothing else is asked."""
+    """Each image's answer when nothing else is asked."""
     return [segment(server, picture) for picture in PICTURES]
 
 
@@ -124,6 +124,6 @@ def test_an_answer_does_not_depend_on_what_it_was_batched_with(
 
 
 def some_boxes(letterbox: Letterbox) -> np.ndarray:
-    """Four boxes of different shapes inside the picture."""
+    """Four boxes of different shapes inside the image."""
     corners = np.array([[0, 0, 1, 1], [0.1, 0.2, 0.5, 0.9], [0.4, 0.4, 0.6, 0.5], [0.7, 0, 1, 1]])
     return (corners * ([letterbox.width, letterbox.height] * 2)).astype(np.float32)

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.server
 
 BLACK = cv2.imencode(".png", np.zeros((300, 400, 3), dtype=np.uint8))[1].tobytes()
 PICTURES = [*some_pictures(2), encoded(people_picture(5, count=2, size_hw=(300, 900)).image_rgb)]
-WIDE = PICTURES[-1]  # letterboxed it is another picture than stretched
+WIDE = PICTURES[-1]  # letterboxed it is another image than stretched
 FOUND = 3  # of variant_repository.PEOPLE: the second sight of the first is dropped
 TOLERANCE = 4  # of 255, where a pixel that was resized differs by one step
 
@@ -71,7 +71,7 @@ def ask(server: EmbeddedServer, name: str, picture: bytes, **inputs: np.ndarray)
 
 
 def some_boxes(picture: bytes) -> np.ndarray:
-    """Three boxes, of which one is the whole picture and one reaches over its edge."""
+    """Three boxes, of which one is the whole image and one reaches over its edge."""
     height, width = decode_image(picture).shape[:2]
     corners = np.array([[0, 0, 1, 1], [0.2, 0.1, 0.6, 0.8], [0.7, 0.5, 1.1, 1.05]])
     return (corners * ([width, height] * 2)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Made-up pictures and random companions to train on and beside, once a session."""
+"""Made-up images and random companions to train on and beside, once a session."""
 
 import gc
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.training.runs import Data
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
-    """Six pictures, the first without people, and two networks that know nothing."""
+    """Six images, the first without people, and two networks that know nothing."""
     folder = tmp_path_factory.mktemp("made-up")
     images, annotations = write_data_set(folder, count=6)
     people_unet, detector = folder / "unet.ckpt", folder / "detector.ckpt"

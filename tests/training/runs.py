@@ -12,7 +12,7 @@ CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
 
 class Data(NamedTuple):
-    """Pictures for training and validation, and checkpoints of frozen networks."""
+    """Images for training and validation, and checkpoints of frozen networks."""
 
     images: Path
     annotations: Path

@@ -1,4 +1,4 @@
-"""Every YAML trains a few steps on made-up pictures and leaves a checkpoint that loads."""
+"""Every YAML trains a few steps on made-up images and leaves a checkpoint that loads."""
 
 import itertools
 from pathlib import Path
@@ -146,7 +146,7 @@ def test_tensorboard_shows_losses_figures_and_pictures(data: Data, out: Path) ->
     assert {"train/box", "train/loss", "box_ap50", "time/pictures_per_second"} <= scalars
     assert any(name.startswith("lr-") for name in scalars)
     (sheet,) = events.Images("validation")
-    # two rows of squares, a column for each picture of 1, 2, 3 and 5 people
+    # two rows of squares, a column for each image of 1, 2, 3 and 5 people
     assert sheet.width > 3 * 400 and sheet.height > 2 * 400
 
 

@@ -26,7 +26,7 @@ AS_THEY_ARE = {
 
 
 def data_set(folder: Path, edit: Callable[[dict[str, Any]], Any], seed: int = 0) -> AnnotatedFolder:
-    """Six pictures, the first without people, whose annotations are edited one by one."""
+    """Six images, the first without people, whose annotations are edited one by one."""
     images, annotations = write_data_set(folder, count=6, seed=seed)
     coco = json.loads(annotations.read_text())
     for entry in coco["annotations"]:
@@ -99,7 +99,7 @@ def test_boxes_alone_are_ignored_by_what_learns_masks(
     foreground = set_up(ForegroundData, boxes, size=64)
     labels = torch.cat([batch.labels for batch in foreground.train_dataloader()])
     assert set(labels.unique().tolist()) == {0, IGNORED}
-    with pytest.raises(DataError, match=r"people\.json has no picture to train on"):
+    with pytest.raises(DataError, match=r"people\.json has no image to train on"):
         set_up(RoiData, boxes)
     both = set_up(RoiData, masks, boxes)
     assert {picture.path.parent for picture in both.train_pictures} == {masks.images}

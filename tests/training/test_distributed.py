@@ -36,7 +36,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def two_processes(data: Data, out: Path, epochs: int, *callbacks: type[Callback]) -> list[str]:
-    """A people UNet on six pictures, one at a time: three steps an epoch of each process."""
+    """A people UNet on six images, one at a time: three steps an epoch of each process."""
     added = [f"--trainer.callbacks+={c.__module__}.{c.__name__}" for c in callbacks]
     one = "--data.loader.batch_size=1"
     return [*unet_arguments(data, out, epochs), *TWO, one, *added]
@@ -102,9 +102,9 @@ def test_an_error_in_one_process_ends_both(data: Data, out: Path) -> None:
 
 
 class SameWeights(Callback):
-    """Fails when the processes' weights differ after a step, or their pictures do not."""
+    """Fails when the processes' weights differ after a step, or their images do not."""
 
-    SEEN = "six pictures, each once"
+    SEEN = "six images, each once"
 
     def __init__(self) -> None:
         self.drawn: list[float] = []

@@ -27,17 +27,17 @@ CUT_OFF, TEXT, MISSING = "cut-off.jpg", "text.jpg", "missing.jpg"
 
 @pytest.fixture
 def broken(data: Data, tmp_path: Path) -> Data:
-    """To train on, seven pictures of which three are broken, each in its own way."""
+    """To train on, seven images of which three are broken, each in its own way."""
     images, annotations = write_data_set(tmp_path / "broken", count=7)
     write_picture(images / CUT_OFF, read_rgb(load_pictures(annotations, images)[3]))
     (images / CUT_OFF).write_bytes((images / CUT_OFF).read_bytes()[:-2000])
-    (images / TEXT).write_text("no picture")
+    (images / TEXT).write_text("no image")
     rename(annotations, {3: CUT_OFF, 4: TEXT, 5: MISSING})
     return data._replace(images=images, annotations=annotations)
 
 
 def rename(annotations: Path, names: dict[int, str]) -> None:
-    """Give pictures of a COCO file, by their place in it, other file names."""
+    """Give images of a COCO file, by their place in it, other file names."""
     coco = json.loads(annotations.read_text())
     for index, name in names.items():
         coco["images"][index]["file_name"] = name
@@ -56,8 +56,8 @@ def test_broken_pictures_are_named_once_and_counted(
     assert train(*unet_arguments(broken, out, 2), *more) == 0
     printed = capfd.readouterr().err
     assert [lines_with(name, printed) for name in (CUT_OFF, TEXT, MISSING)] == [1, 1, 1]
-    assert "left out 2 pictures:" in printed  # those whose files show it
-    assert "left out 1 broken picture\n" in printed  # found on decoding
+    assert "left out 2 images:" in printed  # those whose files show it
+    assert "left out 1 broken image\n" in printed  # found on decoding
     assert load_network(out / "last.ckpt").epoch == 2
 
 
@@ -85,9 +85,9 @@ def test_files_of_which_none_is_a_picture_are_refused(
     data: Data, broken: Data, out: Path, capfd: Captured
 ) -> None:
     for picture in load_pictures(broken.annotations, broken.images):
-        picture.path.write_text("no picture")
+        picture.path.write_text("no image")
     assert train(*unet_arguments(broken, out, 1), *validating_on(data)) == 1
-    assert "no picture to train on" in refusal(capfd)
+    assert "no image to train on" in refusal(capfd)
 
 
 def test_pictures_of_which_none_decodes_are_refused(
@@ -95,7 +95,7 @@ def test_pictures_of_which_none_decodes_are_refused(
 ) -> None:
     rename(broken.annotations, dict.fromkeys(range(7), CUT_OFF))
     assert train(*unet_arguments(broken, out, 3), *validating_on(data)) == 1
-    assert "no picture decodes" in refusal(capfd)
+    assert "no image decodes" in refusal(capfd)
     assert not list(out.glob("*.ckpt"))
 
 

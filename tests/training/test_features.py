@@ -19,13 +19,13 @@ from training.data.generated import coco_annotations, people_picture, write_pict
 from training.precomputing import MOST_PEOPLE, needed_bytes
 
 CHANNELS = 160  # of YOLOv9-t
-COUNTS = (1, 2, 1, 0)  # people of the pictures
+COUNTS = (1, 2, 1, 0)  # people of the images
 
 
 @pytest.fixture(scope="module")
 def people(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Data:
     """Few people, so that the head's steps are quick, and a detector whose features are not tiny,
-    as random weights' are beside norms that have seen no picture."""
+    as random weights' are beside norms that have seen no image."""
     folder = tmp_path_factory.mktemp("people")
     pictures = [people_picture(seed, count=count) for seed, count in enumerate(COUNTS)]
     names = [f"{index}.png" for index in range(len(pictures))]
@@ -45,7 +45,7 @@ def people(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 @pytest.fixture(scope="module")
 def features(people: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with train/ and val/, of the same pictures."""
+    """Folder with train/ and val/, of the same images."""
     folder = tmp_path_factory.mktemp("features")
     assert precompute(people, folder / "train") == 0
     shutil.copytree(folder / "train", folder / "val")
@@ -190,9 +190,9 @@ def test_a_broken_picture_is_named_and_the_others_are_done(
     broken.write_bytes(broken.read_bytes()[:2000])
     assert precompute(people._replace(images=images), tmp_path / "features") == 0
     printed = capsys.readouterr()
-    assert str(broken) in printed.err and "left out 1 broken picture" in printed.err
+    assert str(broken) in printed.err and "left out 1 broken image" in printed.err
     assert len(list((tmp_path / "features").glob("*.safetensors"))) == 2
-    assert "features of 2 pictures" in printed.out
+    assert "features of 2 images" in printed.out
 
 
 def test_without_a_detector_the_head_is_saved_alone(
@@ -228,7 +228,7 @@ def test_pictures_without_features_and_broken_files_are_named_and_left_out(
     printed = capfd.readouterr().err
     assert f"has no features in {tmp_path / 'features' / 'train'}" in printed
     assert printed.count(f"left out: {broken} cannot be read") == 1
-    assert "left out 1 broken picture" in printed
+    assert "left out 1 broken image" in printed
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from training.losses.mask_distillation import mask_divergence
 
 CONFIG = f"--config={CONFIGS / 'hierarchical_lite_distilled.yaml'}"
 SMALL = ["--model.roi_size_hw=[16, 12]", "--data.roi.mask_size_hw=[32, 24]"]
-# It reads nothing but pictures, which is quick.
+# It reads nothing but images, which is quick.
 RGB_ALONE = [
     *SMALL,
     *("--model.reads_person_logit=false", "--model.reads_features=false"),
@@ -36,7 +36,7 @@ def teacher(data: Data) -> Path:
 
 @pytest.fixture(scope="module")
 def rgb_head(data: Data) -> Path:
-    """A checkpoint of the student that reads nothing but pictures."""
+    """A checkpoint of the student that reads nothing but images."""
     path = data.people_unet.with_name("rgb_head.ckpt")
     return written(path, LiteMaskHead(reads_person_logit=False, roi_size_hw=(16, 12)))
 
@@ -51,7 +51,7 @@ def of_a_student(data: Data, out: Path, *more: str) -> list[str]:
 
 
 def task_and_batch(arguments: list[str]) -> tuple[Any, RoiBatch]:
-    """What is trained, and the people of two pictures."""
+    """What is trained, and the people of two images."""
     task, pictures = build(arguments)
     pictures.setup("fit")
     samples = [pictures.training_sample(picture, 0) for picture in pictures.train_pictures[-2:]]

@@ -29,7 +29,7 @@ def write_config(path: Path, task: str, settings: Any, data: str, data_settings:
 
 
 def small_unet(path: Path, task: str = "training.tasks.people_unet.PeopleForeground") -> Path:
-    """A people UNet of three pictures of 64 pixels at a time."""
+    """A people UNet of three images of 64 pixels at a time."""
     settings = {"variant": "b0", "shrink": 4}
     data = {"size": 64, "loader": {"batch_size": 3}}
     return write_config(path, task, settings, "training.data.foreground.ForegroundData", data)

@@ -1,4 +1,4 @@
-"""Each family learns four pictures by heart, through the command: loss, labels and steps agree.
+"""Each family learns four images by heart, through the command: loss, labels and steps agree.
 
 What is learnt is looked at on the canvases of the training, by the checkpoint's network.
 """
@@ -28,14 +28,14 @@ declare_missing_ops()
 from torchvision.ops import box_iou  # noqa: E402  (after declare_missing_ops)
 
 ENOUGH_IOU = 0.9
-SEED = 273  # of a picture of nobody, two of one person and one of two people
+SEED = 273  # of an image of nobody, two of one person and one of two people
 
 
 @pytest.fixture(scope="module")
 def four(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Data:
-    """The pictures, and a detector with random weights whose features are of a trained one's size.
+    """The images, and a detector with random weights whose features are of a trained one's size.
 
-    Without norms that know the pictures, features fade from layer to layer.
+    Without norms that know the images, features fade from layer to layer.
     """
     folder = tmp_path_factory.mktemp("four")
     images, annotations = write_data_set(folder, count=4, seed=SEED)
@@ -52,7 +52,7 @@ def four(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def overfit(config: str, four: Data, out: Path, epochs: int, *more: str) -> Loaded:
-    """The network after so many epochs, by default each of one step with all pictures."""
+    """The network after so many epochs, by default each of one step with all images."""
     assert (
         train(
             "fit",

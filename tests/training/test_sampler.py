@@ -1,4 +1,4 @@
-"""Which picture comes when: every one once an epoch, over all processes, from any place on."""
+"""Which image comes when: every one once an epoch, over all processes, from any place on."""
 
 import math
 
@@ -159,7 +159,7 @@ def test_a_draw_names_the_epoch_also_through_a_loaders_workers() -> None:
 
 
 def test_more_processes_than_pictures_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 pictures cannot be shared by 3 processes"):
+    with pytest.raises(ValueError, match="2 images cannot be shared by 3 processes"):
         EpochSampler(2, processes=3)
 
 

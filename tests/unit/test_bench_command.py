@@ -1,4 +1,4 @@
-"""`peopleseg bench`: its help, its wrong usage, what it imports, and the processors it takes."""
+"""`peopleseg bench`: its help, its wrong usage, what it imports, and the CPUs it takes."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which pictures are measured, and what is asked about them."""
+"""Which images are measured, and what is asked about them."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from peopleseg.systems.people.selection import boxes_to_rois
 from tests.data.people_pictures import write_picture
 from tests.data.small_repository import write_pictures, write_small_repository
 
-FOUND = [0, 3, 12, 5, 1, 10, 1, 1, 40, 5, 2, 11]  # people in each picture
+FOUND = [0, 3, 12, 5, 1, 10, 1, 1, 40, 5, 2, 11]  # people in each image
 
 
 @pytest.fixture
 def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Picture]:
-    """Pictures whose bytes are their number, and in which the detector finds FOUND."""
+    """Images whose bytes are their number, and in which the detector finds FOUND."""
     made = []
     for number in range(len(FOUND)):
         path = tmp_path / f"{number}.jpg"
@@ -58,7 +58,7 @@ def test_every_picture_s_record_says_what_was_found_and_annotated(counted: list[
 
 def test_a_group_that_no_picture_fits_is_left_out(counted: list[Picture]) -> None:
     assert [group.name for group in choose(counted[:3]).groups] == ["0", "10+"]
-    with pytest.raises(BenchError, match="none of 3 pictures has 1, 2 people"):
+    with pytest.raises(BenchError, match="none of 3 images has 1, 2 people"):
         choose(counted[:3], people=(1, 2))
 
 

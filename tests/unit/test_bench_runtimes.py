@@ -264,7 +264,7 @@ def test_in_fp16_the_types_stay_and_the_answers_nearly(
     network = networks[name]
     module, model = network.exportable.module, network.exportable.model
     inputs = dict(network.cases[1].inputs)
-    if "pixels" in inputs:  # a corner is enough: processors are slow with FP16
+    if "pixels" in inputs:  # a corner is enough: CPUs are slow with FP16
         inputs["pixels"] = inputs["pixels"][..., :320, :320].copy()
     full, half = (torch_runner(one, model)(inputs) for one in (module, runners.halved(module)))
     for output in full.keys() - {CONSTANT}:

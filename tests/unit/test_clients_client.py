@@ -97,11 +97,11 @@ def failures(url: str, **options: Any) -> list[Callable[[], Any]]:
 
     def sync() -> Any:
         with SegmentationClient(url, **options) as client:
-            return client.segment(b"not a picture")
+            return client.segment(b"not an image")
 
     async def ask() -> Any:
         async with AsyncSegmentationClient(url, **options) as client:
-            return await client.segment(b"not a picture")
+            return await client.segment(b"not an image")
 
     return [sync, lambda: asyncio.run(ask())]
 

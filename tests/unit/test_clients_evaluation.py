@@ -31,7 +31,7 @@ def evaluate(segmenter: Any, pictures: list[Picture], **options: Any) -> dict[st
 
 
 class Perfect:
-    """Knows the truth of every picture by its bytes, and is sure of it."""
+    """Knows the truth of every image by its bytes, and is sure of it."""
 
     def __init__(self, pictures: list[Picture]) -> None:
         self.pictures = {p.path.read_bytes(): p for p in pictures if p.path.is_file()}
@@ -127,7 +127,7 @@ def test_failed_pictures_are_left_out_and_counted(
 
 
 def crowded(picture: Picture, crowd: NDArray[np.uint8]) -> Picture:
-    """The same picture with one more annotation, a crowd."""
+    """The same image with one more annotation, a crowd."""
     rows, columns = np.flatnonzero(crowd.any(axis=1)), np.flatnonzero(crowd.any(axis=0))
     box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     annotation = Annotation(tuple(float(side) for side in box), encode_rle(crowd), True)  # type: ignore[arg-type]

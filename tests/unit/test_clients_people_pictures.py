@@ -1,4 +1,4 @@
-"""The made-up pictures are what the other tests take them for."""
+"""The made-up images are what the other tests take them for."""
 
 from pathlib import Path
 

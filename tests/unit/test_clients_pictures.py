@@ -1,4 +1,4 @@
-"""Which pictures paths mean, and what their results are called."""
+"""Which images paths mean, and what their results are called."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_a_file_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing.jpg", "empty"])
 def test_a_path_without_pictures_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no such file|no pictures"):
+    with pytest.raises(FileNotFoundError, match="no such file|no images"):
         find_pictures(tmp_path / name, leave_out=NOWHERE)
 
 

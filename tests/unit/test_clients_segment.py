@@ -59,7 +59,7 @@ def test_every_picture_gets_an_overlay_and_results(
 def test_failures_are_named_and_the_others_finished(
     url: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (photos / "broken.jpg").write_bytes(b"no picture at all")
+    (photos / "broken.jpg").write_bytes(b"no image at all")
     (photos / "empty.png").touch()
     out = tmp_path / "out"
     missing = tmp_path / "missing.jpg"
@@ -68,7 +68,7 @@ def test_failures_are_named_and_the_others_finished(
     assert len(read(out / "results.json")) == 3
     err = capsys.readouterr().err
     assert f"{missing}: there is no such file" in err
-    assert f"{photos / 'broken.jpg'}: in ensemble" in err and "is not a picture" in err
+    assert f"{photos / 'broken.jpg'}: in ensemble" in err and "is not an image" in err
     assert f"{photos / 'empty.png'}: " in err and "0 bytes" in err
     assert "3 failed" in err
 
@@ -99,7 +99,7 @@ def test_people_below_the_least_score_are_left_out(url: str, photos: Path, tmp_p
 def test_a_whole_coco_file_is_what_pycocotools_and_our_own_reader_load(
     url: str, photos: Path, tmp_path: Path
 ) -> None:
-    (photos / "broken.jpg").write_bytes(b"no picture at all")
+    (photos / "broken.jpg").write_bytes(b"no image at all")
     out = tmp_path / "out"
     options = ["--url", url, "--out", str(out), "--format", "coco"]
     assert main(["segment", str(photos), *options]) == 1

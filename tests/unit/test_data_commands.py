@@ -56,7 +56,7 @@ def test_statistics_are_printed_and_written_without_broken_pictures(made, tmp_pa
     arguments = ["data-stats", "--annotations", str(made / "person_train.json")]
     assert main([*arguments, "--images", str(made / "train"), "--json", str(stats)]) == 0
     printed = capsys.readouterr()
-    assert "left out 1 picture:" in printed.err and "002.png: is missing" in printed.err
+    assert "left out 1 image:" in printed.err and "002.png: is missing" in printed.err
     figures = json.loads(stats.read_text())
     assert figures["images"] == 5
     assert f"people {figures['people']}" in " ".join(printed.out.split())

@@ -12,7 +12,7 @@ from training.data.mosaic import copy_paste, mosaic
 from training.data.scene import CROWD, Scene, make_scene
 
 SIZE = 96
-PICTURES = (50, 100, 150, 200)  # the green of each of the four pictures, all over
+PICTURES = (50, 100, 150, 200)  # the green of each of the four images, all over
 BACKGROUND, FIGURE = 10, 210  # red
 KERNEL = np.ones((3, 3), dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Which pictures can be used, and how their pixels are read."""
+"""Which images can be used, and how their pixels are read."""
 
 import json
 import pickle
@@ -24,7 +24,7 @@ from training.data.pictures import (
 
 @pytest.fixture
 def data(tmp_path: Path) -> tuple[Path, Path]:
-    """Images folder and annotations of 6 pictures."""
+    """Images folder and annotations of 6 images."""
     return write_data_set(tmp_path, count=6)
 
 
@@ -42,14 +42,14 @@ def test_a_whole_data_set_is_used(data):
 def test_missing_broken_and_wrongly_annotated_pictures_are_left_out_and_named(data):
     images, annotations = data
     (images / "001.png").unlink()
-    (images / "002.png").write_bytes(b"no picture")
+    (images / "002.png").write_bytes(b"no image")
     write_picture(images / "003.png", np.zeros((240, 321, 3), dtype=np.uint8))
 
     pictures, skipped = usable_pictures(annotations, images)
     assert [p.path.name for p in pictures] == ["000.png", "004.png", "005.png"]
     reasons = {s.path.name: s.reason for s in skipped}
     assert reasons["001.png"] == "is missing"
-    assert "is not a picture" in reasons["002.png"]
+    assert "is not an image" in reasons["002.png"]
     assert reasons["003.png"] == "is 321 x 240 pixels, its annotations are for 320 x 240"
 
 
@@ -85,7 +85,7 @@ def test_the_report_counts_all_and_names_ten(capsys):
     assert capsys.readouterr().err == ""
     report_skipped([Skipped(Path(f"{i}.jpg"), "is missing") for i in range(13)])
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "left out 13 pictures:"
+    assert lines[0] == "left out 13 images:"
     assert lines[1] == "  0.jpg: is missing"
     assert len(lines) == 12 and lines[-1] == "  and 3 more"
 
@@ -150,8 +150,8 @@ def test_a_cut_off_jpeg_is_noticed_behind_the_thumbnail_of_its_header(tmp_path, 
 def test_what_cannot_be_read_or_decoded_is_named(tmp_path):
     with pytest.raises(BrokenPicture, match=r"none\.jpg cannot be read \(No such file"):
         read_rgb(Picture(1, tmp_path / "none.jpg", 9, 9))
-    (tmp_path / "text.jpg").write_bytes(b"no picture")
-    with pytest.raises(BrokenPicture, match=r"text\.jpg: .* is not a picture"):
+    (tmp_path / "text.jpg").write_bytes(b"no image")
+    with pytest.raises(BrokenPicture, match=r"text\.jpg: .* is not an image"):
         read_rgb(Picture(1, tmp_path / "text.jpg", 9, 9))
 
 

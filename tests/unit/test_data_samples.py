@@ -207,7 +207,7 @@ def test_rois_and_foreground_need_masks():
         foreground_sample(scene)
 
 
-# --- whole pictures
+# --- whole images
 
 
 def test_the_foreground_is_everybody_and_crowds_and_outside_are_ignored():

@@ -28,7 +28,7 @@ def read(tmp_path: Path) -> Read:
 
 
 def coco() -> dict[str, Any]:
-    """40 pictures: every fourth is empty, every fifth with a crowd, every seventh with a dog."""
+    """40 images: every fourth is empty, every fifth with a crowd, every seventh with a dog."""
     size = {"width": 20, "height": 10}
     images = [{"id": 100 - i, "file_name": f"{i}.jpg", "license": i % 3, **size} for i in range(40)]
     annotations = []
@@ -120,5 +120,5 @@ def test_broken_annotations_are_in_no_part(read: Read) -> None:
 
 
 def test_a_number_that_cannot_be_had_is_named(read: Read) -> None:
-    with pytest.raises(DataError, match="31 pictures asked for, only 30 fit"):
+    with pytest.raises(DataError, match="31 images asked for, only 30 fit"):
         subset(read(coco()), images_count=31, only_people=True)

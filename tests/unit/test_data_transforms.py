@@ -87,7 +87,7 @@ def test_crowds_are_ignored_regions_and_nobody(tmp_path):
         assert scene.ignored_boxes.tolist() == [[2, 3, 12, 9]]
 
 
-# An 8 x 8 picture: someone with a mask, someone without, and a crowd without. The first one's mask
+# An 8 x 8 image: someone with a mask, someone without, and a crowd without. The first one's mask
 # is the left half of the box.
 MASKED = Annotation((0, 0, 4, 4), [[0, 0, 2, 0, 2, 4, 0, 4]], crowd=False)
 BOX_ALONE = Annotation((3, 3, 6, 5), None, crowd=False)

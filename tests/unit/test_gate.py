@@ -95,7 +95,7 @@ def test_a_network_that_got_worse_is_refused_by_the_figures_that_show_it(
     serving = serving_versions(examined.repository, PEOPLE)
     judgement = examined.judge(serving, serving | change)
     assert {refusal.split()[0] for refusal in judgement.refusals} == worse
-    assert judgement.figures["measured_on"] == "people.json, 2 pictures"
+    assert judgement.figures["measured_on"] == "people.json, 2 images"
     assert judgement.figures["candidate"] != judgement.figures["serving"]
 
 

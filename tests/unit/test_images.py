@@ -99,7 +99,7 @@ def test_cmyk_jpeg_shows_its_colours():
     assert_close(decode_image(data), image, 24)
 
 
-TURNS = {  # orientation: from the picture as it should look to the stored one
+TURNS = {  # orientation: from the image as it should look to the stored one
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -136,12 +136,12 @@ def test_random_bytes_are_refused_with_what_to_send(length, random):
 
 def test_text_is_refused_and_its_beginning_named():
     with pytest.raises(InvalidInput, match=r"starting with b'Dear ser'.*send one JPEG"):
-        decode_image(b"Dear server, please find my picture attached." * 20)
+        decode_image(b"Dear server, please find my image attached." * 20)
 
 
 @pytest.mark.parametrize("name", ["GIF", "TIFF", "PPM"])
 def test_other_formats_are_refused(name):
-    with pytest.raises(InvalidInput, match="is not a picture; send one JPEG, PNG, WebP or BMP"):
+    with pytest.raises(InvalidInput, match="is not an image; send one JPEG, PNG, WebP or BMP"):
         decode_image(encode(Image.fromarray(picture()), name))
 
 
@@ -176,7 +176,7 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_is_refused(random):
 
 
 def test_a_jpeg_of_several_pictures_gives_the_first():
-    # Phones write these (MPO): the photo, then a smaller or a depth picture.
+    # Phones write these (MPO): the photo, then a smaller or a depth image.
     first, second = Image.fromarray(picture()), Image.fromarray(255 - picture())
     data = encode(first, "MPO", save_all=True, append_images=[second], **FORMATS["JPEG"])
     assert Image.open(io.BytesIO(data)).format == "MPO"
@@ -238,7 +238,7 @@ def test_a_colour_profile_is_no_news(capfd):
 @pytest.mark.parametrize("name", FORMATS)
 def test_text_that_stands_for_a_picture_is_told_apart(name):
     text = base64.b64encode(encode(Image.fromarray(picture()), name, **FORMATS[name]))
-    with pytest.raises(InvalidInput, match="is the base64 text of a picture; decode it and send"):
+    with pytest.raises(InvalidInput, match="is the base64 text of an image; decode it and send"):
         decode_image(text)
     with pytest.raises(InvalidInput, match="is a data URL; send the bytes"):
         decode_image(b"data:image/jpeg;base64," + text)
@@ -264,7 +264,7 @@ def test_too_many_pixels_are_refused_from_the_header():
         decode_image(png_header(20_000, 20_000))
     message = str(refused.value)
     assert "20000 x 20000 = 400000000 pixels" in message
-    assert f"limit of {MAX_IMAGE_PIXELS}" in message and "send a smaller picture" in message
+    assert f"limit of {MAX_IMAGE_PIXELS}" in message and "send a smaller image" in message
 
 
 def test_one_pixel_row_over_the_limit_is_refused_and_the_limit_itself_is_not():
@@ -307,5 +307,5 @@ def test_a_file_is_prepared_as_its_bytes_and_named_when_it_is_broken(tmp_path: P
     np.testing.assert_array_equal(found, expected)
     assert found_at == expected_at
     path.write_bytes(data[:-20])
-    with pytest.raises(InvalidInput, match=r"picture\.jpg: image is a damaged or truncated JPEG"):
+    with pytest.raises(InvalidInput, match=r"image\.jpg: image is a damaged or truncated JPEG"):
         prepare_file(path)

@@ -107,7 +107,7 @@ def random_scene(people: Sequence[int], seed: int = 0) -> Scene:
     cells = torch.arange(4, SIDE, 8.0)
     centres = torch.cartesian_prod(cells, cells).flip(1)
     boxes = [random_boxes(count) for count in people]
-    # Each anchor guesses near some person of its picture, so that many compete for the same.
+    # Each anchor guesses near some person of its image, so that many compete for the same.
     predicted = torch.stack(
         [
             centres.new_zeros(len(centres), 4) + SIDE / 2

@@ -47,7 +47,7 @@ ROIS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Images and annotations of made-up pictures, the first without people."""
+    """Images and annotations of made-up images, the first without people."""
     return write_data_set(tmp_path_factory.mktemp("made-up"), count=6)
 
 
@@ -339,7 +339,7 @@ def test_a_broken_picture_is_named_and_the_others_are_measured(
 
 
 def finds_the_truth(network: MaskRCNNNetwork, picture: Picture) -> None:
-    """Let a network answer with a picture's true boxes, where they lie in the square."""
+    """Let a network answer with an image's true boxes, where they lie in the square."""
     letterbox = Letterbox.fit(picture.width, picture.height, SIZE)
     boxes = letterbox.boxes_to_network(np.array([person.box_xyxy for person in picture.people]))
     found = Found(torch.from_numpy(boxes), torch.full((len(boxes),), 0.9))

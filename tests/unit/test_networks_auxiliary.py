@@ -114,7 +114,7 @@ def test_every_picture_is_detected_by_itself() -> None:
     network = small("t").train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eval()  # the one layer that mixes the pictures of a batch
+            module.eval()  # the one layer that mixes the images of a batch
     images = torch.rand(3, 3, 64, 64)
     with torch.no_grad():
         together = network(images).auxiliary

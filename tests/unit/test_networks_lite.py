@@ -1,4 +1,4 @@
-"""The networks for processors: shapes, independence of rows, and what they may cost."""
+"""The networks for CPUs: shapes, independence of rows, and what they may cost."""
 
 import pytest
 import torch

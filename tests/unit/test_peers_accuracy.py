@@ -29,7 +29,7 @@ def pictures(data: tuple[Path, Path]) -> list[Picture]:
 
 
 class Knowing:
-    """Answers with the truth of each picture in turn, moved to the right."""
+    """Answers with the truth of each image in turn, moved to the right."""
 
     dense_size: int | None = None
 

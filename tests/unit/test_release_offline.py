@@ -475,7 +475,7 @@ def test_a_folder_of_pictures_that_is_not_there_is_wrong_usage(
     where = ["new", "yolov9=1", "--model-repository", str(repository)]
     nowhere, empty = tmp_path / "nowhere", tmp_path / "empty"
     empty.mkdir()
-    for path, said in ((nowhere, "there is no such file"), (empty, "has no pictures")):
+    for path, said in ((nowhere, "there is no such file"), (empty, "has no images")):
         assert run(release_command, *where, "--images", str(path)) == 2
         assert re.match(f"peopleseg: --images {path}: .*{said}", capsys.readouterr().err)
     assert run(release_command, *where, "--annotations", str(nowhere)) == 2

@@ -114,7 +114,7 @@ def test_masks_end_where_their_iou_is_best(gap: float, truly_person: float, tmp_
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    """Pictures of which half show the person where the detector says that one is."""
+    """Images of which half show the person where the detector says that one is."""
     repository = write_small_repository(tmp_path / "repository")
     images, annotations = write_pictures(tmp_path / "pictures", count=6)
     data = json.loads(annotations.read_text())

@@ -1,4 +1,4 @@
-"""`peopleseg validate`: a table over checkpoints, its JSON and pictures, and what goes wrong."""
+"""`peopleseg validate`: a table over checkpoints, its JSON and images, and what goes wrong."""
 
 import json
 import re

@@ -108,5 +108,5 @@ def test_a_picture_that_breaks_is_named_and_left_out(
     with_broken = [*pictures, replace(pictures[0], id=99, path=broken)]
     assert measure("yolov9", RedDetector(), with_broken)["box_recall"] == 1.0
     assert "half.png" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="none of 1 pictures"):
+    with pytest.raises(ValueError, match="none of 1 images"):
         measure("people_unet", RedUNet(), with_broken[-1:])

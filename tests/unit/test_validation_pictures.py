@@ -1,4 +1,4 @@
-"""Validation pictures: which ones are chosen, and that they show truth over what is found."""
+"""Validation images: which ones are chosen, and that they show truth over what is found."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What happens around the training loop: averaged weights, stopping, pictures, timings."""
+"""What happens around the training loop: averaged weights, stopping, images, timings."""

@@ -11,7 +11,7 @@ class StopAfterProcessorTime(Callback):
     """Stop after the step in which all threads of this process together have worked `minutes`.
 
     With one thread that is the wall-clock time on an idle machine. What happens before the first
-    step does not count, nor do the processes that load pictures.
+    step does not count, nor do the processes that load images.
     """
 
     def __init__(self, minutes: float) -> None:

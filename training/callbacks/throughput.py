@@ -8,13 +8,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 
-PHASES = ("waiting for pictures", "forward and loss", "backward", "optimiser and averaging")
+PHASES = ("waiting for images", "forward and loss", "backward", "optimiser and averaging")
 
 
 class Throughput(Callback):
     """Seconds of each phase of the training steps, as shares of the epoch, printed and logged.
 
-    "waiting for pictures" is what the loader's workers cost: near 0 when they keep up. On a GPU
+    "waiting for images" is what the loader's workers cost: near 0 when they keep up. On a GPU
     each phase is waited for, so that its time is its own.
     """
 
@@ -34,7 +34,7 @@ class Throughput(Callback):
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._end_of("waiting for pictures")
+        self._end_of("waiting for images")
         self.pictures += len(batch.images) * trainer.world_size
 
     def on_before_backward(self, *_: Any) -> None:

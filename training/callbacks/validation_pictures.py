@@ -1,4 +1,4 @@
-"""Show in TensorBoard what the network finds in a few validation pictures, below what is true."""
+"""Show in TensorBoard what the network finds in a few validation images, below what is true."""
 
 import lightning
 from lightning.pytorch.callbacks import Callback
@@ -10,7 +10,7 @@ from training.validation.pictures import choose_pictures, validation_sheet
 
 
 class ValidationPictures(Callback):
-    """Pictures of 1, 2, 3 and 5 people after every validation, with the averaged weights.
+    """Images of 1, 2, 3 and 5 people after every validation, with the averaged weights.
 
     It has to stand before the callback that averages, which takes its weights back at the same
     place.
@@ -28,7 +28,7 @@ class ValidationPictures(Callback):
             return  # a network to compare with, which nothing here draws
         networks = loaded(pl_module)
         if networks.family == "feature_head" and not networks.companions:
-            return  # trained on features: nothing reads pictures
+            return  # trained on features: nothing reads images
         pictures = choose_pictures(pl_module.data().val_pictures)
         sheet = validation_sheet(networks, pictures)
         logger.experiment.add_image("validation", sheet, trainer.global_step, dataformats="HWC")

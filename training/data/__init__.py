@@ -1,1 +1,1 @@
-"""Pictures of people in COCO format, as training reads them."""
+"""Images of people in COCO format, as training reads them."""

@@ -1,7 +1,7 @@
 """Random colour, light, weather and damage: what changes an image and leaves everybody in place.
 
 The heavy set is the published one of the hierarchical training (made there with albumentations).
-Through OpenCV on uint8, because torchvision's hue alone takes 55 ms a picture on one core. Random
+Through OpenCV on uint8, because torchvision's hue alone takes 55 ms an image on one core. Random
 choices are drawn from torch's global generator.
 """
 

@@ -1,4 +1,4 @@
-"""Pictures as training samples, each the same for the same seed and draw."""
+"""Images as training samples, each the same for the same seed and draw."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from peopleseg.labels.coco import Picture
 from training.data.pictures import BrokenPicture
 from training.data.sampler import Draw
 
-MakeSample = Callable[[Picture, int], Any]  # of a picture and an epoch
+MakeSample = Callable[[Picture, int], Any]  # of an image and an epoch
 
 
 class PeopleDataset(Dataset[Any]):
     """Samples of `make(picture, epoch)`, which draws from torch's global generator.
 
-    A picture that does not decode becomes its `BrokenPicture`, which the collate functions leave
+    An image that does not decode becomes its `BrokenPicture`, which the collate functions leave
     out and name.
     """
 

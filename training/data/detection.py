@@ -1,4 +1,4 @@
-"""Pictures for the detector: mosaics, copy-paste, and the whole picture for validation."""
+"""Images for the detector: mosaics, copy-paste, and the whole image for validation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,11 +39,11 @@ class DetectionValidationBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class MixingSettings:
-    """How often other pictures are mixed into one."""
+    """How often other images are mixed into one."""
 
     mosaic: float = 1.0
     copy_paste: float = 0.0
-    last_epochs_without: int = 15  # of the training: whole pictures only
+    last_epochs_without: int = 15  # of the training: whole images only
 
 
 class DetectionData(PeopleData):

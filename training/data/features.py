@@ -1,7 +1,7 @@
-"""Pre-computed features: a folder with a file for each picture, of what a detector sees of its
+"""Pre-computed features: a folder with a file for each image, of what a detector sees of its
 people.
 
-A file holds the roi-aligned features and the label maps of one picture's people; `features.json`
+A file holds the roi-aligned features and the label maps of one image's people; `features.json`
 beside the files says what they were computed with.
 """
 
@@ -34,7 +34,7 @@ class FeatureSample(NamedTuple):
 
 
 class FeatureBatch(NamedTuple):
-    images: list[int]  # ids of the pictures
+    images: list[int]  # ids of the images
     roi_features: Tensor  # float16 (N, C, 28, 28)
     labels: Tensor  # uint8 (N, 56, 56)
     skipped: list[str]  # a line for each broken file
@@ -56,7 +56,7 @@ class FeatureDescription:
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """Reads and writes the files of one data set's pictures."""
+    """Reads and writes the files of one data set's images."""
 
     path: Path
 
@@ -128,7 +128,7 @@ def roi_features(detector: YOLOv9, images: Tensor, rois: Tensor) -> Tensor:
 
 
 def collate_features(samples: Sequence[FeatureSample | BrokenPicture]) -> FeatureBatch:
-    """N = 0 when nobody is in any picture, or every file is broken."""
+    """N = 0 when nobody is in any image, or every file is broken."""
     whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
     empty = [torch.empty((0, 0, 0))]
     return FeatureBatch(

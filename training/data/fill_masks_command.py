@@ -6,7 +6,7 @@ Each such person is looked at three times by the networks of the model repositor
 the mirrored image, and by a wider box. The mask is kept where the three agree and where it holds
 the person's visible keypoints, if there are any, and few of the others'. Kept masks are marked
 `"mask": "filled"`; all else of the file stays as it is, so that what is not sure is still ignored
-by a training. Pictures that are missing or broken are named, and their people stay as they are.
+by a training. Images that are missing or broken are named, and their people stay as they are.
 Stopped, the command starts from the beginning.
 """
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and say how many masks it gained.
 
-    Raises AnnotationError, SameFile, and DataError when no picture can be used.
+    Raises AnnotationError, SameFile, and DataError when no image can be used.
     """
     require_separate({"--annotations": args.annotations, "--out": args.out})
     labels = load_labels(args.annotations, args.images)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 def _fill(
     pipeline: PeoplePipeline, picture: Picture, own: list[dict[str, Any]], agreement: Agreement
 ) -> int:
-    """Give a picture's annotations their masks, in place; how many. One that breaks is named."""
+    """Give an image's annotations their masks, in place; how many. One that breaks is named."""
     try:
         masks = filled(pipeline, read_rgb(picture), own, agreement)
     except BrokenPicture as error:

@@ -1,4 +1,4 @@
-"""Pictures for the people UNet: which pixels are people."""
+"""Images for the people UNet: which pixels are people."""
 
 from typing import Any
 

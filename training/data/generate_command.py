@@ -2,7 +2,7 @@
 
   peopleseg data-generate --out people --images 40
 
-writes people/train with people/person_train.json, and a quarter as many pictures to people/val with
+writes people/train with people/person_train.json, and a quarter as many images to people/val with
 people/person_val.json.
 """
 
@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=folder_to_write, required=True, metavar="DIR", help="folder to write to"
     )
     parser.add_argument(
-        "--images", type=positive, default=40, metavar="N", help="training pictures (%(default)s)"
+        "--images", type=positive, default=40, metavar="N", help="training images (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the pictures (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the images (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the pictures and say where they are."""
+    """Write the images and say where they are."""
     for images, annotations in write_training_data(args.out, count=args.images, seed=args.seed):
-        print(f"{images}: {len(list(images.iterdir()))} pictures, annotated in {annotations}")
+        print(f"{images}: {len(list(images.iterdir()))} images, annotated in {annotations}")
     return 0

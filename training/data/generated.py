@@ -1,4 +1,4 @@
-"""Pictures with people-like figures, made up from a seed, for tests and tries without photos.
+"""Images with people-like figures, made up from a seed, for tests and tries without photos.
 
 Each has 0 to 5 figures of head, torso and limbs on a textured background. Later figures stand in
 front of earlier ones; masks are of the visible part and exact.
@@ -23,7 +23,7 @@ SMALLEST_AREA_PX = 40  # of a visible part; a figure that shows less does not st
 
 @dataclass(frozen=True)
 class PeoplePicture:
-    """A picture with everybody in it, from back to front."""
+    """An image with everybody in it, from back to front."""
 
     image_rgb: NDArray[np.uint8]  # (H, W, 3)
     masks: NDArray[np.uint8]  # (N, H, W) of 0 and 1, the visible part of each
@@ -33,7 +33,7 @@ class PeoplePicture:
 def people_picture(
     seed: int, *, count: int | None = None, size_hw: tuple[int, int] = (240, 320)
 ) -> PeoplePicture:
-    """The same picture for the same arguments; count: at most so many people, by default 0 to 5."""
+    """The same image for the same arguments; count: at most so many people, by default 0 to 5."""
     rng = np.random.default_rng(seed)
     image = _background(rng, size_hw)
     count = int(rng.integers(0, MOST_PEOPLE + 1)) if count is None else count
@@ -49,7 +49,7 @@ def people_picture(
 
 
 def coco_annotations(pictures: Sequence[PeoplePicture], names: Sequence[str]) -> dict[str, Any]:
-    """A COCO data set of the pictures; image ids count from 1, masks are compressed RLE."""
+    """A COCO data set of the images; image ids count from 1, masks are compressed RLE."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (picture, name) in enumerate(zip(pictures, names, strict=True), start=1):
@@ -75,7 +75,7 @@ def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list
     """Write train/ with `count` PNGs and val/ with a quarter as many others, at least 4.
 
     Returns each one's images folder and annotations, person_train.json and person_val.json.
-    Pictures of 0, 1, ... MOST_PEOPLE people take turns.
+    Images of 0, 1, ... MOST_PEOPLE people take turns.
     """
     splits = {"train": (count, seed), "val": (max(4, count // 4), seed + count)}
     return [

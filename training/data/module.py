@@ -1,4 +1,4 @@
-"""What the tasks train on: annotated pictures, loaded, augmented and batched."""
+"""What the tasks train on: annotated images, loaded, augmented and batched."""
 
 import math
 from abc import abstractmethod
@@ -20,11 +20,11 @@ from training.data.transforms import Transform, training_transforms, whole_view
 
 @dataclass(frozen=True)
 class AnnotatedFolder:
-    """Pictures and their people in COCO format."""
+    """Images and their people in COCO format."""
 
     images: Path
     annotations: Path
-    weight: float = 1.0  # how often an epoch draws each picture; 0.5: half of them, by turns
+    weight: float = 1.0  # how often an epoch draws each image; 0.5: half of them, by turns
     everybody: bool = True  # is annotated; False: who is found elsewhere is not punished
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class AnnotatedFolder:
 
 @dataclass(frozen=True)
 class LoaderSettings:
-    batch_size: int = 8  # pictures, of each process
+    batch_size: int = 8  # images, of each process
     workers: int = 2  # processes that load and augment, of each training process
     validation_batch_size: int = 8
 
@@ -45,16 +45,16 @@ class LoaderSettings:
 @dataclass(frozen=True)
 class AugmentationSettings:
     strength: Literal["none", "light", "heavy"] = "light"
-    smallest_scale: float = 0.7  # of a view, against the whole picture in the canvas
+    smallest_scale: float = 0.7  # of a view, against the whole image in the canvas
     largest_scale: float = 1.5
 
 
 class PeopleData(lightning.LightningDataModule):
-    """Training and validation pictures of one task.
+    """Training and validation images of one task.
 
     root: folder with train/, val/, person_train.json and person_val.json; `train` and `val` name
     other places. extra: more data sets to train on, each with its weight. limit: only the first so
-    many training pictures, of all sets together. The same seed gives the same pictures in the same
+    many training images, of all sets together. The same seed gives the same images in the same
     order, also after a resume.
     """
 
@@ -88,7 +88,7 @@ class PeopleData(lightning.LightningDataModule):
 
     @abstractmethod
     def validation_sample(self, picture: Picture, epoch: int) -> Any:
-        """The whole picture on the canvas."""
+        """The whole image on the canvas."""
 
     @staticmethod
     @abstractmethod
@@ -101,7 +101,7 @@ class PeopleData(lightning.LightningDataModule):
         """The same for validation samples."""
 
     def usable(self, picture: Picture) -> bool:
-        """Whether a picture is of use for training."""
+        """Whether an image is of use for training."""
         return True
 
     def setup(self, stage: str) -> None:
@@ -110,7 +110,7 @@ class PeopleData(lightning.LightningDataModule):
             pictures = [picture for folder in folders for picture in self._pictures(folder)]
             self.train_pictures = [p for p in pictures if self.usable(p)][: self.limit]
             if not self.train_pictures:
-                raise DataError(f"{self.train_folder.annotations} has no picture to train on")
+                raise DataError(f"{self.train_folder.annotations} has no image to train on")
             require_people(self.train_pictures, self.train_folder.annotations)
         if not self.val_pictures:
             self.val_pictures = self._pictures(self.val_folder)
@@ -154,7 +154,7 @@ class PeopleData(lightning.LightningDataModule):
         self.resume_at = (state_dict["epoch"], state_dict["batch"])
 
     def view(self, size: int) -> Transform:
-        """The whole picture on a square canvas, as in validation and serving."""
+        """The whole image on a square canvas, as in validation and serving."""
         return whole_view(size, self.resize)
 
     def augmented_view(self, size: int) -> Transform:
@@ -165,7 +165,7 @@ class PeopleData(lightning.LightningDataModule):
     def _sampler(
         self, length: int, *, shuffle: bool, weights: Sequence[float] | None = None
     ) -> EpochSampler:
-        """Of this process's share of the pictures; without a trainer, of all."""
+        """Of this process's share of the images; without a trainer, of all."""
         trainer = self.trainer
         return EpochSampler(
             length,

@@ -1,4 +1,4 @@
-"""Several pictures in one: mosaic and simple copy-paste."""
+"""Several images in one: mosaic and simple copy-paste."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from training.data.samples import seen_boxes
 from training.data.scene import Scene, make_scene
 from training.data.views import random_part, whole_number
 
-CENTRE = (0.25, 0.75)  # where the four pictures meet, in parts of the side
-SCALES = (0.5, 1.5)  # of each picture, against the whole of it in the square
+CENTRE = (0.25, 0.75)  # where the four images meet, in parts of the side
+SCALES = (0.5, 1.5)  # of each image, against the whole of it in the square
 
 
 def mosaic(scenes: Sequence[Scene], size: int, scales: tuple[float, float] = SCALES) -> Scene:

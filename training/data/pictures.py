@@ -1,4 +1,4 @@
-"""Which pictures of a data set can be used, and their pixels."""
+"""Which images of a data set can be used, and their pixels."""
 
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from peopleseg.errors import InvalidInput, PeoplesegError
 from peopleseg.labels.coco import Picture, first_lines, load_pictures
 from peopleseg.pixels.images import FORMATS, decode_image, header_of, opened_header
 
-SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, picture pixels; as published
+SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, image pixels; as published
 
 
 class DataError(PeoplesegError):
@@ -22,19 +22,19 @@ class DataError(PeoplesegError):
 
 
 class BrokenPicture(PeoplesegError, ValueError):
-    """A picture that does not decode; the message names its path."""
+    """An image that does not decode; the message names its path."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A picture that is left out."""
+    """An image that is left out."""
 
     path: Path
     reason: str
 
 
 def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], list[Skipped]]:
-    """The pictures of a COCO file that can be trained on, and the others, as `checked` does.
+    """The images of a COCO file that can be trained on, and the others, as `checked` does.
 
     Raises AnnotationError for annotations not in COCO format.
     """
@@ -42,14 +42,14 @@ def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], lis
 
 
 def checked(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Skipped]]:
-    """The pictures that can be used, and the others.
+    """The images that can be used, and the others.
 
-    Left out are files that are missing, that are no picture, or whose size is not the annotated
+    Left out are files that are missing, that are no image, or whose size is not the annotated
     one. Only headers are read: what a file lacks further in is for `read_rgb` to find.
     """
     usable, skipped = [], []
     # disable=None: no bar in a log; delay: none either for a folder that is checked in a moment
-    for picture in tqdm(pictures, desc="checking", unit="picture", disable=None, delay=2):
+    for picture in tqdm(pictures, desc="checking", unit="image", disable=None, delay=2):
         reason = _fault(picture)
         if reason is None:
             usable.append(picture)
@@ -59,10 +59,10 @@ def checked(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Skipped]]:
 
 
 def report_skipped(skipped: Sequence[Skipped]) -> None:
-    """Print how many pictures are left out and the first of them, to stderr."""
+    """Print how many images are left out and the first of them, to stderr."""
     if not skipped:
         return
-    head = f"left out {len(skipped)} picture{'s' * (len(skipped) > 1)}:"
+    head = f"left out {len(skipped)} image{'s' * (len(skipped) > 1)}:"
     lines = first_lines([f"{picture.path}: {picture.reason}" for picture in skipped])
     print("\n".join((head, *lines)), file=sys.stderr)
 
@@ -84,14 +84,14 @@ def read_rgb(picture: Picture) -> NDArray[np.uint8]:
 
 
 def _fault(picture: Picture) -> str | None:
-    """Why a picture cannot be used."""
+    """Why an image cannot be used."""
     if not picture.path.is_file():
         return "is missing"
     try:
         with Image.open(picture.path, formats=FORMATS) as image:
             header = opened_header(image)
     except Exception as error:  # Pillow has no common error for broken headers
-        return f"is not a picture ({error})"
+        return f"is not an image ({error})"
     try:
         picture.drawn_upright(header)
     except InvalidInput as error:

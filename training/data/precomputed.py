@@ -1,4 +1,4 @@
-"""Pre-computed features for the mask head that reads nothing else: no picture is decoded, no
+"""Pre-computed features for the mask head that reads nothing else: no image is decoded, no
 detector runs."""
 
 from pathlib import Path
@@ -16,11 +16,11 @@ from training.data.pictures import DataError, Skipped, report_skipped
 
 
 class PrecomputedFeatureData(PeopleData):
-    """The people of pictures as `peopleseg precompute-features` left them, so not augmented.
+    """The people of images as `peopleseg precompute-features` left them, so not augmented.
 
     features: folder with train/ and val/, each an --out of that command. The other arguments are
-    those of pictures: which of them, in which order, and the settings that the features are to
-    have. Pictures without a file are named and left out.
+    those of images: which of them, in which order, and the settings that the features are to
+    have. Images without a file are named and left out.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PrecomputedFeatureData(PeopleData):
         if not self.train_folder.everybody:
             raise DataError(
                 f"the features of {self.train_folder.annotations} take everybody to be annotated; "
-                "train on its pictures, with training.data.rois.RoiData"
+                "train on its images, with training.data.rois.RoiData"
             )
         self.require(padding=self.padding, resize=self.resize)
         super().setup(stage)
@@ -73,14 +73,14 @@ class PrecomputedFeatureData(PeopleData):
 
 
 def _with_features(pictures: list[Picture], folder: FeatureFolder) -> list[Picture]:
-    """Raises DataError when no picture has any."""
+    """Raises DataError when no image has any."""
     pictures = [picture for picture in pictures if picture.masked_people]
     there = [picture for picture in pictures if folder.has(picture)]
     absent = [picture for picture in pictures if not folder.has(picture)]
     report_skipped([Skipped(p.path, f"has no features in {folder.path}") for p in absent])
     if not there:
         raise DataError(
-            f"{folder.path} has features of none of {len(pictures)} pictures; `peopleseg "
+            f"{folder.path} has features of none of {len(pictures)} images; `peopleseg "
             "precompute-features` of the same annotations writes them"
         )
     return there

@@ -1,4 +1,4 @@
-"""Pictures for the mask heads: people's boxes with label maps."""
+"""Images for the mask heads: people's boxes with label maps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from training.data.scene import read_scene
 @dataclass(frozen=True)
 class RoiSettings:
     mask_size_hw: tuple[int, int] = MASK_SIZE_HW  # cells of a label map over its box
-    most_people: int = 10  # of one picture in a training step, chosen anew every epoch
+    most_people: int = 10  # of one image in a training step, chosen anew every epoch
     padding: float = 0.0  # around a box, in parts of its sides
     box_jitter: float = 0.0  # standard deviation of an edge in training, in parts of the side
     mistakes: float = 0.0  # of the detector: rois of nobody in a step, in parts of those of people
@@ -25,7 +25,7 @@ class RoiSettings:
 class RoiData(PeopleData):
     """Canvases of 640 pixels with people's boxes.
 
-    Trained on are pictures of people with a mask and, for the detector's mistakes, all others that
+    Trained on are images of people with a mask and, for the detector's mistakes, all others that
     have everybody.
     """
 

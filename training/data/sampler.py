@@ -1,4 +1,4 @@
-"""Which picture comes when: the same order for the same seed and epoch, from any place on."""
+"""Which image comes when: the same order for the same seed and epoch, from any place on."""
 
 import math
 from collections import defaultdict
@@ -10,18 +10,18 @@ from torch.utils.data import Sampler
 
 
 class Draw(NamedTuple):
-    """One picture of one epoch."""
+    """One image of one epoch."""
 
     epoch: int
     index: int
-    turn: int  # how often the picture was drawn before; each time it is augmented otherwise
+    turn: int  # how often the image was drawn before; each time it is augmented otherwise
 
 
 class EpochSampler(Sampler[Draw]):
-    """A pass over `length` pictures an epoch, this process's share of it.
+    """A pass over `length` images an epoch, this process's share of it.
 
-    Shuffled, for training, a picture is drawn as often as its weight says, every one once by
-    default: one of weight 0.5 in every other epoch, one of weight 2 twice in each. All pictures of
+    Shuffled, for training, an image is drawn as often as its weight says, every one once by
+    default: one of weight 0.5 in every other epoch, one of weight 2 twice in each. All images of
     a weight had their turn before one of them has the next. Every process gets equally many draws:
     the last ones are left out where they do not divide. In order, for validation, none is left out:
     some processes get one more. A training that goes on within an epoch starts `skip` draws into
@@ -45,7 +45,7 @@ class EpochSampler(Sampler[Draw]):
         for index, weight in enumerate([1.0] * length if weights is None else weights):
             self.by_weight[weight].append(index)
         if shuffle and self._draws_an_epoch() < processes:
-            raise ValueError(f"{length} pictures cannot be shared by {processes} processes")
+            raise ValueError(f"{length} images cannot be shared by {processes} processes")
 
     def start_at(self, epoch: int, skip: int) -> None:
         """Begin `skip` draws into an epoch; later epochs are whole."""
@@ -91,7 +91,7 @@ class EpochSampler(Sampler[Draw]):
 
 
 def _draws(weight: float, length: int) -> int:
-    """An epoch's, of pictures of a weight; the same in each, and rounded up: 2 epochs of weight 0.5
+    """An epoch's, of images of a weight; the same in each, and rounded up: 2 epochs of weight 0.5
     leave out nothing."""
     return max(1, math.ceil(weight * length - 1e-6))  # 1.1 * 10 is a little more than 11
 

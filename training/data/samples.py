@@ -1,6 +1,6 @@
 """What each network trains on, made from a scene, and batches of it.
 
-A picture that breaks on decode stands in the list of samples as its BrokenPicture; the batch leaves
+An image that breaks on decode stands in the list of samples as its BrokenPicture; the batch leaves
 it out and names it.
 """
 
@@ -18,7 +18,7 @@ from training.data.pictures import SMALLEST_SIDE_PX, BrokenPicture
 from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene
 
 BACKGROUND, TARGET, NON_TARGET = 0, 1, 2  # in a roi's label map
-PERSON = 1  # in a whole picture's labels, beside BACKGROUND
+PERSON = 1  # in a whole image's labels, beside BACKGROUND
 IGNORED = 255  # in both: what it is is not known
 
 SMALLEST_VISIBLE = 0.3  # part of a person's box that a view must show
@@ -52,7 +52,7 @@ class DetectionBatch(NamedTuple):
     images: Tensor  # uint8 (B, 3, S, S) RGB
     boxes_xyxy: list[Tensor]  # of each image, float32 (n, 4)
     ignored_xyxy: list[Tensor]  # of each image, float32 (r, 4), see DetectionSample
-    skipped: list[str]  # a line for each broken picture
+    skipped: list[str]  # a line for each broken image
 
 
 class ForegroundBatch(NamedTuple):
@@ -78,7 +78,7 @@ def detection_sample(scene: Scene) -> DetectionSample:
 
 def foreground_sample(scene: Scene) -> ForegroundSample:
     """People against background; crowds, where people may be whose masks are not known, and what
-    lies outside of the picture are ignored."""
+    lies outside of the image are ignored."""
     masks, ignored = scene.mask_arrays()
     labels = np.where(ignored > 0, IGNORED, BACKGROUND).astype(np.uint8)
     labels[masks.any(axis=0)] = PERSON
@@ -98,7 +98,7 @@ def roi_sample(
     """At most `most_people` people with their label maps, read at the centres of the box's cells.
 
     They are the first ones that have a mask, as published, or with `random` any. People whose box
-    was under SMALLEST_SIDE_PX in the picture are no targets, but are others to their neighbours, as
+    was under SMALLEST_SIDE_PX in the image are no targets, but are others to their neighbours, as
     crowds are. Where people may be without a mask, and no known mask is, cells are IGNORED.
     padding: added at each edge, in parts of the side; box_jitter: standard deviation of each edge
     after that, in parts of the side, drawn from torch's global generator without `random`.
@@ -125,7 +125,7 @@ def roi_sample(
 
 
 def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> DetectionBatch:
-    """B = 0 when every picture is broken."""
+    """B = 0 when every image is broken."""
     whole, skipped = _split(samples)
     return DetectionBatch(
         _stacked_images(whole),
@@ -136,14 +136,14 @@ def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> Det
 
 
 def collate_foreground(samples: Sequence[ForegroundSample | BrokenPicture]) -> ForegroundBatch:
-    """B = 0 when every picture is broken."""
+    """B = 0 when every image is broken."""
     whole, skipped = _split(samples)
     labels = [s.labels for s in whole] or [torch.empty((0, 0), dtype=torch.uint8)]
     return ForegroundBatch(_stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
 
 
 def collate_rois(samples: Sequence[RoiSample | BrokenPicture]) -> RoiBatch:
-    """B = 0 when every picture is broken; N = 0 also when nobody is seen in any."""
+    """B = 0 when every image is broken; N = 0 also when nobody is seen in any."""
     whole, skipped = _split(samples)
     rois = [F.pad(s.boxes_xyxy, (1, 0), value=index) for index, s in enumerate(whole)]
     labels = [s.labels for s in whole] or [torch.empty((0, 0, 0), dtype=torch.uint8)]
@@ -195,7 +195,7 @@ def _widened(
 
 
 def _cut_to_content(boxes: Tensor, ignored: NDArray[np.uint8]) -> Tensor:
-    """Boxes cut to the part of the square that the picture covers, as the server's are."""
+    """Boxes cut to the part of the square that the image covers, as the server's are."""
     inside = ignored != OUTSIDE
     edges = []
     for axis in (0, 1):

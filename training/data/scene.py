@@ -1,4 +1,4 @@
-"""A picture with everybody in it, as tensors that torchvision's v2 transforms take."""
+"""An image with everybody in it, as tensors that torchvision's v2 transforms take."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _NO_BOXES = np.empty((0, 4), dtype=np.float32)
 
 
 class Scene(NamedTuple):
-    """A picture of H x W pixels, or a view of one, with N people (crowds are not among them).
+    """An image of H x W pixels, or a view of one, with N people (crowds are not among them).
 
     As a tuple of torchvision's types it goes through any v2 transform. A box stays whole when a
     view cuts its person off, which tells how much of the person is seen: `samples.cut` cuts it.
@@ -32,9 +32,9 @@ class Scene(NamedTuple):
 
     image: tv_tensors.Image  # uint8 (3, H, W) RGB
     boxes: tv_tensors.BoundingBoxes  # float32 (N, 4) xyxy pixels, may reach outside
-    short_sides_px: Tensor  # float32 (N,) of the boxes in the picture as it was annotated
+    short_sides_px: Tensor  # float32 (N,) of the boxes in the image as it was annotated
     masks: tv_tensors.Mask | None  # uint8 (M, H, W) of 0 and 1; None: read without masks
-    ignored: tv_tensors.Mask | None  # uint8 (1, H, W): CROWD, OUTSIDE of the picture, UNKNOWN or 0
+    ignored: tv_tensors.Mask | None  # uint8 (1, H, W): CROWD, OUTSIDE of the image, UNKNOWN or 0
     masked: Tensor  # bool (N,), M of them true: whom the masks are of, in this order
     ignored_boxes: tv_tensors.BoundingBoxes  # float32 (R, 4) xyxy: others may be in them
 
@@ -100,7 +100,7 @@ def make_scene(
 
 
 def read_scene(picture: Picture, *, with_masks: bool = True) -> Scene:
-    """Read a picture and draw its people's masks. Raises BrokenPicture.
+    """Read an image and draw its people's masks. Raises BrokenPicture.
 
     Without masks it is a third faster, and enough for a detector.
     """
@@ -136,7 +136,7 @@ def _boxes(annotations: Sequence[Annotation]) -> NDArray[np.float32]:
 
 
 def _ignored_boxes(picture: Picture) -> NDArray[np.float32]:
-    """Of the crowds; the whole picture where not everybody is annotated."""
+    """Of the crowds; the whole image where not everybody is annotated."""
     if not picture.everybody:
         return np.array([[0, 0, picture.width, picture.height]], dtype=np.float32)
     return _boxes([annotation for annotation in picture.annotations if annotation.crowd])

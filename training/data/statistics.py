@@ -1,7 +1,7 @@
 """What a data set is like: people, overlaps, sizes, pixels of each class, class weights.
 
-Shares are of the pictures with people. A roi is the box of a person, with both sides of at least
-SMALLEST_SIDE_PX, padded and cut to the picture. Crowds are nobody here. Pixels are counted in the
+Shares are of the images with people. A roi is the box of a person, with both sides of at least
+SMALLEST_SIDE_PX, padded and cut to the image. Crowds are nobody here. Pixels are counted in the
 rois of people with a mask, those of the others' boxes left out that no mask covers; a figure of
 pixels is None where nobody has a mask.
 """
@@ -32,14 +32,14 @@ Weights = tuple[float, float, float]  # of background, target, non-target; their
 
 @dataclass(frozen=True)
 class Measured:
-    """What one picture with people adds."""
+    """What one image with people adds."""
 
     people: int
     unmasked: int  # of the people
     pair_ious: NDArray[np.float64]  # (pairs,) of the boxes of every two people
     roi_sizes_wh: NDArray[np.float64]  # (rois, 2) unpadded, network pixels
     roi_pixels: NDArray[np.int64]  # (3,) of MASK_CLASSES, all rois together
-    person_share: float | None  # of the picture's pixels
+    person_share: float | None  # of the image's pixels
 
 
 def class_weights(ratios: Sequence[float]) -> Weights:
@@ -80,11 +80,11 @@ def statistics(pictures: Sequence[Picture], roi_padding: float = ROI_PADDING) ->
     peopled = [picture for picture in pictures if picture.people]
     measured = [
         _measured(picture, roi_padding)
-        for picture in tqdm(peopled, desc="measuring", unit="picture", disable=None, delay=2)
+        for picture in tqdm(peopled, desc="measuring", unit="image", disable=None, delay=2)
     ]
     if not any(len(m.roi_sizes_wh) for m in measured):
         raise ValueError(
-            f"none of the {len(pictures)} pictures has a person of {SMALLEST_SIDE_PX} pixels"
+            f"none of the {len(pictures)} images has a person of {SMALLEST_SIDE_PX} pixels"
         )
     counts = [m.people for m in measured]
     return {
@@ -176,7 +176,7 @@ def _roi_pixels(
 def _padded(
     box: NDArray[np.float64], padding: float, size_hw: tuple[int, int]
 ) -> tuple[slice, slice]:
-    """Rows and columns of a box (4,) xyxy, padded, rounded outwards and cut to the picture."""
+    """Rows and columns of a box (4,) xyxy, padded, rounded outwards and cut to the image."""
     around = padding * (box[2:] - box[:2])
     return box_pixels([*(box[:2] - around), *(box[2:] + around)], size_hw)
 
@@ -191,7 +191,7 @@ def _pair_ious(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _overlaps(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Of boxes; the mean is over every two people of a picture, whether they overlap or not."""
+    """Of boxes; the mean is over every two people of an image, whether they overlap or not."""
     ious = np.concatenate([m.pair_ious for m in measured])
     images = [bool((m.pair_ious > 0).any()) for m in measured]
     return {

@@ -3,7 +3,7 @@
   peopleseg data-stats --annotations person_train.json --images train --json stats.json
   peopleseg data-stats --annotations person_train.json --json stats.json
 
-With --images, pictures that are missing or broken are named and left out. Training reads its class
+With --images, images that are missing or broken are named and left out. Training reads its class
 weights from the JSON: class_weights.plain and class_weights.separation_aware, each of background,
 target and other people.
 """
@@ -23,7 +23,7 @@ from training.data.statistics import ROI_PADDING, statistics, table
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-stats`."""
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="check the pictures as well")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="check the images as well")
     parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the figures here")
     parser.add_argument(
         "--roi-padding",

@@ -1,4 +1,4 @@
-"""Smaller COCO files from large ones: some pictures, those with people, no crowds, all others."""
+"""Smaller COCO files from large ones: some images, those with people, no crowds, all others."""
 
 import random
 from collections.abc import Collection, Sequence
@@ -18,11 +18,11 @@ def subset(
 ) -> dict[str, Any]:
     """A part of a COCO data set; its entries are untouched and in their order.
 
-    images_count: pictures taken at random, the same for the same seed, and those of a smaller
-    number are among those of a larger one. only_people: pictures with a person who is not in a
+    images_count: images taken at random, the same for the same seed, and those of a smaller
+    number are among those of a larger one. only_people: images with a person who is not in a
     crowd. no_crowds: without the annotations of crowds, as in the published training data.
 
-    Broken annotations are in no part. Raises DataError when there are fewer pictures than asked
+    Broken annotations are in no part. Raises DataError when there are fewer images than asked
     for.
     """
     fitting = [one.id for one in labels.pictures if one.people or not only_people]
@@ -33,7 +33,7 @@ def subset(
 
 
 def rest(labels: Labels, part: dict[str, Any]) -> dict[str, Any]:
-    """The pictures of a data set that are not in `part`, a subset of it, with what they show.
+    """The images of a data set that are not in `part`, a subset of it, with what they show.
 
     Crowds too, where the part is without.
     """
@@ -42,7 +42,7 @@ def rest(labels: Labels, part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _part(labels: Labels, ids: Collection[int]) -> dict[str, Any]:
-    """These pictures and all that is annotated in them, of other categories too."""
+    """These images and all that is annotated in them, of other categories too."""
     broken = {id(entry) for entry in labels.left_out}
     images = [image for image in labels.data["images"] if image["id"] in ids]
     annotations = [
@@ -62,7 +62,7 @@ def _chosen(ids: Sequence[int], count: int | None, seed: int) -> set[int]:
     if count is None:
         return set(ids)
     if count > len(ids):
-        raise DataError(f"{count} pictures asked for, only {len(ids)} fit; ask for fewer")
+        raise DataError(f"{count} images asked for, only {len(ids)} fit; ask for fewer")
     shuffled = list(ids)
     random.Random(seed).shuffle(shuffled)
     return set(shuffled[:count])

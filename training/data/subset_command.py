@@ -1,4 +1,4 @@
-"""Write a smaller COCO file: some of the pictures, only those with people, no crowds; or split one.
+"""Write a smaller COCO file: some of the images, only those with people, no crowds; or split one.
 
   peopleseg data-subset --annotations person_train.json --out train_100.json --images-count 100
   peopleseg data-subset --annotations person_train.json --out people.json --only-people --no-crowds
@@ -7,7 +7,7 @@
   peopleseg data-subset --annotations nobody.json --images-count 90 --out nobody_train.json \\
       --rest nobody_val.json --nobody
 
-The pictures stay where they are. The same seed chooses the same pictures, and those of a smaller
+The images stay where they are. The same seed chooses the same images, and those of a smaller
 number are among those of a larger one. Annotations that are broken are named and left out. A set
 without people can only be learned from beside others, so that it is an error without --nobody.
 """
@@ -30,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
     parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="written")
     parser.add_argument(
-        "--rest", type=file_to_write, metavar="FILE", help="written: the pictures left out"
+        "--rest", type=file_to_write, metavar="FILE", help="written: the images left out"
     )
     parser.add_argument(
-        "--images-count", type=positive, metavar="N", help="pictures to take, such as 100 (all)"
+        "--images-count", type=positive, metavar="N", help="images to take, such as 100 (all)"
     )
     people = parser.add_mutually_exclusive_group()
     people.add_argument(
-        "--only-people", action="store_true", help="leave out pictures without a person"
+        "--only-people", action="store_true", help="leave out images without a person"
     )
     people.add_argument(
         "--nobody", action="store_true", help="take a set without people, to use beside others"
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and say what is in it. Raises AnnotationError, SameFile, DataError."""
     require_separate({"--annotations": args.annotations, "--out": args.out, "--rest": args.rest})
-    labels = load_labels(args.annotations, Path())  # no picture is looked at
+    labels = load_labels(args.annotations, Path())  # no image is looked at
     part = _part(args, labels)
     _write(args.out, part)
     if args.rest:

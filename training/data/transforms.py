@@ -20,7 +20,7 @@ from torchvision.transforms import v2  # noqa: E402  (after declare_missing_ops)
 
 Transform = Callable[[Scene], Scene]
 Strength = Literal["none", "light", "heavy"]
-SCALES = (0.7, 1.5)  # of a random view, against the whole picture in the square
+SCALES = (0.7, 1.5)  # of a random view, against the whole image in the square
 
 
 def letterbox(size: int) -> Transform:
@@ -29,7 +29,7 @@ def letterbox(size: int) -> Transform:
 
 
 def stretch(size: int) -> Transform:
-    """The whole picture over the whole square, as in the published hierarchical training."""
+    """The whole image over the whole square, as in the published hierarchical training."""
     return partial(stretched, size=size)
 
 
@@ -74,7 +74,7 @@ class RandomPart:
     """The scene at a random scale, cut to a random part of at most size x size pixels."""
 
     size: int
-    scales: tuple[float, float]  # log-uniform, against the whole picture in the square
+    scales: tuple[float, float]  # log-uniform, against the whole image in the square
     resize: Resize = "letterbox"
 
     def __call__(self, scene: Scene) -> Scene:

@@ -16,13 +16,13 @@ from training.data.scene import OUTSIDE, Scene
 
 
 def letterboxed(scene: Scene, size: int) -> Scene:
-    """The whole picture in a square as the server puts it there."""
+    """The whole image in a square as the server puts it there."""
     height, width = scene.size_hw
     return _placed(scene, Letterbox.fit(width, height, size), size)
 
 
 def stretched(scene: Scene, size: int) -> Scene:
-    """The whole picture over the whole of a square, as the server's other setting puts it there."""
+    """The whole image over the whole of a square, as the server's other setting puts it there."""
     height, width = scene.size_hw
     return _placed(scene, Letterbox.stretch(width, height, size), size)
 
@@ -36,7 +36,7 @@ def random_part(
 ) -> Scene:
     """A random part of at most most_hw pixels, at a random scale.
 
-    A scale of 1 shows the picture as large as the whole of it is in a square of `size`.
+    A scale of 1 shows the image as large as the whole of it is in a square of `size`.
     """
     scale = math.exp(_uniform(math.log(scales[0]), math.log(scales[1])))
     sides = scene.size_hw

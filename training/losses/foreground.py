@@ -1,7 +1,7 @@
 """The people UNet's loss: which pixels are people, where the label says so at all.
 
 Cross-entropy plus Dice, as in ternaus/people_segmentation (MIT), or plus the Lovasz loss, in which
-every picture has equal weight.
+every image has equal weight.
 """
 
 from typing import Literal
@@ -15,7 +15,7 @@ from training.losses.lovasz import lovasz_loss
 
 Overlap = Literal["dice", "lovasz"]
 
-DICE_SMOOTH = 100.0  # pixels: a picture without people may have about so many by mistake
+DICE_SMOOTH = 100.0  # pixels: an image without people may have about so many by mistake
 
 
 def foreground_loss(

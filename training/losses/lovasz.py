@@ -1,6 +1,6 @@
 """The Lovasz hinge's softmax sibling, for two classes (Berman et al. 2018, arXiv:1705.08790).
 
-The Jaccard loss, 1 - IoU, of a set of wrong pixels, extended to how wrong each one is: a picture's
+The Jaccard loss, 1 - IoU, of a set of wrong pixels, extended to how wrong each one is: an image's
 IoU of people and of background, averaged, is what `people_seg_miou` measures.
 """
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def lovasz_loss(probability: Tensor, person: Tensor, known: Tensor) -> Tensor:
-    """Of each picture the mean over people and background, then the mean; a scalar in [0, 1].
+    """Of each image the mean over people and background, then the mean; a scalar in [0, 1].
 
     probability: of a person, [B, ...]; person, known: bool of the same shape. Pixels that are not
-    known do not count. In a picture without a class its loss is the most wrong pixel's, as one
+    known do not count. In an image without a class its loss is the most wrong pixel's, as one
     pixel of it by mistake makes its IoU 0. 0 for B = 0.
     """
     known = known.flatten(1)

@@ -53,7 +53,7 @@ class Task(lightning.LightningModule):
         self.backbone_settings = backbone
         self.figures: dict[str, float] = {}  # of the last validation
         self.broken_pictures: set[str] = set()  # found while training, each named once
-        self.decoded_any = False  # picture of this training
+        self.decoded_any = False  # image of this training
 
     @abstractmethod
     def loss_terms(self, batch: Any) -> dict[str, Tensor]:
@@ -130,7 +130,7 @@ class Task(lightning.LightningModule):
         return terms["loss"]
 
     def is_empty(self, batch: Any) -> bool:
-        """Whether a batch has nothing to learn from (every picture of it was broken, say)."""
+        """Whether a batch has nothing to learn from (every image of it was broken, say)."""
         return len(batch.images) == 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -143,7 +143,7 @@ class Task(lightning.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.trainer.is_last_batch and not self.decoded_any:
-            raise DataError("no picture decodes of those to train on; the first are named above")
+            raise DataError("no image decodes of those to train on; the first are named above")
 
     def on_validation_batch_start(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -170,7 +170,7 @@ class Task(lightning.LightningModule):
     def on_train_end(self) -> None:
         if self.broken_pictures:
             count = len(self.broken_pictures)
-            print(f"left out {count} broken picture{'s' * (count > 1)}", file=sys.stderr)
+            print(f"left out {count} broken image{'s' * (count > 1)}", file=sys.stderr)
 
     @abstractmethod
     def metrics(self) -> Mapping[str, Metric]:
@@ -183,7 +183,7 @@ class Task(lightning.LightningModule):
             values = value if isinstance(value, dict) else {name: value}
             figures |= {key: float(v) for key, v in values.items()}
             metric.reset()
-        if self.trainer.sanity_checking:  # a few pictures: no figures
+        if self.trainer.sanity_checking:  # a few images: no figures
             return
         self.figures = figures
         self.log_dict(figures, prog_bar=True)

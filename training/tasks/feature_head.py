@@ -1,6 +1,6 @@
 """Train the mask head that reads nothing but a frozen detector's features.
 
-They are computed on the fly from pictures, or were before, by `peopleseg precompute-features`.
+They are computed on the fly from images, or were before, by `peopleseg precompute-features`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""How good a network is: figures, tables over checkpoints, pictures."""
+"""How good a network is: figures, tables over checkpoints, images."""

@@ -1,4 +1,4 @@
-"""Measure checkpoints on annotated pictures and compare them.
+"""Measure checkpoints on annotated images and compare them.
 
   peopleseg validate runs/unet/best.ckpt --images val --annotations person_val.json
   peopleseg validate 'runs/*/best.ckpt' --images val --annotations person_val.json \\
@@ -24,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoints", nargs="+", metavar="CHECKPOINT", help="a file, or a pattern in quotes"
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the pictures")
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
     parser.add_argument(
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N pictures")
+    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
     parser.add_argument(
         "--detector",
         type=Path,

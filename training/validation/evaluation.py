@@ -1,4 +1,4 @@
-"""Measure the network of a checkpoint on annotated pictures."""
+"""Measure the network of a checkpoint on annotated images."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -42,10 +42,10 @@ def evaluate(
 
     A detector's are those of boxes, the people UNet's `people_seg_miou`, a mask head's those of
     masks on true boxes and, when a detector is among its companions, the AP of masks on the boxes
-    that it finds. Pictures are letterboxed to 640 x 640, as served. A picture that does not decode
+    that it finds. Images are letterboxed to 640 x 640, as served. An image that does not decode
     is named on stderr and left out. Moves the networks to `device`.
 
-    Raises ValueError when a network that a head reads is missing, or no picture decodes.
+    Raises ValueError when a network that a head reads is missing, or no image decodes.
     """
     for network in (loaded.network, *loaded.companions.values()):
         network.to(device)
@@ -106,10 +106,10 @@ _MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device], Figures
 
 
 def _scenes(pictures: Sequence[Picture], *, with_masks: bool = True) -> Scenes:
-    """The pictures that decode, on the canvas."""
+    """The images that decode, on the canvas."""
     to_canvas, decoded = letterbox(INPUT_SIZE), 0
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="picture", leave=False, disable=None):
+    for picture in tqdm(pictures, unit="image", leave=False, disable=None):
         try:
             scene = read_scene(picture, with_masks=with_masks)
         except BrokenPicture as broken:
@@ -118,7 +118,7 @@ def _scenes(pictures: Sequence[Picture], *, with_masks: bool = True) -> Scenes:
         decoded += 1
         yield picture, to_canvas(scene)
     if not decoded:
-        raise ValueError(f"none of {len(pictures)} pictures can be measured")
+        raise ValueError(f"none of {len(pictures)} images can be measured")
 
 
 def _number(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Checkpoints measured on annotated pictures, and compared."""
+"""Checkpoints measured on annotated images, and compared."""
 
 import argparse
 import glob

@@ -1,6 +1,6 @@
 """The figures of accuracy, each by its own name and definition; all are better when higher.
 
-They are torchmetrics, so that a training on several processes measures all of its pictures. Where
+They are torchmetrics, so that a training on several processes measures all of its images. Where
 there was nothing to measure, a figure is NaN.
 """
 
@@ -66,7 +66,7 @@ class MeanIou(Metric):
 
 
 class PeopleSegMiou(MeanIou):
-    """Of each picture the mean of the IoUs of people and of background; their mean over pictures.
+    """Of each image the mean of the IoUs of people and of background; their mean over images.
 
     The mIoU that PINTO0309's people-segmentation UNets are published with: a person's probability
     above 0.5 is person, pixels labelled IGNORED do not count, a class that neither has counts 1.
@@ -145,7 +145,7 @@ class TwoClassMiou(Metric):
 class BoxAveragePrecision(Metric):
     """The metrics of person boxes, see `peopleseg.systems.people.evaluation.boxes`.
 
-    pictures: the truth. The figures are of those that `update` was called for; a picture that two
+    images: the truth. The figures are of those that `update` was called for; an image that two
     processes looked at counts once.
     """
 
@@ -163,14 +163,14 @@ class BoxAveragePrecision(Metric):
         self.add_state("rows", [], dist_reduce_fx="cat")
 
     def update(self, image_id: int, boxes_xyxy: Tensor, scores: Tensor) -> None:
-        """One picture's boxes [n, 4], in image pixels, and scores [n]; n may be 0."""
+        """One image's boxes [n, 4], in image pixels, and scores [n]; n may be 0."""
         rows = torch.cat((boxes_xyxy, scores[:, None]), dim=1).to(self.device, torch.float32)
         self.image_ids.append(torch.tensor([image_id], device=self.device))
         self.counts.append(torch.tensor([len(rows)], device=self.device))
         self.rows.append(rows)
 
     def update_from(self, image_id: int, predictions: Tensor, letterbox: Letterbox) -> None:
-        """One picture's predictions of a detector, [5, anchors], selected as they are served."""
+        """One image's predictions of a detector, [5, anchors], selected as they are served."""
         rows = torch.from_numpy(found_boxes(predictions.float().cpu().numpy(), letterbox))
         self.update(image_id, rows[:, :4], rows[:, 4])
 

@@ -1,4 +1,4 @@
-"""Validation pictures: what is true over what a network finds, for a few pictures side by side."""
+"""Validation images: what is true over what a network finds, for a few images side by side."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,9 +25,9 @@ from training.data.transforms import letterbox
 from training.validation.prediction import mask_predictor, network_input, segment
 
 DRAWN_SCORE = 0.15  # boxes below it are not drawn, as by `peopleseg segment`
-COUNTS = (1, 2, 3, 5)  # people of the pictures shown
-ENOUGH_ROOM = 0.1  # part of the picture that everybody's box should take to be seen well
-CELL_PX = 400  # side of the square in which each picture lies
+COUNTS = (1, 2, 3, 5)  # people of the images shown
+ENOUGH_ROOM = 0.1  # part of the image that everybody's box should take to be seen well
+CELL_PX = 400  # side of the square in which each image lies
 TITLE_PX = 24  # height of the line above it
 MARGIN_PX = 4
 TINT = (255, 64, 64)  # RGB of people against background
@@ -35,17 +35,17 @@ PAPER, INK = 255, (0, 0, 0)
 
 
 class Drawing(NamedTuple):
-    """A picture with people drawn over it, and what the line above it says."""
+    """An image with people drawn over it, and what the line above it says."""
 
     image_rgb: NDArray[np.uint8]
     title: str
 
 
 def choose_pictures(pictures: Sequence[Picture], counts: Sequence[int] = COUNTS) -> list[Picture]:
-    """A picture for each number of people, the first in which none of them is very small.
+    """An image for each number of people, the first in which none of them is very small.
 
-    Where no picture is left with that many people, one with about as many; with fewer pictures
-    than counts, all of them. Pictures with crowds are for want of others only.
+    Where no image is left with that many people, one with about as many; with fewer images
+    than counts, all of them. Images with crowds are for want of others only.
     """
     left, chosen = list(pictures), []
     for count in counts[: len(pictures)]:
@@ -57,10 +57,10 @@ def choose_pictures(pictures: Sequence[Picture], counts: Sequence[int] = COUNTS)
 
 @torch.no_grad()
 def validation_sheet(loaded: Loaded, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
-    """True people over found people, a column a picture: (H, W, 3) uint8 RGB.
+    """True people over found people, a column an image: (H, W, 3) uint8 RGB.
 
     A detector's are boxes, a mask head's the masks in the true boxes, the people UNet's are people
-    against background. The networks are in evaluation mode and stay on their device. A picture that
+    against background. The networks are in evaluation mode and stay on their device. An image that
     does not decode is left out.
     """
     margin = np.full((2 * (TITLE_PX + CELL_PX), MARGIN_PX, 3), PAPER, dtype=np.uint8)

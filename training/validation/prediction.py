@@ -1,4 +1,4 @@
-"""What the network of a checkpoint finds in a picture, through the steps that are served."""
+"""What the network of a checkpoint finds in an image, through the steps that are served."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ def network_input(scene: Scene, device: torch.device) -> Tensor:
 def segment(
     predictor: MaskPredictor, images: Tensor, found: Rois, letterbox: Letterbox
 ) -> list[Person]:
-    """The people in the boxes of one picture, in image pixels."""
+    """The people in the boxes of one image, in image pixels."""
     rois = widened(found.rois, predictor.padding)
     rois[:, 1:] = letterbox.clip_to_content(rois[:, 1:])
     logits = predictor.mask_logits(images, torch.from_numpy(rois).to(images.device))

@@ -32,7 +32,7 @@ def measure(pipeline: Pipeline, pictures: Sequence[Picture]) -> Figures:
     segmenter = InProcess(pipeline)
     has_feature_head = FEATURE_HEAD.name in pipeline.versions
     measured, by_features = [], []
-    for picture in tqdm(pictures, unit="picture", disable=None, leave=False):
+    for picture in tqdm(pictures, unit="image", disable=None, leave=False):
         try:
             measured.append(evaluation.measure(segmenter, picture))
             if has_feature_head:

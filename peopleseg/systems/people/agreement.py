@@ -13,7 +13,7 @@ from peopleseg.systems.people.selection import MIN_SCORE
 
 Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 
-# Room for another processor, thread count or batch, and for half precision on a GPU. Other weights
+# Room for another CPU, thread count or batch, and for half precision on a GPU. Other weights
 # differ by far more.
 BOX_TOLERANCE_PX = 2.0
 BOX_TOLERANCE = 0.01  # of the box's longer side, where that is more
@@ -38,7 +38,7 @@ def smallest_score(folders: Mapping[str, Path]) -> float:
 
 
 def agree(found: Answer, expected: Answer, min_score: float = MIN_SCORE) -> str | None:
-    """How two answers of one ensemble to one picture differ, None within the tolerances above.
+    """How two answers of one ensemble to one image differ, None within the tolerances above.
 
     Somebody whose score is that near min_score, the smallest one, may be in only one of them.
     """

@@ -127,7 +127,7 @@ def in_cells(rois: NDArray[np.float32], maps: NDArray[Any]) -> NDArray[np.float3
 
 
 class _RoiParts:
-    """Shares rois out over threads, where the server's networks leave the processors free."""
+    """Shares rois out over threads, where the server's networks leave the CPUs free."""
 
     def __init__(self, threads: int) -> None:
         self._parts = BatchParts(threads)

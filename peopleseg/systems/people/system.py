@@ -40,7 +40,7 @@ _SELECT = Use(SELECT_PEOPLE, outputs=_ROI_SCORES)
 ENSEMBLES = (
     Ensemble(
         PERSON_SEGMENTATION,
-        "Every person of a picture: box, score, mask.",
+        "Every person of an image: box, score, mask.",
         (*_NETWORKS, _SELECT, *_MASKS),
         of_image,
     ),
@@ -53,7 +53,7 @@ ENSEMBLES = (
     ),
     Ensemble(
         PERSON_SEGMENTATION_FEATURES,
-        "Every person of a picture, by the mask head that reads the detector's features alone.",
+        "Every person of an image, by the mask head that reads the detector's features alone.",
         (
             *(Use(PREPROCESS), Use(YOLOV9), _SELECT),
             *(Use(ROI_ALIGN_FEATURES), Use(FEATURE_HEAD), _ANSWER),
@@ -62,7 +62,7 @@ ENSEMBLES = (
     ),
     Ensemble(
         PEOPLE_FOREGROUND,
-        "Which pixels of a picture are people.",
+        "Which pixels of an image are people.",
         (Use(PREPROCESS), Use(PEOPLE_UNET), Use(POSTPROCESS_FOREGROUND)),
         of_image,
     ),

@@ -28,7 +28,7 @@ class AveragePrecision(NamedTuple):
 def average_precision(
     pictures: Sequence[Picture], results: Sequence[dict[str, Any]], kind: Kind
 ) -> AveragePrecision:
-    """AP of COCO results for these pictures, at most 100 people a picture, crowds by COCO's rules.
+    """AP of COCO results for these images, at most 100 people an image, crowds by COCO's rules.
 
     Of masks, who has a box alone is as a crowd that fills the box: what is found there is neither
     right nor wrong. A result has image_id, category_id, score, bbox (xywh) and, for segm,

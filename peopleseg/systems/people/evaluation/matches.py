@@ -40,7 +40,7 @@ class Matched:
 
 
 def matched(pictures: Sequence[Picture], results: Sequence[Entry], kind: Kind) -> list[Matched]:
-    """Every picture with the results for it, in the order of the pictures."""
+    """Every image with the results for it, in the order of the images."""
     evaluation = evaluated(pictures, results, kind)
     # The first area of COCOeval is everybody's; None stands for nobody true and nobody found.
     of_images = [one for one in evaluation.evalImgs[: len(pictures)] if one is not None]

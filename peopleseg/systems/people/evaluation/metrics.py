@@ -2,19 +2,19 @@
 
 mask_ap, mask_ap50, box_ap, box_ap50
     COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, at most 100 people a
-    picture, as pycocotools computes it (crowds are ignored by its rules; of masks, who has a box
+    image, as pycocotools computes it (crowds are ignored by its rules; of masks, who has a box
     alone is such a crowd, as large as the box).
 roi_miou
     Of `segment_from_boxes` on the true boxes, crowds, sides under 16 px and who has no mask left
     out: the mean over the boxes of the IoU of the person's mask and the true one, on the mask's
     grid over the box.
 foreground_miou
-    Of `foreground`: per picture the mean of the IoU of people and the IoU of background, at its own
-    size, a class absent from answer and truth counting 1; the mean over the pictures. Left out are
-    crowds' regions, of the boxes of those without a mask what no mask covers, and pictures of
+    Of `foreground`: per image the mean of the IoU of people and the IoU of background, at its own
+    size, a class absent from answer and truth counting 1; the mean over the images. Left out are
+    crowds' regions, of the boxes of those without a mask what no mask covers, and images of
     people of whom nobody has a mask.
 
-Pictures that failed are left out of every figure; a figure without anything to measure is None.
+Images that failed are left out of every figure; a figure without anything to measure is None.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one picture adds to the figures."""
+    """What one image adds to the figures."""
 
     picture: Picture
     found: list[dict[str, Any]]  # COCO results
@@ -60,7 +60,7 @@ class Measured:
 
 
 def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None = None) -> Measured:
-    """Ask for one picture, three ways. Raises OSError, ValueError and what the segmenter raises.
+    """Ask for one image, three ways. Raises OSError, ValueError and what the segmenter raises.
 
     min_score: of the people that enter the AP; None for those that the segmenter answers with.
     """
@@ -68,7 +68,7 @@ def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None =
     foreground = segmenter.foreground(data)
     if foreground.shape != (picture.height, picture.width):
         raise ValueError(
-            f"the picture is {foreground.shape[1]} x {foreground.shape[0]} pixels, "
+            f"the image is {foreground.shape[1]} x {foreground.shape[0]} pixels, "
             f"its annotations say {picture.width} x {picture.height}"
         )
     known = picture.masked_people or not picture.people

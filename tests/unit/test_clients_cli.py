@@ -130,3 +130,16 @@ def test_a_name_that_the_terminal_cannot_print_ends_nothing(root: Path, encoding
     )
     assert done.returncode == 1 and b"Traceback" not in done.stderr
     assert rb"\u732b" in done.stdout + done.stderr
+
+
+def test_the_help_of_every_command_comes_without_torch(root: Path) -> None:
+    code = """
+import sys
+from peopleseg.cli.main import COMMANDS, main
+for name in COMMANDS:
+    assert main([name, "--help"]) == 0, name
+    assert "torch" not in sys.modules, name
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: peopleseg ") == len(COMMANDS)

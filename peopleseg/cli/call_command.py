@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from peopleseg.cli.output import folder_to_write
 from peopleseg.cli.server_options import add_url_option
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.labels.files import write_atomically
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg call`."""
     parser.add_argument("ensemble", choices=ENSEMBLES, help="its name")
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="images and folders")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="for the tensors")
+    parser.add_argument("--out", type=folder_to_write, metavar="DIR", help="for the tensors")
     add_url_option(parser)
 
 

@@ -174,7 +174,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror or error})") from error
-    except (RuntimeError, UnpicklingError, EOFError, SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
+        said = mistaken_file(path) or f"is not a file of weights: {error}"
+        raise CheckpointError(f"{path} {said}") from error
+    except (RuntimeError, UnpicklingError, EOFError) as error:
         # what torch advises here is to let the file run code
         said = mistaken_file(path) or (
             "is not a checkpoint of peopleseg, or cut off; name one that a training wrote, or make "

@@ -1,6 +1,5 @@
 """TensorRT: profiles, configs, what the builder is asked for, and what is said without a GPU."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +11,13 @@ import torch
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from conversion.export import command, engine, version
+from conversion.export import engine, version
 from conversion.export.exportable import of_feature_head, of_mask_head, of_people_unet
 from conversion.export.exporter import export
 from conversion.export.onnx_export import export_onnx
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
+from peopleseg.cli.main import main
 from peopleseg.repository.manifest import WEIGHTS, Manifest
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.systems.configs import profiles
@@ -141,10 +141,8 @@ def test_without_tensorrt_one_sentence_says_where_to_run_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)  # as if not installed
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=16))
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
     arguments = [str(source), "--accelerator", "tensorrt", "--model-repository", str(tmp_path)]
-    assert command.run(parser.parse_args(arguments)) == 2
+    assert main(["export", *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "the Python package tensorrt, which is missing; run the export inside" in line
     assert not (tmp_path / "people_unet").exists()

@@ -11,7 +11,7 @@ from conversion.export.exporter import export
 from conversion.export.parity import EXACT
 from conversion.export.settings import Settings
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
-from peopleseg.repository.manifest import Manifest, reads_of, tensors_of
+from peopleseg.repository.manifest import WEIGHTS, Manifest, reads_of, tensors_of
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from tests.export.networks import (
     SMALL_ROI,
@@ -75,7 +75,8 @@ def test_a_variant_is_exported_whole_and_described(
     settings = Settings(check_pinned_runtime=has_pinned_runtime)
     version = export(source, pictures, settings, repository=tmp_path / "repository")
     assert version.name == "1"
-    assert {path.name for path in version.iterdir()} == {"model.onnx", "manifest.json"}
+    files = {path.name for path in version.iterdir()}
+    assert files == {"model.onnx", WEIGHTS, "manifest.json"}
     assert [path.name for path in version.parent.iterdir()] == ["1"]
     manifest = Manifest.read(version)
     manifest.verify(version)

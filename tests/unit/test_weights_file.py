@@ -72,7 +72,7 @@ def test_a_version_without_weights_is_named(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"<!doctype html>", "is HTML"),
         (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
-        (b"\x00" * 100, "is not a checkpoint of weights only: "),
+        (b"\x00" * 100, "is not a (file of weights|checkpoint of peopleseg)"),
     ],
 )
 @pytest.mark.parametrize("name", [WEIGHTS, "best.ckpt"])

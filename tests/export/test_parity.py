@@ -60,7 +60,7 @@ def test_boxes_and_scores_of_predictions_are_compared_apart() -> None:
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (logits([1, 2, 3.5]), r"mask_logits on images differs by at most 0\.5"),
+        (logits([1, 2, 3.5]), r"mask_logits on pictures differs by at most 0\.5"),
         (logits([1, 2, float("nan")]), "at most nan"),
         (logits([1, 2, float("inf")]), "at most inf"),
     ],
@@ -119,7 +119,7 @@ def test_a_graph_that_differs_from_torch_is_not_written(
 
     monkeypatch.setattr(exportable, "export_onnx", export_another)
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0"))
-    with pytest.raises(ParityError, match="person_logit on images differs by at most 0.01"):
+    with pytest.raises(ParityError, match="person_logit on pictures differs by at most 0.01"):
         export(source, pictures, SETTINGS, repository=tmp_path / "repository")
     assert [path.name for path in (tmp_path / "repository").rglob("*")] == ["people_unet"]
 

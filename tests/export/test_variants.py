@@ -38,7 +38,11 @@ VARIANTS: list[Any] = [
     pytest.param(lambda: people_unet("b3"), id="people_unet-b3", marks=SLOW),
     pytest.param(lambda: people_unet("b7"), id="people_unet-b7", marks=SLOW),
     *(
-        pytest.param(lambda variant=variant: mask_head(variant), id=f"hierarchical_head-{variant}")
+        pytest.param(
+            lambda variant=variant: mask_head(variant),
+            id=f"hierarchical_head-{variant}",
+            marks=SLOW if variant.startswith("b7") else (),
+        )
         for variant in ("b0", "b1", "b1_enhanced", "b7", "b7_enhanced")
     ),
     pytest.param(lambda: mask_head("b0", 160), id="hierarchical_head-fused"),
@@ -51,7 +55,7 @@ VARIANTS: list[Any] = [
     ),
     pytest.param(lambda: mask_head("b0", 0, False), id="hierarchical_head-RGB alone"),
     pytest.param(lambda: mask_head("b0", roi_size_hw=ROI_SIZE_HW), id="as published", marks=SLOW),
-    pytest.param(lambda: feature_head(160), id="feature_head"),
+    pytest.param(lambda: feature_head(160), id="feature_head", marks=SLOW),
 ]
 COMPARED = {
     "yolov9": {"features", "boxes", "scores"},

@@ -57,7 +57,13 @@ def fit(variant: str, data: Data, out: Path, *more: str, recipe: str | None = No
     )
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+LARGE = ("yolov9_e", "yolov9_c_sgd")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(one, marks=pytest.mark.slow if one in LARGE else ()) for one in VARIANTS],
+)
 def test_each_variant_trains(variant: str, data: Data, out: Path) -> None:
     assert fit(variant, data, out) == 0
     best = load_network(out / "best.ckpt")

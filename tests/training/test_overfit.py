@@ -78,7 +78,10 @@ def scenes(four: Data) -> Iterator[Scene]:
 
 @pytest.mark.parametrize(
     ("config", "epochs", "learning_rate"),
-    [("people_unet_b0", 50, 3e-3), ("people_unet_lite", 250, 1e-2)],
+    [
+        ("people_unet_b0", 50, 3e-3),
+        pytest.param("people_unet_lite", 250, 1e-2, marks=pytest.mark.slow),
+    ],
 )
 def test_the_people_unet_learns_its_pictures(
     config: str, epochs: int, learning_rate: float, four: Data, out: Path
@@ -100,6 +103,7 @@ def test_the_people_unet_learns_its_pictures(
     assert intersection / union > ENOUGH_IOU
 
 
+@pytest.mark.slow
 def test_the_detector_learns_its_pictures(four: Data, out: Path) -> None:
     loaded = overfit(
         *("yolov9_t", four, out, 180),
@@ -125,7 +129,7 @@ def test_the_detector_learns_its_pictures(four: Data, out: Path) -> None:
     ("config", "epochs"),
     [
         pytest.param("hierarchical_fused", 55, marks=pytest.mark.slow),
-        ("hierarchical_lite", 110),
+        pytest.param("hierarchical_lite", 110, marks=pytest.mark.slow),
     ],
 )
 def test_the_hierarchical_head_learns_its_pictures(

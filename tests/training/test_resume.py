@@ -86,7 +86,7 @@ def test_a_resume_within_an_epoch_keeps_the_frozen_frozen_and_the_clock_right(
 
     events = EventAccumulator(str(out))
     events.Reload()
-    shares = [event.value for event in events.Scalars("time/waiting_for_pictures")]
+    shares = [event.value for event in events.Scalars("time/waiting_for_images")]
     assert max(shares) < 0.9  # the machine's whole uptime would be all of it
 
 

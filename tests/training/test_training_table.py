@@ -63,6 +63,7 @@ def test_a_run_is_measured_once(
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_mask_rcnn_is_measured_beside_the_heads(
     folder: Path, data: Data, capsys: pytest.CaptureFixture[str]
 ) -> None:

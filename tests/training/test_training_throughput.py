@@ -10,7 +10,7 @@ from tests.training.runs import CONFIGS
 from tests.training.test_training_table import folder  # noqa: F401  (a fixture)
 
 SHARES = (
-    "waiting_for_pictures",
+    "waiting_for_images",
     "forward_and_loss",
     "backward",
     "optimiser_and_averaging",

@@ -307,5 +307,5 @@ def test_a_file_is_prepared_as_its_bytes_and_named_when_it_is_broken(tmp_path: P
     np.testing.assert_array_equal(found, expected)
     assert found_at == expected_at
     path.write_bytes(data[:-20])
-    with pytest.raises(InvalidInput, match=r"image\.jpg: image is a damaged or truncated JPEG"):
+    with pytest.raises(InvalidInput, match=r"picture\.jpg: image is a damaged or truncated JPEG"):
         prepare_file(path)

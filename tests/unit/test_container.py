@@ -5,10 +5,12 @@ And what `peopleseg serve` does before its own Triton starts.
 
 import argparse
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -248,3 +250,39 @@ def contents(repository: Path) -> dict[Path, tuple[bytes, int]]:
         for path in repository.rglob("*")
         if path.is_file() and not path.name.startswith(servers.PREFIX)
     }
+
+
+IN_THE_CONTAINER = (
+    *("serving.container", "serving.triton_step", "conversion.release.release_command"),
+    *("conversion.release.rollback_command", "conversion.release.status_command"),
+    *("peopleseg.cli.check_command", "peopleseg.systems.known"),
+)
+
+
+def test_what_the_container_imports_is_installed_there(root: Path) -> None:
+    """By names of packages; triton_python_backend_utils is Triton's own."""
+    code = f"""
+import sys, types
+sys.modules["triton_python_backend_utils"] = types.ModuleType("triton_python_backend_utils")
+from importlib import import_module
+for name in {IN_THE_CONTAINER}:
+    import_module(name)
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    pinned = {
+        re.split("==", line)[0].lower()
+        for file in ("steps.txt", "configs.txt")
+        for line in (root / "requirements" / file).read_text().splitlines()
+        if "==" in line
+    }
+    of_package = packages_distributions()
+    imported = {name for name in done.stdout.split() if name in of_package}
+    missing = {
+        name
+        for name in imported - {"peopleseg", "_distutils_hack"}
+        if not pinned & {one.lower().replace("_", "-") for one in of_package[name]}
+    }
+    assert "tritonclient" in imported and not missing

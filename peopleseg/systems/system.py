@@ -4,7 +4,7 @@ Everything that serves, checks, releases, measures and calls goes by these recor
 described in a folder of `peopleseg/systems` and listed in `peopleseg/systems/known.py`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,15 +87,10 @@ class System:
     @property
     def steps(self) -> dict[str, Model]:
         """Networks and Python steps by name, in the order of the ensembles' chains."""
-        there = {use.model.name: use.model for one in self.ensembles for use in one.uses}
-        return there
+        return {use.model.name: use.model for one in self.ensembles for use in one.uses}
 
     def ensemble(self, name: str) -> Ensemble:
         return next(one for one in self.ensembles if one.name == name)
 
     def python_step(self, name: str) -> type[Step] | None:
         return next((step for step in self.python_steps if step.model.name == name), None)
-
-
-def names(models: Collection[Model]) -> tuple[str, ...]:
-    return tuple(model.name for model in models)

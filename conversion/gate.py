@@ -137,7 +137,7 @@ def judge(serving: Figures, candidate: Figures, margin: float = MARGIN) -> list[
 class Gate:
     """What a release has to pass before a server loads it; a `conversion.release` Examiner.
 
-    images: encoded, asked of the server and of the versions in one process.
+    pictures: encoded images, asked of the server and of the versions in one process.
     """
 
     system: System

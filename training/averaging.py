@@ -16,7 +16,7 @@ from training.validation.table import Row, table
 
 
 def run(args: argparse.Namespace) -> int:
-    """Average, measure, write. Returns 1, and writes nothing, when the networks are not alike."""
+    """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
     for checkpoint in args.checkpoints:
         require_separate({"the checkpoint": checkpoint, "--out": args.out})
     pictures, skipped = usable_pictures(args.annotations, args.images)

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute what is missing. Returns 1 when a file cannot be used, or the disk is too small."""
+    """Compute what is missing. Raises AnnotationError, CheckpointError, FeaturesError."""
     from training.precomputing import run as work  # torch takes seconds to import
 
     return work(args)

@@ -34,7 +34,7 @@ BYTES_OF_FP16 = 2
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute what is missing. Returns 1 when a file cannot be used, or the disk is too small."""
+    """Compute what is missing. Raises AnnotationError, CheckpointError, FeaturesError."""
     folder, device = FeatureFolder(args.out), device_of(args)
     detector = load_detector(args.detector)
     _claim(folder, detector, args)

@@ -7,11 +7,9 @@ ratios are as in `peopleseg bench server`.
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from benchmarks.speed.devices import CUDA, open_on_gpu
-from benchmarks.speed.load import Calls, drive_threads
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -21,26 +19,21 @@ from benchmarks.speed.options import (
 )
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
-from benchmarks.speed.targets import ONE_CALLER, Group, Server, Target, TensorQuestion, interleave
+from benchmarks.speed.targets import (
+    ONE_CALLER,
+    Group,
+    InProcess,
+    Server,
+    Target,
+    TensorQuestion,
+    interleave,
+)
 from peopleseg.cli.options import positive
 from peopleseg.pixels.image_files import find_pictures
 from peopleseg.systems.known import ENSEMBLES, system_of
 from peopleseg.systems.pipeline import Pipeline
 
 CONCURRENCY = (1, 4)
-
-
-class Directly:
-    """The ensemble in this process, one question after the other."""
-
-    name, callers = ONE_CALLER, 1
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    def run(self, group: Group, seconds: float) -> Calls:
-        asked = [partial(self._pipeline.answer, *one[:2]) for one in group.questions]
-        return drive_threads(lambda turn: asked[turn % len(asked)](), self.callers, seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             system, args.model_repository, threads=args.threads, open_network=on_gpu
         )
         with running_server(args.model_repository, args.url, device=args.device) as running:
-            targets: list[Target] = [Directly(pipeline)]
+            targets: list[Target] = [InProcess(ONE_CALLER, lambda one: pipeline.answer(*one))]
             targets += [Server(running.url, callers) for callers in args.concurrency]
             group = Group(ensemble.name, questions)
             slices = interleave(targets, [group], rounds=args.rounds, seconds=args.seconds)

@@ -70,7 +70,7 @@ class Target(Protocol):
 class InProcess:
     """A function of this process."""
 
-    def __init__(self, name: str, answer: Callable[[Question], object], callers: int = 1) -> None:
+    def __init__(self, name: str, answer: Callable[[Any], object], callers: int = 1) -> None:
         self.name, self.callers = name, callers
         self._answer = answer
 

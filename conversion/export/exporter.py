@@ -23,7 +23,7 @@ def export(
 ) -> Path:
     """Write the next version folder of the checkpoint's model, whole or not at all.
 
-    Returns it. images: files to compare on, and to calibrate INT8 with. `on_stage` is told what
+    Returns it. pictures: files to compare on, and to calibrate INT8 with. `on_stage` is told what
     begins.
 
     Raises ExportError when the result is not good enough or something that it takes is missing,

@@ -57,21 +57,22 @@ def status(repository: Path, control: ModelControl | None) -> Status:
     """Ask the server, if there is one, and read the disk. Raises ReleaseError for files alone."""
     require_ensembles(repository)
     attempts = Journal(repository).attempts()
-    here = [system for system in SYSTEMS if current_versions(repository, system)]
+    versions = [(system, current_versions(repository, system)) for system in SYSTEMS]
+    here = [(system, pins) for system, pins in versions if pins]
     serving: dict[str, dict[str, int]] = {}
     loaded: dict[str, set[int]] = {}
     problems = _unfinished(attempts)
     if control:
         try:
-            for system in here:
+            for system, _ in here:
                 serving[system.name], found = _served_versions(repository, system, control)
                 problems += found
             loaded = control.loaded()
         except ControlError as error:
             problems.append(str(error))
     systems = [
-        _of_system(repository, system, attempts, serving.get(system.name, {}), loaded)
-        for system in here
+        _of_system(repository, system, pins, attempts, serving.get(system.name, {}), loaded)
+        for system, pins in here
     ]
     return Status(systems, problems, lock.holder(repository), list(attempts))
 
@@ -79,11 +80,11 @@ def status(repository: Path, control: ModelControl | None) -> Status:
 def _of_system(
     repository: Path,
     system: System,
+    pins: Mapping[str, int],
     attempts: list[Record],
     serving: Mapping[str, int],
     loaded: Mapping[str, set[int]],
 ) -> SystemStatus:
-    pins = current_versions(repository, system)
     steps = [
         StepStatus(
             step,
@@ -145,9 +146,9 @@ def _served_versions(
 
 
 def _unfinished(attempts: list[Record]) -> list[str]:
-    if not attempts or attempts[-1].result in (journal.SERVING, journal.REFUSED):
+    last = journal.unfinished(attempts)
+    if last is None:
         return []
-    last = attempts[-1]
     return [
         f"{last.action} {last.number} {last.name} is {last.result}, but not finished; "
         "if nobody is at it, repeat it"

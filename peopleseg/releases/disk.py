@@ -164,7 +164,7 @@ def recover(repository: Path, wait_s: float = 0.0, others: Sequence[str] = ()) -
     release left half written and that may not be written now.
     """
     lock.wait_until_free(repository, wait_s)
-    last = _unfinished(Journal(repository).attempts())
+    last = journal.unfinished(Journal(repository).attempts())
     half_written = last is not None and last.result != journal.STARTED
     if last is None and not files_behind(repository):
         return None
@@ -219,7 +219,7 @@ def mend(repository: Path) -> Record | None:
     """
     discard_prepared(repository)
     records = Journal(repository)
-    last = _unfinished(records.attempts())
+    last = journal.unfinished(records.attempts())
     if last is None:
         return None
     system = released_system(last)
@@ -241,12 +241,6 @@ def released_system(record: Record) -> System:
             f"release {record.number} {record.name} is of the system {record.system}, which this "
             "peopleseg does not have; use the one that released it"
         ) from error
-
-
-def _unfinished(attempts: Sequence[Record]) -> Record | None:
-    """The last attempt, where it neither serves nor is refused."""
-    last = next(iter(attempts[-1:]), None)
-    return None if last is None or last.result in (journal.SERVING, journal.REFUSED) else last
 
 
 def _disagree(repository: Path, step: str) -> bool:

@@ -12,6 +12,7 @@ import getpass
 import json
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -122,6 +123,12 @@ def serving(attempts: list[Record]) -> Record | None:
 def last_change(attempts: list[Record]) -> Record | None:
     """The last attempt that serves or served, a rollback too."""
     return next((one for one in reversed(attempts) if one.result == SERVING), None)
+
+
+def unfinished(attempts: Sequence[Record]) -> Record | None:
+    """The last attempt, where it neither serves nor is refused."""
+    last = attempts[-1] if attempts else None
+    return None if last is None or last.result in (SERVING, REFUSED) else last
 
 
 def kept_now(attempts: list[Record]) -> dict[str, list[int]]:

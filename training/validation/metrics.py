@@ -145,7 +145,7 @@ class TwoClassMiou(Metric):
 class BoxAveragePrecision(Metric):
     """The metrics of person boxes, see `peopleseg.systems.people.evaluation.boxes`.
 
-    images: the truth. The figures are of those that `update` was called for; an image that two
+    pictures: the truth. The figures are of those that `update` was called for; an image that two
     processes looked at counts once.
     """
 

@@ -75,7 +75,8 @@ def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -
     if wrong := settings_faults(step, made_of.settings, chosen):
         raise SettingsError("; ".join(wrong))
     code = code_of(made_of)
-    if before and (before.code, before.settings) == (frozen_code.digest(code), chosen):
+    digest = frozen_code.digest(code)
+    if before and (before.code, before.settings) == (digest, chosen):
         raise SettingsError(
             f"{step}/{version} has this code and these settings already; name others with --set"
         )
@@ -88,7 +89,7 @@ def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -
             sha256(artifact),
             chosen,
             current_commit(),
-            code=frozen_code.digest(code),
+            code=digest,
             step=place_of(made_of),
         ).write(scratch)
         return publish(scratch)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Average, measure, write. Returns 1, and writes nothing, when the networks are not alike."""
+    """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
     from training.averaging import run as work  # torch takes seconds to import
 
     return work(args)

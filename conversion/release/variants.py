@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from peopleseg.repository.model_folder import VARIANTS, config_files
-from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
+from peopleseg.repository.triton_config import CONFIG_FILE, parse_config_file
 
 
 def used_by(server_config: Any | None, step_folder: Path) -> list[Path]:
@@ -23,14 +23,14 @@ def used_by(server_config: Any | None, step_folder: Path) -> list[Path]:
     files = config_files(step_folder)
     if server_config is None or len(files) == 1:
         return files
-    used = [path for path in files if _traits(_read(path)) == _traits(server_config)]
+    used = [path for path in files if _traits(parse_config_file(path)) == _traits(server_config)]
     return used if len(used) == 1 else files
 
 
 def config_of(server_config: Any, step_folder: Path) -> Any:
     """The ModelConfig in the file that a server uses, or else the server's own, which is longer."""
     used = used_by(server_config, step_folder)
-    return _read(used[0]) if len(used) == 1 else server_config
+    return parse_config_file(used[0]) if len(used) == 1 else server_config
 
 
 def config_as(others: Mapping[Path, Any], step_folder: Path) -> Any:
@@ -44,12 +44,8 @@ def config_as(others: Mapping[Path, Any], step_folder: Path) -> Any:
         if len(used) == 1 and used[0].parent.name == VARIANTS:
             same = step_folder / VARIANTS / used[0].name
             if same.is_file():
-                return _read(same)
-    return _read(step_folder / CONFIG_FILE)
-
-
-def _read(path: Path) -> Any:
-    return parse_config(path.read_text())
+                return parse_config_file(same)
+    return parse_config_file(step_folder / CONFIG_FILE)
 
 
 def _traits(config: Any) -> tuple[Any, ...]:

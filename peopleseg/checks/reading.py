@@ -78,11 +78,11 @@ def _read_model(path: Path) -> tuple[ModelFolder | None, list[str]]:
         name = file.relative_to(path).as_posix()
         where = f"{path.name}/{name}"
         try:
-            configs[name] = parse_config(file.read_text())
+            configs[name] = parse_config(file.read_bytes())
         except FileNotFoundError:
             faults.append(f"{where}: missing; every model has its config there")
-        except (ConfigError, UnicodeDecodeError) as error:
-            faults.append(f"{where}: not a Triton model config: {error}; see model_config.proto")
+        except ConfigError as error:
+            faults.append(f"{where}: {error}; see model_config.proto")
     return (ModelFolder(path, configs) if CONFIG_FILE in configs else None), faults
 
 

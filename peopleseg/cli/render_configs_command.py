@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every file that changes. Raises Locked, ArtifactError, OSError."""
+    """Print every file that changes. Raises Locked, ConfigError, ArtifactError, OSError."""
     if args.check:
         stale = stale_files(args.model_repository)
         for path in stale:

@@ -12,7 +12,7 @@ from typing import Any
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.repository.manifest import ArtifactError
 from peopleseg.repository.model_folder import versions_in
-from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
+from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config_file
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 from peopleseg.systems.wiring import (
@@ -38,7 +38,7 @@ def current_versions(repository: Path, system: System) -> dict[str, int]:
     """
     try:
         return serving_versions(repository, system)
-    except (OSError, ValueError) as error:
+    except (OSError, ConfigError) as error:
         raise ReleaseError(f"{repository} cannot be released into: {error}") from error
 
 
@@ -157,6 +157,6 @@ def _first_needed(system: System, step: str, versions: Versions) -> set[str]:
 
 def _parsed(path: Path) -> Any:
     try:
-        return parse_config(path.read_text())
+        return parse_config_file(path)
     except (OSError, ConfigError) as error:
         raise ReleaseError(f"{path} cannot be read ({error}); see `peopleseg check`") from error

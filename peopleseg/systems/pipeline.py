@@ -12,7 +12,7 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from peopleseg.repository.manifest import Manifest, StepManifest
+from peopleseg.repository.manifest import ArtifactError, Manifest, StepManifest
 from peopleseg.runtime.onnx_threads import options_for
 from peopleseg.systems.step import Arrays, Step
 from peopleseg.systems.system import System
@@ -21,6 +21,10 @@ from peopleseg.systems.wiring import Reads, Wired, reads_in, serving_versions, w
 
 # Name of a step, the outputs that are wanted, its inputs by name: to its outputs by name.
 Call = Callable[[str, Collection[str], Arrays], Arrays]
+
+
+class MissingVersion(ArtifactError, ValueError):
+    """A step that is neither named nor pinned."""
 
 
 class OnnxModel:
@@ -95,8 +99,8 @@ class Pipeline:
     ) -> Arrays:
         """Every tensor that an ensemble has for one request, by its name there.
 
-        Raises InvalidInput for a bad request, ValueError for a step that is neither named nor
-        pinned, ArtifactError for a version that is not whole.
+        Raises InvalidInput for a bad request, MissingVersion, and ArtifactError for a version that
+        is not whole.
         """
 
         def call(name: str, wanted: Collection[str], given: Arrays) -> Arrays:
@@ -147,7 +151,7 @@ class Pipeline:
 
     def _folder(self, name: str) -> Path:
         if name not in self.versions:
-            raise ValueError(
+            raise MissingVersion(
                 f"no version of {name}: no ensemble of {self._repository} pins one; name it"
             )
         return self._repository / name / str(self.versions[name])

@@ -6,7 +6,7 @@ from typing import Any
 
 from peopleseg.repository.manifest import tensors_of
 from peopleseg.repository.model_folder import VARIANTS
-from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
+from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config_file
 from peopleseg.systems.configs import TENSORRT, VARIANT_NAMES, first_config, variant_text, variants
 from peopleseg.systems.known import NETWORKS, STEPS, SYSTEMS
 from peopleseg.systems.step import Shape
@@ -21,7 +21,7 @@ def stale_files(repository: Path, *, lengths: bool = True) -> Files:
     Which versions a config loads is left as it is: releases decide about that. A step that has
     versions but no config.pbtxt gets one to begin with. lengths: also those for TensorRT's provider
     in which only the lengths are others than those of the serving version. Raises ConfigError,
-    ArtifactError, ValueError.
+    ArtifactError, OSError.
     """
     versions = _pinned(repository)
     stale: Files = {}
@@ -30,7 +30,7 @@ def stale_files(repository: Path, *, lengths: bool = True) -> Files:
         if not path.parent.is_dir():
             continue
         if path.is_file():
-            config = parse_config(path.read_text())
+            config = parse_config_file(path)
         else:
             config = first_config(model, is_network=name in NETWORKS)
             stale[path] = str(config)
@@ -76,7 +76,7 @@ def _same(found: Any, wanted: Any, lengths: bool) -> bool:
 def _read(path: Path) -> Any | None:
     """None for what is not there, or no config."""
     try:
-        return parse_config(path.read_text())
+        return parse_config_file(path)
     except (FileNotFoundError, ConfigError):
         return None
 

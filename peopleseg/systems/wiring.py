@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 
 from peopleseg.repository.manifest import reads_of
 from peopleseg.repository.tensors import Model, Tensor
-from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config
+from peopleseg.repository.triton_config import (
+    CONFIG_FILE,
+    ConfigError,
+    parse_config,
+    parse_config_file,
+)
 from peopleseg.systems.system import Ensemble, System, Use
 
 # Name of a network to the inputs that it computes with; one that is not named reads all of them.
@@ -113,10 +118,10 @@ ensemble_scheduling {{
 def pinned(config: Any) -> dict[str, int]:
     """Step to version of an ensemble's config, as text or as tritonclient's ModelConfig.
 
-    Raises ValueError for text that is not a config.
+    Raises ConfigError for text that is not a config.
     """
     if isinstance(config, str):
-        config = _parsed(config)
+        config = parse_config(config)
     return {step.model_name: step.model_version for step in config.ensemble_scheduling.step}
 
 
@@ -133,13 +138,13 @@ def served(repository: Path, systems: Iterable[System]) -> tuple[str, ...]:
 def serving_versions(repository: Path, system: System) -> dict[str, int]:
     """Step to version, as the ensembles of a system pin them together.
 
-    Raises ValueError when two ensembles pin different versions of one step.
+    Raises ConfigError when two ensembles pin different versions of one step.
     """
     versions: dict[str, int] = {}
     for ensemble in served(repository, [system]):
-        for step, version in pinned((repository / ensemble / CONFIG_FILE).read_text()).items():
+        for step, version in pinned(parse_config_file(repository / ensemble / CONFIG_FILE)).items():
             if versions.setdefault(step, version) != version:
-                raise ValueError(
+                raise ConfigError(
                     f"{repository / ensemble / CONFIG_FILE} pins version {version} of {step}, "
                     f"another ensemble version {versions[step]}; repeat the release, or roll back"
                 )
@@ -158,13 +163,6 @@ def _is_of_use(optional: Tensor, use: Use, read: Collection[str]) -> bool:
     """Whether what is made of an optional input is read."""
     made = [output for output, source in use.model.made_of.items() if source == optional.name]
     return not made or any(use.outputs.get(output, output) in read for output in made)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return parse_config(text)
-    except ConfigError as error:
-        raise ValueError(f"not a Triton model config: {error}") from error
 
 
 def _tensor_text(tensor: Tensor) -> str:

@@ -92,3 +92,16 @@ def test_a_missing_picture_is_named_and_left_out(
     path = unet(tmp_path / "one.ckpt", 0)
     assert run((images, annotations), tmp_path / "mean.ckpt", path, path) == 0
     assert missing.name in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_measured_end_in_a_sentence(
+    data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, annotations = tmp_path / "images", data[1]
+    images.mkdir()
+    for image in data[0].iterdir():
+        (images / image.name).write_bytes(image.read_bytes()[:200])
+    path = unet(tmp_path / "one.ckpt", 0)
+    assert run((images, annotations), tmp_path / "mean.ckpt", path, path) == 1
+    assert "can be measured" in capsys.readouterr().err
+    assert not (tmp_path / "mean.ckpt").exists()

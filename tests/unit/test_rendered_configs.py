@@ -99,3 +99,13 @@ def test_a_step_without_config_gets_one(
         assert list(found.input) == list(before.input)
         assert list(found.output) == list(before.output)
         assert found.max_batch_size == before.max_batch_size
+
+
+def test_a_config_that_is_none_is_named(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = repository / "yolov9" / CONFIG_FILE
+    for text in (b'colour: "red"', b"\xff\xfe"):
+        path.write_bytes(text)
+        assert main(["render-configs", "--model-repository", str(repository)]) == 1
+        assert f"{path}: not a Triton model config" in capsys.readouterr().err

@@ -148,3 +148,12 @@ def test_every_step_with_settings_is_looked_at() -> None:
 def test_a_network_has_no_settings(repository: Path) -> None:
     with pytest.raises(SettingsError, match="feature_head is not a Python step"):
         new_step_version(repository, "feature_head", {"padding": 0.1})
+
+
+def test_ensembles_that_pin_different_versions_are_named(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = repository / "people_foreground" / "config.pbtxt"
+    config.write_text(config.read_text().replace("model_version: 1", "model_version: 2"))
+    assert run(repository, "preprocess", "--set", "resize=stretch") == 1
+    assert "people_foreground/config.pbtxt pins version 2 of" in capsys.readouterr().err

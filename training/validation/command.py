@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and report. Returns 1 when a checkpoint failed, 2 when a pattern matches nothing."""
+    """Measure and report. Returns 1 when a checkpoint failed. Raises PeoplesegError."""
     from training.validation.measuring import run as work  # torch takes seconds to import
 
     return work(args)

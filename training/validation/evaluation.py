@@ -26,7 +26,7 @@ from training.validation.metrics import (
     PeopleSegMiou,
     mask_metrics,
 )
-from training.validation.prediction import mask_predictor, network_input, segment
+from training.validation.prediction import Unmeasurable, mask_predictor, network_input, segment
 
 Scenes = Iterator[tuple[Picture, Scene]]
 Figures = dict[str, float]
@@ -45,7 +45,7 @@ def evaluate(
     that it finds. Images are letterboxed to 640 x 640, as served. An image that does not decode
     is named on stderr and left out. Moves the networks to `device`.
 
-    Raises ValueError when a network that a head reads is missing, or no image decodes.
+    Raises Unmeasurable when a network that a head reads is missing, or no image decodes.
     """
     for network in (loaded.network, *loaded.companions.values()):
         network.to(device)
@@ -118,7 +118,7 @@ def _scenes(pictures: Sequence[Picture], *, with_masks: bool = True) -> Scenes:
         decoded += 1
         yield picture, to_canvas(scene)
     if not decoded:
-        raise ValueError(f"none of {len(pictures)} images can be measured")
+        raise Unmeasurable(f"none of {len(pictures)} images can be measured")
 
 
 def _number(value: float | None) -> float:

@@ -24,7 +24,7 @@ from training.validation.table import Row, table
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure and report. Returns 1 when a checkpoint failed, 2 when a pattern matches nothing."""
+    """Measure and report. Returns 1 when a checkpoint failed. Raises PeoplesegError."""
     device = device_of(args)
     checkpoints: list[Path] = []
     for pattern in args.checkpoints:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_PADDING
 from peopleseg.networks.person_segmenter import PersonSegmenter
@@ -19,6 +20,10 @@ from training.data.features import roi_features
 from training.data.scene import Scene
 
 ROIS_AT_ONCE = 16  # a head's memory grows with them
+
+
+class Unmeasurable(PeoplesegError, ValueError):
+    """A network, or all images, that cannot be measured. The message says why."""
 
 
 class MaskPredictor(NamedTuple):
@@ -36,7 +41,7 @@ class MaskPredictor(NamedTuple):
 
 
 def mask_predictor(loaded: Loaded) -> MaskPredictor:
-    """The mask head of a checkpoint. Raises ValueError when a network that it reads is missing."""
+    """The mask head of a checkpoint. Raises Unmeasurable when it lacks a network that it reads."""
     head: Any = loaded.network  # of the class that the family says
     detector: Any = loaded.companions.get("detector")
     if loaded.family == "hierarchical_head":
@@ -46,7 +51,9 @@ def mask_predictor(loaded: Loaded) -> MaskPredictor:
             lambda images, rois: segmenter(images, rois).mask_logits, head.mask_size_hw, 0.0
         )
     if detector is None:
-        raise ValueError(f"a {loaded.family} reads a detector's features; give one with --detector")
+        raise Unmeasurable(
+            f"a {loaded.family} reads a detector's features; give one with --detector"
+        )
 
     return MaskPredictor(
         lambda images, rois: head(roi_features(detector, images, rois)),

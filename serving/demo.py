@@ -10,7 +10,6 @@ also when that fails or is interrupted.
 
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from peopleseg.errors import PeoplesegError
 from peopleseg.pixels.examples import example_pictures
 from peopleseg.repository.place import MODEL_REPOSITORY
 from serving.embedded import EmbeddedServer, describe_status
+from serving.ports import free_ports
 
 READY_TIMEOUT_S = 300.0
 
@@ -49,15 +49,6 @@ def with_examples(arguments: list[str]) -> list[str]:
     if arguments[0] == "segment" and (len(arguments) == 1 or arguments[1].startswith("-")):
         return ["segment", *(str(path) for path in example_pictures()), *arguments[1:]]
     return arguments
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing on this machine listens on now."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def _run(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ The server, the processes of its Python steps, its shared memory and its runtime
 `stop`, with the server's own death and with the death of the process that started it (guard.py).
 """
 
+import http.client
 import importlib.metadata
 import logging
 import os
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -283,7 +283,7 @@ def _is_there(url: str) -> bool:
     try:
         with _http.open(url, timeout=5) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (OSError, http.client.HTTPException):  # nobody there, or not a server of HTTP
         return False
 
 

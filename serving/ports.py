@@ -1,12 +1,29 @@
 """Which ports a server listens on, and whether it can."""
 
 import argparse
+import random
 import socket
 from collections.abc import Mapping, Sequence
 
 from serving.errors import PortInUseError, ServerStartError
 
 TRITON_PORTS = {"http": 8000, "grpc": 8001, "metrics": 8002}  # where nothing else is said
+
+# Below those that Linux gives to whoever asks for any port, on either side of a connection: a
+# server listens seconds after its ports were chosen, and nobody is to get one of them meanwhile.
+_OWN_CHOICE = range(20000, 32768)
+_random = random.SystemRandom()  # no seed of the caller's: two processes choose differently
+
+
+def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
+    """Different ports of this machine that nothing listens on now."""
+    free: list[int] = []
+    for port in _random.sample(_OWN_CHOICE, len(_OWN_CHOICE)):
+        if len(free) == count:
+            break
+        if why_not_free(host, port) is None:
+            free.append(port)
+    return free
 
 
 def check_ports(host: str, ports: Mapping[str, int]) -> None:
@@ -19,16 +36,22 @@ def check_ports(host: str, ports: Mapping[str, int]) -> None:
         if port in seen:
             raise PortInUseError(f"--{seen[port]}-port and {option} are both {port}")
         seen[port] = service
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-        except OSError as error:
+        if (why := why_not_free(host, port)) is not None:
             raise PortInUseError(
-                f"port {port} on {host} cannot be used ({error.strerror}); "
-                f"choose another with {option}"
-            ) from error
+                f"port {port} on {host} cannot be used ({why}); choose another with {option}"
+            )
+
+
+def why_not_free(host: str, port: int) -> str | None:
+    """What keeps a server from listening there, in the system's words; None: nothing."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def check_triton_ports(arguments: Sequence[str]) -> dict[str, int]:

@@ -17,8 +17,8 @@ from benchmarks.speed.targets import asking
 from peopleseg.cli.options import add_repository_option, positive
 from peopleseg.cli.output import folder_to_write
 from peopleseg.client.wire import CHANNEL_ARGS, grpc_address
-from serving.demo import free_ports
 from serving.embedded import EmbeddedServer
+from serving.ports import free_ports
 
 READY_TIMEOUT_S = 300.0
 ROUNDS, SECONDS = 5, 3.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from peopleseg.repository.place import MODEL_REPOSITORY
-from serving import demo
+from serving import ports
 from serving.embedded import EmbeddedServer
 from tests.server.telling import make_repository, server_of
 
@@ -16,7 +16,7 @@ READY_TIMEOUT_S = 300.0  # a dozen steps on a small, busy machine
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """The running server: grpc_url, http_url, metrics_url, log_file, pid (of Triton)."""
-    http_port, grpc_port, metrics_port = demo.free_ports(3)
+    http_port, grpc_port, metrics_port = ports.free_ports(3)
     with EmbeddedServer(
         model_repository=MODEL_REPOSITORY,
         log_file=tmp_path_factory.mktemp("server") / "triton.log",
@@ -47,7 +47,7 @@ def telling(repository: Path) -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def free_ports() -> Callable[[int], list[int]]:
     """Gives that many different ports of 127.0.0.1 that nobody listens on."""
-    return demo.free_ports
+    return ports.free_ports
 
 
 @pytest.fixture

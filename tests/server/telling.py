@@ -25,8 +25,8 @@ from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.systems.known import ENSEMBLES, STEPS
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import config_text, steps_of
-from serving import demo
 from serving.embedded import EmbeddedServer
+from serving.ports import free_ports
 
 ENSEMBLES_SERVED = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")
 OTHER_CONFIG = "configs/other.pbtxt"  # that `add_variant` makes
@@ -97,7 +97,7 @@ def server_of(
     repository: Path, extra_arguments: Sequence[str] = (), models: Sequence[str] | None = None
 ) -> EmbeddedServer:
     """A server of a repository's ensembles, all or these, not started, with its log beside."""
-    http_port, grpc_port, metrics_port = demo.free_ports(3)
+    http_port, grpc_port, metrics_port = free_ports(3)
     return EmbeddedServer(
         model_repository=repository,
         log_file=repository.parent / "triton.log",

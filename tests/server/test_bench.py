@@ -39,9 +39,9 @@ from peopleseg.pixels.masks import decode_rle
 from peopleseg.systems.known import ENSEMBLES, STEPS
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions, steps_of
-from serving import demo
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
+from serving.ports import free_ports
 from tests.data.small_repository import READS, write_pictures, write_small_repository
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
@@ -129,7 +129,7 @@ def test_a_server_with_other_networks_is_refused(
 def test_an_address_where_nobody_answers_is_an_error(
     bench: Bench, benchmark: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = f"127.0.0.1:{demo.free_ports(1)[0]}"
+    url = f"127.0.0.1:{free_ports(1)[0]}"
     peers = ["--peers", DETECTOR_AND_UNET] if benchmark == "peers" else []
     assert main(["bench", benchmark, *bench.options, *rounds(url), *peers]) == 1
     assert f"{url} is not available" in capsys.readouterr().err

@@ -19,7 +19,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from peopleseg.systems.people.contract import PIXELS
-from serving.demo import free_ports
+from serving.ports import free_ports
 from tests.data.grey_system.contract import BRIGHTNESS, MEAN_RGB, TO_GREY
 from tests.data.people_pictures import write_picture
 from tests.data.small_repository import write_manifest, write_small_repository

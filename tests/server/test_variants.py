@@ -18,8 +18,8 @@ from peopleseg.pixels.masks import decode_rle
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
-from serving import demo
 from serving.embedded import EmbeddedServer
+from serving.ports import free_ports
 from tests.data.encoded import encoded, some_pictures
 from tests.data.people_pictures import people_picture
 from tests.data.published_pipeline import masks_within_margin, published_masks
@@ -53,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Variants:
 
 @pytest.fixture(scope="module")
 def served(made: Variants, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    http_port, grpc_port, metrics_port = demo.free_ports(3)
+    http_port, grpc_port, metrics_port = free_ports(3)
     with EmbeddedServer(
         model_repository=made.repository,
         log_file=tmp_path_factory.mktemp("server") / "triton.log",

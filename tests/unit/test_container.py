@@ -21,7 +21,7 @@ from peopleseg.releases.plan import current_versions
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import served
 from serving import command
-from serving.demo import free_ports
+from serving.ports import free_ports
 from tests.killing import Killed, killed_at
 from tests.server.telling import TellingExaminer, make_repository, new_version
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,11 @@ from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError
 from serving import guard
 from serving.command import add_arguments, default_log_file, run
-from serving.demo import free_ports
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import PortInUseError, ServerStartError
 from serving.exposure import Exposure, exposure
 from serving.loading import load_arguments
-from serving.ports import check_ports, check_triton_ports
+from serving.ports import check_ports, check_triton_ports, free_ports, why_not_free
 from serving.triton_log import cause_that_may_pass, describe, last_errors
 from serving.triton_wheel import (
     STUB,
@@ -70,6 +70,31 @@ def test_the_ports_of_triton_are_those_of_its_arguments() -> None:
             check_triton_ports(off)
         shared = check_triton_ports([*off, "--reuse-grpc-port=true"])
         assert shared == {"http": first}
+
+
+def test_free_ports_are_different_and_none_that_the_system_gives_to_others() -> None:
+    ports = free_ports(3)
+    assert len(set(ports)) == 3
+    lowest_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1024 < port < lowest_given for port in ports)
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        assert "in use" in str(why_not_free("127.0.0.1", given.getsockname()[1]))
+
+
+def test_what_is_no_server_of_http_is_not_ready(tmp_path: Path) -> None:
+    """Another program's port, such as gRPC's, answers with bytes of another protocol."""
+
+    def answer(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"\0\0\x12\x04\0\0\0\0\0")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=[listening])
+        thread.start()
+        assert not make_server(tmp_path, http_port=listening.getsockname()[1]).is_ready("any")
+        thread.join()
 
 
 def test_urls_are_those_a_client_on_this_machine_can_call(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from peopleseg.pixels.examples import example_pictures
-from serving.demo import free_ports, with_examples
+from serving.demo import with_examples
 from serving.errors import ServerStartError
 from serving.triton_wheel import find_triton
 
@@ -200,7 +200,3 @@ def test_the_examples_are_in_the_wheel_and_taken_without_pictures():
     assert with_examples(["segment"]) == ["segment", *paths]
     assert with_examples(["segment", "a.jpg", "--out", "x"]) == ["segment", "a.jpg", "--out", "x"]
     assert with_examples(["evaluate", "--images", "x"]) == ["evaluate", "--images", "x"]
-
-
-def test_free_ports_are_different():
-    assert len(set(free_ports(3))) == 3

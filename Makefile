@@ -24,7 +24,7 @@ help: ## list the commands and their variables
 		| awk -F'|' '{ printf "%-18s%s\n", $$1, $$2 }'
 	@echo
 	@echo 'Variables, with their values now:'
-	@echo '  IMAGES=$(IMAGES)   pictures and folders for demo; none: example pictures'
+	@echo '  IMAGES=$(IMAGES)   images and folders for demo; none: example images'
 	@echo '  OUT=$(OUT)   folder for the results of demo, evaluate and bench'
 	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
@@ -51,26 +51,26 @@ evaluate: $(VENV)/.plots ## measure the accuracy on DATA through a server, into 
 
 BENCH = $(BIN)/peopleseg bench
 PEERS = $(if $(YOLO_SEG),--yolo-seg "$(YOLO_SEG)") $(if $(OTHER),--other-repository "$(OTHER)")
-PICTURES = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
+IMAGES = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
 
 .PHONY: bench
 bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most), into OUT/bench
-	$(BENCH) server $(PICTURES) --people 1 5 10 --concurrency 1 4 --seconds 1.5 --results "$(OUT)/bench"
-	$(BENCH) steps $(PICTURES) --people 5 --seconds 1 --results "$(OUT)/bench"
-	$(BENCH) rois $(PICTURES) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
-	$(BENCH) peers $(PICTURES) $(PEERS) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) server $(IMAGES) --people 1 5 10 --concurrency 1 4 --seconds 1.5 --results "$(OUT)/bench"
+	$(BENCH) steps $(IMAGES) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) rois $(IMAGES) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
+	$(BENCH) peers $(IMAGES) $(PEERS) --people 5 --seconds 1 --results "$(OUT)/bench"
 	$(BENCH) runtimes --networks hierarchical_head --runtimes onnxruntime --rois 1 5 --rounds 3 --seconds 0.5 --results "$(OUT)/bench"
-	$(BENCH) memory $(PICTURES) --requests 100 1000 --results "$(OUT)/bench"
+	$(BENCH) memory $(IMAGES) --requests 100 1000 --results "$(OUT)/bench"
 	$(BENCH) report --results "$(OUT)/bench"
 
 .PHONY: bench-full
 bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/results
-	$(BENCH) server $(PICTURES) --seconds 2 --perf-analyzer
-	$(BENCH) steps $(PICTURES) --people 1 5 10 --seconds 1.5
-	$(BENCH) rois $(PICTURES) --seconds 1
-	$(BENCH) peers $(PICTURES) $(PEERS) --people 1 5 10 --seconds 2
+	$(BENCH) server $(IMAGES) --seconds 2 --perf-analyzer
+	$(BENCH) steps $(IMAGES) --people 1 5 10 --seconds 1.5
+	$(BENCH) rois $(IMAGES) --seconds 1
+	$(BENCH) peers $(IMAGES) $(PEERS) --people 1 5 10 --seconds 2
 	$(BENCH) runtimes --seconds 1
-	$(BENCH) memory $(PICTURES)
+	$(BENCH) memory $(IMAGES)
 	$(BENCH) report
 
 .PHONY: test

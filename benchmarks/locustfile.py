@@ -27,7 +27,7 @@ from benchmarks.speed.load import cause_of  # noqa: E402
 from peopleseg.client.blocking import SegmentationClient  # noqa: E402
 from peopleseg.client.errors import SegmentationError  # noqa: E402
 from peopleseg.client.wire import DEFAULT_TIMEOUT_S, DEFAULT_URL  # noqa: E402
-from peopleseg.pixels.image_files import find_pictures  # noqa: E402
+from peopleseg.pixels.image_files import find_images  # noqa: E402
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION  # noqa: E402
 
 
@@ -42,7 +42,7 @@ class Caller(User):
 
     def on_start(self) -> None:
         options = self.environment.parsed_options
-        self.pictures = itertools.cycle(options.images)
+        self.images = itertools.cycle(options.images)
         self.client = SegmentationClient(self.host, timeout_s=options.timeout_s)
 
     def on_stop(self) -> None:
@@ -50,7 +50,7 @@ class Caller(User):
 
     @task
     def segment(self) -> None:
-        image = next(self.pictures).read_bytes()
+        image = next(self.images).read_bytes()
         outcome: dict[str, Any] = {"exception": None, "response_length": 0}
         begin = time.perf_counter()
         try:
@@ -70,7 +70,7 @@ class Caller(User):
 def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument(
         "--images",
-        type=_pictures,
+        type=_images,
         required=True,
         include_in_web_ui=False,
         help="an image, or a folder of images",
@@ -78,8 +78,8 @@ def add_options(parser: LocustArgumentParser) -> None:
     parser.add_argument("--timeout-s", type=float, default=DEFAULT_TIMEOUT_S, help="of a call")
 
 
-def _pictures(text: str) -> list[Path]:
+def _images(text: str) -> list[Path]:
     try:
-        return find_pictures(Path(text), leave_out=Path(text))
+        return find_images(Path(text), leave_out=Path(text))
     except OSError as error:
         raise ArgumentTypeError(f"{text}: {error}") from error

@@ -228,7 +228,7 @@ def _made(name: str, networks: Mapping[str, Served]) -> str:
     config = f"{CONFIGS.as_posix()}/{served.config}.yaml"
     commands = (
         f"peopleseg train fit --config {config} --data.root data/people{beside}",
-        f"peopleseg export {served.trained} --pictures data/people/val{_precision(served)}",
+        f"peopleseg export {served.trained} --examples data/people/val{_precision(served)}",
     )
     return (
         f"{shell(*commands)}\n\n"

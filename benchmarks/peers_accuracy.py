@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from peopleseg.cli.output import file_to_write
-from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.images import decode_image
 from peopleseg.repository.manifest import sha256
@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         detector = open_teacher(args.file, args.kind)
-        pictures = load_pictures(args.annotations, args.images)
-        require_people(pictures, args.annotations)
-        figures = measure(detector, pictures)
+        images = load_images(args.annotations, args.images)
+        require_people(images, args.annotations)
+        figures = measure(detector, images)
     except (TeacherError, OSError, ValueError) as error:
         print(f"peers_accuracy: {error}", file=sys.stderr)
         return 1
@@ -59,29 +59,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(detector: Teacher, pictures: Sequence[Picture]) -> dict[str, Any]:
+def measure(detector: Teacher, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
     """box_ap and box_ap50, and over how many images and people. Raises OSError, InvalidInput."""
-    metric = BoxAveragePrecision(pictures)
+    metric = BoxAveragePrecision(images)
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="image", disable=None):
-        (found,) = detector.people(square(picture)[None])
-        metric.update(picture.id, found.boxes_xyxy, found.scores)
+    for image in tqdm(images, unit="image", disable=None):
+        (found,) = detector.people(square(image)[None])
+        metric.update(image.id, found.boxes_xyxy, found.scores)
     figures = metric.compute()
     return {
         "box_ap": float(figures["box_ap"]),
         "box_ap50": float(figures["box_ap50"]),
-        "images": len(pictures),
-        "people": sum(len(picture.people) for picture in pictures),
+        "images": len(images),
+        "people": sum(len(image.people) for image in images),
     }
 
 
-def square(picture: Picture) -> Tensor:
+def square(image: AnnotatedImage) -> Tensor:
     """float32 [3, S, S] RGB in [0, 1]: the image at the top left of black, S its longer side."""
-    image_rgb = np.ascontiguousarray(decode_image(picture.read()))
-    image = torch.from_numpy(image_rgb).permute(2, 0, 1).float() / 255
-    height, width = image.shape[1:]
+    image_rgb = np.ascontiguousarray(decode_image(image.read()))
+    pixels = torch.from_numpy(image_rgb).permute(2, 0, 1).float() / 255
+    height, width = pixels.shape[1:]
     side = max(height, width)
-    return F.pad(image, (0, side - width, 0, side - height))
+    return F.pad(pixels, (0, side - width, 0, side - height))
 
 
 def _parser() -> argparse.ArgumentParser:

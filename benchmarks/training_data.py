@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from peopleseg.cli.output import file_to_write
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.labels.files import write_json
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def counts(annotations: Path) -> dict[str, int]:
     """Of one COCO file. Raises OSError and ValueError."""
-    images = load_pictures(annotations, annotations.parent)
+    images = load_images(annotations, annotations.parent)
     return {
         "images": len(images),
         "without_people": sum(not image.annotations for image in images),

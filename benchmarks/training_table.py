@@ -30,11 +30,11 @@ from benchmarks.mask_rcnn import evaluate as mask_rcnn
 from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
 from peopleseg.cli.output import file_to_write, folder_to_write
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
 from peopleseg.networks.yolov9 import YOLOv9
-from training.data.pictures import usable_pictures
+from training.data.images import usable_images
 from training.validation.evaluation import evaluate
 from training.validation.metrics import PEOPLE_SEG_MIOU
 
@@ -193,9 +193,9 @@ def train(name: str, args: argparse.Namespace) -> dict[str, Any]:
         frozen[need] = _fit(part, part.share, out / need, frozen, args)
     share = run.times - sum(part.share for part in run.parts.values())
     end = _fit(run, share, out, frozen, args)
-    pictures, _ = usable_pictures(args.data / "person_val.json", args.data / "val")
+    images, _ = usable_images(args.data / "person_val.json", args.data / "val")
     own = [frozen[need] for need in run.parts]
-    return {**measure(run, end, frozen[NEEDS_DETECTOR], own, pictures), "pictures": len(pictures)}
+    return {**measure(run, end, frozen[NEEDS_DETECTOR], own, images), "images": len(images)}
 
 
 def _fit(
@@ -216,7 +216,11 @@ def _fit(
 
 
 def measure(
-    run: Run, checkpoint: Path, detector: Path, parts: Sequence[Path], pictures: Sequence[Picture]
+    run: Run,
+    checkpoint: Path,
+    detector: Path,
+    parts: Sequence[Path],
+    images: Sequence[AnnotatedImage],
 ) -> dict[str, Any]:
     """The figures; masks' AP in the boxes of `detector`, also for a head that does not read it.
 
@@ -224,29 +228,29 @@ def measure(
     """
     steps = read_checkpoint(checkpoint)["global_step"]
     if run.config == MASK_RCNN:
-        figures = mask_rcnn.evaluate(MaskRCNNSegmenter(load_mask_rcnn(checkpoint)), pictures)
+        figures = mask_rcnn.evaluate(MaskRCNNSegmenter(load_mask_rcnn(checkpoint)), images)
         # Its best limit: it was not taught a foreground.
         return {**figures, "foreground_miou": figures["foreground_miou_best"], "steps": steps}
     loaded = load_network(checkpoint)
     if run.config == HEAD:
         loaded.companions["detector"] = load_companion(detector, "yolov9")
-    figures = evaluate(loaded, pictures)
+    figures = evaluate(loaded, images)
     if loaded.family == "yolov9":
-        figures |= _on_smaller_canvases(loaded, pictures)
+        figures |= _on_smaller_canvases(loaded, images)
     for part in parts:
-        figures |= evaluate(load_network(part), pictures)
+        figures |= evaluate(load_network(part), images)
     if PEOPLE_SEG_MIOU in figures:
         figures["foreground_miou"] = figures[PEOPLE_SEG_MIOU]  # on the canvas, else the same
     return {**figures, "steps": steps}
 
 
-def _on_smaller_canvases(loaded: Loaded, pictures: Sequence[Picture]) -> dict[str, float]:
+def _on_smaller_canvases(loaded: Loaded, images: Sequence[AnnotatedImage]) -> dict[str, float]:
     figures = {}
     for canvas in CANVASES:
         network = YOLOv9(**loaded.dims | {"canvas": canvas}).eval()
         network.load_state_dict(loaded.network.state_dict())
         smaller = replace(loaded, network=network, dims=network.dims)
-        figures[f"box_ap50_{canvas}"] = evaluate(smaller, pictures)["box_ap50"]
+        figures[f"box_ap50_{canvas}"] = evaluate(smaller, images)["box_ap50"]
     return figures
 
 

@@ -5,7 +5,7 @@
 
 "waiting for images" is the share of the steps' time in which the network had none to work on.
 `loader_alone` is how many images a second the same workers make when nothing else runs: far above
-`pictures_per_second`, and the loader is not what limits the training. After `--` more arguments for
+`images_per_second`, and the loader is not what limits the training. After `--` more arguments for
 `peopleseg train fit`, for example the checkpoints that a mask head reads.
 """
 
@@ -69,10 +69,10 @@ def loader_alone(fit: Sequence[str], steps: int) -> float:
     data.setup("fit")
     batches = iter(data.train_dataloader())
     next(batches)
-    start, pictures = time.perf_counter(), 0
+    start, images = time.perf_counter(), 0
     for _, batch in zip(range(steps), batches, strict=False):
-        pictures += len(batch.images)
-    return pictures / (time.perf_counter() - start)
+        images += len(batch.images)
+    return images / (time.perf_counter() - start)
 
 
 def _logged(out: Path) -> dict[str, float]:

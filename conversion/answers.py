@@ -15,7 +15,7 @@ Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 
 
 def reference_answers(
-    repository: Path, versions: Mapping[str, int], ensemble: str, pictures: Sequence[bytes]
+    repository: Path, versions: Mapping[str, int], ensemble: str, images: Sequence[bytes]
 ) -> list[Answer]:
     """What an ensemble of these versions has to answer when each encoded image tries it.
 
@@ -23,7 +23,7 @@ def reference_answers(
     """
     pipeline = Pipeline(system_of(ensemble), repository, versions=versions)
     question = ENSEMBLES[ensemble].question
-    return [pipeline.answer(ensemble, question(picture)) for picture in pictures]
+    return [pipeline.answer(ensemble, question(image)) for image in images]
 
 
 def unanswerable(repository: Path, versions: Mapping[str, int]) -> list[str]:

@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     Raises FitError, GateError, ArtifactError, OSError.
     """
     _check(args)
-    pictures = Reference(args.images, args.annotations, args.limit).pictures
-    mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), pictures)
-    found = find(_unfitted(args, mask_shift=mask_fit.shift), pictures)
+    images = Reference(args.images, args.annotations, args.limit).people_images
+    mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), images)
+    found = find(_unfitted(args, mask_shift=mask_fit.shift), images)
     score_fit = fit(found)
     point = best_min_score(found, score_fit)
     print(

@@ -17,7 +17,7 @@ from conversion.answers import Answer, reference_answers, unanswerable
 from conversion.release.examiner import Judgement
 from peopleseg.checks.check import planned_faults
 from peopleseg.errors import PeoplesegError
-from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
 from peopleseg.releases.errors import Refused
@@ -45,20 +45,20 @@ class Reference:
     limit: int | None = None  # the first so many
 
     @cached_property
-    def pictures(self) -> list[Picture]:
+    def people_images(self) -> list[AnnotatedImage]:
         """Raises GateError when the annotations cannot be read."""
         try:
-            pictures = load_pictures(self.annotations, self.images)[: self.limit]
-            require_people(pictures, self.annotations)
+            images = load_images(self.annotations, self.images)[: self.limit]
+            require_people(images, self.annotations)
         except AnnotationError as error:
             raise GateError(f"the reference set cannot be used: {error}") from error
-        return pictures
+        return images
 
     @cached_property
     def identity(self) -> str:
         """sha256 of the annotations and of all images measured. Raises GateError."""
         try:
-            parts = [sha256(picture.path) for picture in self.pictures]
+            parts = [sha256(image.path) for image in self.people_images]
             return _digest([sha256(self.annotations), *parts])
         except OSError as error:
             raise GateError(f"the reference set cannot be read: {error}") from error
@@ -87,7 +87,7 @@ def measure(
         raise GateError(f"{system.name} is not measured; release it without --annotations")
     try:
         pipeline = Pipeline(system, repository, versions=versions)
-        figures = system.accuracy.measure(pipeline, reference.pictures)
+        figures = system.accuracy.measure(pipeline, reference.people_images)
     except (PeoplesegError, OSError, ValueError) as error:
         raise GateError(f"versions {dict(versions)} cannot be measured: {error}") from error
     write_atomically(file, json.dumps(figures).encode())
@@ -137,12 +137,12 @@ def judge(serving: Figures, candidate: Figures, margin: float = MARGIN) -> list[
 class Gate:
     """What a release has to pass before a server loads it; a `conversion.release` Examiner.
 
-    pictures: encoded images, asked of the server and of the versions in one process.
+    images: encoded images, asked of the server and of the versions in one process.
     """
 
     system: System
     repository: Path
-    pictures: Sequence[bytes]
+    images: Sequence[bytes]
     reference: Reference | None = None
     margin: float = MARGIN
     cache: Path | None = None
@@ -153,7 +153,7 @@ class Gate:
         And which of them cannot run in this process, where something is to be asked there.
         """
         found = planned_faults(self.repository, self.system, versions)
-        asks = self.pictures or self.reference
+        asks = self.images or self.reference
         return found or (unanswerable(self.repository, versions) if asks else [])
 
     def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
@@ -216,7 +216,7 @@ class Gate:
     def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
         """What an ensemble of these versions has to answer for each image. Raises Refused."""
         try:
-            return reference_answers(self.repository, versions, ensemble, self.pictures)
+            return reference_answers(self.repository, versions, ensemble, self.images)
         except Exception as error:  # whatever a network does, it is this release's fault
             raise Refused(f"the new {ensemble} does not answer in one process: {error}") from error
 
@@ -230,7 +230,7 @@ class Gate:
     def _measured_on(self) -> str:
         if self.reference is None:
             return MANIFESTS
-        return f"{self.reference.annotations.name}, {len(self.reference.pictures)} images"
+        return f"{self.reference.annotations.name}, {len(self.reference.people_images)} images"
 
     def _figures(self, versions: Mapping[str, int]) -> Figures:
         if self.reference is None:

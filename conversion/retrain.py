@@ -224,7 +224,7 @@ class Retraining:
             [
                 str(self.best),
                 *("--model-repository", str(self._args.model_repository)),
-                *("--pictures", str(self.images)),
+                *("--examples", str(self.images)),
                 # with its sum, as every data set has a file of this name
                 *("--accuracy-data", f"{self.annotations.name} {sha256(self.annotations)[:12]}"),
                 *("--data-licence", self._args.data_licence),

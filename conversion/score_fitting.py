@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from tqdm import tqdm
 
 from peopleseg.errors import PeoplesegError
-from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
+from peopleseg.labels.coco import PERSON_CATEGORY_ID, AnnotatedImage
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.calls import people_in
@@ -52,25 +52,25 @@ class Found(NamedTuple):
         return Judged(np.asarray(scores, dtype=np.float64), self.right, self.people)
 
 
-def find(pipeline: PeoplePipeline, pictures: Sequence[Picture]) -> Found:
+def find(pipeline: PeoplePipeline, images: Sequence[AnnotatedImage]) -> Found:
     """Everybody whom a pipeline without a fit finds from FIT_MIN_SCORE on.
 
     Raises OSError, and what the pipeline raises, of the first image that fails.
     """
     entries: list[Entry] = []
-    for picture in tqdm(pictures, unit="image", disable=None):
-        inputs = {"image": bytes_tensor(picture.read())}
+    for image in tqdm(images, unit="image", disable=None):
+        inputs = {"image": bytes_tensor(image.read())}
         parameters = {MIN_SCORE_PARAMETER: FIT_MIN_SCORE}
-        entries += _entries(pipeline.tensors("person_segmentation", inputs, parameters), picture.id)
-    images = matched(pictures, entries, "segm")
+        entries += _entries(pipeline.tensors("person_segmentation", inputs, parameters), image.id)
+    compared = matched(images, entries, "segm")
     counted = [
         (entry["score"], entry["confidence"], entry["presence_logit"], right)
-        for one in images
+        for one in compared
         for entry, right, ignored in zip(one.found, one.right, one.ignored, strict=True)
         if not ignored
     ]
     scores, confidences, presence_logits, right = np.array(counted, np.float64).reshape(-1, 4).T
-    people = sum(len(one.people) for one in images)
+    people = sum(len(one.people) for one in compared)
     return Found(scores, confidences, presence_logits, right > 0, people)
 
 
@@ -102,15 +102,15 @@ class MaskFit(NamedTuple):
     miou: float
 
 
-def fit_masks(segmenter: Segmenter, pictures: Sequence[Picture]) -> MaskFit:
+def fit_masks(segmenter: Segmenter, images: Sequence[AnnotatedImage]) -> MaskFit:
     """The shift of SHIFTS with the best mean IoU, as `roi_miou` measures it, of unshifted masks.
 
     Raises OSError, and what the segmenter raises; FitError where nobody has a mask.
     """
     ious: list[list[float]] = []  # of each true box, by shift
     least = 255 / (1 + np.exp(SHIFTS))  # a probability x 255 above it is above 0.5 when shifted
-    for picture in tqdm(pictures, unit="image", disable=None):
-        for mask, true in masks_in_true_boxes(segmenter, picture.read(), picture):
+    for image in tqdm(images, unit="image", disable=None):
+        for mask, true in masks_in_true_boxes(segmenter, image.read(), image):
             ious.append([mask_iou(mask > value, true) for value in least])
     if not ious:
         raise FitError("nobody has a mask of 16 pixels or more; measure on images with masks")

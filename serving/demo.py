@@ -19,7 +19,7 @@ from types import FrameType
 
 from peopleseg.cli import main as cli
 from peopleseg.errors import PeoplesegError
-from peopleseg.pixels.examples import example_pictures
+from peopleseg.pixels.examples import example_images
 from peopleseg.repository.place import MODEL_REPOSITORY
 from serving.embedded import EmbeddedServer, describe_status
 from serving.ports import free_ports
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def with_examples(arguments: list[str]) -> list[str]:
     """The arguments with the example images after `segment`, unless they name images."""
     if arguments[0] == "segment" and (len(arguments) == 1 or arguments[1].startswith("-")):
-        return ["segment", *(str(path) for path in example_pictures()), *arguments[1:]]
+        return ["segment", *(str(path) for path in example_images()), *arguments[1:]]
     return arguments
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.people_pictures import real_photos
+from tests.data.people_images import real_photos
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED_BY_FOLDER = ("export", "training")

@@ -10,7 +10,7 @@ import torch
 from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
-from training.data.pictures import report_skipped, usable_pictures
+from training.data.images import report_skipped, usable_images
 from training.validation.evaluation import evaluate
 from training.validation.table import Row, table
 
@@ -19,11 +19,11 @@ def run(args: argparse.Namespace) -> int:
     """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
     for checkpoint in args.checkpoints:
         require_separate({"the checkpoint": checkpoint, "--out": args.out})
-    pictures, skipped = usable_pictures(args.annotations, args.images)
+    images, skipped = usable_images(args.annotations, args.images)
     report_skipped(skipped)
-    require_people(pictures, args.annotations)
+    require_people(images, args.annotations)
     loaded = average([(path, load_network(path)) for path in args.checkpoints])
-    figures = evaluate(loaded, pictures)
+    figures = evaluate(loaded, images)
     companions: dict[str, Any] = loaded.companions
     save_network(
         args.out,

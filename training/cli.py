@@ -27,7 +27,7 @@ from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # no
 from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.callbacks.stop_on_signal import StopOnSignal, Stopped  # noqa: E402
 from training.callbacks.throughput import Throughput  # noqa: E402
-from training.callbacks.validation_pictures import ValidationPictures  # noqa: E402
+from training.callbacks.validation_images import ValidationImages  # noqa: E402
 from training.data.module import PeopleData  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
 
@@ -120,7 +120,7 @@ class TrainCLI(LightningCLI):
             raise CheckpointError(f"--out: {fault}")
         configured = self._get(self.config_init, "trainer").get("callbacks") or []
         callbacks = [
-            ValidationPictures(),
+            ValidationImages(),
             *configured,
             LearningRateMonitor("step"),
             Throughput(),

@@ -51,8 +51,8 @@ fit head hierarchical_lite $BESIDE --model.start_from "$OLD_HEAD" --model.optimi
 
 # It fills in masks of people who have a box alone, and learns on, from them too.
 release_for_filling() {
-    peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/val"
-    peopleseg export "$OUT/head/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/val"
+    peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --examples "$DATA/people/val"
+    peopleseg export "$OUT/head/best.ckpt" --model-repository "$REPOSITORY" --examples "$DATA/people/val"
     peopleseg release filling yolov9=9 "$(newest people_unet)" "$(newest hierarchical_head)" --offline \
         --model-repository "$REPOSITORY" --force
     touch "$OUT/released_for_filling"
@@ -76,9 +76,9 @@ fit head_presence hierarchical_lite_presence $BESIDE --model.start_from "$OUT/he
     --trainer.max_epochs 2 --data.extra "[$TINYCOCO, $PENNFUDAN, {$COCO_BOXES}, $VOC_PART, $NOBODY]"
 
 # What is served: the UNet in INT8 (in float before it, for GPUs), and scores fitted to the three.
-peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/val"
-peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/train" --precision int8 --most-loss 0.001 $VAL
-peopleseg export "$OUT/head_presence/last.ckpt" --model-repository "$REPOSITORY" --pictures "$DATA/people/val" --weights fp32
+peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --examples "$DATA/people/val"
+peopleseg export "$OUT/people_unet/best.ckpt" --model-repository "$REPOSITORY" --examples "$DATA/people/train" --precision int8 --most-loss 0.001 $VAL
+peopleseg export "$OUT/head_presence/last.ckpt" --model-repository "$REPOSITORY" --examples "$DATA/people/val" --weights fp32
 peopleseg fit-scores --model-repository "$REPOSITORY" $VAL --with yolov9=9 "$(newest people_unet)" "$(newest hierarchical_head)"
 peopleseg release default yolov9=9 "$(newest people_unet)" "$(newest hierarchical_head)" "$(newest select_people)" \
     "$(newest postprocess)" --offline --model-repository "$REPOSITORY" $VAL

@@ -18,7 +18,7 @@ from peopleseg.networks.person_mask_head import PEOPLE_UNETS
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
 from training.cli import build
-from training.data.generated import write_picture
+from training.data.generated import write_image
 from training.data.module import PeopleData
 from training.tasks.base import Task
 
@@ -28,7 +28,7 @@ import lightning  # noqa: E402  (it imports torchvision, after declare_missing_o
 from lightning.pytorch.callbacks import Callback  # noqa: E402
 
 PEOPLE, COLUMNS = 10, 5  # of a made-up image, side by side in rows
-PICTURE_HW = (480, 640)
+IMAGE_HW = (480, 640)
 FUSED_DETECTOR, FEATURE_DETECTOR = "t", "e"
 MIB = 2**20
 
@@ -59,7 +59,7 @@ def need_of(config: Path, folder: Path, device: str) -> Need:
     arguments += ["--data.augmentation.strength=none", "--data.loader.workers=0"]
     arguments += _companions(yaml.safe_load(config.read_text())["model"], folder)
     task, data = build(arguments)
-    write_crowded_pictures(images, annotations, data.loader.batch_size)
+    write_crowded_images(images, annotations, data.loader.batch_size)
     step = _step(task, data, device)
     trained = [p.numel() for p in task.parameters() if p.requires_grad]
     frozen = [p.numel() for p in task.parameters() if not p.requires_grad]
@@ -73,13 +73,13 @@ def need_of(config: Path, folder: Path, device: str) -> Need:
     )
 
 
-def write_crowded_pictures(images: Path, annotations: Path, count: int) -> None:
+def write_crowded_images(images: Path, annotations: Path, count: int) -> None:
     """A data set of `count` images, one file, of PEOPLE people who do not overlap."""
     images.mkdir()
-    height, width = PICTURE_HW
+    height, width = IMAGE_HW
     grain = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     image = cv2.resize(grain, (width, height)).astype(np.uint8)
-    write_picture(images / "crowded.png", image)
+    write_image(images / "crowded.png", image)
     info = {"file_name": "crowded.png", "width": width, "height": height}
     people = [
         {"image_id": image_id, "category_id": PERSON_CATEGORY_ID} | _person(place)
@@ -96,7 +96,7 @@ def write_crowded_pictures(images: Path, annotations: Path, count: int) -> None:
 
 def _person(place: int) -> dict[str, Any]:
     """The box and the mask, an upright rectangle, of one of PEOPLE cells."""
-    height, width = PICTURE_HW[0] / (PEOPLE // COLUMNS), PICTURE_HW[1] / COLUMNS
+    height, width = IMAGE_HW[0] / (PEOPLE // COLUMNS), IMAGE_HW[1] / COLUMNS
     x, y = place % COLUMNS * width + 10, place // COLUMNS * height + 10
     right, bottom = x + width - 20, y + height - 20
     box = [x, y, right - x, bottom - y]

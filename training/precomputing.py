@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from peopleseg.labels.coco import Picture, require_people
+from peopleseg.labels.coco import AnnotatedImage, require_people
 from peopleseg.networks.checkpoint import detector_file, load_detector
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
 from peopleseg.networks.yolov9 import YOLOv9
@@ -18,11 +18,11 @@ from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.manifest import sha256
 from training.data.dataset import PeopleDataset
 from training.data.features import FeatureDescription, FeatureFolder, FeaturesError, roi_features
-from training.data.pictures import (
+from training.data.images import (
     SMALLEST_SIDE_PX,
-    BrokenPicture,
+    BrokenImage,
     report_skipped,
-    usable_pictures,
+    usable_images,
 )
 from training.data.samples import RoiSample, roi_sample
 from training.data.scene import read_scene
@@ -38,23 +38,23 @@ def run(args: argparse.Namespace) -> int:
     folder, device = FeatureFolder(args.out), device_of(args)
     detector = load_detector(args.detector)
     _claim(folder, detector, args)
-    pictures, skipped = usable_pictures(args.annotations, args.images)
+    images, skipped = usable_images(args.annotations, args.images)
     report_skipped(skipped)
-    require_people(pictures, args.annotations)
-    missing = [p for p in pictures if p.masked_people and not folder.has(p)]
+    require_people(images, args.annotations)
+    missing = [p for p in images if p.masked_people and not folder.has(p)]
     _require_room(folder.path, missing, detector.feature_channels)
     broken = _compute(detector, missing, folder, args, device)
     if broken:
         print(f"left out {broken} broken image{'s' * (broken > 1)}", file=sys.stderr)
-    print(f"{folder.path}: features of {sum(map(folder.has, pictures))} images")
+    print(f"{folder.path}: features of {sum(map(folder.has, images))} images")
     return 0
 
 
-def needed_bytes(pictures: Sequence[Picture], channels: int) -> tuple[int, int]:
+def needed_bytes(images: Sequence[AnnotatedImage], channels: int) -> tuple[int, int]:
     """People whose features are kept, and the bytes of these."""
     people = sum(
         min(MOST_PEOPLE, sum(_short_side_px(person.box_xyxy) >= SMALLEST_SIDE_PX for person in own))
-        for own in (picture.masked_people for picture in pictures)
+        for own in (image.masked_people for image in images)
     )
     return people, people * channels * ROI_FEATURE_SIZE**2 * BYTES_OF_FP16
 
@@ -70,11 +70,11 @@ def _claim(folder: FeatureFolder, detector: YOLOv9, args: argparse.Namespace) ->
         folder.describe(description)
 
 
-def _require_room(path: Path, pictures: Sequence[Picture], channels: int) -> None:
-    people, needed = needed_bytes(pictures, channels)
+def _require_room(path: Path, images: Sequence[AnnotatedImage], channels: int) -> None:
+    people, needed = needed_bytes(images, channels)
     free = shutil.disk_usage(path).free
     print(
-        f"{people} people of {len(pictures)} images to do: {needed / 2**30:.2f} GiB "
+        f"{people} people of {len(images)} images to do: {needed / 2**30:.2f} GiB "
         f"({needed} bytes), {free / 2**30:.2f} GiB free"
     )
     if needed > free:
@@ -86,7 +86,7 @@ def _require_room(path: Path, pictures: Sequence[Picture], channels: int) -> Non
 
 def _compute(
     detector: YOLOv9,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     folder: FeatureFolder,
     args: argparse.Namespace,
     device: str,
@@ -95,24 +95,24 @@ def _compute(
     view = whole_view(INPUT_SIZE, args.resize)
     mask_size_hw = (MASK_SIZE, MASK_SIZE)
 
-    def sample_of(picture: Picture, _: int) -> RoiSample:
-        scene = view(read_scene(picture))
+    def sample_of(image: AnnotatedImage, _: int) -> RoiSample:
+        scene = view(read_scene(image))
         return roi_sample(scene, mask_size_hw, MOST_PEOPLE, padding=args.padding)
 
-    dataset = PeopleDataset(pictures, sample_of)
+    dataset = PeopleDataset(images, sample_of)
     loader = DataLoader(dataset, batch_size=None, num_workers=args.workers)
     detector.to(device)
     broken = 0
     progress = tqdm(loader, unit="image", disable=None)  # None: no bar in a log
-    for picture, sample in zip(pictures, progress, strict=True):
-        if isinstance(sample, BrokenPicture):
+    for image, sample in zip(images, progress, strict=True):
+        if isinstance(sample, BrokenImage):
             tqdm.write(f"left out: {sample}", file=sys.stderr)
             broken += 1
             continue
         rois = F.pad(sample.boxes_xyxy, (1, 0)).to(device)  # all of image 0
-        images = sample.image[None].to(device).float() / 255
-        features = roi_features(detector, images, rois)
-        folder.write(picture, features, sample.labels)
+        pixels = sample.image[None].to(device).float() / 255
+        features = roi_features(detector, pixels, rois)
+        folder.write(image, features, sample.labels)
     return broken
 
 

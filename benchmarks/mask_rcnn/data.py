@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.pixels.geometry import INPUT_SIZE
 from training.data.detection import DetectionData
+from training.data.images import BrokenImage
 from training.data.module import PeopleData
-from training.data.pictures import BrokenPicture
 from training.data.samples import (
     SMALLEST_SEEN_PX,
     DetectionSample,
@@ -43,28 +43,28 @@ class MaskRCNNData(PeopleData):
         self.augment = self.augmented_view(size)
         self.whole = self.view(size)
 
-    def training_sample(self, picture: Picture, epoch: int) -> InstanceSample:
-        return instance_sample(self.augment(read_scene(picture)))
+    def training_sample(self, image: AnnotatedImage, epoch: int) -> InstanceSample:
+        return instance_sample(self.augment(read_scene(image)))
 
     def validation_sample(
-        self, picture: Picture, epoch: int
-    ) -> tuple[Picture, DetectionSample | BrokenPicture]:
+        self, image: AnnotatedImage, epoch: int
+    ) -> tuple[AnnotatedImage, DetectionSample | BrokenImage]:
         try:
-            scene = self.whole(read_scene(picture, with_masks=False))
-        except BrokenPicture as broken:
-            return picture, broken
-        return picture, detection_sample(scene)
+            scene = self.whole(read_scene(image, with_masks=False))
+        except BrokenImage as broken:
+            return image, broken
+        return image, detection_sample(scene)
 
     @staticmethod
-    def collate(samples: Sequence[InstanceSample | BrokenPicture]) -> InstanceBatch:
+    def collate(samples: Sequence[InstanceSample | BrokenImage]) -> InstanceBatch:
         """B = 0 when every image is broken."""
-        whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
+        whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
         images = [sample.image for sample in whole]
         return InstanceBatch(
             torch.stack(images) if images else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
             [sample.boxes_xyxy for sample in whole],
             [sample.masks for sample in whole],
-            [str(sample) for sample in samples if isinstance(sample, BrokenPicture)],
+            [str(sample) for sample in samples if isinstance(sample, BrokenImage)],
         )
 
     collate_validation = staticmethod(DetectionData.collate_validation)

@@ -25,7 +25,7 @@ from benchmarks.mask_rcnn.network import load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
 from peopleseg.cli.evaluate_command import table
 from peopleseg.cli.output import file_to_write
-from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
@@ -46,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         network = load_mask_rcnn(args.checkpoint).to(args.device)
-        pictures = load_pictures(args.annotations, args.images)[: args.limit]
-        require_people(pictures, args.annotations)
+        images = load_images(args.annotations, args.images)[: args.limit]
+        require_people(images, args.annotations)
     except (CheckpointError, OSError, ValueError) as error:
         print(f"mask_rcnn: {error}", file=sys.stderr)
         return 1
-    report = evaluate(MaskRCNNSegmenter(network), pictures)
+    report = evaluate(MaskRCNNSegmenter(network), images)
     report |= {"annotations": args.annotations.name, "checkpoint": str(args.checkpoint)}
     print(table(report))
     for name in ("foreground_miou_best", "foreground_score_best"):
@@ -61,17 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if report["failed"] else 0
 
 
-def evaluate(segmenter: Segmenter, pictures: Sequence[Picture]) -> dict[str, Any]:
+def evaluate(segmenter: Segmenter, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
     """The figures, the seconds, and `failed`: a list of file and reason."""
     start = time.perf_counter()
     measured, failed = [], []
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="image", disable=None):
+    for image in tqdm(images, unit="image", disable=None):
         try:
-            measured.append(measure(segmenter, picture, min_score=AP_MIN_SCORE))
+            measured.append(measure(segmenter, image, min_score=AP_MIN_SCORE))
         except (OSError, ValueError) as error:
-            failed.append({"file": str(picture.path), "reason": str(error)})
-            tqdm.write(f"mask_rcnn: {picture.path}: {error}", file=sys.stderr)
+            failed.append({"file": str(image.path), "reason": str(error)})
+            tqdm.write(f"mask_rcnn: {image.path}: {error}", file=sys.stderr)
     return {
         **figures(measured),
         **best_foreground(measured),
@@ -97,8 +97,8 @@ def best_foreground(measured: Sequence[Measured]) -> dict[str, float | None]:
 
 def _foreground_iou(measured: Measured, score: float) -> float:
     rles = [one["segmentation"] for one in measured.found if one["score"] > score]
-    picture = measured.picture
-    return foreground_iou(union_of(rles, (picture.height, picture.width)), picture)
+    image = measured.image
+    return foreground_iou(union_of(rles, (image.height, image.width)), image)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from benchmarks.mask_rcnn.data import InstanceBatch, MaskRCNNData
 from benchmarks.mask_rcnn.network import FAMILY, MaskRCNNNetwork
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
-from training.data.pictures import DataError
+from training.data.images import DataError
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
 from training.validation.metrics import BoxAveragePrecision
@@ -45,8 +45,8 @@ class MaskRCNN(Task):
                 f"{type(data).__name__} of {getattr(data, 'size', 'other')} pixels; expected a "
                 "MaskRCNNData with data.size the same as model.image_size"
             )
-        self.pictures = {picture.id: picture for picture in data.val_pictures}
-        self.average_precision = BoxAveragePrecision(data.val_pictures)
+        self.images = {image.id: image for image in data.val_images}
+        self.average_precision = BoxAveragePrecision(data.val_images)
 
     def loss_terms(self, batch: InstanceBatch) -> dict[str, Tensor]:
         terms = self.network(batch.images.float() / 255, batch.boxes_xyxy, batch.masks)
@@ -59,12 +59,12 @@ class MaskRCNN(Task):
             return
         size = self.network.dims["image_size"]
         found = self.network.detect(self.network.features(batch.images.float() / 255))
-        for picture_id, people in zip(batch.picture_ids, found, strict=True):
-            picture = self.pictures[picture_id]
-            letterbox = Letterbox.fit(picture.width, picture.height, size)
+        for image_id, people in zip(batch.image_ids, found, strict=True):
+            image = self.images[image_id]
+            letterbox = Letterbox.fit(image.width, image.height, size)
             boxes = letterbox.clip_to_content(people.boxes_xyxy.float().cpu().numpy())
-            in_picture = self.to_tensor(letterbox.boxes_to_image(boxes))
-            self.average_precision.update(picture_id, in_picture, people.scores)
+            in_image = self.to_tensor(letterbox.boxes_to_image(boxes))
+            self.average_precision.update(image_id, in_image, people.scores)
 
     def metrics(self) -> Mapping[str, Metric]:
         assert self.average_precision is not None

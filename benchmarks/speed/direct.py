@@ -9,15 +9,15 @@ threads, with one each. The better one is the limit for a server with the same t
 import argparse
 
 from benchmarks.speed.devices import open_pipeline
+from benchmarks.speed.images import add_image_options, choose_images
 from benchmarks.speed.options import add_round_options, add_run_options, confined_to
-from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import direct_targets, interleave
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_picture_options(parser)
+    add_image_options(parser)
     add_run_options(parser)
     add_round_options(parser)
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-        chosen = choose_pictures(args, pipeline)
+        chosen = choose_images(args, pipeline)
         targets = direct_targets(
             pipeline, args.model_repository, threads=args.threads, device=args.device
         )
@@ -33,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "direct",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
+        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
         samples=as_samples(slices),
     )

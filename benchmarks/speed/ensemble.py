@@ -29,7 +29,7 @@ from benchmarks.speed.targets import (
     interleave,
 )
 from peopleseg.cli.options import positive
-from peopleseg.pixels.image_files import find_pictures
+from peopleseg.pixels.image_files import find_images
 from peopleseg.systems.known import ENSEMBLES, system_of
 from peopleseg.systems.pipeline import Pipeline
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ensemble", choices=ENSEMBLES, help="its name")
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="real images")
     parser.add_argument(
-        "--pictures", type=positive, default=4, metavar="N", help="of the folder (%(default)s)"
+        "--most-images", type=positive, default=4, metavar="N", help="of the folder (%(default)s)"
     )
     parser.add_argument(
         "--concurrency", type=positive, nargs="+", default=CONCURRENCY, metavar="N", help="callers"
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     ensemble, system = ENSEMBLES[args.ensemble], system_of(args.ensemble)
-    files = find_pictures(args.images, leave_out=args.images / "out")[: args.pictures]
+    files = find_images(args.images, leave_out=args.images / "out")[: args.most_images]
     questions = [
         TensorQuestion(ensemble.name, ensemble.question(file.read_bytes())) for file in files
     ]
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         settings={
             "rounds": args.rounds,
             "seconds": args.seconds,
-            "pictures": [file.name for file in files],
+            "images": [file.name for file in files],
         },
         samples=as_samples(slices),
         triton=running.triton,

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.errors import BenchError
+from benchmarks.speed.images import add_image_options, choose_images
 from benchmarks.speed.options import add_run_options, confined_to, running_server
-from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, Server
 from peopleseg.cli.options import positive
@@ -49,7 +49,7 @@ class MemorySample:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_picture_options(parser)
+    add_image_options(parser)
     parser.add_argument(
         "--requests",
         type=positive,
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
-        chosen = choose_pictures(
+        chosen = choose_images(
             args, open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         )
         everything = Group("all", [one for group in chosen.groups for one in group.questions])
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "memory",
-        settings={"concurrency": args.concurrency, "pictures": chosen.records},
+        settings={"concurrency": args.concurrency, "images": chosen.records},
         samples=[asdict(sample) for sample in samples],
         triton=running.triton,
     )

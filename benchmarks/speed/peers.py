@@ -24,6 +24,7 @@ from pathlib import Path
 
 from benchmarks.speed.devices import open_model, open_pipeline
 from benchmarks.speed.errors import MissingTool
+from benchmarks.speed.images import add_image_options, choose_images, detected
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -31,7 +32,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.pictures import add_picture_options, choose_pictures, detected
 from benchmarks.speed.random_weights import CACHE, published_graph
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
@@ -53,7 +53,7 @@ PEERS = (DETECTOR_AND_UNET, PUBLISHED, MASK_RCNN_TORCH, MASK_RCNN_ONNX)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_picture_options(parser)
+    add_image_options(parser)
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="some of them")
     parser.add_argument(
         "--cache", type=Path, default=CACHE, metavar="DIR", help="for exported graphs (%(default)s)"
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     settings = {"rounds": args.rounds, "seconds": args.seconds}
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-        chosen = choose_pictures(args, pipeline)
+        chosen = choose_images(args, pipeline)
         made = {name: _MADE[name](args) for name in _chosen(args)}
         with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "peers",
-        settings={**settings, "pictures": chosen.records},
+        settings={**settings, "images": chosen.records},
         samples=as_samples(slices),
         triton=running.triton,
     )

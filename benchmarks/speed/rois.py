@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.devices import open_pipeline
+from benchmarks.speed.images import add_data_options, annotated_images
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -19,7 +20,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.pictures import add_data_options, annotated_pictures
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
@@ -31,7 +31,7 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.contract import MAX_PEOPLE
 
 ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    picture = annotated_pictures(args)[0]
-    groups = roi_groups(picture, args.rois)
+    image = annotated_images(args)[0]
+    groups = roi_groups(image, args.rois)
     with (
         confined_to(args.threads),
         running_server(args.model_repository, args.url, device=args.device) as running,
@@ -70,18 +70,18 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "rois",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "picture": picture.path.name},
+        settings={"rounds": args.rounds, "seconds": args.seconds, "image": image.path.name},
         samples=as_samples(slices),
         triton=running.triton,
     )
 
 
-def roi_groups(picture: Picture, counts: list[int]) -> list[Group]:
+def roi_groups(image: AnnotatedImage, counts: list[int]) -> list[Group]:
     """One question each: a larger one has the boxes of the smaller ones too."""
-    image = picture.read()
-    boxes = made_up_boxes(picture.width, picture.height, MAX_PEOPLE)
+    data = image.read()
+    boxes = made_up_boxes(image.width, image.height, MAX_PEOPLE)
     return [
-        Group(str(count), [Question(image, count, boxes[:count])]) for count in sorted(set(counts))
+        Group(str(count), [Question(data, count, boxes[:count])]) for count in sorted(set(counts))
     ]
 
 

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.speed.devices import open_pipeline
+from benchmarks.speed.images import add_image_options, choose_images
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -24,7 +25,6 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_perf_analyzer
-from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_answers, direct_targets, interleave
@@ -34,7 +34,7 @@ CONCURRENCY = (1, 2, 4, 8)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_picture_options(parser)
+    add_image_options(parser)
     parser.add_argument(
         "--concurrency",
         type=positive,
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     tool = find_perf_analyzer(args.perf_analyzer) if args.perf_analyzer else None
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-        chosen = choose_pictures(args, pipeline)
+        chosen = choose_images(args, pipeline)
         with running_server(args.model_repository, args.url, device=args.device) as running:
             check_answers(running.url, chosen.groups)
             targets: list[Target] = []
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "server",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
+        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
         samples=as_samples(slices),
         triton=running.triton,
     )

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
 
 from benchmarks.speed.devices import open_pipeline
+from benchmarks.speed.images import add_image_options, choose_images
 from benchmarks.speed.options import (
     add_round_options,
     add_run_options,
@@ -26,7 +27,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.pictures import add_picture_options, choose_pictures
 from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
@@ -55,7 +55,7 @@ class StepSample:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_picture_options(parser)
+    add_image_options(parser)
     parser.add_argument(
         "--concurrency", type=positive, nargs="+", default=CONCURRENCY, metavar="N", help="callers"
     )
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen, steps = (
-            choose_pictures(args, pipeline),
+            choose_images(args, pipeline),
             steps_of(ENSEMBLES[ENSEMBLE], pipeline.reads),
         )
         stepwise = Stepwise(pipeline)
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "steps",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "pictures": chosen.records},
+        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
         samples=[asdict(sample) for sample in samples],
         triton=running.triton,
     )

@@ -49,7 +49,7 @@ def throughput_table(result: Result) -> str:
                     sum(len(slice_.calls_ms) for slice_ in ours),
                 ]
             )
-    head = ("people", "target", "callers", "pictures/s", "/ limit", "latency, ms", "p95, ms")
+    head = ("people", "target", "callers", "images/s", "/ limit", "latency, ms", "p95, ms")
     return as_table((*head, "direct's latency / this", "calls"), rows)
 
 
@@ -104,7 +104,7 @@ def peers_table(result: Result) -> str:
                     spread_text(figures.throughput_ratio(server, theirs)),
                 ]
             )
-    head = ("people", "target", "latency, ms", "pictures/s", "server is faster, times")
+    head = ("people", "target", "latency, ms", "images/s", "server is faster, times")
     return as_table(head, rows)
 
 

@@ -44,7 +44,7 @@ def open_batch(model: Any, shapes: Shapes) -> None:
 
 
 def _set_input(graph: Any, node: Any, index: int, values: NDArray[Any]) -> None:
-    name = f"{node.output[0]}_of_each_picture"
+    name = f"{node.output[0]}_of_each_image"
     graph.initializer.append(numpy_helper.from_array(values, name))
     node.input[index] = name
 

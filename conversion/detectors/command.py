@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Import one file, and print the version's folder."""
     if args.list_features and args.file.is_file():
         return _list_features(args.file)
-    return print_version(args, _wrong_usage(args), lambda pictures: _import(args, pictures))
+    return print_version(args, _wrong_usage(args), lambda images: _import(args, images))
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:
@@ -92,7 +92,7 @@ def _list_features(file: Path) -> int:
     return 0
 
 
-def _import(args: argparse.Namespace, pictures: list[Path]) -> Path:
+def _import(args: argparse.Namespace, images: list[Path]) -> Path:
     """Raises ExportError, OSError."""
     from conversion.detectors.imported import Wanted
     from conversion.detectors.importer import import_version
@@ -100,7 +100,7 @@ def _import(args: argparse.Namespace, pictures: list[Path]) -> Path:
     version = import_version(
         args.file,
         Wanted(args.decoder, args.person_class, args.features),
-        pictures,
+        images,
         settings_of(args, weights_licence=args.licence.strip()),
         repository=args.model_repository,
         on_stage=tell_stage,

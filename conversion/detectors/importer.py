@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from conversion.detectors.imported import ImportedDetector, Wanted, import_detector
-from conversion.export.accuracy import annotated_pictures, box_figures
+from conversion.export.accuracy import annotated_images, box_figures
 from conversion.export.exporter import write_version
 from conversion.export.job import Job, Source
 from conversion.export.runners import torch_runner
@@ -17,7 +17,7 @@ from peopleseg.repository.manifest import sha256
 def import_version(
     path: Path,
     wanted: Wanted,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     settings: Settings,
     *,
     repository: Path,
@@ -36,7 +36,7 @@ def import_version(
         figures, settings = _measured(exportable, settings)
     loaded = Loaded("yolov9", exportable.dims, exportable.reference, figures)
     source = Source(exportable, loaded)
-    return write_version(Job(source, sha256(path), pictures, settings, repository, on_stage))
+    return write_version(Job(source, sha256(path), images, settings, repository, on_stage))
 
 
 def _measured(
@@ -44,7 +44,7 @@ def _measured(
 ) -> tuple[dict[str, float], Settings]:
     """The file's figures, and the settings with what they are of."""
     assert settings.annotations is not None
-    pictures = annotated_pictures(settings)
-    figures = box_figures(torch_runner(exportable.reference, exportable.model), pictures)
-    data = settings.accuracy_data or f"{settings.annotations.name}, {len(pictures)} images"
+    images = annotated_images(settings)
+    figures = box_figures(torch_runner(exportable.reference, exportable.model), images)
+    data = settings.accuracy_data or f"{settings.annotations.name}, {len(images)} images"
     return figures, replace(settings, accuracy_data=data)

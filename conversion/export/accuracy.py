@@ -13,7 +13,7 @@ from conversion.export.exportable import Exportable
 from conversion.export.inputs import RoiReader, with_unread
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError, Settings
-from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.pixels.images import prepare_file
 from peopleseg.systems.people.answer import foreground_of, people_of
@@ -39,7 +39,7 @@ class Accuracy(NamedTuple):
 
 
 def accuracy_of(
-    exportable: Exportable, pictures: Sequence[Picture], reader: RoiReader | None
+    exportable: Exportable, images: Sequence[AnnotatedImage], reader: RoiReader | None
 ) -> Accuracy:
     """The figure of a network on annotated images, as `peopleseg evaluate` defines it.
 
@@ -47,54 +47,56 @@ def accuracy_of(
     """
     figure = FIGURES[exportable.model.name]
     if figure == "box_ap50":
-        return Accuracy(figure, lambda run: box_figures(run, pictures)[figure])
+        return Accuracy(figure, lambda run: box_figures(run, images)[figure])
     if figure == "foreground_miou":
-        return Accuracy(figure, lambda run: _foreground_miou(run, pictures))
+        return Accuracy(figure, lambda run: _foreground_miou(run, images))
     assert reader is not None
-    heads = [_HeadOnPicture(exportable, reader, picture.path) for picture in pictures]
-    return Accuracy(figure, lambda run: _roi_miou(run, pictures, heads))
+    heads = [_HeadOnImage(exportable, reader, image.path) for image in images]
+    return Accuracy(figure, lambda run: _roi_miou(run, images, heads))
 
 
-def annotated_pictures(settings: Settings) -> list[Picture]:
+def annotated_images(settings: Settings) -> list[AnnotatedImage]:
     """Those to measure on. Raises ExportError when the annotations cannot be read."""
     assert settings.images is not None and settings.annotations is not None
     try:
-        pictures = load_pictures(settings.annotations, settings.images)[: settings.limit]
-        require_people(pictures, settings.annotations)
+        images = load_images(settings.annotations, settings.images)[: settings.limit]
+        require_people(images, settings.annotations)
     except AnnotationError as error:
         raise ExportError(f"{error}; nothing was written") from error
-    return pictures
+    return images
 
 
-def box_figures(run: Runner, pictures: Sequence[Picture]) -> dict[str, float]:
+def box_figures(run: Runner, images: Sequence[AnnotatedImage]) -> dict[str, float]:
     """All figures of a detector's boxes."""
     found = {}
-    for picture in _progress(pictures):
-        pixels, letterbox = prepare_file(picture.path)
-        found[picture.id] = found_boxes(run({"pixels": pixels})["predictions"][0], letterbox)
-    metrics = box_metrics(found, {picture.id: picture for picture in pictures})
+    for image in _progress(images):
+        pixels, letterbox = prepare_file(image.path)
+        found[image.id] = found_boxes(run({"pixels": pixels})["predictions"][0], letterbox)
+    metrics = box_metrics(found, {image.id: image for image in images})
     return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
-def _foreground_miou(run: Runner, pictures: Sequence[Picture]) -> float:
+def _foreground_miou(run: Runner, images: Sequence[AnnotatedImage]) -> float:
     ious = []
-    for picture in _progress(pictures):
-        pixels, letterbox = prepare_file(picture.path)
+    for image in _progress(images):
+        pixels, letterbox = prepare_file(image.path)
         logit = run({"pixels": pixels})["person_logit"]
-        ious.append(foreground_iou(foreground_of(logit[0, 0], letterbox), picture))
+        ious.append(foreground_iou(foreground_of(logit[0, 0], letterbox), image))
     return float(np.mean(ious))
 
 
-def _roi_miou(run: Runner, pictures: Sequence[Picture], heads: Sequence["_HeadOnPicture"]) -> float:
+def _roi_miou(
+    run: Runner, images: Sequence[AnnotatedImage], heads: Sequence["_HeadOnImage"]
+) -> float:
     ious: list[float] = []
-    for picture, head in zip(_progress(pictures), heads, strict=True):
+    for image, head in zip(_progress(images), heads, strict=True):
         head.run = run
         segmenter: Any = head  # it is asked for masks of boxes alone
-        ious += roi_ious(segmenter, picture.read(), picture)
+        ious += roi_ious(segmenter, image.read(), image)
     return float(np.mean(ious))
 
 
-class _HeadOnPicture:
+class _HeadOnImage:
     """A mask head alone as a segmenter of given boxes; its inputs are computed once."""
 
     run: Runner
@@ -123,6 +125,6 @@ class _HeadOnPicture:
         ]
 
 
-def _progress(pictures: Sequence[Picture]) -> "tqdm[Picture]":
+def _progress(images: Sequence[AnnotatedImage]) -> "tqdm[AnnotatedImage]":
     # disable=None: no bar where nobody watches, in a log or a pipe
-    return tqdm(pictures, desc="accuracy", unit="image", leave=False, disable=None)
+    return tqdm(images, desc="accuracy", unit="image", leave=False, disable=None)

@@ -1,7 +1,7 @@
 """Make a checkpoint the next version of its model in the repository.
 
-  peopleseg export runs/yolov9_t/best.ckpt --pictures data/people/val
-  peopleseg export runs/unet/best.ckpt --pictures data/people/val --precision int8 \\
+  peopleseg export runs/yolov9_t/best.ckpt --examples data/people/val
+  peopleseg export runs/unet/best.ckpt --examples data/people/val --precision int8 \\
       --images data/people/val --annotations data/people/person_val.json
   peopleseg export runs/yolov9_t/best.ckpt --precision fp16 --accelerator tensorrt
 
@@ -10,7 +10,7 @@ on images and on random numbers, in several batch sizes, and run under the ONNX 
 pinned server image. Out of tolerance nothing is written; else the version folder appears whole,
 with a manifest of what was compared. `peopleseg release` then makes it serve.
 
-INT8 is calibrated on --pictures (a hundred like those to be served) and accepted when its accuracy
+INT8 is calibrated on --examples (a hundred like those to be served) and accepted when its accuracy
 on --images is at most --most-loss lower. TensorRT engines are built on the GPU that is to run them.
 
 Exit code 0 when the version is there, 1 when it was refused, 2 for wrong usage or when something
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export one checkpoint, and print the folder of the version."""
-    return print_version(args, _wrong_usage(args), lambda pictures: _export(args, pictures))
+    return print_version(args, _wrong_usage(args), lambda images: _export(args, images))
 
 
 def _wrong_usage(args: argparse.Namespace) -> str | None:
@@ -57,7 +57,7 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
     return wrong_usage(args)
 
 
-def _export(args: argparse.Namespace, pictures: list[Path]) -> Path:
+def _export(args: argparse.Namespace, images: list[Path]) -> Path:
     """Raises ExportError, OSError."""
     from conversion.export.exporter import export
     from peopleseg.networks.checkpoint import CheckpointError
@@ -65,8 +65,6 @@ def _export(args: argparse.Namespace, pictures: list[Path]) -> Path:
     settings = settings_of(args, roi_padding=args.roi_padding)
     repository = args.model_repository
     try:
-        return export(
-            args.checkpoint, pictures, settings, repository=repository, on_stage=tell_stage
-        )
+        return export(args.checkpoint, images, settings, repository=repository, on_stage=tell_stage)
     except CheckpointError as error:
         raise ExportError(str(error)) from error

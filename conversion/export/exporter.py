@@ -15,7 +15,7 @@ from peopleseg.repository.version_folder import publish, scratch_folder
 
 def export(
     checkpoint: Path,
-    pictures: Sequence[Path],
+    images: Sequence[Path],
     settings: Settings | None = None,
     *,
     repository: Path,
@@ -23,7 +23,7 @@ def export(
 ) -> Path:
     """Write the next version folder of the checkpoint's model, whole or not at all.
 
-    Returns it. pictures: files to compare on, and to calibrate INT8 with. `on_stage` is told what
+    Returns it. images: files to compare on, and to calibrate INT8 with. `on_stage` is told what
     begins.
 
     Raises ExportError when the result is not good enough or something that it takes is missing,
@@ -35,7 +35,7 @@ def export(
     digest = sha256(checkpoint)
     loaded = load_network(checkpoint)
     source = Source(of_network(loaded, roi_padding=settings.roi_padding), loaded)
-    return write_version(Job(source, digest, pictures, settings, repository, on_stage))
+    return write_version(Job(source, digest, images, settings, repository, on_stage))
 
 
 def write_version(job: Job) -> Path:

@@ -24,14 +24,14 @@ from peopleseg.systems.step import Arrays
 
 IMAGES_AT_ONCE = (1, 3)  # by turns
 ROIS_AT_ONCE = (1, 7)  # by turns
-PICTURES, RANDOM = "pictures", "random"
+IMAGES, RANDOM = "images", "random"
 _SEED = 0
 
 
 class Case(NamedTuple):
     """One call of a network."""
 
-    source: str  # PICTURES or RANDOM
+    source: str  # IMAGES or RANDOM
     inputs: Arrays
 
 
@@ -95,26 +95,24 @@ class ServedPeopleUNet(nn.Module):
 _SERVED = {"detector": served_detector, "people_unet": ServedPeopleUNet}
 
 
-def image_cases(pictures: Sequence[Path]) -> Iterator[Case]:
+def image_cases(images: Sequence[Path]) -> Iterator[Case]:
     """The images as `pixels`, in batches of one and of three by turns; each once at least."""
-    remaining, sizes = _at_least(sum(IMAGES_AT_ONCE), pictures), itertools.cycle(IMAGES_AT_ONCE)
+    remaining, sizes = _at_least(sum(IMAGES_AT_ONCE), images), itertools.cycle(IMAGES_AT_ONCE)
     while remaining:
         size = next(sizes)
         batch, remaining = remaining[:size], remaining[size:]
         pixels = np.concatenate([prepare_file(path)[0] for path in batch])
-        yield Case(PICTURES, {"pixels": pixels})
+        yield Case(IMAGES, {"pixels": pixels})
 
 
-def roi_cases(
-    pictures: Sequence[Path], exportable: Exportable, reader: RoiReader
-) -> Iterator[Case]:
+def roi_cases(images: Sequence[Path], exportable: Exportable, reader: RoiReader) -> Iterator[Case]:
     """One and seven rois of each image by turns: people, then boxes anywhere."""
     random = np.random.default_rng(_SEED)
-    pictures = _at_least(len(ROIS_AT_ONCE), pictures)
-    for path, count in zip(pictures, itertools.cycle(ROIS_AT_ONCE), strict=False):
+    images = _at_least(len(ROIS_AT_ONCE), images)
+    for path, count in zip(images, itertools.cycle(ROIS_AT_ONCE), strict=False):
         pixels, letterbox = prepare_file(path)
         rois = np.concatenate((reader.people(pixels, letterbox), _some_boxes(random, count)))
-        yield Case(PICTURES, with_unread(reader.read(pixels, rois[:count]), exportable))
+        yield Case(IMAGES, with_unread(reader.read(pixels, rois[:count]), exportable))
 
 
 def random_cases(exportable: Exportable, sizes: Sequence[int]) -> Iterator[Case]:
@@ -132,11 +130,11 @@ def random_cases(exportable: Exportable, sizes: Sequence[int]) -> Iterator[Case]
 
 
 def calibration_inputs(
-    pictures: Sequence[Path], exportable: Exportable, reader: RoiReader | None
+    images: Sequence[Path], exportable: Exportable, reader: RoiReader | None
 ) -> list[Arrays]:
     """The inputs of each image alone: what people send. Of a mask head those of its people."""
     inputs = []
-    for path in tqdm(pictures, desc="inputs", unit="image", leave=False, disable=None):
+    for path in tqdm(images, desc="inputs", unit="image", leave=False, disable=None):
         pixels, letterbox = prepare_file(path)
         if reader is None:
             inputs.append({"pixels": pixels})
@@ -156,9 +154,9 @@ def with_unread(inputs: Arrays, exportable: Exportable) -> Arrays:
     }
 
 
-def _at_least(count: int, pictures: Sequence[Path]) -> list[Path]:
+def _at_least(count: int, images: Sequence[Path]) -> list[Path]:
     """Fewer images are taken again."""
-    return list(itertools.islice(itertools.cycle(pictures), max(count, len(pictures))))
+    return list(itertools.islice(itertools.cycle(images), max(count, len(images))))
 
 
 def _some_boxes(random: np.random.Generator, count: int) -> NDArray[np.float32]:

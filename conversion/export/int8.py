@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from conversion.export.accuracy import Accuracy
-from conversion.export.inputs import PICTURES, Case
+from conversion.export.inputs import IMAGES, Case
 from conversion.export.onnx_export import decoding_nodes, save
 from conversion.export.parity import QUANTISED, Expected, ParityError, gaps, judge
 from conversion.export.runners import Runner, onnx_runner
@@ -79,7 +79,7 @@ def quantise(
     quantiser = Quantiser(source, calibration, signed=signed)
     exact = onnx_runner(source)
     damage = _damage_by_block(quantiser, exact, calibration[:COMPARED])
-    expected = [Expected(Case(PICTURES, one), exact(one)) for one in calibration[:ACCEPTED]]
+    expected = [Expected(Case(IMAGES, one), exact(one)) for one in calibration[:ACCEPTED]]
     before = after = accuracy.measure(exact)
     worst_first = sorted(damage, key=damage.__getitem__, reverse=True)
     steps = tqdm(range(len(worst_first)), desc="INT8", unit="trial", leave=False, disable=None)

@@ -9,7 +9,7 @@ from conversion.export.inputs import Case, RoiReader, image_cases, roi_cases
 from conversion.export.settings import Settings
 from peopleseg.networks.checkpoint import Loaded
 
-PICTURES = 8  # compared, at most; a batch of one, of three, of one, of three
+IMAGES = 8  # compared, at most; a batch of one, of three, of one, of three
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Job:
 
     source: Source
     checkpoint_sha256: str
-    pictures: Sequence[Path]  # to compare on, and to calibrate with
+    images: Sequence[Path]  # to compare on, and to calibrate with
     settings: Settings
     repository: Path
     on_stage: Callable[[str], None]  # is told what begins
@@ -46,12 +46,12 @@ class Job:
             return None
         return RoiReader(self.source.loaded, self.source.exportable, self.repository)
 
-    def picture_cases(self) -> list[Case]:
+    def comparison_cases(self) -> list[Case]:
         """The images as inputs of the network, in several batch sizes."""
-        pictures, reader = self.pictures[:PICTURES], self.reader()
+        images, reader = self.images[:IMAGES], self.reader()
         if reader is None:
-            return list(image_cases(pictures))
-        return list(roi_cases(pictures, self.source.exportable, reader))
+            return list(image_cases(images))
+        return list(roi_cases(images, self.source.exportable, reader))
 
 
 def is_image_network(exportable: Exportable) -> bool:

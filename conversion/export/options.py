@@ -17,7 +17,7 @@ from conversion.export.settings import (
 )
 from peopleseg.cli.options import add_repository_option, positive
 from peopleseg.errors import WrongUsage
-from peopleseg.pixels.image_files import find_pictures
+from peopleseg.pixels.image_files import find_images
 from peopleseg.repository.manifest import Manifest
 
 
@@ -32,7 +32,7 @@ def add_version_options(parser: argparse.ArgumentParser) -> None:
     )
     add_repository_option(parser, writes=True)
     parser.add_argument(
-        "--pictures",
+        "--examples",
         type=Path,
         metavar="DIR",
         help="to compare on, and to calibrate INT8 with (some example images)",
@@ -67,9 +67,9 @@ def add_version_options(parser: argparse.ArgumentParser) -> None:
 def wrong_usage(args: argparse.Namespace) -> str | None:
     """What is wrong with the options of `add_version_options`."""
     measured = args.images is not None and args.annotations is not None
-    if args.precision == "int8" and not (measured and args.pictures):
+    if args.precision == "int8" and not (measured and args.examples):
         return (
-            "--precision int8 needs --pictures to calibrate on, and --images and --annotations to "
+            "--precision int8 needs --examples to calibrate on, and --images and --annotations to "
             "measure what it costs"
         )
     if args.precision == "int8" and args.accelerator == "cuda":
@@ -113,11 +113,11 @@ def print_version(
         raise WrongUsage(fault)
     _require_accelerator(args.accelerator)
     try:
-        pictures = _pictures(args.pictures, args.model_repository)
+        images = _images(args.examples, args.model_repository)
     except FileNotFoundError as error:
-        raise WrongUsage(f"--pictures {args.pictures}: {error}") from error
+        raise WrongUsage(f"--examples {args.examples}: {error}") from error
     try:
-        version = make(pictures)
+        version = make(images)
     except OSError as error:
         raise ExportError(_no_room(error, args.model_repository)) from error
     print(f"{version}: {_summary(Manifest.read(version))}")
@@ -139,13 +139,13 @@ def _require_accelerator(accelerator: str) -> None:
         require()
 
 
-def _pictures(folder: Path | None, repository: Path) -> list[Path]:
+def _images(folder: Path | None, repository: Path) -> list[Path]:
     """Raises FileNotFoundError for a folder without any."""
     if folder is not None:
-        return find_pictures(folder, leave_out=repository)
-    from peopleseg.pixels.examples import example_pictures
+        return find_images(folder, leave_out=repository)
+    from peopleseg.pixels.examples import example_images
 
-    return example_pictures()
+    return example_images()
 
 
 def _summary(manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from conversion.export.inputs import PICTURES, Case
+from conversion.export.inputs import IMAGES, Case
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError
 from peopleseg.systems.step import Arrays
@@ -76,7 +76,7 @@ HALF = Tolerances(
     scores=Tolerance(0.05),
 )
 # Weights to train on: those of a start, and of images.
-TO_TRAIN_ON = replace(HALF, sources=(PICTURES,))
+TO_TRAIN_ON = replace(HALF, sources=(IMAGES,))
 # INT8 is for images like those it was calibrated on. What it may cost is judged by accuracy;
 # this finds a broken graph.
 QUANTISED = Tolerances(
@@ -84,7 +84,7 @@ QUANTISED = Tolerances(
     features=Tolerance(_NO_LIMIT, mean_share=0.25),
     boxes=Tolerance(_NO_LIMIT, mean_share=0.05),
     scores=Tolerance(0.5),
-    sources=(PICTURES,),
+    sources=(IMAGES,),
 )
 
 

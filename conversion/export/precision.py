@@ -48,15 +48,15 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
 
 def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
     # Needed for INT8 alone, and slow to import.
-    from conversion.export.accuracy import accuracy_of, annotated_pictures
+    from conversion.export.accuracy import accuracy_of, annotated_images
     from conversion.export.int8 import quantise
 
     settings, exportable = job.settings, job.source.exportable
-    annotated = annotated_pictures(settings)
+    annotated = annotated_images(settings)
     reader = job.reader()
-    calibration = calibration_inputs(job.pictures, exportable, reader)
+    calibration = calibration_inputs(job.images, exportable, reader)
     accuracy = accuracy_of(exportable, annotated, reader)
     signed = settings.accelerator == "tensorrt"
     most_loss = job.settings.most_loss
     found = quantise(full, artifact, calibration, accuracy, signed=signed, most_loss=most_loss)
-    return asdict(found) | {"pictures": len(annotated), "calibrated_on": len(calibration)}
+    return asdict(found) | {"images": len(annotated), "calibrated_on": len(calibration)}

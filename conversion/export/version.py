@@ -67,7 +67,7 @@ def _expected(job: Job) -> list[Expected]:
     """The cases to compare, with what torch makes of them."""
     exportable = job.source.exportable
     sizes = IMAGES_AT_ONCE if is_image_network(exportable) else ROIS_AT_ONCE
-    cases = [*job.picture_cases(), *random_cases(exportable, sizes)]
+    cases = [*job.comparison_cases(), *random_cases(exportable, sizes)]
     run = torch_runner(exportable.reference, exportable.model)
     return [Expected(case, run(case.inputs)) for case in cases]
 

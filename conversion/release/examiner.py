@@ -21,7 +21,7 @@ class Examiner(Protocol):
     """Looks at a model repository without a server; versions name one of each step."""
 
     @property
-    def pictures(self) -> Sequence[bytes]:
+    def images(self) -> Sequence[bytes]:
         """Encoded, for the questions that candidates are asked; at least one for a server."""
 
     def faults(self, versions: Mapping[str, int]) -> list[str]:

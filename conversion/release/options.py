@@ -12,14 +12,14 @@ from conversion.release.server import LOAD_TIMEOUT_S, ModelControl, admin_header
 from peopleseg.cli.options import add_repository_option
 from peopleseg.cli.server_options import add_url_option
 from peopleseg.errors import InvalidInput
-from peopleseg.pixels.image_files import find_pictures
+from peopleseg.pixels.image_files import find_images
 from peopleseg.pixels.images import prepare_file
 from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError, ReleaseError, WrongRelease
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 
-PICTURES = 3  # of a folder that candidates are asked about
+IMAGES = 3  # of a folder that candidates are asked about
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="PATH",
-        help=f"images on which the new ensembles are tried: a file, or the first {PICTURES} of a "
+        help=f"images on which the new ensembles are tried: a file, or the first {IMAGES} of a "
         "folder (three example images)",
     )
     parser.add_argument(
@@ -102,8 +102,8 @@ def place_of(args: argparse.Namespace, system: System) -> Iterator[Place]:
     Raises WrongRelease, and ReleaseError for a broken image.
     """
     reference = _reference(args)
-    pictures = [] if args.offline else _pictures(args.images)  # no server, nobody to ask
-    gate = Gate(system, args.model_repository, pictures, reference, _margin(args))
+    images = [] if args.offline else _images(args.images)  # no server, nobody to ask
+    gate = Gate(system, args.model_repository, images, reference, _margin(args))
     if args.offline:
         yield Place(system, args.model_repository, None, gate, _say, args.wait)
         return
@@ -112,23 +112,23 @@ def place_of(args: argparse.Namespace, system: System) -> Iterator[Place]:
         yield Place(system, args.model_repository, control, gate, _say, args.wait)
 
 
-def _pictures(path: Path | None) -> list[bytes]:
+def _images(path: Path | None) -> list[bytes]:
     if path is None:
-        from peopleseg.pixels.examples import example_pictures
+        from peopleseg.pixels.examples import example_images
 
-        return [picture.read_bytes() for picture in example_pictures()]
+        return [image.read_bytes() for image in example_images()]
     try:
-        found = find_pictures(path, leave_out=path / "out")[:PICTURES]
+        found = find_images(path, leave_out=path / "out")[:IMAGES]
     except FileNotFoundError as error:
         raise WrongRelease(f"--images {path}: {error}") from error
-    return [_whole(picture) for picture in found]
+    return [_whole(image) for image in found]
 
 
-def _whole(picture: Path) -> bytes:
+def _whole(image: Path) -> bytes:
     """The file, which a server will be able to read."""
     try:
-        prepare_file(picture)
-        return picture.read_bytes()
+        prepare_file(image)
+        return image.read_bytes()
     except (InvalidInput, OSError) as error:
         raise ReleaseError(f"--images: {error}; name other images") from error
 

@@ -141,8 +141,8 @@ class Online:
 
     def _try_candidate(self, name: str) -> None:
         expected = self.examiner.answers(self.record.versions, name)
-        for number, picture in enumerate(self.examiner.pictures):
-            request = question(name, picture)._replace(model_name=candidates.candidate_name(name))
+        for number, image in enumerate(self.examiner.images):
+            request = question(name, image)._replace(model_name=candidates.candidate_name(name))
             try:
                 found = self.control.ask(request)
             except ControlError as error:
@@ -182,7 +182,7 @@ class Online:
             config = self.control.config(name)
             if config is None or pinned(config) != pinned(text):
                 raise Refused(f"{name} does not serve the new versions after the swap")
-            found = self.control.ask(question(name, self.examiner.pictures[0]))
+            found = self.control.ask(question(name, self.examiner.images[0]))
             if name in self._answers:
                 if difference := self._difference(found, self._answers[name]):
                     raise Refused(f"{name} answers otherwise than when it was tried: {difference}")

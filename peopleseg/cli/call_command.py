@@ -20,7 +20,7 @@ from peopleseg.cli.output import folder_to_write
 from peopleseg.cli.server_options import add_url_option
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.labels.files import write_atomically
-from peopleseg.pixels.image_files import find_pictures, result_paths, unique
+from peopleseg.pixels.image_files import find_images, result_paths, unique
 from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.step import Arrays
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a line an image. Raises SegmentationError, OSError."""
     ensemble = ENSEMBLES[args.ensemble]
     out = args.out or Path()
-    images = unique(image for path in args.paths for image in find_pictures(path, leave_out=out))
+    images = unique(image for path in args.paths for image in find_images(path, leave_out=out))
     files = result_paths(images, out)
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S, ensemble.name)

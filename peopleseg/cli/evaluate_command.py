@@ -30,7 +30,7 @@ from peopleseg.cli.output import file_to_write, folder_to_write
 from peopleseg.cli.server_options import READY_TIMEOUT_S, add_url_option, min_score_of
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
-from peopleseg.labels.coco import Picture, load_pictures, require_people
+from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_json
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
@@ -94,15 +94,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and report. Returns 1 when any image failed or there is nobody to find."""
     try:
-        pictures = load_pictures(args.annotations, args.images)[: args.limit]
-        require_people(pictures, args.annotations)
+        images = load_images(args.annotations, args.images)[: args.limit]
+        require_people(images, args.annotations)
     except AnnotationError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S)
         evaluation = measure_all(
-            client, pictures, concurrency=args.concurrency, min_score=args.min_score
+            client, images, concurrency=args.concurrency, min_score=args.min_score
         )
     found = {**accuracy(evaluation), "annotations": args.annotations.name}
     print(table(found))
@@ -124,7 +124,7 @@ class Evaluation(NamedTuple):
 
 def measure_all(
     segmenter: Segmenter,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     *,
     concurrency: int,
     min_score: float = AP_MIN_SCORE,
@@ -133,11 +133,11 @@ def measure_all(
     start = time.perf_counter()
     measured: dict[int, Measured] = {}
     failed: dict[int, dict[str, str]] = {}
-    for number, outcome in _measure_all(segmenter, pictures, concurrency, min_score):
+    for number, outcome in _measure_all(segmenter, images, concurrency, min_score):
         if isinstance(outcome, Measured):
             measured[number] = outcome
         else:
-            path = str(pictures[number].path)
+            path = str(images[number].path)
             failed[number] = {"file": path, "reason": str(outcome)}
             tqdm.write(f"peopleseg: {path}: {outcome}", file=sys.stderr)
     return Evaluation(
@@ -186,7 +186,7 @@ def _report_folder(text: str) -> Path:
 
 def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:
     """Without file names, which `failed` has."""
-    if not any(one.picture.people for one in evaluation.measured):
+    if not any(one.image.people for one in evaluation.measured):
         print("peopleseg: no report, because no image with people was measured", file=sys.stderr)
         return
     shown = {name: value for name, value in found.items() if name != "failed"}
@@ -195,13 +195,13 @@ def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None
 
 
 def _measure_all(
-    segmenter: Segmenter, pictures: Sequence[Picture], concurrency: int, min_score: float
+    segmenter: Segmenter, images: Sequence[AnnotatedImage], concurrency: int, min_score: float
 ) -> Iterator[tuple[int, Measured | Exception]]:
     """Each image's number with its measures or its failure, in the order they are ready."""
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
         numbers: dict[Future[Measured], int] = {
-            pool.submit(measure, segmenter, picture, min_score=min_score): number
-            for number, picture in enumerate(pictures)
+            pool.submit(measure, segmenter, image, min_score=min_score): number
+            for number, image in enumerate(images)
         }
         try:
             # disable=None: no bar where nobody watches, in a log or a pipe

@@ -29,7 +29,7 @@ from peopleseg.errors import InvalidInput
 from peopleseg.labels.files import write_json, write_png
 from peopleseg.pixels.image_files import (
     SUFFIXES,
-    find_pictures,
+    find_images,
     find_skipped,
     image_ids,
     result_paths,
@@ -46,7 +46,7 @@ _MOST_NAMES = 5  # of files that are skipped
 class Job(NamedTuple):
     """One image to segment."""
 
-    picture: Path
+    image: Path
     overlay: Path  # PNG to write
     image_id: int
 
@@ -118,16 +118,16 @@ def _name_skipped(files: Sequence[Path]) -> None:
 
 
 def _jobs(paths: Iterable[Path], out: Path) -> tuple[list[Job], list[tuple[Path, str]]]:
-    pictures: list[Path] = []
+    images: list[Path] = []
     failures: list[tuple[Path, str]] = []
     for path in paths:
         try:
-            pictures += find_pictures(path, leave_out=out)
+            images += find_images(path, leave_out=out)
         except OSError as error:
             failures.append((path, str(error)))
-    pictures = unique(pictures)
-    overlays = result_paths(pictures, out)
-    jobs = zip(pictures, overlays, image_ids(pictures), strict=True)
+    images = unique(images)
+    overlays = result_paths(images, out)
+    jobs = zip(images, overlays, image_ids(images), strict=True)
     return [Job(*job) for job in jobs], failures
 
 
@@ -145,25 +145,25 @@ def _segment_all(
             image, found = _segment(client, job, min_score)
         except (SegmentationError, InvalidInput, OSError) as error:
             failed += 1
-            _report_failure(job.picture, str(error))
+            _report_failure(job.image, str(error))
             continue
         findings.images.append(image)
         findings.results.extend(found)
         people = "1 person" if len(found) == 1 else f"{len(found)} people"
-        tqdm.write(f"{job.picture}: {people} -> {job.overlay}")
+        tqdm.write(f"{job.image}: {people} -> {job.overlay}")
     return failed
 
 
 def _segment(
     client: SegmentationClient, job: Job, min_score: float | None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    data = job.picture.read_bytes()
+    data = job.image.read_bytes()
     people = client.segment(data, min_score=min_score)
     # Decoded as the server does it, so that masks and image are turned alike.
-    picture = decode_image(data)
-    write_png(job.overlay, draw_people(picture, people))
-    height, width = picture.shape[:2]
-    image = coco_image(job.image_id, str(job.picture), (height, width))
+    image_rgb = decode_image(data)
+    write_png(job.overlay, draw_people(image_rgb, people))
+    height, width = image_rgb.shape[:2]
+    image = coco_image(job.image_id, str(job.image), (height, width))
     return image, coco_results(people, job.image_id)
 
 

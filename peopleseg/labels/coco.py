@@ -43,7 +43,7 @@ class Annotation:
 
 
 @dataclass
-class Picture:
+class AnnotatedImage:
     """One image of a data set with its people."""
 
     id: int
@@ -101,14 +101,14 @@ class Labels(NamedTuple):
     """A COCO file as it stands, and what of it can be used."""
 
     data: dict[str, Any]
-    pictures: list[Picture]  # all images, in the file's order
-    entries: dict[int, list[dict[str, Any]]]  # of `data`, of each picture.annotations, by image id
+    images: list[AnnotatedImage]  # all images, in the file's order
+    entries: dict[int, list[dict[str, Any]]]  # of `data`, of each image.annotations, by image id
     left_out: list[dict[str, Any]]  # annotations of `data` that are broken
 
 
-def load_pictures(annotations: Path, images: Path) -> list[Picture]:
+def load_images(annotations: Path, images: Path) -> list[AnnotatedImage]:
     """The images of a COCO file with the annotations of people, as `load_labels` reads them."""
-    return load_labels(annotations, images).pictures
+    return load_labels(annotations, images).images
 
 
 def load_labels(annotations: Path, images: Path) -> Labels:
@@ -121,26 +121,26 @@ def load_labels(annotations: Path, images: Path) -> Labels:
     """
     data = read_coco(annotations)
     people = person_ids(data, annotations)
-    pictures: dict[int, Picture] = {}
+    by_id: dict[int, AnnotatedImage] = {}
     for entry in data["images"]:
-        picture = _picture(entry, annotations, images)
-        if (other := pictures.get(picture.id)) is not None:
+        image = _image(entry, annotations, images)
+        if (other := by_id.get(image.id)) is not None:
             raise AnnotationError(
-                f"{annotations}: {other.path.name} and {picture.path.name} both have the image id "
-                f"{picture.id}; number the images anew"
+                f"{annotations}: {other.path.name} and {image.path.name} both have the image id "
+                f"{image.id}; number the images anew"
             )
-        pictures[picture.id] = picture
-    labels = Labels(data, list(pictures.values()), {identity: [] for identity in pictures}, [])
+        by_id[image.id] = image
+    labels = Labels(data, list(by_id.values()), {identity: [] for identity in by_id}, [])
     others = {category.get("id") for category in data["categories"]} - people
     broken = []
     for entry in data["annotations"]:
         category = entry.get("category_id")
         if _is_whole(category) and category in others:
             continue
-        if reason := _entry_fault(entry, pictures, people):
+        if reason := _entry_fault(entry, by_id, people):
             labels.left_out.append(entry)
         else:
-            reason = _add(entry, labels, pictures[entry["image_id"]])
+            reason = _add(entry, labels, by_id[entry["image_id"]])
         if reason:
             broken.append(f"annotation {entry.get('id')}: {reason}")
     if broken:
@@ -148,13 +148,13 @@ def load_labels(annotations: Path, images: Path) -> Labels:
     return labels
 
 
-def require_people(pictures: Sequence[Picture], where: Path | str) -> None:
+def require_people(images: Sequence[AnnotatedImage], where: Path | str) -> None:
     """Raises AnnotationError where no image has a person, who is no crowd, to find or learn."""
-    if not any(picture.people for picture in pictures):
-        crowds = sum(len(picture.annotations) for picture in pictures)
+    if not any(image.people for image in images):
+        crowds = sum(len(image.annotations) for image in images)
         only = f", only {crowds} crowds" if crowds else ""
         raise AnnotationError(
-            f"{where} has nobody in its {len(pictures)} images{only}; take annotated people"
+            f"{where} has nobody in its {len(images)} images{only}; take annotated people"
         )
 
 
@@ -174,7 +174,7 @@ def box_pixels(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> tuple[sli
     return rows, slice(max(0, math.floor(x1)), max(0, min(width, math.ceil(x2))))
 
 
-def _picture(entry: dict[str, Any], annotations: Path, images: Path) -> Picture:
+def _image(entry: dict[str, Any], annotations: Path, images: Path) -> AnnotatedImage:
     """Raises AnnotationError."""
     identity, name = entry.get("id"), entry.get("file_name")
     for key, least in (("id", 0), ("width", 1), ("height", 1)):
@@ -199,46 +199,46 @@ def _picture(entry: dict[str, Any], annotations: Path, images: Path) -> Picture:
             f"{annotations}: image {identity} has the Windows path {name} as its file_name; write "
             "it with / and from the folder of the images on"
         )
-    return Picture(entry["id"], images / name, entry["width"], entry["height"])
+    return AnnotatedImage(entry["id"], images / name, entry["width"], entry["height"])
 
 
 def _entry_fault(
-    entry: Mapping[str, Any], pictures: Mapping[int, Picture], people: Collection[int]
+    entry: Mapping[str, Any], images: Mapping[int, AnnotatedImage], people: Collection[int]
 ) -> str | None:
     """Why an annotation cannot be a person's or a crowd's."""
     category, image = entry.get("category_id"), entry.get("image_id")
     if not _is_whole(category) or category not in people:
         return f"its category_id {category!r} is not among the categories"
-    if not _is_whole(image) or image not in pictures:
+    if not _is_whole(image) or image not in images:
         return f"its image_id {image!r} is not among the images"
     if (crowd := entry.get("iscrowd", 0)) not in (None, 0, 1):
         return f"its iscrowd is {crowd!r}, expected 0 or 1"
-    return _box_fault(entry.get("bbox"), pictures[image])
+    return _box_fault(entry.get("bbox"), images[image])
 
 
-def _add(entry: dict[str, Any], labels: Labels, picture: Picture) -> str | None:
+def _add(entry: dict[str, Any], labels: Labels, image: AnnotatedImage) -> str | None:
     """Give an annotation of a person to its image. Returns what is broken of its mask."""
     segmentation = None if entry.get("mask") == "none" else entry.get("segmentation") or None
-    reason = segmentation and fault(segmentation, picture.height, picture.width)
+    reason = segmentation and fault(segmentation, image.height, image.width)
     x, y, width, height = entry["bbox"]
     person = Annotation(
         box_xyxy=(x, y, x + width, y + height),
         segmentation=None if reason else segmentation,
         crowd=bool(entry.get("iscrowd")),
     )
-    picture.annotations.append(person)
-    labels.entries[picture.id].append(entry)
+    image.annotations.append(person)
+    labels.entries[image.id].append(entry)
     return f"{reason}; it counts as a box alone" if reason else None
 
 
-def _box_fault(box: Any, picture: Picture) -> str | None:
+def _box_fault(box: Any, image: AnnotatedImage) -> str | None:
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return f"its bbox is {box!r:.60}, expected the numbers [x, y, width, height]"
     x, y, width, height = box
     if width <= 0 or height <= 0:
         return f"its bbox {box} has no area"
-    if x >= picture.width or y >= picture.height or x + width <= 0 or y + height <= 0:
-        return f"its bbox {box} lies outside the image, {picture.width} x {picture.height} pixels"
+    if x >= image.width or y >= image.height or x + width <= 0 or y + height <= 0:
+        return f"its bbox {box} lies outside the image, {image.width} x {image.height} pixels"
     return None
 
 

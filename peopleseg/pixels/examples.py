@@ -7,7 +7,7 @@ from pathlib import Path
 EXAMPLES = ("astronaut.png", "camera.png", "coffee.png")
 
 
-def example_pictures() -> list[Path]:
+def example_images() -> list[Path]:
     """Files of scikit-image's wheel; nothing is downloaded."""
     import skimage.data
 

@@ -15,7 +15,7 @@ OTHER_SUFFIXES = (
 _RESOURCE_FORK = "._"  # how the macOS Finder begins the names of files that describe others
 
 
-def find_pictures(path: Path, *, leave_out: Path) -> list[Path]:
+def find_images(path: Path, *, leave_out: Path) -> list[Path]:
     """A file as it is; a folder's images at any depth, by SUFFIXES in any case, sorted.
 
     What lies in the folder `leave_out` is skipped when that is a part of the folder given: these
@@ -26,14 +26,14 @@ def find_pictures(path: Path, *, leave_out: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise FileNotFoundError("there is no such file or folder")
-    pictures = [file for file in _files(path, leave_out) if _is_taken(file)]
-    if not pictures:
+    images = [file for file in _files(path, leave_out) if _is_taken(file)]
+    if not images:
         raise FileNotFoundError(f"the folder has no images ({', '.join(SUFFIXES)})")
-    return pictures
+    return images
 
 
 def find_skipped(path: Path, *, leave_out: Path) -> list[Path]:
-    """What `find_pictures` does not take although its name is that of an image, sorted."""
+    """What `find_images` does not take although its name is that of an image, sorted."""
     if not path.is_dir():
         return []
     known = (*SUFFIXES, *OTHER_SUFFIXES)
@@ -59,25 +59,25 @@ def _files(folder: Path, leave_out: Path) -> list[Path]:
     )
 
 
-def unique(pictures: Iterable[Path]) -> list[Path]:
+def unique(images: Iterable[Path]) -> list[Path]:
     """Each file once, in the order of first mention."""
     by_place: dict[Path, Path] = {}
-    for picture in pictures:
-        by_place.setdefault(picture.resolve(), picture)
+    for image in images:
+        by_place.setdefault(image.resolve(), image)
     return list(by_place.values())
 
 
-def result_paths(pictures: Sequence[Path], folder: Path) -> list[Path]:
+def result_paths(images: Sequence[Path], folder: Path) -> list[Path]:
     """A PNG in `folder` for each image, called as the image or with _2, _3, ... behind it.
 
     No two are the same, also where the file system ignores case, and none is one of the images.
     """
-    taken = {str(picture.resolve()).casefold() for picture in pictures}
+    taken = {str(image.resolve()).casefold() for image in images}
     results = []
-    for picture in pictures:
-        result, number = folder / _named(picture.stem, ".png"), 2
+    for image in images:
+        result, number = folder / _named(image.stem, ".png"), 2
         while str(result.resolve()).casefold() in taken:
-            result, number = folder / _named(picture.stem, f"_{number}.png"), number + 1
+            result, number = folder / _named(image.stem, f"_{number}.png"), number + 1
         taken.add(str(result.resolve()).casefold())
         results.append(result)
     return results
@@ -90,12 +90,12 @@ def _named(stem: str, ending: str) -> str:
     return stem + ending
 
 
-def image_ids(pictures: Sequence[Path]) -> list[int]:
+def image_ids(images: Sequence[Path]) -> list[int]:
     """The numbers that files are called by, as COCO's are; the others count on from the highest.
 
     So a file among them with a name of another kind, or with a number twice, changes no other id.
     """
-    named = [int(stem) if _is_number(stem := picture.stem) else None for picture in pictures]
+    named = [int(stem) if _is_number(stem := image.stem) else None for image in images]
     highest = max((number for number in named if number is not None), default=0)
     following = itertools.count(highest + 1)
     ids: list[int] = []

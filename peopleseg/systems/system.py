@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.step import Arrays, Step
 
@@ -58,7 +58,7 @@ class Accuracy:
     without which nothing is judged.
     """
 
-    measure: Callable[["Pipeline", Sequence[Picture]], Figures]
+    measure: Callable[["Pipeline", Sequence[AnnotatedImage]], Figures]
     needed: tuple[str, ...]
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.networks.mask_head import HeadOutput
 from peopleseg.networks.yolov9 import YOLOv9Output
-from training.data.generated import PeoplePicture, coco_annotations, write_picture
+from training.data.generated import PeopleImage, coco_annotations, write_image
 
 CERTAIN = 20.0
 
@@ -87,7 +87,7 @@ def target_logits(red: Tensor) -> Tensor:
     return torch.cat((-target, target, torch.full_like(target, -CERTAIN)), dim=1)
 
 
-def red_picture(*ellipses: tuple[int, int, int, int]) -> PeoplePicture:
+def red_image(*ellipses: tuple[int, int, int, int]) -> PeopleImage:
     """360 x 480 pixels; ellipses: centre x, centre y, half width, half height."""
     masks = []
     for x, y, half_width, half_height in ellipses:
@@ -98,19 +98,19 @@ def red_picture(*ellipses: tuple[int, int, int, int]) -> PeoplePicture:
     stacked = np.array(masks, dtype=np.uint8).reshape(-1, 360, 480)
     image = np.zeros((360, 480, 3), dtype=np.uint8)
     image[stacked.any(axis=0)] = (255, 0, 0)
-    return PeoplePicture(image, stacked, np.array(boxes, dtype=np.float32).reshape(-1, 4))
+    return PeopleImage(image, stacked, np.array(boxes, dtype=np.float32).reshape(-1, 4))
 
 
-def red_pictures(folder: Path) -> list[Picture]:
+def red_images(folder: Path) -> list[AnnotatedImage]:
     """Three: of two people, of nobody, of one person."""
     made = [
-        red_picture((120, 150, 50, 100), (330, 200, 60, 120)),
-        red_picture(),
-        red_picture((240, 180, 100, 150)),
+        red_image((120, 150, 50, 100), (330, 200, 60, 120)),
+        red_image(),
+        red_image((240, 180, 100, 150)),
     ]
     names = [f"{number}.png" for number in range(len(made))]
-    for picture, name in zip(made, names, strict=True):
-        write_picture(folder / name, picture.image_rgb)
+    for image, name in zip(made, names, strict=True):
+        write_image(folder / name, image.image_rgb)
     annotations = folder / "people.json"
     annotations.write_text(json.dumps(coco_annotations(made, names)))
-    return load_pictures(annotations, folder)
+    return load_images(annotations, folder)

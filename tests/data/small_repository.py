@@ -275,7 +275,7 @@ def write_manifest(
     ).write(folder)
 
 
-def write_pictures(folder: Path, count: int = 2) -> tuple[Path, Path]:
+def write_images(folder: Path, count: int = 2) -> tuple[Path, Path]:
     """The images' folder and its COCO annotations: the person that the networks know."""
     folder.mkdir(parents=True, exist_ok=True)
     mask = np.zeros((640, 640), dtype=np.uint8)

@@ -6,13 +6,13 @@ import pytest
 
 from conversion.export import pinned_runtime
 from conversion.export.settings import MissingRequirement
-from tests.export.networks import detector, people_unet, picture_files
+from tests.export.networks import detector, image_files, people_unet
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two files with people."""
-    return picture_files(tmp_path_factory.mktemp("pictures"), 2)
+    return image_files(tmp_path_factory.mktemp("images"), 2)
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,15 @@ from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.person_mask_head import person_mask_head
 from peopleseg.networks.yolov9 import YOLOv9
 from peopleseg.pixels.images import prepare
-from tests.data.encoded import some_pictures
+from tests.data.encoded import some_images
 
 SMALL_ROI = (16, 12)  # cells; a head costs a sixteenth of what it does at its published size
 
 
-def picture_files(folder: Path, count: int) -> list[Path]:
+def image_files(folder: Path, count: int) -> list[Path]:
     paths = [folder / f"{index}.jpg" for index in range(count)]
-    for path, picture in zip(paths, some_pictures(count), strict=True):
-        path.write_bytes(picture)
+    for path, image in zip(paths, some_images(count), strict=True):
+        path.write_bytes(image)
     return paths
 
 
@@ -104,7 +104,7 @@ def checkpoint(path: Path, network: Any, **companions: Any) -> Path:
 
 def _images(height: int, width: int) -> Tensor:
     """Two images and random pixels, [3, 3, height, width] in [0, 1]."""
-    pixels = np.concatenate([prepare(picture)[0] for picture in some_pictures(2)])
-    pictures = F.interpolate(torch.from_numpy(pixels).float() / 255, (height, width), mode="area")
+    pixels = np.concatenate([prepare(image)[0] for image in some_images(2)])
+    images = F.interpolate(torch.from_numpy(pixels).float() / 255, (height, width), mode="area")
     noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    return torch.cat((pictures, noise))
+    return torch.cat((images, noise))

@@ -94,7 +94,7 @@ class WithAttention(nn.Module):
         return self.detector((weights @ heads).reshape(1, 3, SIZE, SIZE))  # type: ignore[no-any-return]
 
 
-class WithOnePictureOnly(nn.Module):
+class WithOneImageOnly(nn.Module):
     """A detector whose graph joins a constant to the image."""
 
     def __init__(self, detector: nn.Module) -> None:

@@ -10,8 +10,8 @@ from conversion.export import command, pinned_runtime
 from conversion.export.settings import MissingRequirement
 from peopleseg.cli import main as cli
 from peopleseg.repository.manifest import Manifest
-from tests.data.encoded import some_pictures
-from tests.export.networks import checkpoint, people_unet, picture_files
+from tests.data.encoded import some_images
+from tests.export.networks import checkpoint, image_files, people_unet
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +37,21 @@ def test_a_checkpoint_becomes_the_next_version(
         assert "people_unet: tracing ..." in printed.err
     manifest = Manifest.read(version)
     assert (manifest.data_licence, manifest.accuracy_data) == ("CC0", "mine")
-    assert manifest.parity["batches"]["pictures"] == [1, 3]
+    assert manifest.parity["batches"]["images"] == [1, 3]
     assert manifest.parity["onnxruntime_1.19.2"] == "not checked"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--precision", "int8"), "--precision int8 needs --pictures to calibrate on, and"),
+        (("--precision", "int8"), "--precision int8 needs --examples to calibrate on, and"),
         (
-            ("--precision", "int8", "--accelerator", "cuda", "--pictures", ".")
+            ("--precision", "int8", "--accelerator", "cuda", "--examples", ".")
             + ("--images", ".", "--annotations", "."),
             "on CUDA take --precision fp16",
         ),
         (("--roi-padding", "1.5"), r"--roi-padding 1.5 must be in [0, 1)"),
-        (("--pictures", "nowhere"), "--pictures nowhere: there is no such file or folder"),
+        (("--examples", "nowhere"), "--examples nowhere: there is no such file or folder"),
         (("--precision", "fp8"), "invalid choice: 'fp8'"),
         (("--limit", "0"), "--limit: '0' is not a whole number from 1 on"),
         (("--images", "nowhere"), "--images nowhere: there is no such folder"),
@@ -111,11 +111,11 @@ def test_without_a_gpu_nothing_is_made_for_cuda(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_picture_is_named_and_nothing_written(
+def test_a_broken_image_is_named_and_nothing_written(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "half.jpg").write_bytes(some_pictures(1)[0][:-40])
-    options = ("--pictures", tmp_path / "half.jpg", "--skip-pinned-runtime")
+    (tmp_path / "half.jpg").write_bytes(some_images(1)[0][:-40])
+    options = ("--examples", tmp_path / "half.jpg", "--skip-pinned-runtime")
     assert run(source, *options, "--model-repository", tmp_path / "repository") == 1
     err = capsys.readouterr().err
     assert f"peopleseg: {tmp_path / 'half.jpg'}: image is a damaged or truncated JPEG file" in err
@@ -126,9 +126,9 @@ def test_annotations_that_are_not_cocos_are_refused(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "people.json").write_text("{}")
-    pictures = ("--pictures", picture_files(tmp_path, 1)[0])
+    images = ("--examples", image_files(tmp_path, 1)[0])
     measured = ("--images", tmp_path, "--annotations", tmp_path / "people.json")
-    options = ("--precision", "int8", *pictures, *measured)
+    options = ("--precision", "int8", *images, *measured)
     assert run(source, *options, "--model-repository", tmp_path / "repository") == 1
     assert "is not a COCO annotation file" in capsys.readouterr().err
     assert list((tmp_path / "repository" / "people_unet").iterdir()) == []

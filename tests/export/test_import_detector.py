@@ -29,7 +29,7 @@ from peopleseg.networks.checkpoint import CheckpointError, load_network
 from peopleseg.repository.manifest import Manifest, sha256
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.system import PEOPLE
-from tests.data.small_repository import write_head, write_pictures, write_small_repository
+from tests.data.small_repository import write_head, write_images, write_small_repository
 from tests.export.published_detectors import (
     CHANNELS,
     CLASSES,
@@ -38,7 +38,7 @@ from tests.export.published_detectors import (
     SmallYOLOv8,
     SmallYOLOX,
     WithAttention,
-    WithOnePictureOnly,
+    WithOneImageOnly,
     write_file,
 )
 
@@ -147,9 +147,9 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_file(tmp_path / "file.onnx", SmallYOLOv8())
-    pictures, annotations = write_pictures(tmp_path / "pictures")
-    options = ["--decoder", "yolov8", "--licence", "CC0", "--pictures", pictures]
-    measured = ["--images", pictures, "--annotations", annotations]
+    images, annotations = write_images(tmp_path / "images")
+    options = ["--decoder", "yolov8", "--licence", "CC0", "--examples", images]
+    measured = ["--images", images, "--annotations", annotations]
     where = ["--model-repository", repository, "--skip-pinned-runtime"]
     assert run(path, *options, *measured, *where) == 0
     said = capsys.readouterr()
@@ -166,7 +166,7 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     assert manifest.accuracy.keys() == {"box_ap", "box_ap50", "box_recall"}
     assert manifest.accuracy_data == "people.json, 2 images"
     assert f"box_ap50 of the file: {manifest.accuracy['box_ap50']:.4f}\n" in said.out
-    assert manifest.parity["batches"] == {"pictures": [1, 3], "random": [1, 3]}
+    assert manifest.parity["batches"] == {"images": [1, 3], "random": [1, 3]}
     assert manifest.weights_sha256 == ""
     with pytest.raises(CheckpointError, match="it is an imported detector"):
         load_network(repository / "yolov9" / "2")
@@ -176,9 +176,7 @@ def test_the_version_is_checked_served_and_says_where_it_comes_from(
     assert "roi_features" in "; ".join(
         planned_faults(repository, PEOPLE, {"yolov9": 2})
     )  # the old head does not fit
-    people = PeoplePipeline(repository, versions=versions).segment(
-        (pictures / "0.png").read_bytes()
-    )
+    people = PeoplePipeline(repository, versions=versions).segment((images / "0.png").read_bytes())
     assert np.isfinite(people.boxes).all()
 
 
@@ -212,10 +210,10 @@ def test_a_file_without_a_neck_needs_its_features_named(tmp_path: Path) -> None:
         import_detector(path, Wanted("yolov8"))
 
 
-def test_a_graph_for_one_picture_alone_is_refused(
+def test_a_graph_for_one_image_alone_is_refused(
     repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_file(tmp_path / "file.onnx", WithOnePictureOnly(SmallYOLOv8()))
+    path = write_file(tmp_path / "file.onnx", WithOneImageOnly(SmallYOLOv8()))
     options = ["--decoder", "yolov8", "--licence", "CC0", "--skip-pinned-runtime"]
     assert run(path, *options, "--model-repository", repository) == 1
     assert "computes one image at a time" in capsys.readouterr().err
@@ -312,7 +310,7 @@ def test_a_wrong_file_is_told_in_a_sentence_and_changes_nothing(
     [
         ([], "--licence is missing"),
         (["--licence", " "], "--licence is missing"),
-        (["--licence", "CC0", "--precision", "int8"], "--precision int8 needs --pictures"),
+        (["--licence", "CC0", "--precision", "int8"], "--precision int8 needs --examples"),
         (["--licence", "CC0", "--images", "."], "--annotations is missing: to measure the file"),
         (["--licence", "CC0", "--annotations", "people.json"], "--images is missing: to measure"),
         (["--licence", "CC0", "--decoder", "ssd"], "invalid choice: 'ssd'"),

@@ -33,7 +33,7 @@ def repository(root: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("family", ["feature_head", "hierarchical_head"])
 def test_a_head_without_its_detector_reads_the_repositorys(
-    family: str, repository: Path, pictures: list[Path], tmp_path: Path, companions: dict[str, Any]
+    family: str, repository: Path, images: list[Path], tmp_path: Path, companions: dict[str, Any]
 ) -> None:
     channels = Manifest.read(repository / "yolov9" / "1").tensors["outputs"]["features"]["shape"][0]
     features_alone = family == "feature_head"
@@ -41,7 +41,7 @@ def test_a_head_without_its_detector_reads_the_repositorys(
     beside = {} if features_alone else {"people_unet": companions["people_unet"]}
     loaded = load_network(checkpoint(tmp_path / "head.ckpt", head, **beside))
     reader = RoiReader(loaded, of_network(loaded), repository)
-    pixels, letterbox = prepare_file(pictures[0])
+    pixels, letterbox = prepare_file(images[0])
     assert reader.people(pixels, letterbox).shape[1] == 5
     found = reader.read(pixels, ROIS)["roi_features"]
     served = open_on_processors(repository / "yolov9" / "1" / "model.onnx", threads=1)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from conversion.export import exportable
 from conversion.export.exporter import export
-from conversion.export.inputs import PICTURES, RANDOM, Case
+from conversion.export.inputs import IMAGES, RANDOM, Case
 from conversion.export.onnx_export import export_onnx
 from conversion.export.parity import (
     EXACT,
@@ -32,7 +32,7 @@ from tests.export.networks import checkpoint, detector, mask_head, people_unet
 SETTINGS = Settings(check_pinned_runtime=False)
 
 
-def expected(outputs: Arrays, source: str = PICTURES) -> list[Expected]:
+def expected(outputs: Arrays, source: str = IMAGES) -> list[Expected]:
     return [Expected(Case(source, {"pixels": np.zeros((1, 3, 4, 4), np.uint8)}), outputs)]
 
 
@@ -42,7 +42,7 @@ def logits(values: list[float]) -> Arrays:
 
 def test_a_gap_is_the_largest_and_the_mean_difference() -> None:
     found = gaps(expected(logits([1, -2, 3, 0])), lambda _: logits([1, -2.5, 3, 0.25]))
-    gap = found[PICTURES]["mask_logits"]
+    gap = found[IMAGES]["mask_logits"]
     assert gap.max == pytest.approx(0.5)
     assert gap.mean == pytest.approx(0.75 / 4)
     assert gap.magnitude == pytest.approx(6 / 4)
@@ -53,14 +53,14 @@ def test_boxes_and_scores_of_predictions_are_compared_apart() -> None:
     other = predictions.copy()
     other[0, 4, 1] = 0.5
     found = gaps(expected({"predictions": predictions}), lambda _: {"predictions": other})
-    assert found[PICTURES]["boxes"].max == 0
-    assert found[PICTURES]["scores"].max == 0.5
+    assert found[IMAGES]["boxes"].max == 0
+    assert found[IMAGES]["scores"].max == 0.5
 
 
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (logits([1, 2, 3.5]), r"mask_logits on pictures differs by at most 0\.5"),
+        (logits([1, 2, 3.5]), r"mask_logits on images differs by at most 0\.5"),
         (logits([1, 2, float("nan")]), "at most nan"),
         (logits([1, 2, float("inf")]), "at most inf"),
     ],
@@ -86,8 +86,8 @@ def test_another_form_is_refused(found: Arrays, message: str) -> None:
 def test_fp16_counts_in_parts_of_large_values() -> None:
     values = np.array([[0.5, 100]], dtype=np.float16)
     found = gaps(expected({"features": values}), lambda _: {"features": values + np.float16(0.25)})
-    assert found[PICTURES]["features"].max == 0.25
-    assert found[PICTURES]["features"].mean == pytest.approx((0.25 + 0.0025) / 2)
+    assert found[IMAGES]["features"].max == 0.25
+    assert found[IMAGES]["features"].mean == pytest.approx((0.25 + 0.0025) / 2)
 
 
 def test_a_mean_is_judged_by_the_magnitude() -> None:
@@ -104,11 +104,11 @@ def test_int8_is_not_held_to_random_inputs() -> None:
     found = gaps(expected(logits([1, 1]), RANDOM), lambda _: logits([9, 9]))
     judge(found, QUANTISED, "it")
     with pytest.raises(ParityError):
-        judge({PICTURES: found[RANDOM]}, QUANTISED, "it")
+        judge({IMAGES: found[RANDOM]}, QUANTISED, "it")
 
 
 def test_a_graph_that_differs_from_torch_is_not_written(
-    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def export_another(module: Any, *arguments: Any) -> None:
         bias = module.network.unet.segmentation_head[0].bias
@@ -119,8 +119,8 @@ def test_a_graph_that_differs_from_torch_is_not_written(
 
     monkeypatch.setattr(exportable, "export_onnx", export_another)
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0"))
-    with pytest.raises(ParityError, match="person_logit on pictures differs by at most 0.01"):
-        export(source, pictures, SETTINGS, repository=tmp_path / "repository")
+    with pytest.raises(ParityError, match="person_logit on images differs by at most 0.01"):
+        export(source, images, SETTINGS, repository=tmp_path / "repository")
     assert [path.name for path in (tmp_path / "repository").rglob("*")] == ["people_unet"]
 
 
@@ -147,30 +147,30 @@ def test_a_graph_of_another_type_is_refused(
 
 
 def test_a_detector_of_many_classes_is_refused_with_the_way_out(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     source = checkpoint(tmp_path / "detector.ckpt", detector("t", classes=3))
     with pytest.raises(CheckpointError, match=r"3 classes.*--keep-class"):
-        export(source, pictures, SETTINGS, repository=tmp_path)
+        export(source, images, SETTINGS, repository=tmp_path)
 
 
 def test_a_head_without_a_detector_anywhere_is_refused_with_the_way_out(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     source = checkpoint(tmp_path / "head.ckpt", mask_head("b0"))
     with pytest.raises(CheckpointError, match="needs a yolov9"):
-        export(source, pictures, SETTINGS, repository=tmp_path)
+        export(source, images, SETTINGS, repository=tmp_path)
 
 
 def test_a_head_reads_the_repositorys_networks_where_its_checkpoint_has_none(
-    tmp_path: Path, pictures: list[Path], companions: dict[str, Any]
+    tmp_path: Path, images: list[Path], companions: dict[str, Any]
 ) -> None:
     for network in companions.values():
         source = checkpoint(tmp_path / "beside.ckpt", network)
-        export(source, pictures, SETTINGS, repository=tmp_path)
+        export(source, images, SETTINGS, repository=tmp_path)
     source = checkpoint(tmp_path / "head.ckpt", mask_head("b0", 160))
-    found = export(source, pictures, SETTINGS, repository=tmp_path)
+    found = export(source, images, SETTINGS, repository=tmp_path)
     assert found == tmp_path / "hierarchical_head" / "1"
     source = checkpoint(tmp_path / "head.ckpt", mask_head("b0", 320))
     with pytest.raises(CheckpointError, match="features of 320 channels, .* has 160"):
-        export(source, pictures, SETTINGS, repository=tmp_path)
+        export(source, images, SETTINGS, repository=tmp_path)

@@ -9,13 +9,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from conversion.export import pinned_runtime
-from conversion.export.inputs import PICTURES, Case
+from conversion.export.inputs import IMAGES, Case
 from conversion.export.parity import Expected
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement
 
 INPUTS = {"x": np.arange(12, dtype=np.float32).reshape(2, 6)}
-CASES = [Expected(Case(PICTURES, INPUTS), {})]
+CASES = [Expected(Case(IMAGES, INPUTS), {})]
 
 
 def double(folder: Path, *, opset: int = 17) -> Path:
@@ -41,10 +41,10 @@ def test_it_is_the_version_of_the_image(root: Path) -> None:
 def test_equal_results_have_no_gap_and_others_theirs(tmp_path: Path) -> None:
     path = double(tmp_path)
     found = pinned_runtime.compare(path, CASES, onnx_runner(path))
-    assert found[PICTURES]["y"].max == 0
-    assert found[PICTURES]["y"].magnitude == pytest.approx(11)
+    assert found[IMAGES]["y"].max == 0
+    assert found[IMAGES]["y"].magnitude == pytest.approx(11)
     found = pinned_runtime.compare(path, CASES, lambda inputs: {"y": 2.5 * inputs["x"]})
-    assert found[PICTURES]["y"].max == pytest.approx(5.5)
+    assert found[IMAGES]["y"].max == pytest.approx(5.5)
 
 
 @pytest.mark.usefixtures("pinned")

@@ -25,12 +25,12 @@ from conversion.export.onnx_export import decoding_nodes, export_onnx, halve_wei
 from conversion.export.precision import convert
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, Settings
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.step import Arrays
-from tests.data.people_pictures import data_set
+from tests.data.people_images import data_set
 from tests.export.networks import checkpoint, detector, mask_head, people_unet
 
 
@@ -138,11 +138,11 @@ def test_weights_beyond_fp16_are_refused_by_name(
 
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_the_manifest_says_what_was_made(
-    precision: str, tmp_path: Path, pictures: list[Path]
+    precision: str, tmp_path: Path, images: list[Path]
 ) -> None:
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=8))
     settings = Settings(precision=precision, stored="fp32", check_pinned_runtime=False)
-    version = export(source, pictures, settings, repository=tmp_path)
+    version = export(source, images, settings, repository=tmp_path)
     manifest = Manifest.read(version)
     assert (manifest.precision, manifest.weights) == (precision, precision)
     assert manifest.accelerator == "cpu"
@@ -281,24 +281,24 @@ def test_an_int8_network_that_is_too_bad_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_int8_is_exported_with_its_gate(tmp_path: Path, pictures: list[Path]) -> None:
-    images, annotations = data_set(tmp_path / "data")
+def test_int8_is_exported_with_its_gate(tmp_path: Path, images: list[Path]) -> None:
+    people, annotations = data_set(tmp_path / "data")
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=8))
     settings = Settings(
         precision="int8",
-        images=images,
+        images=people,
         annotations=annotations,
         limit=3,
         check_pinned_runtime=False,
     )
-    version = export(source, pictures, settings, repository=tmp_path / "repository")
+    version = export(source, images, settings, repository=tmp_path / "repository")
     manifest = Manifest.read(version)
     gate = manifest.accuracy_gate
     assert manifest.precision == manifest.weights == "int8"
     assert gate["figure"] == "foreground_miou"
     assert gate["after"] >= gate["before"] - gate["allowed_loss"]
-    assert gate["pictures"] == 3
-    assert gate["calibrated_on"] == len(pictures)
+    assert gate["images"] == 3
+    assert gate["calibrated_on"] == len(images)
     assert set(gate["float_blocks"]) < set(gate["damage"])
     operators = {node.op_type for node in onnx.load(version / "model.onnx").graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators
@@ -308,7 +308,7 @@ def test_the_figure_of_each_family_is_that_of_the_evaluation(
     tmp_path: Path, companions: dict[str, Any]
 ) -> None:
     images, annotations = data_set(tmp_path / "data")
-    annotated = load_pictures(annotations, images)[:4]
+    annotated = load_images(annotations, images)[:4]
     head = of_mask_head(mask_head("b0", 160))
     loaded = Loaded("hierarchical_head", {}, head.module, {}, companions)
     reader = RoiReader(loaded, head, tmp_path)
@@ -328,7 +328,7 @@ def test_a_whole_persons_mask_scores_one_and_none_zero(
     tmp_path: Path, companions: dict[str, Any]
 ) -> None:
     images, annotations = data_set(tmp_path / "data")
-    annotated = load_pictures(annotations, images)[:4]
+    annotated = load_images(annotations, images)[:4]
     head = of_mask_head(mask_head("b0", 160))
     loaded = Loaded("hierarchical_head", {}, head.module, {}, companions)
     accuracy = accuracy_of(head, annotated, RoiReader(loaded, head, tmp_path))

@@ -46,7 +46,7 @@ def test_a_feature_heads_padding_is_recorded(
     assert of_network(loaded, roi_padding=given).settings == {"roi_padding": recorded}
 
 
-def test_a_padding_is_for_feature_heads_alone(tmp_path: Path, pictures: list[Path]) -> None:
+def test_a_padding_is_for_feature_heads_alone(tmp_path: Path, images: list[Path]) -> None:
     source = checkpoint(tmp_path / "detector.ckpt", detector("t"))
     with pytest.raises(CheckpointError, match="leave out --roi-padding"):
-        export(source, pictures, Settings(roi_padding=0.1), repository=tmp_path)
+        export(source, images, Settings(roi_padding=0.1), repository=tmp_path)

@@ -117,7 +117,7 @@ def test_what_tensorrt_refuses_is_refused(
 
 @pytest.mark.usefixtures("tensorrt")
 def test_an_engines_manifest_says_what_it_runs_on(
-    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def runs_as_the_graph(path: Path) -> Any:
         return onnx_runner(path.with_name("model.onnx"))
@@ -125,7 +125,7 @@ def test_an_engines_manifest_says_what_it_runs_on(
     monkeypatch.setattr(engine, "engine_runner", runs_as_the_graph)
     source = checkpoint(tmp_path / "unet.ckpt", people_unet("b0", shrink=16))
     settings = Settings(precision="fp16", accelerator="tensorrt", check_pinned_runtime=False)
-    folder = export(source, pictures, settings, repository=tmp_path)
+    folder = export(source, images, settings, repository=tmp_path)
     manifest = Manifest.read(folder)
     manifest.verify(folder)
     files = {"model.plan", WEIGHTS, "manifest.json"}
@@ -159,7 +159,7 @@ def test_without_a_gpu_one_sentence_says_so() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("make", [lambda: detector("t"), lambda: people_unet("b0")])
 def test_an_engine_computes_what_torch_computes(
-    make: Any, precision: str, tmp_path: Path, pictures: list[Path]
+    make: Any, precision: str, tmp_path: Path, images: list[Path]
 ) -> None:
     try:
         engine.require()
@@ -167,7 +167,7 @@ def test_an_engine_computes_what_torch_computes(
         pytest.skip(str(missing))
     source = checkpoint(tmp_path / "c.ckpt", make())
     settings = Settings(precision=precision, accelerator="tensorrt", check_pinned_runtime=False)
-    folder = export(source, pictures, settings, repository=tmp_path)
+    folder = export(source, images, settings, repository=tmp_path)
     assert Manifest.read(folder).hardware == engine.hardware()
     assert (folder / version.PLAN).stat().st_size > 0
 

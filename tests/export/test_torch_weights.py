@@ -17,14 +17,14 @@ from tests.export.networks import checkpoint, feature_head, people_unet
 SETTINGS = Settings(check_pinned_runtime=False)
 
 
-def exported(network: Any, folder: Path, pictures: list[Path], **beside: Any) -> Path:
+def exported(network: Any, folder: Path, images: list[Path], **beside: Any) -> Path:
     source = checkpoint(folder / "source.ckpt", network, **beside)
-    return export(source, pictures, SETTINGS, repository=folder)
+    return export(source, images, SETTINGS, repository=folder)
 
 
-def test_they_are_half_as_large_and_name_the_network(tmp_path: Path, pictures: list[Path]) -> None:
+def test_they_are_half_as_large_and_name_the_network(tmp_path: Path, images: list[Path]) -> None:
     network = people_unet("b0", shrink=16)
-    version = exported(network, tmp_path, pictures)
+    version = exported(network, tmp_path, images)
     found = load_network(version)
     assert (found.family, found.dims) == ("people_unet", network.dims)
     assert found.metrics == {"some_miou": 0.5}
@@ -36,7 +36,7 @@ def test_they_are_half_as_large_and_name_the_network(tmp_path: Path, pictures: l
         rtol=0,
         atol=0,
     )
-    compared = Manifest.read(version).parity["weights_against_torch"]["pictures"]["person_logit"]
+    compared = Manifest.read(version).parity["weights_against_torch"]["images"]["person_logit"]
     assert 0 < compared["mean"] < 0.01 * compared["magnitude"]
 
 
@@ -53,23 +53,23 @@ def beyond_half(network: PeopleUNet) -> PeopleUNet:
 
 
 def test_where_half_precision_loses_parity_they_stay_whole(
-    tmp_path: Path, pictures: list[Path]
+    tmp_path: Path, images: list[Path]
 ) -> None:
     network = beyond_half(people_unet("b0", shrink=16))
-    version = exported(network, tmp_path, pictures)
+    version = exported(network, tmp_path, images)
     state = load_network(version).network.state_dict()
     torch.testing.assert_close(state, network.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("padding", [0.0, 0.1])
 def test_an_exported_version_gives_what_it_was_made_of(
-    padding: float, tmp_path: Path, pictures: list[Path], companions: dict[str, Any]
+    padding: float, tmp_path: Path, images: list[Path], companions: dict[str, Any]
 ) -> None:
     beside = {"detector": companions["detector"]}
     head = feature_head(companions["detector"].feature_channels)
     source = checkpoint(tmp_path / "head.ckpt", head, **beside)
     settings = Settings(check_pinned_runtime=False, roi_padding=padding)
-    version = export(source, pictures, settings, repository=tmp_path)
-    compared = Manifest.read(version).parity["weights_against_torch"]["pictures"]["mask_logits"]
+    version = export(source, images, settings, repository=tmp_path)
+    compared = Manifest.read(version).parity["weights_against_torch"]["images"]["mask_logits"]
     assert compared["mean"] < 0.01 * compared["magnitude"]
     assert load_network(version).companions == {}

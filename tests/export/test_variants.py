@@ -69,7 +69,7 @@ COMPARED = {
 def test_a_variant_is_exported_whole_and_described(
     make: Callable[[], Any],
     tmp_path: Path,
-    pictures: list[Path],
+    images: list[Path],
     companions: dict[str, Any],
     has_pinned_runtime: bool,
 ) -> None:
@@ -77,7 +77,7 @@ def test_a_variant_is_exported_whole_and_described(
     beside = companions if type(network).__name__.endswith("Head") else {}
     source = checkpoint(tmp_path / "source.ckpt", network, **beside)
     settings = Settings(check_pinned_runtime=has_pinned_runtime)
-    version = export(source, pictures, settings, repository=tmp_path / "repository")
+    version = export(source, images, settings, repository=tmp_path / "repository")
     assert version.name == "1"
     files = {path.name for path in version.iterdir()}
     assert files == {"model.onnx", WEIGHTS, "manifest.json"}
@@ -110,7 +110,7 @@ def _reads_of_the_graph(graph: Any) -> list[str]:
 
 def _check_parity(manifest: Manifest, has_pinned_runtime: bool) -> None:
     sizes = [1, 3] if manifest.reads == ["pixels"] else [1, 7]
-    assert manifest.parity["batches"] == {"pictures": sizes, "random": sizes}
+    assert manifest.parity["batches"] == {"images": sizes, "random": sizes}
     exact = manifest.parity["fp32_against_torch"]
     for by_name in (*exact.values(), *manifest.parity["artifact_against_torch"].values()):
         assert set(by_name) == COMPARED[manifest.model]
@@ -123,11 +123,11 @@ def _check_parity(manifest: Manifest, has_pinned_runtime: bool) -> None:
 
 
 def test_true_lengths_are_recorded_and_those_of_unread_inputs_left_open(
-    tmp_path: Path, pictures: list[Path], companions: dict[str, Any]
+    tmp_path: Path, images: list[Path], companions: dict[str, Any]
 ) -> None:
     source = checkpoint(tmp_path / "c.ckpt", mask_head("b0", 160, False), **companions)
     settings = Settings(check_pinned_runtime=False)
-    version = export(source, pictures, settings, repository=tmp_path)
+    version = export(source, images, settings, repository=tmp_path)
     tensors = tensors_of(version)
     assert tensors.inputs["roi_rgb"].shape == (3, *SMALL_ROI)
     assert tensors.inputs["roi_logit"].shape == (1, -1, -1)

@@ -80,14 +80,14 @@ def whole(version: Path) -> None:
 
 
 def test_killed_at_any_stage_it_leaves_a_whole_version_or_none(
-    source: Path, pictures: list[Path], tmp_path: Path, root: Path
+    source: Path, images: list[Path], tmp_path: Path, root: Path
 ) -> None:
     command = [
         sys.executable,
         "-c",
         KILLED,
         str(source),
-        json.dumps([str(p) for p in pictures[:1]]),
+        json.dumps([str(p) for p in images[:1]]),
     ]
     environment = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(
@@ -137,20 +137,20 @@ def test_a_version_is_the_next_number_and_readable_by_all(tmp_path: Path) -> Non
     assert version.stat().st_mode & 0o777 == 0o755
 
 
-def export_command(source: Path, pictures: list[Path], repository: Path) -> list[str]:
+def export_command(source: Path, images: list[Path], repository: Path) -> list[str]:
     command = [sys.executable, "-m", "peopleseg.cli.main", "export", str(source)]
-    options = ["--pictures", str(pictures[0].parent), "--model-repository", str(repository)]
+    options = ["--examples", str(images[0].parent), "--model-repository", str(repository)]
     return [*command, "--skip-pinned-runtime", *options]
 
 
 def test_a_full_disk_is_named_and_nothing_is_left(
-    source: Path, pictures: list[Path], tmp_path: Path, root: Path
+    source: Path, images: list[Path], tmp_path: Path, root: Path
 ) -> None:
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
     done = subprocess.run(
-        export_command(source, pictures, tmp_path),
+        export_command(source, images, tmp_path),
         cwd=root,
         preexec_fn=little_room,
         capture_output=True,
@@ -164,10 +164,10 @@ def test_a_full_disk_is_named_and_nothing_is_left(
 
 
 def test_ctrl_c_leaves_nothing(
-    source: Path, pictures: list[Path], tmp_path: Path, root: Path
+    source: Path, images: list[Path], tmp_path: Path, root: Path
 ) -> None:
     with subprocess.Popen(
-        export_command(source, pictures, tmp_path), cwd=root, stderr=subprocess.PIPE, text=True
+        export_command(source, images, tmp_path), cwd=root, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -13,7 +13,7 @@ from tritonclient.grpc import InferenceServerClient
 from conversion.release.questions import question
 from conversion.release.server import ModelControl
 from peopleseg.releases.errors import ControlError
-from tests.server.telling import ENSEMBLES_SERVED, PICTURE, expected, told
+from tests.server.telling import ENSEMBLES_SERVED, IMAGE, expected, told
 
 CLIENTS = 4
 PROBE_S = 0.005  # between two questions whether an ensemble is ready
@@ -66,7 +66,7 @@ class Callers:
                 begin = time.perf_counter()
                 found, failure = {}, ""
                 try:
-                    found = told(ensemble, server.ask(question(ensemble, PICTURE)))
+                    found = told(ensemble, server.ask(question(ensemble, IMAGE)))
                 except ControlError as error:
                     failure = str(error)
                 self.calls.append(Call(ensemble, begin, time.perf_counter(), found, failure))

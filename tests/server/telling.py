@@ -31,7 +31,7 @@ from serving.ports import free_ports
 ENSEMBLES_SERVED = ("person_segmentation", "person_segmentation_from_boxes", "people_foreground")
 OTHER_CONFIG = "configs/other.pbtxt"  # that `add_variant` makes
 HEAD_READS = ("roi_rgb", "roi_logit", "roi_features")
-PICTURE: bytes = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+IMAGE: bytes = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
 
 MODEL = """
 import json
@@ -149,7 +149,7 @@ def expected(ensemble: str, versions: Mapping[str, int]) -> dict[str, int]:
 class TellingExaminer:
     """Finds no fault, so that the server has to, and wants answers that tell the right versions."""
 
-    pictures: Sequence[bytes] = (PICTURE,)
+    images: Sequence[bytes] = (IMAGE,)
     judgement: Judgement = field(default_factory=lambda: Judgement({"mask_ap50": 0.5}))
     found_faults: list[str] = field(default_factory=list)
 
@@ -160,7 +160,7 @@ class TellingExaminer:
         return self.judgement
 
     def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
-        return [_Versions(expected(ensemble, versions)) for _ in self.pictures]
+        return [_Versions(expected(ensemble, versions)) for _ in self.images]
 
     def difference(
         self, versions: Mapping[str, int], found: Answer, expected: Answer

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from serving.embedded import EmbeddedServer
-from tests.data.encoded import encoded_picture
+from tests.data.encoded import encoded_image
 from tests.server.calls import Arrays, Refused, image_array, over_grpc, over_http
 
 pytestmark = pytest.mark.server
 
 Call = Callable[[str, Arrays], Arrays]
-GOOD = encoded_picture(seed=0, people=2)
+GOOD = encoded_image(seed=0, people=2)
 BAD_REQUEST = {"grpc": "StatusCode.INVALID_ARGUMENT", "http": "400"}
 
 
@@ -109,8 +109,8 @@ def test_a_wrong_dtype_is_refused(call: Call, protocol: str) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (20, 4000), (4000, 20)])
 def test_a_tiny_and_a_very_narrow_image_are_answered(call: Call, width: int, height: int) -> None:
-    picture = np.full((height, width, 3), 90, dtype=np.uint8)
-    image = image_array(cv2.imencode(".png", picture)[1].tobytes())
+    pixels = np.full((height, width, 3), 90, dtype=np.uint8)
+    image = image_array(cv2.imencode(".png", pixels)[1].tobytes())
     answer = call("person_segmentation", {"image": image})
     assert len(answer["boxes"]) == len(answer["scores"]) == len(answer["rles"])
     assert call("people_foreground", {"image": image})["foreground"].shape == (height, width)

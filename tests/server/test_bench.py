@@ -42,7 +42,7 @@ from peopleseg.systems.wiring import serving_versions, steps_of
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
 from serving.ports import free_ports
-from tests.data.small_repository import READS, write_pictures, write_small_repository
+from tests.data.small_repository import READS, write_images, write_small_repository
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
 
@@ -64,15 +64,15 @@ def small_server(repository: Path) -> Iterator[EmbeddedServer]:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return write_pictures(tmp_path_factory.mktemp("pictures"), count=2)
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_images(tmp_path_factory.mktemp("images"), count=2)
 
 
 class Bench:
     """Runs `peopleseg bench`, and reads what it leaves."""
 
-    def __init__(self, repository: Path, pictures: tuple[Path, Path], results: Path) -> None:
-        images, annotations = pictures
+    def __init__(self, repository: Path, data: tuple[Path, Path], results: Path) -> None:
+        images, annotations = data
         self.results = results
         self.options = [f"--model-repository={repository}", f"--results={results}", "--threads=2"]
         self.options += [f"--images={images}", f"--annotations={annotations}"]
@@ -84,8 +84,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(repository: Path, pictures: tuple[Path, Path], tmp_path: Path) -> Bench:
-    return Bench(repository, pictures, tmp_path / "results")
+def bench(repository: Path, images: tuple[Path, Path], tmp_path: Path) -> Bench:
+    return Bench(repository, images, tmp_path / "results")
 
 
 def rounds(url: str) -> list[str]:
@@ -104,7 +104,7 @@ def test_the_server_and_the_limit_are_measured_by_turns(
     assert all(one.calls_ms and not one.failures for one in slices)
     assert result["versions"] == serving_versions(repository, PEOPLE)
     assert result["software"]["triton"] == "2.51.0"
-    assert [record["found"] for record in result["settings"]["pictures"]] == [1, 1]
+    assert [record["found"] for record in result["settings"]["images"]] == [1, 1]
     assert main(["bench", "report", f"--results={bench.results}"]) == 0
 
 
@@ -135,7 +135,7 @@ def test_an_address_where_nobody_answers_is_an_error(
     assert f"{url} is not available" in capsys.readouterr().err
 
 
-def test_a_bad_picture_is_a_failure_with_its_step(small_server: EmbeddedServer) -> None:
+def test_a_bad_image_is_a_failure_with_its_step(small_server: EmbeddedServer) -> None:
     group = Group("1", [Question(b"no image", people=1)])
     calls = Server(small_server.grpc_url, callers=2).run(group, SECONDS)
     assert calls.calls_ms == []
@@ -265,13 +265,13 @@ def test_on_a_gpu_the_server_and_the_limit_are_measured(
 
 @pytest.mark.slow
 def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
-    pictures: tuple[Path, Path], tmp_path: Path
+    images: tuple[Path, Path], tmp_path: Path
 ) -> None:
     from benchmarks.speed.mask_rcnn import InOnnxRuntime, InTorch, MaskRCNN, export
 
     module, path = MaskRCNN(), tmp_path / "mask_rcnn.onnx"
     export(module, path)
-    image = (pictures[0] / "0.png").read_bytes()
+    image = (images[0] / "0.png").read_bytes()
     for people in (0, 1, 5):
         question = Question(image, people)
         ours = InTorch(module, threads=1, device=CPU)(question)
@@ -316,15 +316,15 @@ def test_perf_analyzer_s_failure_is_told(
 
 @pytest.mark.skipif(importlib.util.find_spec("locust") is None, reason="needs locust")
 def test_locust_s_users_are_answered_and_failures_counted_by_cause(
-    small_server: EmbeddedServer, pictures: tuple[Path, Path], root: Path, tmp_path: Path
+    small_server: EmbeddedServer, images: tuple[Path, Path], root: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     command = [sys.executable, "-m", "locust", "-f", "benchmarks/locustfile.py", "--headless"]
     command += ["--host", small_server.grpc_url, "--users=2", "--spawn-rate=2", "--run-time=2s"]
-    for images, code in ((pictures[0], 0), (broken, 1)):
+    for given, code in ((images[0], 0), (broken, 1)):
         done = subprocess.run(
-            [*command, "--images", str(images), "--csv", str(tmp_path / "run")],
+            [*command, "--images", str(given), "--csv", str(tmp_path / "run")],
             cwd=root,
             env=os.environ | {"PYTHONPATH": str(root)},
             capture_output=True,
@@ -332,13 +332,13 @@ def test_locust_s_users_are_answered_and_failures_counted_by_cause(
         )
         assert done.returncode == code, done.stderr
         failures = (tmp_path / "run_failures.csv").read_text()
-        assert ("Failure('InvalidImage in preprocess')" in failures) == (images == broken)
+        assert ("Failure('InvalidImage in preprocess')" in failures) == (given == broken)
         statistics = (tmp_path / "run_stats.csv").read_text()
         assert f"gRPC,{ENSEMBLE}," in statistics
 
 
 def test_the_same_answers_are_recognised(
-    small_server: EmbeddedServer, pictures: tuple[Path, Path]
+    small_server: EmbeddedServer, images: tuple[Path, Path]
 ) -> None:
-    image = (pictures[0] / "0.png").read_bytes()
+    image = (images[0] / "0.png").read_bytes()
     check_answers(small_server.grpc_url, [Group("1", [Question(image, people=1)])])

@@ -26,7 +26,7 @@ from peopleseg.systems.people.agreement import smallest_score
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
-from tests.data.people_pictures import write_picture
+from tests.data.people_images import write_image
 
 pytestmark = pytest.mark.server
 
@@ -140,7 +140,7 @@ def test_path_bytes_and_array_give_one_answer(
     client: SegmentationClient, people: list[Person], tmp_path: Path
 ) -> None:
     path = tmp_path / "astronaut.png"
-    write_picture(path, IMAGE)
+    write_image(path, IMAGE)
     assert same(client.segment(path), people)
     assert same(client.segment(str(path)), people)
     assert same(client.segment(path.read_bytes()), people)
@@ -243,6 +243,6 @@ def test_an_image_above_grpcs_default_limit_passes(client: SegmentationClient) -
         assert person.image_mask.shape == large.shape[:2]
 
 
-def test_a_blank_picture_is_answered(client: SegmentationClient) -> None:
+def test_a_blank_image_is_answered(client: SegmentationClient) -> None:
     people = client.segment(np.full((480, 640, 3), 128, dtype=np.uint8))
     assert len(people) <= 5

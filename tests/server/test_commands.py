@@ -10,20 +10,20 @@ from skimage.data import astronaut
 from peopleseg.cli.main import main
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle
-from tests.data.people_pictures import data_set, people_picture, write_picture
+from tests.data.people_images import data_set, people_image, write_image
 
 pytestmark = pytest.mark.server
 
 FIGURES = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
 
 
-def test_segment_finishes_the_others_when_one_picture_is_bad(
+def test_segment_finishes_the_others_when_one_image_is_bad(
     server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
-    write_picture(photos / "astronaut.png", astronaut())
-    write_picture(photos / "figures.jpg", people_picture(3).image_rgb)
+    write_image(photos / "astronaut.png", astronaut())
+    write_image(photos / "figures.jpg", people_image(3).image_rgb)
     (photos / "bad.jpg").write_bytes(b"this is no image")
 
     assert main(["segment", str(photos), "--url", server.grpc_url, "--out", str(out)]) == 1
@@ -42,13 +42,13 @@ def test_segment_finishes_the_others_when_one_picture_is_bad(
     assert "astronaut.png: " in printed.out
 
 
-def test_segment_of_good_pictures_succeeds(
+def test_segment_of_good_images_succeeds(
     server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    picture = tmp_path / "astronaut.bmp"
-    write_picture(picture, astronaut())
+    image = tmp_path / "astronaut.bmp"
+    write_image(image, astronaut())
     out = tmp_path / "out"
-    assert main(["segment", str(picture), "--url", server.grpc_url, "--out", str(out)]) == 0
+    assert main(["segment", str(image), "--url", server.grpc_url, "--out", str(out)]) == 0
     assert capsys.readouterr().err == ""
 
 

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from peopleseg.systems.people.contract import PIXELS
 from serving.ports import free_ports
 from tests.data.grey_system.contract import BRIGHTNESS, MEAN_RGB, TO_GREY
-from tests.data.people_pictures import write_picture
+from tests.data.people_images import write_image
 from tests.data.small_repository import write_manifest, write_small_repository
 
 pytestmark = pytest.mark.server
@@ -39,7 +39,7 @@ class Project:
             shutil.copytree(ROOT / name, self.root / name, ignore=no_bytecode)
         self.repository = write_small_repository(folder / "repository")
         self.image = folder / "grey.png"
-        write_picture(self.image, np.full((640, 640, 3), 51, dtype=np.uint8))  # 0.2 of 255
+        write_image(self.image, np.full((640, 640, 3), 51, dtype=np.uint8))  # 0.2 of 255
         self._add_system()
 
     def _add_system(self) -> None:

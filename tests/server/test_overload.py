@@ -9,7 +9,7 @@ import pytest
 
 from peopleseg.repository.place import MODEL_REPOSITORY
 from serving.embedded import EmbeddedServer
-from tests.data.encoded import encoded_picture
+from tests.data.encoded import encoded_image
 from tests.server.calls import Arrays, Refused, image_array, over_grpc
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
@@ -20,7 +20,7 @@ ENSEMBLE = "person_segmentation_from_boxes"
 CLIENTS = 8
 PEOPLE = 48  # in each request: much more work for the head than it may wait for
 PATIENCE, LITTLE_PATIENCE = (f"default_timeout_microseconds: {us}" for us in (10_000_000, 20_000))
-PICTURE = encoded_picture(seed=5, people=2)
+IMAGE = encoded_image(seed=5, people=2)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServ
 
 def send(server: EmbeddedServer, people: int) -> Arrays | Refused:
     boxes = np.tile(np.array([[5, 5, 80, 150]], dtype=np.float32), (people, 1))
-    inputs = {"image": image_array(PICTURE), "boxes": boxes}
+    inputs = {"image": image_array(IMAGE), "boxes": boxes}
     try:
         return over_grpc(server.grpc_url, ENSEMBLE, inputs)
     except Refused as refused:

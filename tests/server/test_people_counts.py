@@ -10,13 +10,13 @@ import pytest
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE, NO_PERSON_SCORE
 from serving.embedded import EmbeddedServer
-from tests.data.encoded import encoded_picture
+from tests.data.encoded import encoded_image
 from tests.server.calls import Arrays, Refused, image_array, over_grpc, over_http
 
 pytestmark = pytest.mark.server
 
 Call = Callable[..., Arrays]  # model, inputs, and parameters by name
-PICTURE = encoded_picture(seed=3, people=1)
+IMAGE = encoded_image(seed=3, people=1)
 BLACK = cv2.imencode(".png", np.zeros((240, 320, 3), dtype=np.uint8))[1].tobytes()
 
 
@@ -53,7 +53,7 @@ def assert_lengths(answer: Arrays, count: int) -> None:
     assert answer["rles"].shape == (count,)
 
 
-def test_nobody_in_the_picture_is_four_empty_tensors(call: Call) -> None:
+def test_nobody_in_the_image_is_four_empty_tensors(call: Call) -> None:
     # Whatever the weights take black for, they are not quite certain of it.
     answer = call("person_segmentation", {"image": image_array(BLACK)}, min_score=1.0)
     assert_lengths(answer, 0)
@@ -62,14 +62,14 @@ def test_nobody_in_the_picture_is_four_empty_tensors(call: Call) -> None:
 @pytest.mark.parametrize("count", [0, 1, MAX_PEOPLE])
 def test_each_box_gets_one_mask_in_its_place(call: Call, count: int) -> None:
     boxes = grid_boxes(count)
-    answer = call("person_segmentation_from_boxes", {"image": image_array(PICTURE), "boxes": boxes})
+    answer = call("person_segmentation_from_boxes", {"image": image_array(IMAGE), "boxes": boxes})
     assert_lengths(answer, count)
     np.testing.assert_allclose(answer["boxes"], boxes, atol=0.01)
     np.testing.assert_array_equal(answer["scores"], np.ones(count))
 
 
 def test_one_box_too_many_is_refused_with_the_limit(call: Call) -> None:
-    inputs = {"image": image_array(PICTURE), "boxes": grid_boxes(MAX_PEOPLE + 1)}
+    inputs = {"image": image_array(IMAGE), "boxes": grid_boxes(MAX_PEOPLE + 1)}
     with pytest.raises(Refused) as refused:
         call("person_segmentation_from_boxes", inputs)
     assert refused.value.status in ("StatusCode.INVALID_ARGUMENT", "400")

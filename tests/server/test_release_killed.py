@@ -25,7 +25,7 @@ from tests.server.callers import assert_served_whole, calling
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
     ENSEMBLES_SERVED,
-    PICTURE,
+    IMAGE,
     TellingExaminer,
     expected,
     make_repository,
@@ -181,7 +181,7 @@ def assert_clean(
 
 def assert_answers_with(control: ModelControl, versions: Mapping[str, int]) -> None:
     for ensemble in ENSEMBLES_SERVED:
-        answer = control.ask(question(ensemble, PICTURE))
+        answer = control.ask(question(ensemble, IMAGE))
         assert told(ensemble, answer) == expected(ensemble, versions)
 
 

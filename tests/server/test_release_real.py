@@ -10,7 +10,7 @@ import pytest
 
 from conversion.release import release_command, rollback_command, status_command
 from peopleseg.client.blocking import SegmentationClient
-from peopleseg.pixels.examples import example_pictures
+from peopleseg.pixels.examples import example_images
 from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config
@@ -61,7 +61,7 @@ def place(repository: Path, restricted: EmbeddedServer) -> list[str]:
 @pytest.fixture
 def tried_on() -> list[str]:
     """One image is enough for these tests."""
-    return ["--images", str(example_pictures()[0])]
+    return ["--images", str(example_images()[0])]
 
 
 def test_without_the_key_nothing_is_released(place: list[str], capsys: Capture) -> None:
@@ -77,13 +77,13 @@ def test_a_new_head_is_released_and_taken_back(
     capsys: Capture,
 ) -> None:
     monkeypatch.setenv(VARIABLE, SECRET)
-    picture = example_pictures()[0]
+    image = example_images()[0]
     with SegmentationClient(restricted.grpc_url) as client:
-        before = client.segment(picture)
+        before = client.segment(image)
         released = ["same-head", f"{HEAD}={SAME}", "--why", "a test"]
         assert run(release_command, *released, *place, *tried_on) == 0
         assert "release 1 same-head serves" in capsys.readouterr().out
-        after = client.segment(picture)
+        after = client.segment(image)
     assert len(before) == len(after) > 0
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one.mask, other.mask)

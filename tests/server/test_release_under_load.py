@@ -23,8 +23,8 @@ from serving.embedded import EmbeddedServer
 from tests.server.callers import assert_served_whole, calling, latencies_ms, release_of
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
+    IMAGE,
     MODEL,
-    PICTURE,
     TellingExaminer,
     expected,
     make_repository,
@@ -73,7 +73,7 @@ def test_an_answer_made_by_two_releases_is_seen_as_such(
     for step in config.ensemble_scheduling.step:
         step.model_version = new[step.model_name]
     control.load_in_memory(config)
-    answer = control.ask(question("person_segmentation", PICTURE)._replace(model_name="mixed"))
+    answer = control.ask(question("person_segmentation", IMAGE)._replace(model_name="mixed"))
     control.unload("mixed")
     load_versions(repository, control, "roi_align", [old["roi_align"]])
     found = told("person_segmentation", answer)
@@ -209,7 +209,7 @@ def test_a_release_whose_answers_are_not_those_of_the_gate_is_refused(
             {"postprocess": version},
         )
     assert current_versions(place.repository, PEOPLE) == old
-    answer = control.ask(question("person_segmentation", PICTURE))
+    answer = control.ask(question("person_segmentation", IMAGE))
     assert told("person_segmentation", answer) == expected("person_segmentation", old)
 
 
@@ -219,14 +219,14 @@ def test_an_ensemble_appears_with_its_first_release_and_goes_with_its_rollback(
     name = "person_segmentation_features"
     record = release(place, "by-features", {"feature_head": 1})
     assert record.ensembles == [name]
-    answer = control.ask(question(name, PICTURE))
+    answer = control.ask(question(name, IMAGE))
     assert told(name, answer) == expected(name, record.versions)
     assert record.versions["roi_align_features"] == 1
     rollback(place)
     assert control.config(name) is None
     assert not (place.repository / name).exists()
     rollback(place, "by-features")
-    assert told(name, control.ask(question(name, PICTURE))) == expected(name, record.versions)
+    assert told(name, control.ask(question(name, IMAGE))) == expected(name, record.versions)
     rollback(place)
     after = release(place, "after", {"yolov9": new_version(place.repository, "yolov9")})
     assert steps_loaded(control) == as_sets(after.kept), "none of an ensemble that is no more"

@@ -15,8 +15,8 @@ from peopleseg.systems.people.system import PEOPLE
 from serving.embedded import EmbeddedServer
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import (
+    IMAGE,
     OTHER_CONFIG,
-    PICTURE,
     TellingExaminer,
     add_variant,
     expected,
@@ -56,7 +56,7 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
         log = server.log_file.read_text(errors="replace")
         assert log.count(f"Initialize: {STEP}_") == 2
         assert log.count(f"Initialize: {FIRST}_") == 1
-        answer = control.ask(question(FIRST_ENSEMBLE, PICTURE))
+        answer = control.ask(question(FIRST_ENSEMBLE, IMAGE))
         assert told(FIRST_ENSEMBLE, answer) == expected(FIRST_ENSEMBLE, begun.versions)
         assert loaded_versions(repository / FIRST / used) == [2]
         assert loaded_versions(repository / FIRST / unused) == [1]
@@ -67,7 +67,7 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
     assert loaded_versions(repository / STEP / unused) == [2]
     others = [] if arguments else ["--model-config-name=other"]
     with started(repository, others) as server, ModelControl(server.grpc_url) as control:
-        answer = control.ask(question("person_segmentation", PICTURE))
+        answer = control.ask(question("person_segmentation", IMAGE))
     wanted = expected("person_segmentation", released.versions)
     assert told("person_segmentation", answer) == wanted
     assert current_versions(repository, PEOPLE)[STEP] == 2

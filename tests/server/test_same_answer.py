@@ -13,12 +13,12 @@ from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.selection import select_people
 from serving.embedded import EmbeddedServer
-from tests.data.encoded import some_pictures
+from tests.data.encoded import some_images
 from tests.server.calls import Arrays, image_array, over_grpc
 
 pytestmark = pytest.mark.server
 
-PICTURES = some_pictures(6)
+IMAGES = some_images(6)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def pipeline() -> PeoplePipeline:
 @pytest.fixture(scope="module")
 def alone(server: EmbeddedServer) -> list[Arrays]:
     """Each image's answer when nothing else is asked."""
-    return [segment(server, picture) for picture in PICTURES]
+    return [segment(server, image) for image in IMAGES]
 
 
-def segment(server: EmbeddedServer, picture: bytes) -> Arrays:
-    return over_grpc(server.grpc_url, "person_segmentation", {"image": image_array(picture)})
+def segment(server: EmbeddedServer, image: bytes) -> Arrays:
+    return over_grpc(server.grpc_url, "person_segmentation", {"image": image_array(image)})
 
 
 def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -53,8 +53,8 @@ def test_the_server_answers_what_the_steps_in_one_process_answer(
     alone: list[Arrays], pipeline: PeoplePipeline
 ) -> None:
     assert any(len(answer["boxes"]) for answer in alone)
-    for picture, answer in zip(PICTURES, alone, strict=True):
-        assert_same(answer, pipeline.segment(picture))
+    for image, answer in zip(IMAGES, alone, strict=True):
+        assert_same(answer, pipeline.segment(image))
 
 
 def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
@@ -63,8 +63,8 @@ def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
     def served(model: str, **inputs: np.ndarray) -> Arrays:
         return over_grpc(server.grpc_url, model, inputs)
 
-    for picture in PICTURES[:3]:
-        pixels, letterbox = prepare(picture)
+    for image in IMAGES[:3]:
+        pixels, letterbox = prepare(image)
         detected = pipeline.call("yolov9", {"pixels": pixels})
         rois = select_people(detected["predictions"][0], letterbox).rois
         here = pipeline.call(
@@ -76,7 +76,7 @@ def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
                 "rois": rois,
             },
         )
-        prepared = served("preprocess", image=image_array(picture)[:, None])
+        prepared = served("preprocess", image=image_array(image)[:, None])
         np.testing.assert_array_equal(prepared["pixels"], pixels)
         aligned = served(
             "roi_align",
@@ -93,29 +93,29 @@ def test_the_server_s_mask_logits_are_those_of_the_steps_in_one_process(
 def test_masks_over_the_caller_s_boxes_equal_those_in_one_process(
     server: EmbeddedServer, pipeline: PeoplePipeline
 ) -> None:
-    for picture in PICTURES[:2]:
-        _, letterbox = prepare(picture)
+    for image in IMAGES[:2]:
+        _, letterbox = prepare(image)
         boxes = some_boxes(letterbox)
-        inputs = {"image": image_array(picture), "boxes": boxes}
+        inputs = {"image": image_array(image), "boxes": boxes}
         answer = over_grpc(server.grpc_url, "person_segmentation_from_boxes", inputs)
-        assert_same(answer, pipeline.segment_from_boxes(picture, boxes))
+        assert_same(answer, pipeline.segment_from_boxes(image, boxes))
 
 
 def test_the_foreground_equals_that_in_one_process(
     server: EmbeddedServer, pipeline: PeoplePipeline
 ) -> None:
-    for picture in PICTURES[:2]:
-        inputs = {"image": image_array(picture)}
+    for image in IMAGES[:2]:
+        inputs = {"image": image_array(image)}
         answer = over_grpc(server.grpc_url, "people_foreground", inputs)["foreground"]
-        gap = np.abs(answer.astype(int) - pipeline.foreground(picture))
+        gap = np.abs(answer.astype(int) - pipeline.foreground(image))
         assert gap.max() <= 1
 
 
 def test_an_answer_does_not_depend_on_what_it_was_batched_with(
     server: EmbeddedServer, alone: list[Arrays]
 ) -> None:
-    with ThreadPoolExecutor(len(PICTURES)) as pool:
-        together = list(pool.map(lambda picture: segment(server, picture), PICTURES))
+    with ThreadPoolExecutor(len(IMAGES)) as pool:
+        together = list(pool.map(lambda image: segment(server, image), IMAGES))
     for answer, expected in zip(together, alone, strict=True):
         np.testing.assert_allclose(answer["boxes"], expected["boxes"], atol=0.5)
         np.testing.assert_allclose(answer["scores"], expected["scores"], atol=1e-3)

@@ -20,8 +20,8 @@ from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
 from serving.embedded import EmbeddedServer
 from serving.ports import free_ports
-from tests.data.encoded import encoded, some_pictures
-from tests.data.people_pictures import people_picture
+from tests.data.encoded import encoded, some_images
+from tests.data.people_images import people_image
 from tests.data.published_pipeline import masks_within_margin, published_masks
 from tests.server.calls import Arrays, image_array, over_grpc
 from tests.server.conftest import READY_TIMEOUT_S
@@ -40,8 +40,8 @@ HEAD = HIERARCHICAL_HEAD.name
 pytestmark = pytest.mark.server
 
 BLACK = cv2.imencode(".png", np.zeros((300, 400, 3), dtype=np.uint8))[1].tobytes()
-PICTURES = [*some_pictures(2), encoded(people_picture(5, count=2, size_hw=(300, 900)).image_rgb)]
-WIDE = PICTURES[-1]  # letterboxed it is another image than stretched
+IMAGES = [*some_images(2), encoded(people_image(5, count=2, size_hw=(300, 900)).image_rgb)]
+WIDE = IMAGES[-1]  # letterboxed it is another image than stretched
 FOUND = 3  # of variant_repository.PEOPLE: the second sight of the first is dropped
 TOLERANCE = 4  # of 255, where a pixel that was resized differs by one step
 
@@ -66,13 +66,13 @@ def served(made: Variants, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
 
 
-def ask(server: EmbeddedServer, name: str, picture: bytes, **inputs: np.ndarray) -> Arrays:
-    return over_grpc(server.grpc_url, name, {"image": image_array(picture), **inputs})
+def ask(server: EmbeddedServer, name: str, image: bytes, **inputs: np.ndarray) -> Arrays:
+    return over_grpc(server.grpc_url, name, {"image": image_array(image), **inputs})
 
 
-def some_boxes(picture: bytes) -> np.ndarray:
+def some_boxes(image: bytes) -> np.ndarray:
     """Three boxes, of which one is the whole image and one reaches over its edge."""
-    height, width = decode_image(picture).shape[:2]
+    height, width = decode_image(image).shape[:2]
     corners = np.array([[0, 0, 1, 1], [0.2, 0.1, 0.6, 0.8], [0.7, 0.5, 1.1, 1.05]])
     return (corners * ([width, height] * 2)).astype(np.float32)
 
@@ -91,27 +91,27 @@ def test_a_variant_answers_what_its_steps_compute_in_one_process(
     served: EmbeddedServer, made: Variants, variant: str
 ) -> None:
     pipeline = made.pipeline(variant)
-    for picture in PICTURES:
-        people = pipeline.segment(picture)
+    for image in IMAGES:
+        people = pipeline.segment(image)
         assert people.masks.shape == (FOUND, *SMALL[variant])
         assert people.masks.std() > 10
-        assert_same(ask(served, f"{DETECTED}_{variant}", picture), people)
+        assert_same(ask(served, f"{DETECTED}_{variant}", image), people)
 
 
 @pytest.mark.parametrize("variant", SMALL)
 def test_a_variant_answers_for_the_callers_boxes(
     served: EmbeddedServer, made: Variants, variant: str
 ) -> None:
-    picture = PICTURES[0]
-    boxes = some_boxes(picture)
-    answer = ask(served, f"{FROM_BOXES}_{variant}", picture, boxes=boxes)
+    image = IMAGES[0]
+    boxes = some_boxes(image)
+    answer = ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
     np.testing.assert_array_equal(answer["boxes"], boxes)
-    people = made.pipeline(variant).segment_from_boxes(picture, boxes)
+    people = made.pipeline(variant).segment_from_boxes(image, boxes)
     assert_same(answer | {"boxes": people.boxes}, people)
 
 
 @pytest.mark.parametrize("variant", SMALL)
-def test_nobody_in_the_picture_is_four_empty_tensors(
+def test_nobody_in_the_image_is_four_empty_tensors(
     served: EmbeddedServer, made: Variants, variant: str
 ) -> None:
     answer = ask(served, f"{DETECTED}_{variant}", BLACK)
@@ -126,10 +126,10 @@ def test_nobody_in_the_picture_is_four_empty_tensors(
 def test_answers_do_not_depend_on_what_they_were_batched_with(
     served: EmbeddedServer, variant: str
 ) -> None:
-    name, asked = f"{DETECTED}_{variant}", [*PICTURES, BLACK] * 2
-    alone = [ask(served, name, picture) for picture in asked]
+    name, asked = f"{DETECTED}_{variant}", [*IMAGES, BLACK] * 2
+    alone = [ask(served, name, image) for image in asked]
     with ThreadPoolExecutor(len(asked)) as pool:
-        together = list(pool.map(lambda picture: ask(served, name, picture), asked))
+        together = list(pool.map(lambda image: ask(served, name, image), asked))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one["scores"], other["scores"])
         assert np.abs(one["masks"].astype(int) - other["masks"]).max(initial=0) <= 1
@@ -146,12 +146,12 @@ def test_the_variants_differ_so_that_a_mix_up_would_show(made: Variants) -> None
 def test_a_step_that_a_variant_does_not_need_does_not_run(
     served: EmbeddedServer, made: Variants
 ) -> None:
-    picture, boxes = PICTURES[0], some_boxes(PICTURES[0])
+    image, boxes = IMAGES[0], some_boxes(IMAGES[0])
 
     def runs(variant: str) -> dict[str, int]:
         before = requests_by_step(served)
-        ask(served, f"{DETECTED}_{variant}", picture)
-        ask(served, f"{FROM_BOXES}_{variant}", picture, boxes=boxes)
+        ask(served, f"{DETECTED}_{variant}", image)
+        ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
         after = settled(served, before)
         return {step: after[step] - before[step] for step in ("yolov9", "people_unet", HEAD)}
 
@@ -182,46 +182,46 @@ def settled(server: EmbeddedServer, before: dict[str, int]) -> dict[str, int]:
 def test_detectors_of_two_sizes_are_served_beside_each_other(
     served: EmbeddedServer, made: Variants, size: str
 ) -> None:
-    variant, picture = f"yolov9_{size}", PICTURES[0]
-    boxes = some_boxes(picture)
-    people = made.pipeline(variant).segment_from_boxes(picture, boxes)
+    variant, image = f"yolov9_{size}", IMAGES[0]
+    boxes = some_boxes(image)
+    people = made.pipeline(variant).segment_from_boxes(image, boxes)
     assert people.masks.std() > 10
-    answer = ask(served, f"{FROM_BOXES}_{variant}", picture, boxes=boxes)
+    answer = ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
     assert_same(answer | {"boxes": people.boxes}, people)
 
 
 def test_the_head_on_features_alone_has_an_ensemble(served: EmbeddedServer, made: Variants) -> None:
     pipeline = made.pipeline("everything")
-    for picture in (*PICTURES, BLACK):
-        people = pipeline.segment_by_features(picture)
-        assert people.masks.shape == (0 if picture == BLACK else FOUND, 56, 56)
-        assert_same(ask(served, f"{FEATURES}_everything", picture), people)
+    for image in (*IMAGES, BLACK):
+        people = pipeline.segment_by_features(image)
+        assert people.masks.shape == (0 if image == BLACK else FOUND, 56, 56)
+        assert_same(ask(served, f"{FEATURES}_everything", image), people)
 
 
 def test_the_published_head_on_features_answers_for_the_box_within_its_margin(
     served: EmbeddedServer, made: Variants
 ) -> None:
     pipeline = made.pipeline("published")
-    for picture in PICTURES:
-        prepared = pipeline.call("preprocess", {"image": image_array(picture)})
+    for image in IMAGES:
+        prepared = pipeline.call("preprocess", {"image": image_array(image)})
         detected = pipeline.call("yolov9", {"pixels": prepared["pixels"]})
         inputs = {"predictions": detected["predictions"], "letterbox": prepared["letterbox"]}
         found = pipeline.call("select_people", inputs)
         head = made.networks["feature_head"]
         expected = masks_within_margin(head, detected["features"], found["rois"]).numpy()
-        people = pipeline.segment_by_features(picture)
+        people = pipeline.segment_by_features(image)
         assert expected.std() > 10
         assert np.abs(people.masks - expected).max() <= TOLERANCE
-        assert_same(ask(served, f"{FEATURES}_published", picture), people)
+        assert_same(ask(served, f"{FEATURES}_published", image), people)
 
 
 @pytest.fixture(scope="module")
 def published(made: Variants) -> list[np.ndarray]:
-    """Masks (3, 128, 96) x 255 of the authors' pipeline, in torch, over some boxes of PICTURES."""
+    """Masks (3, 128, 96) x 255 of the authors' pipeline, in torch, over some boxes of IMAGES."""
     unet, head = made.networks["people_unet"], made.networks[HEAD]
     return [
-        published_masks(unet, head, decode_image(picture), some_boxes(picture)).numpy()
-        for picture in PICTURES
+        published_masks(unet, head, decode_image(image), some_boxes(image)).numpy()
+        for image in IMAGES
     ]
 
 
@@ -229,12 +229,12 @@ def test_published_weights_answer_as_in_their_authors_pipeline(
     served: EmbeddedServer, made: Variants, published: list[np.ndarray]
 ) -> None:
     pipeline = made.pipeline("published")
-    for picture, expected in zip(PICTURES, published, strict=True):
-        boxes = some_boxes(picture)
-        here = pipeline.segment_from_boxes(picture, boxes)
+    for image, expected in zip(IMAGES, published, strict=True):
+        boxes = some_boxes(image)
+        here = pipeline.segment_from_boxes(image, boxes)
         assert expected.std() > 10
         assert np.abs(here.masks - expected).max() <= TOLERANCE
-        answer = ask(served, f"{FROM_BOXES}_published", picture, boxes=boxes)
+        answer = ask(served, f"{FROM_BOXES}_published", image, boxes=boxes)
         assert np.abs(answer["masks"] - expected).max() <= TOLERANCE
         assert_same(answer | {"boxes": here.boxes}, here)
 

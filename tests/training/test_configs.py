@@ -144,12 +144,12 @@ def test_a_detectors_backbone_stays_as_it_was_when_frozen(data: Data, out: Path)
     assert changed and min(changed) == 9  # SPPELAN
 
 
-def test_tensorboard_shows_losses_figures_and_pictures(data: Data, out: Path) -> None:
+def test_tensorboard_shows_losses_figures_and_images(data: Data, out: Path) -> None:
     assert fit("yolov9_t", data, out) == 0
     events = EventAccumulator(str(out), size_guidance={"images": 0})
     events.Reload()
     scalars = set(events.Tags()["scalars"])
-    assert {"train/box", "train/loss", "box_ap50", "time/pictures_per_second"} <= scalars
+    assert {"train/box", "train/loss", "box_ap50", "time/images_per_second"} <= scalars
     assert any(name.startswith("lr-") for name in scalars)
     (sheet,) = events.Images("validation")
     # two rows of squares, a column for each image of 1, 2, 3 and 5 people

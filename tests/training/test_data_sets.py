@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 from tests.training.runs import CONFIGS, Data, differing, train, unet_arguments
 from tests.training.test_resume import SendSignal
 from training.data.detection import DetectionData, MixingSettings
 from training.data.foreground import ForegroundData
+from training.data.images import DataError
 from training.data.module import AnnotatedFolder, AugmentationSettings, LoaderSettings, PeopleData
-from training.data.pictures import DataError
 from training.data.rois import RoiData
 from training.data.samples import IGNORED
 
@@ -55,7 +55,7 @@ def set_up(kind: type[PeopleData], *sets: AnnotatedFolder, **settings: Any) -> P
     return made
 
 
-def test_an_epoch_has_the_pictures_of_each_set_as_often_as_its_weight_says(
+def test_an_epoch_has_the_images_of_each_set_as_often_as_its_weight_says(
     masks: AnnotatedFolder, boxes: AnnotatedFolder
 ) -> None:
     mixed = set_up(ForegroundData, masks, weighted(boxes, 0.5), size=64)
@@ -63,20 +63,20 @@ def test_an_epoch_has_the_pictures_of_each_set_as_often_as_its_weight_says(
     folders: Counter[Path] = Counter()
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
-        drawn = [mixed.train_pictures[draw.index].path for draw in loader.sampler]
+        drawn = [mixed.train_images[draw.index].path for draw in loader.sampler]
         assert len(drawn) == 6 + 3
         folders.update(drawn)
         assert sum(len(batch.images) for batch in loader) == 9
     assert sorted(folders.values()) == [1] * 6 + [2] * 6
 
 
-def test_the_other_pictures_of_a_mosaic_come_as_often_as_their_weight_says(
+def test_the_other_images_of_a_mosaic_come_as_often_as_their_weight_says(
     masks: AnnotatedFolder, boxes: AnnotatedFolder
 ) -> None:
     mixed = set_up(DetectionData, masks, weighted(boxes, 0.1))
     assert isinstance(mixed, DetectionData)
     torch.manual_seed(0)
-    others = [picture.path.parent for picture in mixed._others(3000)]
+    others = [image.path.parent for image in mixed._others(3000)]
     assert others.count(boxes.images) / 3000 == pytest.approx(0.1 / 1.1, abs=0.02)
 
 
@@ -102,21 +102,21 @@ def test_boxes_alone_are_ignored_by_what_learns_masks(
     with pytest.raises(DataError, match=r"people\.json has no image to train on"):
         set_up(RoiData, boxes)
     both = set_up(RoiData, masks, boxes)
-    assert {picture.path.parent for picture in both.train_pictures} == {masks.images}
+    assert {image.path.parent for image in both.train_images} == {masks.images}
 
 
-def test_where_not_everybody_is_annotated_the_rest_of_the_picture_is_unknown(
+def test_where_not_everybody_is_annotated_the_rest_of_the_image_is_unknown(
     masks: AnnotatedFolder,
 ) -> None:
     partly = AnnotatedFolder(masks.images, masks.annotations, everybody=False)
     detection = set_up(DetectionData, masks, partly, size=64, mixing=MixingSettings(mosaic=0))
-    for picture in detection.train_pictures:
-        sample = detection.training_sample(picture, 0)
+    for image in detection.train_images:
+        sample = detection.training_sample(image, 0)
         shown = sample.ignored_xyxy[:, 2:] - sample.ignored_xyxy[:, :2]
         whole = (shown.prod(dim=1) == 64 * 48).any()  # of 320 x 240 pixels
-        assert whole != picture.everybody
+        assert whole != image.everybody
     foreground = set_up(ForegroundData, partly, size=64)
-    nobody, *others = (foreground.training_sample(p, 0) for p in foreground.train_pictures)
+    nobody, *others = (foreground.training_sample(p, 0) for p in foreground.train_images)
     assert (nobody.labels == IGNORED).all()
     assert all({0, 1, IGNORED} <= set(sample.labels.unique().tolist()) for sample in others)
 
@@ -152,7 +152,7 @@ def test_a_training_on_several_sets_goes_on_exactly_within_an_epoch(
     assert differing(whole / "last.ckpt", stopped / "last.ckpt") == []
 
 
-def test_a_detector_trains_on_boxes_on_parts_and_on_pictures_of_nobody(
+def test_a_detector_trains_on_boxes_on_parts_and_on_images_of_nobody(
     data: Data, boxes: AnnotatedFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     partly = AnnotatedFolder(data.images, data.annotations, everybody=False)

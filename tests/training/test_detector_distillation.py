@@ -78,10 +78,10 @@ def test_a_weight_of_nought_leaves_its_term_out(teacher: Path, data: Data, out: 
     weights = [f"--model.imitation.{term}=0" for term in ("scores", "boxes", "bins")]
     more = [f"--model.teacher={teacher}", *weights, "--model.imitation.labels=1"]
     taught, _ = build(of_a_student(data, out / "taught", *more))
-    alone, pictures = build(of_a_student(data, out / "alone"))
+    alone, images = build(of_a_student(data, out / "alone"))
     alone.network.load_state_dict(taught.network.state_dict())
-    pictures.setup("fit")
-    batch = pictures.collate([pictures.training_sample(p, 0) for p in pictures.train_pictures])
+    images.setup("fit")
+    batch = images.collate([images.training_sample(p, 0) for p in images.train_images])
     losses = [task.train().loss_terms(batch)["loss"] for task in (taught, alone)]
     torch.testing.assert_close(*losses)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.networks.yolov9 import YOLOv9Output
 from training.data.detection import DetectionValidationBatch
 from training.tasks.detector import PersonDetection
@@ -27,13 +27,13 @@ class Finds(nn.Module):
 
 
 @pytest.mark.parametrize(("score", "box_ap50"), [(0.9, 1.0), (0.0, 0.0)])
-def test_somebody_who_fills_the_picture_has_to_be_found(score: float, box_ap50: float) -> None:
+def test_somebody_who_fills_the_image_has_to_be_found(score: float, box_ap50: float) -> None:
     person = Annotation((0, 0, 320, 320), [[0, 0, 320, 0, 320, 320, 0, 320]], crowd=False)
-    picture = Picture(1, Path("portrait.jpg"), 320, 320, [person])
+    image = AnnotatedImage(1, Path("portrait.jpg"), 320, 320, [person])
     task = PersonDetection("t", auxiliary=False)
     task.network = Finds(score)  # type: ignore[assignment]
-    task.pictures = {picture.id: picture}
-    task.average_precision = BoxAveragePrecision([picture])
+    task.images = {image.id: image}
+    task.average_precision = BoxAveragePrecision([image])
     images = torch.zeros(1, 3, 640, 640, dtype=torch.uint8)
-    task.validation_step(DetectionValidationBatch(images, [picture.id], []), 0)
+    task.validation_step(DetectionValidationBatch(images, [image.id], []), 0)
     assert float(task.average_precision.compute()["box_ap50"]) == pytest.approx(box_ap50)

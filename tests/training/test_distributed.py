@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from peopleseg.networks.checkpoint import load_network, read_checkpoint
-from tests.data.people_pictures import REPOSITORY, write_data_set
+from tests.data.people_images import REPOSITORY, write_data_set
 from tests.training.runs import CONFIGS, Data, unet_arguments
 from tests.training.test_configs import small
 from training.cli import build
@@ -53,7 +53,7 @@ def test_two_processes_train_the_same_weights(data: Data, out: Path) -> None:
     assert printed.count(SameWeights.SEEN) == 2  # once an epoch, of both together
 
 
-def test_a_picture_that_does_not_decode_keeps_no_process_waiting(
+def test_an_image_that_does_not_decode_keeps_no_process_waiting(
     data: Data, out: Path, tmp_path: Path
 ) -> None:
     images, annotations = write_data_set(tmp_path / "broken", count=6)
@@ -70,14 +70,14 @@ def test_a_picture_that_does_not_decode_keeps_no_process_waiting(
 @pytest.mark.parametrize("config", ["people_unet_b0", "yolov9_t", "hierarchical_fused"])
 def test_everything_that_is_trained_gets_a_gradient(config: str, data: Data, out: Path) -> None:
     """Or else the processes would wait for it for ever."""
-    task, pictures = build(
+    task, images = build(
         ["fit", f"--config={CONFIGS / config}.yaml", *data.arguments(), *small(config, data)]
         + [f"--out={out}"]
     )
-    pictures.setup("fit")
-    samples = [pictures.training_sample(picture, 0) for picture in pictures.train_pictures[-2:]]
+    images.setup("fit")
+    samples = [images.training_sample(image, 0) for image in images.train_images[-2:]]
     task.train()
-    task.loss_terms(pictures.collate(samples))["loss"].backward()
+    task.loss_terms(images.collate(samples))["loss"].backward()
     trained = {name: p for name, p in task.named_parameters() if p.requires_grad}
     assert [name for name, parameter in trained.items() if parameter.grad is None] == []
 

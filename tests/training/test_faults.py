@@ -13,12 +13,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from peopleseg.networks.checkpoint_io import WholeCheckpoints
-from tests.data.people_pictures import REPOSITORY, write_data_set, write_picture
+from tests.data.people_images import REPOSITORY, write_data_set, write_image
 from tests.training.runs import CONFIGS, Data, train, unet_arguments
-from training.data.pictures import read_rgb
+from training.data.images import read_rgb
 
 Captured = pytest.CaptureFixture[str]
 
@@ -29,7 +29,7 @@ CUT_OFF, TEXT, MISSING = "cut-off.jpg", "text.jpg", "missing.jpg"
 def broken(data: Data, tmp_path: Path) -> Data:
     """To train on, seven images of which three are broken, each in its own way."""
     images, annotations = write_data_set(tmp_path / "broken", count=7)
-    write_picture(images / CUT_OFF, read_rgb(load_pictures(annotations, images)[3]))
+    write_image(images / CUT_OFF, read_rgb(load_images(annotations, images)[3]))
     (images / CUT_OFF).write_bytes((images / CUT_OFF).read_bytes()[:-2000])
     (images / TEXT).write_text("no image")
     rename(annotations, {3: CUT_OFF, 4: TEXT, 5: MISSING})
@@ -49,7 +49,7 @@ def validating_on(data: Data) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_broken_pictures_are_named_once_and_counted(
+def test_broken_images_are_named_once_and_counted(
     workers: int, data: Data, broken: Data, out: Path, capfd: Captured
 ) -> None:
     more = [*validating_on(data), f"--data.loader.workers={workers}"]
@@ -61,7 +61,7 @@ def test_broken_pictures_are_named_once_and_counted(
     assert load_network(out / "last.ckpt").epoch == 2
 
 
-def test_a_broken_picture_in_mosaics_is_named_once(
+def test_a_broken_image_in_mosaics_is_named_once(
     data: Data, broken: Data, out: Path, capfd: Captured
 ) -> None:
     config = f"--config={CONFIGS / 'yolov9_t.yaml'}"
@@ -71,7 +71,7 @@ def test_a_broken_picture_in_mosaics_is_named_once(
     assert lines_with(CUT_OFF, capfd.readouterr().err) == 1
 
 
-def test_broken_validation_pictures_are_named_once(
+def test_broken_validation_images_are_named_once(
     data: Data, broken: Data, out: Path, capfd: Captured
 ) -> None:
     more = [*validating_on(broken), "--trainer.limit_val_batches=1.0"]
@@ -81,16 +81,16 @@ def test_broken_validation_pictures_are_named_once(
     assert 0 <= load_network(out / "last.ckpt").metrics["people_seg_miou"] <= 1
 
 
-def test_files_of_which_none_is_a_picture_are_refused(
+def test_files_of_which_none_is_an_image_are_refused(
     data: Data, broken: Data, out: Path, capfd: Captured
 ) -> None:
-    for picture in load_pictures(broken.annotations, broken.images):
-        picture.path.write_text("no image")
+    for image in load_images(broken.annotations, broken.images):
+        image.path.write_text("no image")
     assert train(*unet_arguments(broken, out, 1), *validating_on(data)) == 1
     assert "no image to train on" in refusal(capfd)
 
 
-def test_pictures_of_which_none_decodes_are_refused(
+def test_images_of_which_none_decodes_are_refused(
     data: Data, broken: Data, out: Path, capfd: Captured
 ) -> None:
     rename(broken.annotations, dict.fromkeys(range(7), CUT_OFF))

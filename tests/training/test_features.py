@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import load_network, save_network
 from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.yolov9 import YOLOv9
 from tests.training.runs import CONFIGS, Data, train
 from training.data.features import DESCRIPTION, FeatureFolder, roi_features
-from training.data.generated import coco_annotations, people_picture, write_picture
+from training.data.generated import coco_annotations, people_image, write_image
 from training.precomputing import MOST_PEOPLE, needed_bytes
 
 CHANNELS = 160  # of YOLOv9-t
@@ -27,17 +27,17 @@ def people(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Data:
     """Few people, so that the head's steps are quick, and a detector whose features are not tiny,
     as random weights' are beside norms that have seen no image."""
     folder = tmp_path_factory.mktemp("people")
-    pictures = [people_picture(seed, count=count) for seed, count in enumerate(COUNTS)]
-    names = [f"{index}.png" for index in range(len(pictures))]
-    for picture, name in zip(pictures, names, strict=True):
-        write_picture(folder / name, picture.image_rgb)
+    images = [people_image(seed, count=count) for seed, count in enumerate(COUNTS)]
+    names = [f"{index}.png" for index in range(len(images))]
+    for image, name in zip(images, names, strict=True):
+        write_image(folder / name, image.image_rgb)
     annotations = folder / "people.json"
-    write_json(annotations, coco_annotations(pictures, names))
+    write_json(annotations, coco_annotations(images, names))
     detector = YOLOv9("t")
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    seen = [people_picture(seed, size_hw=(320, 320)).image_rgb for seed in (1, 2)]
+    seen = [people_image(seed, size_hw=(320, 320)).image_rgb for seed in (1, 2)]
     detector(torch.from_numpy(np.stack(seen)).permute(0, 3, 1, 2) / 255)
     save_network(folder / "detector.ckpt", "yolov9", detector, dims=detector.dims)
     return data._replace(images=folder, annotations=annotations, detector=folder / "detector.ckpt")
@@ -91,7 +91,7 @@ def fit(config: str, people: Data, out: Path, *more: str) -> int:
     )
 
 
-def test_training_gives_the_weights_of_training_on_pictures(
+def test_training_gives_the_weights_of_training_on_images(
     people: Data, features: Path, start: Path, tmp_path: Path
 ) -> None:
     # SGD: Adam's first steps are the signs of gradients, also of those that are rounding alone.
@@ -101,10 +101,10 @@ def test_training_gives_the_weights_of_training_on_pictures(
         "--model.optimizer={name: sgd, learning_rate: 1.0e-3, weight_decay: 1.0e-4}",
     ]
     stored = f"--data.features={features}"
-    assert fit("feature_head", people, tmp_path / "pictures", *same) == 0
+    assert fit("feature_head", people, tmp_path / "images", *same) == 0
     assert fit("feature_head_precomputed", people, tmp_path / "features", *same, stored) == 0
     begun = load_network(start).network.state_dict()
-    ends = [load_network(tmp_path / name / "last.ckpt") for name in ("pictures", "features")]
+    ends = [load_network(tmp_path / name / "last.ckpt") for name in ("images", "features")]
     for name, weight in begun.items():
         changes = [end.network.state_dict()[name] - weight for end in ends]
         assert changes[0].norm() > 0, name
@@ -117,14 +117,14 @@ def test_a_file_holds_what_the_detector_sees_of_each_person(people: Data, featur
     detector = load_network(people.detector).network
     assert isinstance(detector, YOLOv9)
     folder = FeatureFolder(features / "train")
-    for picture in load_pictures(people.annotations, people.images):
-        assert folder.has(picture) == bool(picture.people)
-        if not picture.people:
+    for image in load_images(people.annotations, people.images):
+        assert folder.has(image) == bool(image.people)
+        if not image.people:
             continue
-        _, stored, labels = folder.read(picture)
-        assert stored.shape == (len(picture.people), CHANNELS, 28, 28)
+        _, stored, labels = folder.read(image)
+        assert stored.shape == (len(image.people), CHANNELS, 28, 28)
         assert stored.dtype == torch.float16
-        assert labels.shape == (len(picture.people), 56, 56)
+        assert labels.shape == (len(image.people), 56, 56)
         assert all((label == 1).any() for label in labels)
 
 
@@ -146,14 +146,14 @@ def test_it_says_first_how_many_bytes_it_writes(
 ) -> None:
     assert precompute(people, tmp_path) == 0
     folder, written = FeatureFolder(tmp_path), 0
-    for picture in load_pictures(people.annotations, people.images):
-        if picture.people:
-            written += folder.read(picture).roi_features.nbytes
+    for image in load_images(people.annotations, people.images):
+        if image.people:
+            written += folder.read(image).roi_features.nbytes
     assert f"({written} bytes)" in capsys.readouterr().out.splitlines()[0]
 
 
 def test_no_more_than_the_first_ten_people_count(people: Data) -> None:
-    crowded = load_pictures(people.annotations, people.images)[0]
+    crowded = load_images(people.annotations, people.images)[0]
     crowded.annotations.extend(crowded.annotations * MOST_PEOPLE)
     assert needed_bytes([crowded], 3) == (10, 10 * 3 * 28 * 28 * 2)
 
@@ -181,7 +181,7 @@ def test_a_folder_of_other_settings_is_refused(
     assert (features / "train" / DESCRIPTION).read_bytes() == description
 
 
-def test_a_broken_picture_is_named_and_the_others_are_done(
+def test_a_broken_image_is_named_and_the_others_are_done(
     people: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = tmp_path / "images"
@@ -212,7 +212,7 @@ def test_without_a_detector_the_head_is_saved_alone(
     assert loaded.companions == {}
 
 
-def test_pictures_without_features_and_broken_files_are_named_and_left_out(
+def test_images_without_features_and_broken_files_are_named_and_left_out(
     people: Data, features: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(features, tmp_path / "features")
@@ -264,7 +264,7 @@ def test_features_of_another_detector_are_refused(
     assert "holds features of detector_sha256" in capfd.readouterr().err
 
 
-def test_training_on_pictures_needs_a_detector(
+def test_training_on_images_needs_a_detector(
     people: Data, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert fit("feature_head", people, out) == 1

@@ -52,10 +52,10 @@ def of_a_student(data: Data, out: Path, *more: str) -> list[str]:
 
 def task_and_batch(arguments: list[str]) -> tuple[Any, RoiBatch]:
     """What is trained, and the people of two images."""
-    task, pictures = build(arguments)
-    pictures.setup("fit")
-    samples = [pictures.training_sample(picture, 0) for picture in pictures.train_pictures[-2:]]
-    return task, pictures.collate(samples)
+    task, images = build(arguments)
+    images.setup("fit")
+    samples = [images.training_sample(image, 0) for image in images.train_images[-2:]]
+    return task, images.collate(samples)
 
 
 def test_a_teacher_that_reads_other_inputs_teaches_by_the_command(

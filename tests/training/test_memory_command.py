@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.networks.people_unet import PeopleUNet
-from training.data.pictures import usable_pictures
-from training.memory import PEOPLE, need_of, write_crowded_pictures
+from training.data.images import usable_images
+from training.memory import PEOPLE, need_of, write_crowded_images
 from training.tasks.people_unet import PeopleForeground
 
 
@@ -75,16 +75,16 @@ def test_variants_are_measured_and_what_fails_is_named(
     assert 100 < need["memory_mib"] < 100_000
 
 
-def test_the_made_up_pictures_have_people_who_do_not_overlap(tmp_path: Path) -> None:
+def test_the_made_up_images_have_people_who_do_not_overlap(tmp_path: Path) -> None:
     images, annotations = tmp_path / "images", tmp_path / "people.json"
-    write_crowded_pictures(images, annotations, 4)
-    usable, skipped = usable_pictures(annotations, images)
+    write_crowded_images(images, annotations, 4)
+    usable, skipped = usable_images(annotations, images)
     assert len(usable) == 4 and not skipped
-    for picture in load_pictures(annotations, images):
-        masks = np.stack([p.mask(picture.height, picture.width) for p in picture.people])
+    for image in load_images(annotations, images):
+        masks = np.stack([p.mask(image.height, image.width) for p in image.people])
         assert len(masks) == PEOPLE
         assert masks.sum(axis=0).max() == 1
-        for person, mask in zip(picture.people, masks, strict=True):
+        for person, mask in zip(image.people, masks, strict=True):
             x1, y1, x2, y2 = map(round, person.box_xyxy)
             assert mask[y1:y2, x1:x2].all() and mask.sum() == (y2 - y1) * (x2 - x1)
 

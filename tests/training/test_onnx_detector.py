@@ -127,10 +127,10 @@ def test_what_a_detector_mistakes_for_people_teaches_presence_and_no_mask(
     data: Data, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = head_arguments(data, repository / "yolov9" / "2", tmp_path / "run", epochs=1)
-    task, pictures = build([*arguments, *JUDGES])
-    pictures.setup("fit")
+    task, images = build([*arguments, *JUDGES])
+    images.setup("fit")
     task.eval()
-    batch = pictures.collate([pictures.training_sample(pictures.train_pictures[-1], 0)])
+    batch = images.collate([images.training_sample(images.train_images[-1], 0)])
     assert batch.mistakes == 1 and len(batch.rois)
     found = torch.tensor([[270.0, 270, 370, 370]])
     monkeypatch.setattr(mistakes, "mistakes", lambda predictions, people: found)

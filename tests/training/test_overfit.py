@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import Loaded, load_network, save_network
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 from tests.training.runs import CONFIGS, Data, train
 from training.data.samples import RoiSample, detection_sample, foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
@@ -73,7 +73,7 @@ def overfit(config: str, four: Data, out: Path, epochs: int, *more: str) -> Load
 
 
 def scenes(four: Data) -> Iterator[Scene]:
-    return map(read_scene, load_pictures(four.annotations, four.images))
+    return map(read_scene, load_images(four.annotations, four.images))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def scenes(four: Data) -> Iterator[Scene]:
         pytest.param("people_unet_lite", 250, 1e-2, marks=pytest.mark.slow),
     ],
 )
-def test_the_people_unet_learns_its_pictures(
+def test_the_people_unet_learns_its_images(
     config: str, epochs: int, learning_rate: float, four: Data, out: Path
 ) -> None:
     loaded = overfit(
@@ -104,7 +104,7 @@ def test_the_people_unet_learns_its_pictures(
 
 
 @pytest.mark.slow
-def test_the_detector_learns_its_pictures(four: Data, out: Path) -> None:
+def test_the_detector_learns_its_images(four: Data, out: Path) -> None:
     loaded = overfit(
         *("yolov9_t", four, out, 180),
         *("--data.size=128", "--data.mixing.mosaic=0", "--model.auxiliary=false"),
@@ -132,7 +132,7 @@ def test_the_detector_learns_its_pictures(four: Data, out: Path) -> None:
         pytest.param("hierarchical_lite", 110, marks=pytest.mark.slow),
     ],
 )
-def test_the_hierarchical_head_learns_its_pictures(
+def test_the_hierarchical_head_learns_its_images(
     config: str, epochs: int, four: Data, out: Path
 ) -> None:
     loaded = overfit(
@@ -146,7 +146,7 @@ def test_the_hierarchical_head_learns_its_pictures(
 
 
 @pytest.mark.slow
-def test_the_feature_head_learns_its_pictures(four: Data, out: Path) -> None:
+def test_the_feature_head_learns_its_images(four: Data, out: Path) -> None:
     loaded = overfit(
         *("feature_head", four, out, 80, "--data.loader.batch_size=1"),
         *(f"--model.detector={four.detector}", "--trainer.gradient_clip_val=1"),

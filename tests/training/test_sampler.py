@@ -13,7 +13,7 @@ def indices(sampler: EpochSampler) -> list[int]:
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 4])
-def test_the_processes_together_draw_every_picture_once_an_epoch(processes: int) -> None:
+def test_the_processes_together_draw_every_image_once_an_epoch(processes: int) -> None:
     shares = [EpochSampler(12, seed=5, rank=r, processes=processes) for r in range(processes)]
     for epoch in range(3):
         for sampler in shares:
@@ -57,7 +57,7 @@ def test_the_order_is_of_the_seed_and_the_epoch_alone() -> None:
     assert len({tuple(order(seed, epoch)) for seed, epoch in ((0, 0), (0, 1), (7, 0))}) == 3
 
 
-def test_pictures_keep_their_order_without_shuffling() -> None:
+def test_images_keep_their_order_without_shuffling() -> None:
     assert indices(EpochSampler(5, shuffle=False)) == [0, 1, 2, 3, 4]
     assert indices(EpochSampler(5, shuffle=False, rank=1, processes=2)) == [1, 3]
 
@@ -73,7 +73,7 @@ def epochs(sampler: EpochSampler, count: int) -> list[list[int]]:
 
 @pytest.mark.parametrize("length", [1, 2, 7, 8])
 @pytest.mark.parametrize("parts", [2, 3, 10])
-def test_a_part_of_the_pictures_an_epoch_is_all_of_them_in_as_many_epochs(
+def test_a_part_of_the_images_an_epoch_is_all_of_them_in_as_many_epochs(
     length: int, parts: int
 ) -> None:
     drawn = epochs(EpochSampler(length, weights=[1 / parts] * length), parts)
@@ -83,7 +83,7 @@ def test_a_part_of_the_pictures_an_epoch_is_all_of_them_in_as_many_epochs(
         assert sorted(index for own in drawn for index in own) == list(range(length))
 
 
-def test_each_picture_is_drawn_as_often_as_its_weight_says() -> None:
+def test_each_image_is_drawn_as_often_as_its_weight_says() -> None:
     weights = [1.0] * 6 + [0.5] * 4 + [2.0] * 3 + [1.5] * 2
     drawn = epochs(EpochSampler(len(weights), weights=weights, seed=3), 4)
     assert {len(own) for own in drawn} == {6 + 2 + 6 + 3}
@@ -93,7 +93,7 @@ def test_each_picture_is_drawn_as_often_as_its_weight_says() -> None:
     assert drawn[0] != sorted(drawn[0])
 
 
-def test_a_picture_has_another_turn_each_time_it_is_drawn() -> None:
+def test_an_image_has_another_turn_each_time_it_is_drawn() -> None:
     weights = [0.3] * 4 + [1.0] * 3 + [2.5] * 2
     sampler = EpochSampler(len(weights), weights=weights)
     draws: list[Draw] = []
@@ -158,7 +158,7 @@ def test_a_draw_names_the_epoch_also_through_a_loaders_workers() -> None:
         assert {draw.epoch for draw in drawn} == {epoch}
 
 
-def test_more_processes_than_pictures_are_refused() -> None:
+def test_more_processes_than_images_are_refused() -> None:
     with pytest.raises(ValueError, match="2 images cannot be shared by 3 processes"):
         EpochSampler(2, processes=3)
 

@@ -25,4 +25,4 @@ def test_an_epochs_time_is_shared_out_over_its_phases(
     phases = [f"time/{phase.replace(' ', '_')}" for phase in PHASES]
     for epoch in range(2):
         assert sum(logged.Scalars(name)[epoch].value for name in phases) == pytest.approx(1)
-        assert logged.Scalars("time/pictures_per_second")[epoch].value > 0
+        assert logged.Scalars("time/images_per_second")[epoch].value > 0

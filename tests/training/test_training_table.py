@@ -54,7 +54,7 @@ def test_a_run_is_measured_once(
     assert training_table.main(arguments(folder, data, "rgb_and_unet")) == 0
     results = json.loads((folder / "table.json").read_text())
     row = results["runs"]["rgb_and_unet"]
-    assert row["pictures"] == 6 and row["minutes"] == 0.02
+    assert row["images"] == 6 and row["minutes"] == 0.02
     assert 0 <= row["roi_miou"] <= 1
     assert f"| {row['roi_miou']:.3f} |" in capsys.readouterr().out
 

@@ -25,4 +25,4 @@ def test_the_shares_of_the_time_add_up(folder: Path) -> None:  # noqa: F811
     assert training_throughput.main(arguments) == 0
     row = json.loads(numbers.read_text())["people_unet_b0"]
     assert sum(row[share] for share in SHARES) == pytest.approx(1)
-    assert row["loader_alone"] > 0 and row["pictures_per_second"] > 0
+    assert row["loader_alone"] > 0 and row["images_per_second"] > 0

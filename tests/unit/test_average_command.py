@@ -8,7 +8,7 @@ import torch
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import load_network, save_network
 from peopleseg.networks.people_unet import PeopleUNet
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_checkpoint_is_not_written_over_by_its_average(
     assert paths[1].read_bytes() == before
 
 
-def test_a_missing_picture_is_named_and_left_out(
+def test_a_missing_image_is_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, annotations = write_data_set(tmp_path / "people", count=2)

@@ -13,7 +13,7 @@ from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.result import RESULTS, folder_of, make_result
 from benchmarks.speed.tables import heading
 from peopleseg.cli.main import main
-from tests.data.small_repository import write_pictures, write_small_repository
+from tests.data.small_repository import write_images, write_small_repository
 
 MEASURING = [name for name in BENCHMARKS if name != "report"]
 has_cuda = PROVIDERS[CUDA] in onnxruntime.get_available_providers()
@@ -100,7 +100,7 @@ def test_a_network_does_not_fall_back_to_the_processors(tmp_path: Path) -> None:
 @pytest.mark.skipif(not has_cuda, reason="this ONNX Runtime has no CUDA")
 def test_on_a_gpu_the_pipeline_answers_as_on_the_processors(tmp_path: Path) -> None:
     repository = write_small_repository(tmp_path / "repository")
-    images, _ = write_pictures(tmp_path / "pictures", count=1)
+    images, _ = write_images(tmp_path / "images", count=1)
     image = (images / "0.png").read_bytes()
     on_gpu, on_cpu = (open_pipeline(repository, threads=1, device=one) for one in (CUDA, CPU))
     assert on_gpu.network("yolov9").providers[0] == PROVIDERS[CUDA]

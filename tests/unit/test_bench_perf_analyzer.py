@@ -22,7 +22,7 @@ from benchmarks.speed.perf_analyzer import (
 from benchmarks.speed.targets import Group, Question
 from peopleseg.cli.main import main
 from peopleseg.client.errors import ServerError
-from tests.data.small_repository import write_pictures
+from tests.data.small_repository import write_images
 
 
 def write_tool(folder: Path, script: str) -> None:
@@ -32,7 +32,7 @@ def write_tool(folder: Path, script: str) -> None:
     (folder / PROGRAM).write_text(f"#!/bin/sh\n{script}\n")
 
 
-def test_each_picture_travels_with_its_length_in_front() -> None:
+def test_each_image_travels_with_its_length_in_front() -> None:
     images = [b"first", b"the second"]
     data = json.loads(json.dumps(input_data(images)))["data"]
     assert [entry["image"]["shape"] for entry in data] == [[1], [1]]
@@ -79,7 +79,7 @@ def test_without_a_registry_it_says_what_is_missing_and_ends_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    images, annotations = write_pictures(tmp_path / "pictures", count=1)
+    images, annotations = write_images(tmp_path / "images", count=1)
     arguments = ["--images", str(images), "--annotations", str(annotations)]
     folder = tmp_path / "tool"
     assert main(["bench", "server", *arguments, "--perf-analyzer", str(folder)]) == 2
@@ -93,7 +93,7 @@ def test_an_export_that_is_cut_short_is_asked_for_again(
     cut_short: int, runs: int, tmp_path: Path
 ) -> None:
     target, counted = tool_that_exports(tmp_path / "tool", cut_short)
-    calls = target.run(Group("1", [Question(b"picture", people=1)]), seconds=1)
+    calls = target.run(Group("1", [Question(b"image", people=1)]), seconds=1)
     assert calls.calls_ms == [(0, 50)]
     assert counted.read_text().split() == ["run"] * runs
 
@@ -101,7 +101,7 @@ def test_an_export_that_is_cut_short_is_asked_for_again(
 def test_one_that_is_never_whole_is_an_error(tmp_path: Path) -> None:
     target, _ = tool_that_exports(tmp_path / "tool", cut_short=100)
     with pytest.raises(ServerError, match="without a whole export of its 2 calls"):
-        target.run(Group("1", [Question(b"picture", people=1)]), seconds=1)
+        target.run(Group("1", [Question(b"image", people=1)]), seconds=1)
 
 
 def tool_that_exports(folder: Path, cut_short: int) -> tuple[PerfAnalyzer, Path]:

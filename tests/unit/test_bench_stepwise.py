@@ -10,7 +10,7 @@ from benchmarks.speed.stepwise import ENSEMBLE, Stepwise
 from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.wiring import steps_of
-from tests.data.small_repository import READS, write_head, write_pictures, write_small_repository
+from tests.data.small_repository import READS, write_head, write_images, write_small_repository
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    images, _ = write_pictures(tmp_path_factory.mktemp("pictures"), count=1)
+    images, _ = write_images(tmp_path_factory.mktemp("images"), count=1)
     return (images / "0.png").read_bytes()
 
 

@@ -22,9 +22,9 @@ from peopleseg import (
     ServerUnavailable,
 )
 from tests.data.fake_triton import FakeTriton, Refusal, one_person
-from tests.data.people_pictures import people_picture
+from tests.data.people_images import people_image
 
-IMAGE = people_picture(3).image_rgb
+IMAGE = people_image(3).image_rgb
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from peopleseg import Person, draw_people
 from peopleseg.pixels.masks import encode_rle, paste_mask
 from peopleseg.systems.people.contract import MAX_PEOPLE
 from peopleseg.systems.people.drawing import colours
-from tests.data.people_pictures import people_picture
+from tests.data.people_images import people_image
 
 
 def person_of(
@@ -32,8 +32,8 @@ def test_colours_of_all_people_differ_clearly() -> None:
         assert np.abs(np.subtract(first, second)).sum() > 60
 
 
-def test_nobody_gives_the_same_picture_in_a_new_array() -> None:
-    image = people_picture(1).image_rgb
+def test_nobody_gives_the_same_image_in_a_new_array() -> None:
+    image = people_image(1).image_rgb
     drawn = draw_people(image, [])
     np.testing.assert_array_equal(drawn, image)
     assert not np.shares_memory(drawn, image)
@@ -49,8 +49,8 @@ def test_the_person_changes_and_the_rest_stays() -> None:
     assert not where[:, 220:].any() and not where[:, :95].any() and not where[193:].any()
 
 
-def test_the_picture_shows_through_the_mask() -> None:
-    image = people_picture(5).image_rgb
+def test_the_image_shows_through_the_mask() -> None:
+    image = people_image(5).image_rgb
     height, width = image.shape[:2]
     drawn = draw_people(image, [person_of((0, 0, width, height), (height, width))])
     inner = slice(60, -60)
@@ -75,7 +75,7 @@ def test_any_size_can_be_drawn(size_hw: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("box", [(0, 0, 40, 40), (260, 160, 300, 200), (290, 0, 300, 200)])
-def test_a_label_at_the_edge_stays_within_the_picture(
+def test_a_label_at_the_edge_stays_within_the_image(
     box: tuple[float, float, float, float],
 ) -> None:
     image = np.zeros((200, 300, 3), dtype=np.uint8)
@@ -87,7 +87,7 @@ def test_a_label_at_the_edge_stays_within_the_picture(
     assert changed(image, drawn)[outline].all()
 
 
-def test_lines_grow_with_the_picture() -> None:
+def test_lines_grow_with_the_image() -> None:
     def outline_px(side: int) -> int:
         image = np.zeros((side, side, 3), dtype=np.uint8)
         box = (side // 2, side // 4, side - side // 8, side - side // 8)
@@ -97,7 +97,7 @@ def test_lines_grow_with_the_picture() -> None:
     assert outline_px(2400) >= 4 * outline_px(400) > 0
 
 
-def test_a_large_picture_takes_moments() -> None:
+def test_a_large_image_takes_moments() -> None:
     image = np.zeros((3000, 4000, 3), dtype=np.uint8)
     people = [person_of((x, 100, x + 300, 1500), (3000, 4000)) for x in range(0, 3000, 300)]
     start = time.monotonic()
@@ -105,6 +105,6 @@ def test_a_large_picture_takes_moments() -> None:
     assert time.monotonic() - start < 10
 
 
-def test_a_picture_of_another_size_is_refused() -> None:
+def test_an_image_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(10, 20\).*\(20, 10\)"):
         draw_people(np.zeros((20, 10, 3), dtype=np.uint8), [person_of((0, 0, 5, 5), (10, 20))])

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from peopleseg import Person
 from peopleseg.cli.evaluate_command import accuracy, measure_all, table
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import Annotation, Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from peopleseg.pixels.masks import encode_rle, grid_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
 from peopleseg.systems.people.evaluation.metrics import foreground_iou
 from tests.data.fake_triton import FakeTriton, one_person
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 
 SURE = np.uint8(255)  # probability x 255
 KEYS = {
@@ -26,39 +26,41 @@ KEYS = {
 }
 
 
-def evaluate(segmenter: Any, pictures: list[Picture], **options: Any) -> dict[str, Any]:
-    return accuracy(measure_all(segmenter, pictures, **options))
+def evaluate(segmenter: Any, images: list[AnnotatedImage], **options: Any) -> dict[str, Any]:
+    return accuracy(measure_all(segmenter, images, **options))
 
 
 class Perfect:
     """Knows the truth of every image by its bytes, and is sure of it."""
 
-    def __init__(self, pictures: list[Picture]) -> None:
-        self.pictures = {p.path.read_bytes(): p for p in pictures if p.path.is_file()}
+    def __init__(self, images: list[AnnotatedImage]) -> None:
+        self.images = {p.path.read_bytes(): p for p in images if p.path.is_file()}
         self.largest_request = 0
         self.min_scores: set[float | None] = set()
 
     def segment(self, image: bytes, *, min_score: float | None) -> list[Person]:
         self.min_scores.add(min_score)
-        picture = self.pictures[image]
-        return [self.person(picture, person, 0.9) for person in picture.people]
+        annotated_image = self.images[image]
+        return [self.person(annotated_image, person, 0.9) for person in annotated_image.people]
 
     def segment_from_boxes(self, image: bytes, boxes_xyxy: ArrayLike) -> list[Person]:
-        picture = self.pictures[image]
+        annotated_image = self.images[image]
         boxes = np.asarray(boxes_xyxy)
         self.largest_request = max(self.largest_request, len(boxes))
-        by_box = {tuple(np.array(p.box_xyxy, np.float32).tolist()): p for p in picture.people}
-        return [self.person(picture, by_box[tuple(box)], 1.0) for box in boxes.tolist()]
+        by_box = {
+            tuple(np.array(p.box_xyxy, np.float32).tolist()): p for p in annotated_image.people
+        }
+        return [self.person(annotated_image, by_box[tuple(box)], 1.0) for box in boxes.tolist()]
 
     def foreground(self, image: bytes) -> NDArray[np.uint8]:
-        picture = self.pictures[image]
-        union = np.zeros((picture.height, picture.width), dtype=np.uint8)
-        for person in picture.people:
-            union |= person.mask(picture.height, picture.width)
+        annotated_image = self.images[image]
+        union = np.zeros((annotated_image.height, annotated_image.width), dtype=np.uint8)
+        for person in annotated_image.people:
+            union |= person.mask(annotated_image.height, annotated_image.width)
         return union * SURE
 
-    def person(self, picture: Picture, person: Annotation, score: float) -> Person:
-        mask = person.mask(picture.height, picture.width)
+    def person(self, image: AnnotatedImage, person: Annotation, score: float) -> Person:
+        mask = person.mask(image.height, image.width)
         grid = grid_mask(mask, np.array(person.box_xyxy), MASK_SIZE_HW)
         return Person(person.box_xyxy, score, grid.astype(np.uint8) * SURE, encode_rle(mask))
 
@@ -83,41 +85,41 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def pictures(data: tuple[Path, Path]) -> list[Picture]:
-    return load_pictures(data[1], data[0])
+def images(data: tuple[Path, Path]) -> list[AnnotatedImage]:
+    return load_images(data[1], data[0])
 
 
-def test_perfect_answers_score_one(pictures: list[Picture]) -> None:
-    report = evaluate(Perfect(pictures), pictures, concurrency=2)
+def test_perfect_answers_score_one(images: list[AnnotatedImage]) -> None:
+    report = evaluate(Perfect(images), images, concurrency=2)
     assert report.keys() >= KEYS
     for name in ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou"):
         assert report[name] == pytest.approx(1.0), name
     assert report["images"] == 5
-    assert report["people"] == sum(len(picture.people) for picture in pictures) > 5
+    assert report["people"] == sum(len(image.people) for image in images) > 5
     assert report["failed"] == [] and report["people_without_mask"] == 0
 
 
-def test_seeing_nobody_scores_nothing(pictures: list[Picture]) -> None:
-    report = evaluate(Blind(pictures), pictures, concurrency=2)
+def test_seeing_nobody_scores_nothing(images: list[AnnotatedImage]) -> None:
+    report = evaluate(Blind(images), images, concurrency=2)
     for name in ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou"):
         assert report[name] == 0.0, name
     assert 0.2 < report["foreground_miou"] < 0.7  # the background is right all the same
 
 
-def test_a_figure_without_anything_to_measure_is_none(pictures: list[Picture]) -> None:
-    report = evaluate(Perfect(pictures), pictures[:1], concurrency=1)  # nobody is in the first
+def test_a_figure_without_anything_to_measure_is_none(images: list[AnnotatedImage]) -> None:
+    report = evaluate(Perfect(images), images[:1], concurrency=1)  # nobody is in the first
     assert report["mask_ap"] is None and report["roi_miou"] is None
     assert report["foreground_miou"] == 1.0
-    assert evaluate(Perfect(pictures), [], concurrency=1)["foreground_miou"] is None
+    assert evaluate(Perfect(images), [], concurrency=1)["foreground_miou"] is None
     assert "mask_ap          -" in table(report)
 
 
-def test_failed_pictures_are_left_out_and_counted(
-    pictures: list[Picture], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_failed_images_are_left_out_and_counted(
+    images: list[AnnotatedImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    missing = replace(pictures[1], path=tmp_path / "gone.png")
-    other_size = replace(pictures[2], width=pictures[2].width + 1)
-    report = evaluate(Perfect(pictures), [*pictures, missing, other_size], concurrency=2)
+    missing = replace(images[1], path=tmp_path / "gone.png")
+    other_size = replace(images[2], width=images[2].width + 1)
+    report = evaluate(Perfect(images), [*images, missing, other_size], concurrency=2)
     assert report["images"] == 5 and report["mask_ap"] == pytest.approx(1.0)
     assert [Path(failure["file"]).name for failure in report["failed"]] == ["gone.png", "002.png"]
     assert "No such file" in report["failed"][0]["reason"]
@@ -126,30 +128,32 @@ def test_failed_pictures_are_left_out_and_counted(
     assert "2 of 7 images" in table(report)
 
 
-def crowded(picture: Picture, crowd: NDArray[np.uint8]) -> Picture:
+def crowded(image: AnnotatedImage, crowd: NDArray[np.uint8]) -> AnnotatedImage:
     """The same image with one more annotation, a crowd."""
     rows, columns = np.flatnonzero(crowd.any(axis=1)), np.flatnonzero(crowd.any(axis=0))
     box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     annotation = Annotation(tuple(float(side) for side in box), encode_rle(crowd), True)  # type: ignore[arg-type]
-    return replace(picture, annotations=[*picture.annotations, annotation])
+    return replace(image, annotations=[*image.annotations, annotation])
 
 
-def test_a_crowd_counts_neither_for_nor_against(pictures: list[Picture]) -> None:
-    picture = next(p for p in pictures if p.people)
-    crowd = np.zeros((picture.height, picture.width), dtype=np.uint8)
+def test_a_crowd_counts_neither_for_nor_against(images: list[AnnotatedImage]) -> None:
+    image = next(p for p in images if p.people)
+    crowd = np.zeros((image.height, image.width), dtype=np.uint8)
     crowd[:40] = 1
-    answer = Perfect([picture]).foreground(picture.path.read_bytes())
+    answer = Perfect([image]).foreground(image.path.read_bytes())
     crowd[answer > 0] = 0
-    with_crowd = crowded(picture, crowd)
-    assert foreground_iou(answer | crowd * SURE, picture) < 1
+    with_crowd = crowded(image, crowd)
+    assert foreground_iou(answer | crowd * SURE, image) < 1
     assert foreground_iou(answer | crowd * SURE, with_crowd) == 1
     report = evaluate(Perfect([with_crowd]), [with_crowd], concurrency=1)
-    assert report["people"] == report["rois"] == len(picture.people)
+    assert report["people"] == report["rois"] == len(image.people)
     assert report["mask_ap"] == pytest.approx(1.0)
 
 
-def test_who_has_a_box_alone_counts_neither_for_nor_against_masks(pictures: list[Picture]) -> None:
-    whole = next(p for p in pictures if len(p.people) > 1)
+def test_who_has_a_box_alone_counts_neither_for_nor_against_masks(
+    images: list[AnnotatedImage],
+) -> None:
+    whole = next(p for p in images if len(p.people) > 1)
     first, *others = whole.annotations
     partly = replace(whole, annotations=[replace(first, segmentation=None), *others])
     unseeing = replace(whole, annotations=others)
@@ -161,12 +165,12 @@ def test_who_has_a_box_alone_counts_neither_for_nor_against_masks(pictures: list
             assert report[name] == pytest.approx(1.0), name
 
 
-def test_where_nobody_has_a_mask_only_boxes_are_measured(pictures: list[Picture]) -> None:
+def test_where_nobody_has_a_mask_only_boxes_are_measured(images: list[AnnotatedImage]) -> None:
     boxes_alone = [
         replace(one, annotations=[replace(a, segmentation=None) for a in one.annotations])
-        for one in pictures
+        for one in images
     ]
-    report = evaluate(Perfect(pictures), boxes_alone, concurrency=1)  # the first has nobody
+    report = evaluate(Perfect(images), boxes_alone, concurrency=1)  # the first has nobody
     assert report["box_ap"] == pytest.approx(1.0)
     assert report["people_without_mask"] == report["people"]
     assert f"without mask     {report['people']} people, left out" in table(report)
@@ -175,15 +179,15 @@ def test_where_nobody_has_a_mask_only_boxes_are_measured(pictures: list[Picture]
         assert f"{name:16} -" in table(report)
 
 
-def test_small_boxes_are_no_rois_and_many_are_split(pictures: list[Picture]) -> None:
-    picture = pictures[0]
-    square = np.zeros((picture.height, picture.width), dtype=np.uint8)
+def test_small_boxes_are_no_rois_and_many_are_split(images: list[AnnotatedImage]) -> None:
+    image = images[0]
+    square = np.zeros((image.height, image.width), dtype=np.uint8)
     square[20:60, 20:60] = 1
     rle = encode_rle(square)
     boxes = [(x * 1.0, 10.0, x + 30.0, 70.0) for x in range(MAX_PEOPLE + 6)]
     small = (20.0, 20.0, 35.9, 90.0)
     annotations = [Annotation(box, rle, False) for box in (*boxes, small)]
-    many = replace(picture, annotations=annotations)
+    many = replace(image, annotations=annotations)
     perfect = Perfect([many])
     report = evaluate(perfect, [many], concurrency=1)
     assert report["people"] == MAX_PEOPLE + 7 and report["rois"] == MAX_PEOPLE + 6
@@ -191,36 +195,38 @@ def test_small_boxes_are_no_rois_and_many_are_split(pictures: list[Picture]) -> 
     assert perfect.largest_request == MAX_PEOPLE
 
 
-def test_roi_miou_is_the_iou_on_the_grid(pictures: list[Picture]) -> None:
+def test_roi_miou_is_the_iou_on_the_grid(images: list[AnnotatedImage]) -> None:
     class WholeBox(Perfect):
-        def person(self, picture: Picture, person: Annotation, score: float) -> Person:
+        def person(self, image: AnnotatedImage, person: Annotation, score: float) -> Person:
             full = np.full(MASK_SIZE_HW, 255, dtype=np.uint8)
-            return replace(super().person(picture, person, score), mask=full)
+            return replace(super().person(image, person, score), mask=full)
 
     expected = [
-        grid_mask(p.mask(picture.height, picture.width), np.array(p.box_xyxy), MASK_SIZE_HW).mean()
-        for picture in pictures
-        for p in picture.people
+        grid_mask(p.mask(image.height, image.width), np.array(p.box_xyxy), MASK_SIZE_HW).mean()
+        for image in images
+        for p in image.people
         if min(np.subtract(p.box_xyxy[2:], p.box_xyxy[:2])) >= 16
     ]
-    report = evaluate(WholeBox(pictures), pictures, concurrency=2)
+    report = evaluate(WholeBox(images), images, concurrency=2)
     assert report["roi_miou"] == pytest.approx(np.mean(expected))
 
 
-def test_uncertain_people_are_asked_for_and_the_report_says_so(pictures: list[Picture]) -> None:
-    perfect = Perfect(pictures)
-    assert evaluate(perfect, pictures, concurrency=1)["min_score"] == 0.01
-    assert evaluate(perfect, pictures, concurrency=1, min_score=0.3)["min_score"] == 0.3
+def test_uncertain_people_are_asked_for_and_the_report_says_so(
+    images: list[AnnotatedImage],
+) -> None:
+    perfect = Perfect(images)
+    assert evaluate(perfect, images, concurrency=1)["min_score"] == 0.01
+    assert evaluate(perfect, images, concurrency=1, min_score=0.3)["min_score"] == 0.3
     assert perfect.min_scores == {0.01, 0.3}
 
 
-def test_a_lower_score_for_a_wrong_person_costs_little(pictures: list[Picture]) -> None:
+def test_a_lower_score_for_a_wrong_person_costs_little(images: list[AnnotatedImage]) -> None:
     class Eager(Perfect):
         def segment(self, image: bytes, *, min_score: float | None) -> list[Person]:
             found = super().segment(image, min_score=min_score)
             return [*found, *(replace(p, box_xyxy=(0, 0, 9, 9), score=0.1) for p in found)]
 
-    assert evaluate(Eager(pictures), pictures, concurrency=2)["box_ap50"] == pytest.approx(1.0)
+    assert evaluate(Eager(images), images, concurrency=2)["box_ap50"] == pytest.approx(1.0)
 
 
 def run(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -12,7 +12,7 @@ from peopleseg.labels.files import write_atomically, write_json, write_png
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.people.results import coco_results
-from tests.data.people_pictures import people_picture
+from tests.data.people_images import people_image
 
 
 def test_results_are_cocos() -> None:
@@ -30,7 +30,7 @@ def test_results_are_cocos() -> None:
 
 
 def test_files_are_written_into_a_new_folder(tmp_path: Path) -> None:
-    image = people_picture(2).image_rgb
+    image = people_image(2).image_rgb
     write_png(tmp_path / "new" / "a.png", image)
     write_json(tmp_path / "new" / "a.json", {"a": [1]})
     np.testing.assert_array_equal(decode_image((tmp_path / "new/a.png").read_bytes()), image)

@@ -9,11 +9,11 @@ import pytest
 from pycocotools.coco import COCO
 
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle
 from tests.data.fake_triton import FakeTriton, one_person
-from tests.data.people_pictures import people_picture, write_picture
+from tests.data.people_images import people_image, write_image
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for seed, name in enumerate(("a.png", "b.jpg", "more/a.webp")):
-        write_picture(folder / name, people_picture(seed, size_hw=(60, 80)).image_rgb)
+        write_image(folder / name, people_image(seed, size_hw=(60, 80)).image_rgb)
     return folder
 
 
@@ -35,7 +35,7 @@ def read(path: Path) -> list[dict[str, object]]:
     return list(json.loads(path.read_text()))
 
 
-def test_every_picture_gets_an_overlay_and_results(
+def test_every_image_gets_an_overlay_and_results(
     url: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -80,9 +80,9 @@ def test_the_overlay_is_turned_as_the_camera_was_held(
 
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn a quarter clockwise to see it upright
-    picture = tmp_path / "turned.jpg"
-    Image.fromarray(np.zeros((40, 90, 3), dtype=np.uint8)).save(picture, exif=exif)
-    assert main(["segment", str(picture), "--url", url, "--out", str(tmp_path / "out")]) == 0
+    image = tmp_path / "turned.jpg"
+    Image.fromarray(np.zeros((40, 90, 3), dtype=np.uint8)).save(image, exif=exif)
+    assert main(["segment", str(image), "--url", url, "--out", str(tmp_path / "out")]) == 0
     drawn = decode_image((tmp_path / "out" / "turned.png").read_bytes())
     assert drawn.shape == (90, 40, 3)
 
@@ -117,8 +117,8 @@ def test_a_whole_coco_file_is_what_pycocotools_and_our_own_reader_load(
     for annotation in coco.loadAnns(coco.getAnnIds(catIds=[1], iscrowd=False)):
         assert annotation["bbox"] == [0, 0, 40, 60]
         assert annotation["area"] == coco.annToMask(annotation).sum() > 0
-    pictures = load_pictures(out / "annotations.json", photos)
-    assert [len(picture.people) for picture in pictures] == [1, 1, 1]
+    images = load_images(out / "annotations.json", photos)
+    assert [len(annotated_image.people) for annotated_image in images] == [1, 1, 1]
 
 
 def test_images_that_are_not_taken_are_named_in_one_line(

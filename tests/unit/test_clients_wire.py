@@ -11,7 +11,7 @@ from peopleseg.client import wire
 from peopleseg.client.errors import InvalidImage, RequestRejected, ServerError
 from peopleseg.pixels.images import decode_image
 from peopleseg.systems.known import ENSEMBLES
-from tests.data.people_pictures import people_picture
+from tests.data.people_images import people_image
 
 IMAGE = np.zeros((4, 6, 3), dtype=np.uint8)
 
@@ -28,18 +28,18 @@ class Result:
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 7), (33, 50), (240, 320)])
 def test_an_array_arrives_as_it_was(size_hw: tuple[int, int]) -> None:
-    image = people_picture(1, size_hw=(240, 320)).image_rgb[: size_hw[0], : size_hw[1]]
+    image = people_image(1, size_hw=(240, 320)).image_rgb[: size_hw[0], : size_hw[1]]
     np.testing.assert_array_equal(decode_image(wire.image_bytes(image)), image)
 
 
 def test_a_view_that_is_not_contiguous_arrives_as_it_was() -> None:
-    image = people_picture(1).image_rgb[::-2, ::3, ::-1]
+    image = people_image(1).image_rgb[::-2, ::3, ::-1]
     np.testing.assert_array_equal(decode_image(wire.image_bytes(image)), image)
 
 
 def test_bytes_and_paths_travel_as_they_are(tmp_path: Path) -> None:
     data = b"\x00any bytes\x00\x00"
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(data)
     assert wire.image_bytes(data) == wire.image_bytes(path) == wire.image_bytes(str(path)) == data
     (tensor,) = wire.segment_request(data).inputs
@@ -54,7 +54,7 @@ def test_bytes_and_paths_travel_as_they_are(tmp_path: Path) -> None:
         (np.zeros((4, 6, 4), dtype=np.uint8), r"\(4, 6, 4\)"),
         (IMAGE[:0], "empty"),
         ([[1, 2, 3]], "list.*expected a path"),
-        ("/no/such/picture.jpg", "cannot read /no/such/picture.jpg: No such file"),
+        ("/no/such/image.jpg", "cannot read /no/such/image.jpg: No such file"),
     ],
 )
 def test_anything_else_is_an_invalid_image(image: Any, words: str) -> None:

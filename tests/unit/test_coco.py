@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from peopleseg.labels.coco import box_pixels, load_pictures, require_people
+from peopleseg.labels.coco import box_pixels, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.segmentation import decode, fault
 from peopleseg.pixels.masks import encode_rle
@@ -47,9 +47,9 @@ def write(folder, annotations, images=2):
     return path
 
 
-def test_pictures_come_in_order_with_their_people(tmp_path):
+def test_images_come_in_order_with_their_people(tmp_path):
     path = write(tmp_path, [annotation(8), annotation(7), annotation(8, bbox=[0, 0, 1, 2])])
-    first, second = load_pictures(path, tmp_path / "photos")
+    first, second = load_images(path, tmp_path / "photos")
     assert (first.id, second.id) == (7, 8)
     assert second.path == tmp_path / "photos" / "1.jpg"
     assert (second.width, second.height) == (WIDTH, HEIGHT)
@@ -57,29 +57,29 @@ def test_pictures_come_in_order_with_their_people(tmp_path):
     assert [a.box_xyxy for a in second.people] == [(10, 5, 20, 25), (0, 0, 1, 2)]
 
 
-def test_a_picture_without_people_is_kept(tmp_path):
-    first, second = load_pictures(write(tmp_path, [annotation(8)]), tmp_path)
+def test_an_image_without_people_is_kept(tmp_path):
+    first, second = load_images(write(tmp_path, [annotation(8)]), tmp_path)
     assert first.people == [] and len(second.people) == 1
 
 
 def test_crowds_are_annotations_but_no_people(tmp_path):
     crowd = annotation(7, uncompressed(square_mask()), iscrowd=1)
-    picture = load_pictures(write(tmp_path, [crowd, annotation(7)]), tmp_path)[0]
-    assert [a.crowd for a in picture.annotations] == [True, False]
-    assert [a.crowd for a in picture.people] == [False]
+    image = load_images(write(tmp_path, [crowd, annotation(7)]), tmp_path)[0]
+    assert [a.crowd for a in image.annotations] == [True, False]
+    assert [a.crowd for a in image.people] == [False]
 
 
 def test_other_categories_are_left_out(tmp_path):
-    picture = load_pictures(write(tmp_path, [annotation(7, category_id=18)]), tmp_path)[0]
-    assert picture.annotations == []
+    image = load_images(write(tmp_path, [annotation(7, category_id=18)]), tmp_path)[0]
+    assert image.annotations == []
 
 
 @pytest.mark.parametrize("form", ["polygon", "compressed", "uncompressed"])
 def test_every_form_of_segmentation_gives_the_mask(form, tmp_path):
     mask = square_mask()
     forms = {"polygon": SQUARE, "compressed": encode_rle(mask), "uncompressed": uncompressed(mask)}
-    picture = load_pictures(write(tmp_path, [annotation(7, forms[form])]), tmp_path)[0]
-    assert (picture.people[0].mask(HEIGHT, WIDTH) == mask).all()
+    image = load_images(write(tmp_path, [annotation(7, forms[form])]), tmp_path)[0]
+    assert (image.people[0].mask(HEIGHT, WIDTH) == mask).all()
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_every_form_of_segmentation_gives_the_mask(form, tmp_path):
 )
 def test_who_has_a_box_alone_is_a_person_without_a_mask(changes, tmp_path):
     entry = {k: v for k, v in annotation(7, **changes).items() if v is not MISSING}
-    picture = load_pictures(write(tmp_path, [entry, annotation(7)]), tmp_path)[0]
-    box_alone, masked = picture.people
-    assert box_alone.box_xyxy == masked.box_xyxy and picture.masked_people == [masked]
+    image = load_images(write(tmp_path, [entry, annotation(7)]), tmp_path)[0]
+    box_alone, masked = image.people
+    assert box_alone.box_xyxy == masked.box_xyxy and image.masked_people == [masked]
     assert not box_alone.masked and masked.masked
     with pytest.raises(ValueError, match=r"\(10, 5, 20, 25\) has no mask"):
         box_alone.mask(HEIGHT, WIDTH)
@@ -114,8 +114,8 @@ def test_the_pixels_of_a_box_are_those_that_it_touches(box, touched):
 
 def test_two_polygons_are_one_person(tmp_path):
     two = [[0, 0, 5, 0, 5, 5, 0, 5], [20, 20, 30, 20, 30, 30, 20, 30]]
-    picture = load_pictures(write(tmp_path, [annotation(7, two)]), tmp_path)[0]
-    mask = picture.people[0].mask(HEIGHT, WIDTH)
+    image = load_images(write(tmp_path, [annotation(7, two)]), tmp_path)[0]
+    mask = image.people[0].mask(HEIGHT, WIDTH)
     assert mask[2, 2] == mask[25, 25] == 1 and mask.sum() == 25 + 100
 
 
@@ -159,7 +159,7 @@ def of_images(**changes):
 )
 def test_a_broken_annotation_is_left_out_and_told(change, told, tmp_path, caplog):
     path = changed(tmp_path, change)
-    first, second = load_pictures(path, tmp_path)
+    first, second = load_images(path, tmp_path)
     assert (len(first.annotations), len(second.annotations)) == (0, 1)
     (record,) = caplog.records
     assert record.levelname == "WARNING" and record.getMessage().count("\n") == 1
@@ -195,7 +195,7 @@ def test_a_broken_annotation_is_left_out_and_told(change, told, tmp_path, caplog
 )
 def test_a_broken_mask_leaves_a_box_alone_and_is_told(segmentation, told, tmp_path, caplog):
     path = changed(tmp_path, of_first(segmentation=segmentation))
-    first, second = load_pictures(path, tmp_path)
+    first, second = load_images(path, tmp_path)
     assert [p.masked for p in first.people] == [False] and second.people[0].masked
     assert first.people[0].box_xyxy == second.people[0].box_xyxy
     assert told in caplog.text and "it counts as a box alone" in caplog.text
@@ -204,8 +204,8 @@ def test_a_broken_mask_leaves_a_box_alone_and_is_told(segmentation, told, tmp_pa
 def test_counts_may_be_whole_numbers_written_as_floats(tmp_path, caplog):
     rle = uncompressed(square_mask())
     rle["counts"] = [float(count) for count in rle["counts"]]
-    picture = load_pictures(changed(tmp_path, of_first(segmentation=rle)), tmp_path)[0]
-    assert (picture.people[0].mask(HEIGHT, WIDTH) == square_mask()).all()
+    image = load_images(changed(tmp_path, of_first(segmentation=rle)), tmp_path)[0]
+    assert (image.people[0].mask(HEIGHT, WIDTH) == square_mask()).all()
     assert caplog.records == []
 
 
@@ -221,7 +221,7 @@ def test_every_compressed_mask_is_taken_and_none_that_lacks_a_character(seed):
 
 def test_only_ten_broken_annotations_are_named_and_all_are_counted(tmp_path, caplog):
     path = write(tmp_path, [annotation(7, id=number, bbox=[]) for number in range(14)])
-    load_pictures(path, tmp_path)
+    load_images(path, tmp_path)
     assert "broken annotations, 14 in all," in caplog.text and "annotation 9: " in caplog.text
     assert "annotation 10: " not in caplog.text and "and 4 more" in caplog.text
 
@@ -232,7 +232,7 @@ def test_the_file_says_which_category_is_the_person(person, tmp_path):
         data["categories"] = [{"id": 1, "name": "dog"}, {"id": person, "name": " Person"}]
         data["annotations"][1]["category_id"] = person
 
-    first, second = load_pictures(changed(tmp_path, renumber), tmp_path)
+    first, second = load_images(changed(tmp_path, renumber), tmp_path)
     assert (len(first.people), len(second.people)) == (0, 1)
 
 
@@ -258,7 +258,7 @@ def test_the_file_says_which_category_is_the_person(person, tmp_path):
 def test_a_file_that_cannot_be_used_is_told_in_a_sentence(change, told, tmp_path):
     path = changed(tmp_path, change)
     with pytest.raises(AnnotationError) as caught:
-        load_pictures(path, tmp_path)
+        load_images(path, tmp_path)
     assert str(caught.value).startswith(str(path)) and told in str(caught.value)
 
 
@@ -284,7 +284,7 @@ def test_what_a_file_is_instead_is_told(content, told, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(AnnotationError) as caught:
-        load_pictures(path, tmp_path)
+        load_images(path, tmp_path)
     assert str(caught.value).startswith(str(path)) and told in str(caught.value)
 
 
@@ -292,7 +292,7 @@ def test_what_a_file_is_instead_is_told(content, told, tmp_path):
 def test_text_of_other_programs_is_read(encoding, tmp_path):
     path = write(tmp_path, [annotation(7)])
     path.write_bytes(path.read_text().encode(encoding))
-    assert [len(picture.people) for picture in load_pictures(path, tmp_path)] == [1, 0]
+    assert [len(image.people) for image in load_images(path, tmp_path)] == [1, 0]
 
 
 def test_nobody_is_an_error_where_somebody_is_needed(tmp_path):
@@ -300,17 +300,17 @@ def test_nobody_is_an_error_where_somebody_is_needed(tmp_path):
     for entries, told in (([], "2 images;"), ([crowd], "2 images, only 1 crowds;")):
         path = write(tmp_path, entries)
         with pytest.raises(AnnotationError, match=f"has nobody in its {told}"):
-            require_people(load_pictures(path, tmp_path), path)
+            require_people(load_images(path, tmp_path), path)
     path = write(tmp_path, [crowd, annotation(8)])
-    require_people(load_pictures(path, tmp_path), path)
+    require_people(load_images(path, tmp_path), path)
 
 
 def test_the_photos_of_the_data_set_fit_their_annotations(people_data):
-    pictures = load_pictures(people_data / "person_val.json", people_data / "val")
-    assert len(pictures) > 0 and all(picture.path.is_file() for picture in pictures)
-    picture = max(pictures, key=lambda p: len(p.people))
-    for person in picture.people:
+    images = load_images(people_data / "person_val.json", people_data / "val")
+    assert len(images) > 0 and all(image.path.is_file() for image in images)
+    image = max(images, key=lambda p: len(p.people))
+    for person in image.people:
         x1, y1, x2, y2 = person.box_xyxy
-        rows, columns = np.nonzero(person.mask(picture.height, picture.width))
+        rows, columns = np.nonzero(person.mask(image.height, image.width))
         assert x1 - 2 <= columns.min() and columns.max() + 1 <= x2 + 2
         assert y1 - 2 <= rows.min() and rows.max() + 1 <= y2 + 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.pixels.images import decode_image
 from training.data.statistics import read_class_weights
 
@@ -22,18 +22,20 @@ def made(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_generated_data_set_has_both_parts_and_different_pictures(tmp_path, capsys):
+def test_a_generated_data_set_has_both_parts_and_different_images(tmp_path, capsys):
     made = tmp_path / "people"
     assert main(["data-generate", "--out", str(made), "--images", "6", "--seed", "3"]) == 0
     printed = capsys.readouterr().out
     counts = {}
     first = {}
     for name in ("train", "val"):
-        pictures = load_pictures(made / f"person_{name}.json", made / name)
-        counts[name] = len(pictures)
-        images = [decode_image(picture.path.read_bytes()) for picture in pictures]
-        assert all(i.shape == (p.height, p.width, 3) for i, p in zip(images, pictures, strict=True))
-        assert not pictures[0].people and any(picture.people for picture in pictures)
+        annotated_images = load_images(made / f"person_{name}.json", made / name)
+        counts[name] = len(annotated_images)
+        images = [decode_image(image.path.read_bytes()) for image in annotated_images]
+        assert all(
+            i.shape == (p.height, p.width, 3) for i, p in zip(images, annotated_images, strict=True)
+        )
+        assert not annotated_images[0].people and any(image.people for image in annotated_images)
         first[name] = images[1]
         assert f"person_{name}.json" in printed
     assert counts == {"train": 6, "val": 4}
@@ -50,7 +52,7 @@ def test_the_seed_makes_the_same_data_set_again(made, tmp_path):
     assert any((made / n).read_bytes() != (other / n).read_bytes() for n in names)
 
 
-def test_statistics_are_printed_and_written_without_broken_pictures(made, tmp_path, capsys):
+def test_statistics_are_printed_and_written_without_broken_images(made, tmp_path, capsys):
     (made / "train" / "002.png").unlink()
     stats = tmp_path / "out" / "stats.json"
     arguments = ["data-stats", "--annotations", str(made / "person_train.json")]
@@ -73,9 +75,9 @@ def test_a_subset_is_written_and_counted(made, tmp_path, capsys):
     source = made / "person_train.json"
     arguments = ["data-subset", "--annotations", str(source), "--out", str(out)]
     assert main([*arguments, "--images-count", "3", "--only-people", "--no-crowds"]) == 0
-    pictures = load_pictures(out, made / "train")
-    people = sum(len(picture.people) for picture in pictures)
-    assert len(pictures) == 3 and all(picture.people for picture in pictures)
+    images = load_images(out, made / "train")
+    people = sum(len(image.people) for image in images)
+    assert len(images) == 3 and all(image.people for image in images)
     assert f"{out}: 3 images, {people} annotations" in capsys.readouterr().out
     first = out.read_bytes()
     assert main([*arguments, "--images-count", "3", "--only-people", "--no-crowds"]) == 0
@@ -135,7 +137,7 @@ def test_a_set_of_nobody_is_split_when_it_is_asked_for(made, tmp_path, capsys):
     )
     assert not out.exists()
     assert main([*arguments, "--nobody"]) == 0
-    assert [len(load_pictures(path, made / "train")) for path in (out, rest)] == [4, 2]
+    assert [len(load_images(path, made / "train")) for path in (out, rest)] == [4, 2]
     assert main([*arguments, "--nobody", "--only-people"]) == 2
 
 
@@ -208,7 +210,7 @@ def test_the_commands_work_without_torch(root):
     subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, check=True)
 
 
-def test_the_numbers_of_pictures_must_be_positive(made, tmp_path, capsys):
+def test_the_numbers_of_images_must_be_positive(made, tmp_path, capsys):
     source, out = str(made / "person_train.json"), tmp_path / "out.json"
     arguments = ["data-subset", "--annotations", source, "--out", str(out)]
     assert main([*arguments, "--images-count=-1"]) == 2 and not out.exists()

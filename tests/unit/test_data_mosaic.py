@@ -7,18 +7,18 @@ import torch
 
 from peopleseg.labels.coco import box_pixels
 from peopleseg.pixels.geometry import PAD_VALUE
-from tests.data.people_pictures import people_picture
+from tests.data.people_images import people_image
 from training.data.mosaic import copy_paste, mosaic
 from training.data.scene import CROWD, Scene, make_scene
 
 SIZE = 96
-PICTURES = (50, 100, 150, 200)  # the green of each of the four images, all over
+IMAGES = (50, 100, 150, 200)  # the green of each of the four images, all over
 BACKGROUND, FIGURE = 10, 210  # red
 KERNEL = np.ones((3, 3), dtype=np.uint8)
 
 
 def block_scene(
-    picture: int,
+    number: int,
     size_hw: tuple[int, int] = (80, 110),
     *,
     masked: bool = True,
@@ -28,7 +28,7 @@ def block_scene(
     height, width = size_hw
     mask = np.zeros((1, height, width), dtype=np.uint8)
     mask[0, 20:60, 30:70] = 1
-    image = np.full((height, width, 3), PICTURES[picture], dtype=np.uint8)
+    image = np.full((height, width, 3), IMAGES[number], dtype=np.uint8)
     image[..., 0] = np.where(mask[0] > 0, FIGURE, BACKGROUND)
     box = np.array([[30, 20, 70, 60]], dtype=np.float32)
     ignored = np.zeros((1, height, width), dtype=np.uint8)
@@ -39,7 +39,7 @@ def block_scene(
 
 
 def made_scene(seed: int) -> Scene:
-    made = people_picture(seed, size_hw=(SIZE, SIZE))
+    made = people_image(seed, size_hw=(SIZE, SIZE))
     sides = torch.from_numpy((made.boxes_xyxy[:, 2:] - made.boxes_xyxy[:, :2]).min(axis=1))
     ignored = np.zeros((1, SIZE, SIZE), dtype=np.uint8)
     return make_scene(made.image_rgb, made.boxes_xyxy, sides, made.masks, ignored)
@@ -53,12 +53,12 @@ def bounding_box(mask: np.ndarray) -> list[int]:
 # --- mosaic
 
 
-def test_a_mosaic_shows_parts_of_four_pictures_around_a_centre():
+def test_a_mosaic_shows_parts_of_four_images_around_a_centre():
     centres = set()
     for seed in range(20):
         torch.manual_seed(seed)
         seen = mosaic([block_scene(i) for i in range(4)], SIZE)
-        at = [np.argwhere(seen.image_rgb()[..., 1] == green) for green in PICTURES]
+        at = [np.argwhere(seen.image_rgb()[..., 1] == green) for green in IMAGES]
         assert all(len(pixels) for pixels in at)
         bottom, right = at[0].max(axis=0) + 1  # of the first: where the others begin
         assert (at[1][:, 1] >= right).all() and (at[2][:, 0] >= bottom).all()
@@ -68,10 +68,10 @@ def test_a_mosaic_shows_parts_of_four_pictures_around_a_centre():
     assert len(centres) > 15
 
 
-def test_small_pictures_of_a_mosaic_meet_at_the_centre():
+def test_small_images_of_a_mosaic_meet_at_the_centre():
     torch.manual_seed(0)
     seen = mosaic([block_scene(i) for i in range(4)], SIZE, (0.2, 0.2)).image_rgb()[..., 1]
-    at = [np.argwhere(seen == green) for green in PICTURES]
+    at = [np.argwhere(seen == green) for green in IMAGES]
     low, high = [p.min(axis=0) for p in at], [p.max(axis=0) + 1 for p in at]
     y, x = high[0]
     assert (high[1][0], low[1][1]) == (y, x) == (low[2][0], high[2][1])
@@ -111,7 +111,7 @@ def test_who_is_mostly_cut_off_by_a_mosaic_is_dropped():
     assert dropped
 
 
-def test_a_mosaic_of_empty_pictures_is_empty():
+def test_a_mosaic_of_empty_images_is_empty():
     nobody = [make_empty(40, 60)] * 4
     seen = mosaic(nobody, SIZE)
     assert seen.boxes.shape == (0, 4) and seen.masked.shape == (0,)
@@ -127,12 +127,12 @@ def make_empty(height: int, width: int) -> Scene:
     )
 
 
-def test_an_ignored_picture_of_a_mosaic_is_the_whole_of_its_part_and_nothing_else():
+def test_an_ignored_image_of_a_mosaic_is_the_whole_of_its_part_and_nothing_else():
     for seed in range(20):
         torch.manual_seed(seed)
         scenes = [block_scene(0), block_scene(1, ignored_boxes=[[0, 0, 110, 80]])]
         seen = mosaic([*scenes, block_scene(2), block_scene(3)], SIZE, (1.0, 1.0))
-        own = seen.image_rgb()[..., 1] == PICTURES[1]
+        own = seen.image_rgb()[..., 1] == IMAGES[1]
         cut_off = seen.ignored_boxes.round().int().tolist()
         cut_off.remove(bounding_box(own))
         # Of whom too little is left is neither a target nor background.
@@ -149,7 +149,7 @@ def test_a_mosaic_is_of_four():
 # --- copy-paste
 
 
-def test_pasted_people_are_those_of_the_other_picture_and_in_front():
+def test_pasted_people_are_those_of_the_other_image_and_in_front():
     pasted_counts = set()
     for seed in range(25):
         torch.manual_seed(seed)
@@ -181,7 +181,7 @@ def test_who_is_hidden_is_dropped_and_who_is_not_touched_keeps_a_box_beyond_the_
     other = block_scene(1)
     hidden = only_pasting(block_scene(0), other)
     assert len(hidden.boxes) == 1
-    assert (hidden.image_rgb()[hidden.mask_arrays()[0][0] > 0][:, 1] == PICTURES[1]).all()
+    assert (hidden.image_rgb()[hidden.mask_arrays()[0][0] > 0][:, 1] == IMAGES[1]).all()
 
     apart = block_scene(0)
     (mask,), _ = apart.mask_arrays()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.people_pictures import people_picture
-from training.data.pictures import BrokenPicture
+from tests.data.people_images import people_image
+from training.data.images import BrokenImage
 from training.data.samples import (
     BACKGROUND,
     IGNORED,
@@ -56,7 +56,7 @@ def scene_of(
 
 
 def made_scene(seed: int) -> Scene:
-    made = people_picture(seed, size_hw=(120, 160))
+    made = people_image(seed, size_hw=(120, 160))
     sides = torch.from_numpy((made.boxes_xyxy[:, 2:] - made.boxes_xyxy[:, :2]).min(axis=1))
     ignored = np.zeros((1, 120, 160), dtype=np.uint8)
     return make_scene(made.image_rgb, made.boxes_xyxy, sides, made.masks, ignored)
@@ -173,7 +173,7 @@ def test_who_is_hardly_seen_is_no_target(box, kept):
         np.testing.assert_allclose(sample.boxes_xyxy[0], np.clip(box, 0, SIZE))
 
 
-def test_padded_and_jittered_boxes_stay_in_the_picture_and_keep_their_sense():
+def test_padded_and_jittered_boxes_stay_in_the_image_and_keep_their_sense():
     ignored = np.full((SIZE, SIZE), OUTSIDE, dtype=np.uint8)
     ignored[10:90] = 0
     scene = scene_of([[5, 12, 45, 88], [50, 20, 99, 60]], ignored=ignored)
@@ -251,7 +251,7 @@ def test_ignored_regions_are_cut_to_the_view_and_left_out_beyond_it():
     assert detection_sample(scene_beyond).ignored_xyxy.shape == (0, 4)
 
 
-def test_nobody_in_the_picture_is_an_empty_sample():
+def test_nobody_in_the_image_is_an_empty_sample():
     nobody = scene_of([])
     assert detection_sample(nobody).boxes_xyxy.shape == (0, 4)
     assert detection_sample(nobody).ignored_xyxy.shape == (0, 4)
@@ -281,7 +281,7 @@ def samples(kind: str) -> list:
         "rois": lambda scene: roi_sample(scene, GRID_HW, 3),
     }[kind]
     made = [make(scene) for scene in square]
-    return [made[0], BrokenPicture("b.jpg is cut off"), *made[1:]]
+    return [made[0], BrokenImage("b.jpg is cut off"), *made[1:]]
 
 
 def test_a_batch_of_detections_is_its_samples():
@@ -316,8 +316,8 @@ def test_rois_of_a_batch_know_their_image():
     assert batch.skipped == ["b.jpg is cut off"]
 
 
-def test_a_batch_of_broken_pictures_is_empty_and_names_them():
-    broken = [BrokenPicture("a.jpg is cut off"), BrokenPicture("b.jpg is cut off")]
+def test_a_batch_of_broken_images_is_empty_and_names_them():
+    broken = [BrokenImage("a.jpg is cut off"), BrokenImage("b.jpg is cut off")]
     for collate in (collate_detection, collate_foreground, collate_rois):
         batch = collate(broken)
         assert len(batch.images) == 0 and len(batch[1]) == 0

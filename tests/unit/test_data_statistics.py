@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from peopleseg.labels.coco import Annotation, Picture, load_pictures
-from tests.data.people_pictures import write_data_set
+from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
+from tests.data.people_images import write_data_set
 from training.data.statistics import (
     class_weights,
     read_class_weights,
@@ -22,8 +22,8 @@ def person(x1: float, y1: float, x2: float, y2: float, crowd: bool = False) -> A
     return Annotation((x1, y1, x2, y2), [[x1, y1, x2, y1, x2, y2, x1, y2]], crowd)
 
 
-def picture(*people: Annotation) -> Picture:
-    return Picture(1, Path("none.jpg"), 320, 160, list(people))
+def image(*people: Annotation) -> AnnotatedImage:
+    return AnnotatedImage(1, Path("none.jpg"), 320, 160, list(people))
 
 
 # --- weights
@@ -52,11 +52,11 @@ def test_what_are_no_ratios_is_named(ratios):
 # --- figures
 
 
-def test_figures_of_pictures_counted_by_hand():
-    alone = picture(person(0, 0, 100, 100))
-    overlapping = picture(person(0, 0, 40, 40), person(20, 0, 60, 40), person(200, 100, 215, 160))
-    crowded = picture(person(0, 0, 300, 150, crowd=True))
-    figures = statistics([alone, overlapping, crowded, picture()], roi_padding=0.1)
+def test_figures_of_images_counted_by_hand():
+    alone = image(person(0, 0, 100, 100))
+    overlapping = image(person(0, 0, 40, 40), person(20, 0, 60, 40), person(200, 100, 215, 160))
+    crowded = image(person(0, 0, 300, 150, crowd=True))
+    figures = statistics([alone, overlapping, crowded, image()], roi_padding=0.1)
     assert figures["images"] == 4 and figures["images_with_people"] == 2
     assert figures["people"] == 4 and figures["crowds"] == 1
     assert figures["people_per_image"] == {"mean": 2.0, "max": 3, "histogram": {"1": 1, "3": 1}}
@@ -82,9 +82,9 @@ def test_figures_of_pictures_counted_by_hand():
 @pytest.mark.parametrize("padding", [0.0, 0.1, 0.5])
 def test_pixel_ratios_are_counted_pixel_by_pixel(tmp_path, padding):
     images, annotations = write_data_set(tmp_path, count=5, seed=3)
-    pictures = load_pictures(annotations, images)
+    annotated_images = load_images(annotations, images)
     counted = np.zeros(3)
-    for each in pictures:
+    for each in annotated_images:
         masks = [p.mask(each.height, each.width) for p in each.people]
         for index, someone in enumerate(each.people):
             x1, y1, x2, y2 = someone.box_xyxy
@@ -96,7 +96,7 @@ def test_pixel_ratios_are_counted_pixel_by_pixel(tmp_path, padding):
                 target = masks[index][y, row] > 0
                 others = np.any([m[y, row] for m in masks], axis=0) & ~target
                 counted += (~target & ~others).sum(), target.sum(), others.sum()
-    figures = statistics(pictures, padding)
+    figures = statistics(annotated_images, padding)
     ratios = list(figures["rois"]["pixel_ratios"].values())
     np.testing.assert_allclose(ratios, counted / counted.sum())
     assert counted.min() > 0
@@ -105,7 +105,7 @@ def test_pixel_ratios_are_counted_pixel_by_pixel(tmp_path, padding):
 
 def test_pixels_are_those_of_masks_and_boxes_of_everybody():
     box_alone = Annotation((20, 0, 60, 40), None, crowd=False)
-    figures = statistics([picture(person(0, 0, 40, 40), box_alone)], roi_padding=0.5)
+    figures = statistics([image(person(0, 0, 40, 40), box_alone)], roi_padding=0.5)
     assert figures["people"] == 2 and figures["people_without_mask"] == 1
     assert figures["rois"]["count"] == 2 and figures["overlaps"]["pairs"] == 1
     # 60 x 60 with 40 x 40 of the target; of the other's box 20 x 40 is under no mask.
@@ -117,7 +117,7 @@ def test_pixels_are_those_of_masks_and_boxes_of_everybody():
 
 def test_boxes_alone_have_no_pixels_and_no_class_weights(tmp_path):
     box_alone = Annotation((20, 0, 60, 40), None, crowd=False)
-    figures = statistics([picture(box_alone)])
+    figures = statistics([image(box_alone)])
     assert figures["rois"]["count"] == figures["people_without_mask"] == 1
     assert figures["rois"]["pixel_ratios"] is None and figures["person_pixel_ratio"] is None
     assert "class_weights                    -\n" in table(figures) + "\n"
@@ -129,11 +129,11 @@ def test_boxes_alone_have_no_pixels_and_no_class_weights(tmp_path):
 
 def test_a_data_set_without_anybody_is_named():
     with pytest.raises(ValueError, match="none of the 2 images has a person of 16 pixels"):
-        statistics([picture(), picture(person(0, 0, 300, 15))])
+        statistics([image(), image(person(0, 0, 300, 15))])
 
 
 def test_the_table_has_every_figure():
-    printed = table(statistics([picture(person(0, 0, 100, 100), person(50, 10, 150, 140))]))
+    printed = table(statistics([image(person(0, 0, 100, 100), person(50, 10, 150, 140))]))
     assert "images_with_people               1\n" in printed
     assert "people_per_image.histogram       2:1\n" in printed
     assert "class_weights.separation_aware" in printed
@@ -143,7 +143,7 @@ def test_the_table_has_every_figure():
 
 
 def test_weights_are_read_back(tmp_path):
-    figures = statistics([picture(person(0, 0, 100, 100), person(50, 10, 150, 140))])
+    figures = statistics([image(person(0, 0, 100, 100), person(50, 10, 150, 140))])
     path = tmp_path / "stats.json"
     path.write_text(json.dumps(figures))
     weights = figures["class_weights"]

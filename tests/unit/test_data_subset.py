@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from peopleseg.labels.coco import Labels, load_labels
-from training.data.pictures import DataError
+from training.data.images import DataError
 from training.data.subset import rest, subset
 
 Read = Callable[[dict[str, Any]], Labels]

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from peopleseg.labels.coco import Annotation, Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from peopleseg.pixels.geometry import PAD_VALUE, Letterbox
-from tests.data.people_pictures import people_picture, write_data_set, write_picture
+from tests.data.people_images import people_image, write_data_set, write_image
 from training.data import colour
-from training.data.pictures import BrokenPicture
+from training.data.images import BrokenImage
 from training.data.samples import cut
 from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene, make_scene, read_scene
 from training.data.transforms import Strength, letterbox, stretch, training_transforms
@@ -27,7 +27,7 @@ SIZE = 56
 
 def scene_of(seed: int, size_wh: tuple[int, int] = (160, 120)) -> Scene:
     width, height = size_wh
-    made = people_picture(seed, size_hw=(height, width))
+    made = people_image(seed, size_hw=(height, width))
     sides = torch.from_numpy((made.boxes_xyxy[:, 2:] - made.boxes_xyxy[:, :2]).min(axis=1))
     ignored = np.zeros((1, height, width), dtype=np.uint8)
     return make_scene(made.image_rgb, made.boxes_xyxy, sides, made.masks, ignored)
@@ -58,32 +58,32 @@ def edge_of(mask: np.ndarray) -> np.ndarray:
 
 def test_a_scene_is_what_the_annotations_say(tmp_path):
     images, annotations = write_data_set(tmp_path)
-    for seed, picture in enumerate(load_pictures(annotations, images)):
-        made = people_picture(seed, count=None if seed else 0)
-        scene = read_scene(picture)
+    for seed, image in enumerate(load_images(annotations, images)):
+        made = people_image(seed, count=None if seed else 0)
+        scene = read_scene(image)
         np.testing.assert_array_equal(scene.image_rgb(), made.image_rgb)
         np.testing.assert_array_equal(scene.mask_arrays()[0], made.masks)
         np.testing.assert_array_equal(scene.boxes, made.boxes_xyxy)
         sides = (made.boxes_xyxy[:, 2:] - made.boxes_xyxy[:, :2]).min(axis=1)
         np.testing.assert_array_equal(scene.short_sides_px, sides)
         assert not scene.mask_arrays()[1].any()
-        fast = read_scene(picture, with_masks=False)
+        fast = read_scene(image, with_masks=False)
         assert fast.masks is None and fast.ignored is None
         assert torch.equal(fast.image, scene.image) and torch.equal(fast.boxes, scene.boxes)
 
 
 def test_crowds_are_ignored_regions_and_nobody(tmp_path):
-    write_picture(tmp_path / "a.png", np.zeros((20, 30, 3), dtype=np.uint8))
+    write_image(tmp_path / "a.png", np.zeros((20, 30, 3), dtype=np.uint8))
     polygon = [[2, 3, 12, 3, 12, 9, 2, 9]]
     crowd = Annotation((2, 3, 12, 9), polygon, crowd=True)
-    picture = Picture(1, tmp_path / "a.png", 30, 20, [crowd])
-    scene = read_scene(picture)
+    image = AnnotatedImage(1, tmp_path / "a.png", 30, 20, [crowd])
+    scene = read_scene(image)
     masks, ignored = scene.mask_arrays()
     assert scene.boxes.shape == (0, 4) and masks.shape == (0, 20, 30)
     np.testing.assert_array_equal(ignored, crowd.mask(20, 30) * CROWD)
     assert ignored.any()
     for with_masks in (True, False):
-        scene = read_scene(replace(picture, annotations=[crowd]), with_masks=with_masks)
+        scene = read_scene(replace(image, annotations=[crowd]), with_masks=with_masks)
         assert scene.ignored_boxes.tolist() == [[2, 3, 12, 9]]
 
 
@@ -124,9 +124,9 @@ U = UNKNOWN
     ],
 )
 def test_where_people_may_be_without_a_mask_is_unknown(tmp_path, everybody, expected):
-    write_picture(tmp_path / "a.png", np.zeros((8, 8, 3), dtype=np.uint8))
+    write_image(tmp_path / "a.png", np.zeros((8, 8, 3), dtype=np.uint8))
     people = [BOX_ALONE, MASKED, CROWD_BOX]
-    scene = read_scene(Picture(1, tmp_path / "a.png", 8, 8, people, everybody))
+    scene = read_scene(AnnotatedImage(1, tmp_path / "a.png", 8, 8, people, everybody))
     masks, ignored = scene.mask_arrays()
     np.testing.assert_array_equal(masks, MASKED.mask(8, 8)[None])
     assert scene.boxes.tolist() == [[3, 3, 6, 5], [0, 0, 4, 4]]
@@ -146,10 +146,10 @@ def test_ignored_boxes_go_where_the_people_go():
         assert torch.equal(seen.masked, scene.masked)
 
 
-def test_a_picture_of_another_size_than_annotated_is_broken(tmp_path):
-    write_picture(tmp_path / "a.png", np.zeros((20, 30, 3), dtype=np.uint8))
-    with pytest.raises(BrokenPicture, match=r"a\.png: image is 30 x 20 .* for 20 x 30"):
-        read_scene(Picture(1, tmp_path / "a.png", 20, 30))
+def test_an_image_of_another_size_than_annotated_is_broken(tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((20, 30, 3), dtype=np.uint8))
+    with pytest.raises(BrokenImage, match=r"a\.png: image is 30 x 20 .* for 20 x 30"):
+        read_scene(AnnotatedImage(1, tmp_path / "a.png", 20, 30))
 
 
 def test_a_box_stays_whole_in_torchvisions_own_views():
@@ -183,7 +183,7 @@ def test_the_letterbox_is_the_servers(size_wh):
 
 
 @pytest.mark.parametrize("size_wh", SIZES_WH)
-def test_stretched_the_picture_fills_the_square(size_wh):
+def test_stretched_the_image_fills_the_square(size_wh):
     scene = scene_of(3, size_wh)
     seen = stretch(SIZE)(scene)
     assert seen.image.shape == (3, SIZE, SIZE) and not seen.mask_arrays()[1].any()
@@ -257,7 +257,7 @@ def test_a_seed_gives_the_same_view_again_and_another_seed_another(strength, res
 
 
 @pytest.mark.parametrize("resize", ["letterbox", "stretch"])
-def test_scales_are_relative_to_the_whole_picture_in_the_square(resize):
+def test_scales_are_relative_to_the_whole_image_in_the_square(resize):
     scene = rectangle_scene()
     whole = (letterbox if resize == "letterbox" else stretch)(96)(scene).boxes[0].numpy()
     view = training_transforms("light", 96, (0.5, 2.0), resize)

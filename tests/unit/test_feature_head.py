@@ -60,7 +60,7 @@ def test_the_head_answers_each_roi_by_itself_also_in_training(head: RoiFeatureHe
             torch.testing.assert_close(together[row : row + 1], alone, atol=1e-4, rtol=1e-4)
 
 
-def test_nobody_in_the_picture_gives_no_masks(head: RoiFeatureHead) -> None:
+def test_nobody_in_the_image_gives_no_masks(head: RoiFeatureHead) -> None:
     assert head.eval()(torch.zeros(0, 4, 6, 6)).shape == (0, CLASSES, 12, 12)
 
 

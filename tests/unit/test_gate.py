@@ -28,7 +28,7 @@ from tests.data.small_repository import (
     write_detector,
     write_feature_head,
     write_head,
-    write_pictures,
+    write_images,
     write_small_repository,
 )
 
@@ -48,7 +48,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    return Reference(*write_pictures(tmp_path_factory.mktemp("pictures"), count=2))
+    return Reference(*write_images(tmp_path_factory.mktemp("images"), count=2))
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def examined(repository: Path, reference: Reference, cache: Path) -> Gate:
-    picture = (reference.images / "0.png").read_bytes()
-    return Gate(PEOPLE, repository, [picture], reference, cache=cache)
+    image = (reference.images / "0.png").read_bytes()
+    return Gate(PEOPLE, repository, [image], reference, cache=cache)
 
 
-def test_networks_that_know_the_picture_are_right_in_every_figure(
+def test_networks_that_know_the_image_are_right_in_every_figure(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
     found = measure(
@@ -143,7 +143,7 @@ def test_the_same_versions_pass(examined: Gate) -> None:
     assert examined.judge(serving, serving).refusals == []
 
 
-def test_figures_are_measured_once_for_the_same_versions_and_pictures(
+def test_figures_are_measured_once_for_the_same_versions_and_images(
     repository: Path, reference: Reference, tmp_path: Path
 ) -> None:
     serving = serving_versions(repository, PEOPLE)
@@ -155,9 +155,9 @@ def test_figures_are_measured_once_for_the_same_versions_and_pictures(
     unmeasured = replace(PEOPLE, accuracy=Accuracy(must_not_run, NEEDED))
     assert measure(unmeasured, repository, serving, reference, cache=tmp_path) == first
     fewer = replace(reference, limit=1)
-    for versions, pictures in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
+    for versions, images in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
         with pytest.raises(AssertionError, match="measured again"):
-            measure(unmeasured, repository, versions, pictures, cache=tmp_path)
+            measure(unmeasured, repository, versions, images, cache=tmp_path)
 
 
 def test_figures_are_measured_again_when_the_code_changes_that_measures() -> None:
@@ -191,7 +191,7 @@ def test_an_engine_is_refused_where_it_would_have_to_run_and_nowhere_else(
     asked = (
         examined,
         Gate(PEOPLE, repository, [], reference),
-        Gate(PEOPLE, repository, examined.pictures),
+        Gate(PEOPLE, repository, examined.images),
     )
     for examiner in asked:
         (fault,) = examiner.faults(versions)
@@ -208,7 +208,7 @@ def test_versions_that_do_not_answer_in_one_process_are_refused(examined: Gate) 
         examined.answers(versions, "person_segmentation")
 
 
-def test_a_version_that_fails_on_a_picture_is_refused_with_its_name(
+def test_a_version_that_fails_on_an_image_is_refused_with_its_name(
     examined: Gate, repository: Path
 ) -> None:
     write_head(repository, 4, roi_size_hw=(80, 60))
@@ -330,7 +330,7 @@ def test_the_same_versions_answer_alike_and_others_do_not(examined: Gate, ensemb
 def test_the_features_ensemble_is_answered_as_the_pipeline_does(examined: Gate) -> None:
     versions = {"feature_head": 1, "roi_align_features": 1}
     answers = reference_answers(
-        examined.repository, versions, "person_segmentation_features", examined.pictures
+        examined.repository, versions, "person_segmentation_features", examined.images
     )
     assert answers[0]["masks"].shape == (1, 56, 56)
 

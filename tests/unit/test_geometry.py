@@ -64,7 +64,7 @@ def test_a_stretched_image_is_all_of_the_square(size_wh):
 
 
 @pytest.mark.parametrize("size_wh", [(640, 480), (427, 640), (100, 900), (640, 640)])
-def test_stretching_a_picture_that_does_not_shrink_both_ways_is_bilinear(size_wh, random):
+def test_stretching_an_image_that_does_not_shrink_both_ways_is_bilinear(size_wh, random):
     image = random.integers(0, 256, (size_wh[1], size_wh[0], 3), dtype=np.uint8)
     expected = cv2.resize(image, (INPUT_SIZE, INPUT_SIZE))  # as the published models are called
     found = Letterbox.stretch(*size_wh).apply(image)

@@ -27,7 +27,7 @@ def encode(image: Image.Image, name: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-def picture(width: int = 40, height: int = 24) -> np.ndarray:
+def quarters(width: int = 40, height: int = 24) -> np.ndarray:
     """Four flat quarters: red, green, blue, white. (height, width, 3) uint8 RGB."""
     image = np.zeros((height, width, 3), dtype=np.uint8)
     image[: height // 2, : width // 2] = (255, 0, 0)
@@ -44,13 +44,13 @@ def assert_close(decoded: np.ndarray, expected: np.ndarray, tolerance: int) -> N
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_lossless_pictures_decode_to_their_pixels(name, random):
+def test_lossless_images_decode_to_their_pixels(name, random):
     image = random.integers(0, 256, (17, 23, 3), dtype=np.uint8)
     assert_close(decode_image(encode(Image.fromarray(image), name, **LOSSLESS[name])), image, 0)
 
 
 def test_jpeg_decodes_to_rgb_not_bgr():
-    image = picture()
+    image = quarters()
     assert_close(decode_image(encode(Image.fromarray(image), "JPEG", **FORMATS["JPEG"])), image, 12)
 
 
@@ -70,7 +70,7 @@ def test_greyscale_becomes_three_equal_channels(name, random):
 
 @pytest.mark.parametrize("name", ["PNG", "WEBP"])
 def test_alpha_is_dropped(name):
-    image = picture()
+    image = quarters()
     alpha = np.full(image.shape[:2], 255, dtype=np.uint8)
     alpha[:4] = 128
     rgba = Image.fromarray(np.dstack((image, alpha)))
@@ -78,7 +78,7 @@ def test_alpha_is_dropped(name):
 
 
 def test_palette_png_decodes_to_its_colours():
-    image = picture()
+    image = quarters()
     assert_close(decode_image(encode(Image.fromarray(image).quantize(8), "PNG")), image, 0)
 
 
@@ -92,7 +92,7 @@ def test_sixteen_bits_become_the_upper_eight(channels, random):
 
 
 def test_cmyk_jpeg_shows_its_colours():
-    image = picture()
+    image = quarters()
     cmyk = Image.fromarray(image).convert("CMYK")
     data = encode(cmyk, "JPEG", quality=95)
     assert Image.open(io.BytesIO(data)).mode == "CMYK"
@@ -114,7 +114,7 @@ TURNS = {  # orientation: from the image as it should look to the stored one
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", TURNS)
 def test_exif_orientation_is_respected(name, orientation):
-    image = picture()
+    image = quarters()
     stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](image)))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -142,12 +142,12 @@ def test_text_is_refused_and_its_beginning_named():
 @pytest.mark.parametrize("name", ["GIF", "TIFF", "PPM"])
 def test_other_formats_are_refused(name):
     with pytest.raises(InvalidInput, match="is not an image; send one JPEG, PNG, WebP or BMP"):
-        decode_image(encode(Image.fromarray(picture()), name))
+        decode_image(encode(Image.fromarray(quarters()), name))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 @pytest.mark.parametrize("name", FORMATS)
-def test_truncated_pictures_are_refused(name, share, random):
+def test_truncated_images_are_refused(name, share, random):
     image = random.integers(0, 256, (48, 64, 3), dtype=np.uint8)
     data = encode(Image.fromarray(image), name, **FORMATS[name])
     with pytest.raises(InvalidInput, match="; send "):
@@ -175,18 +175,18 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_is_refused(random):
         decode_image(data[: len(data) * 3 // 4])
 
 
-def test_a_jpeg_of_several_pictures_gives_the_first():
+def test_a_jpeg_of_several_images_gives_the_first():
     # Phones write these (MPO): the photo, then a smaller or a depth image.
-    first, second = Image.fromarray(picture()), Image.fromarray(255 - picture())
+    first, second = Image.fromarray(quarters()), Image.fromarray(255 - quarters())
     data = encode(first, "MPO", save_all=True, append_images=[second], **FORMATS["JPEG"])
     assert Image.open(io.BytesIO(data)).format == "MPO"
-    assert_close(decode_image(data), picture(), 12)
+    assert_close(decode_image(data), quarters(), 12)
     with pytest.raises(InvalidInput, match="(?i)truncated"):
         decode_image(data[: len(data) // 4])
 
 
 @pytest.mark.parametrize(("size", "said"), [((2_000_000, 1), "wide"), ((1, 1_100_000), "high")])
-def test_a_picture_longer_than_the_decoder_takes_is_refused(size, said):
+def test_an_image_longer_than_the_decoder_takes_is_refused(size, said):
     with pytest.raises(InvalidInput, match=f"is {max(size)} pixels {said}, more than the limit of"):
         decode_image(encode(Image.new("L", size), "PNG"))
 
@@ -197,16 +197,16 @@ BEHIND = {"zeros": b"\0" * 100, "video": b"\0\0\0\x18ftypmp42" + b"\xff\xd8\xff\
 
 @pytest.mark.parametrize("behind", BEHIND)
 @pytest.mark.parametrize("name", FORMATS)
-def test_bytes_behind_a_picture_do_no_harm(name, behind):
-    data = encode(Image.fromarray(picture()), name, **FORMATS[name])
-    assert_close(decode_image(data + BEHIND[behind]), picture(), 12)
+def test_bytes_behind_an_image_do_no_harm(name, behind):
+    data = encode(Image.fromarray(quarters()), name, **FORMATS[name])
+    assert_close(decode_image(data + BEHIND[behind]), quarters(), 12)
 
 
 @pytest.mark.parametrize("off", [-100, -1, 1, 100])
 def test_a_bmp_may_be_wrong_about_the_length_of_its_file(off):
-    data = bytearray(encode(Image.fromarray(picture()), "BMP"))
+    data = bytearray(encode(Image.fromarray(quarters()), "BMP"))
     data[2:6] = struct.pack("<I", len(data) + off)
-    assert_close(decode_image(bytes(data)), picture(), 0)
+    assert_close(decode_image(bytes(data)), quarters(), 0)
     with pytest.raises(InvalidInput, match="truncated BMP"):
         decode_image(bytes(data[:-1]))
 
@@ -219,12 +219,12 @@ def test_a_png_may_have_long_texts(kind):
         b"zTXt": b"key\0\0" + zlib.compress(words),
         b"iTXt": b"key\0\1\0\0\0" + zlib.compress(words),
     }
-    data = encode(Image.fromarray(picture()), "PNG")
+    data = encode(Image.fromarray(quarters()), "PNG")
     body = kind + texts[kind]
     length = struct.pack(">I", len(texts[kind]))
     chunk = length + body + struct.pack(">I", zlib.crc32(body))
     first = 8 + 25  # the signature and IHDR
-    assert_close(decode_image(data[:first] + chunk + data[first:]), picture(), 0)
+    assert_close(decode_image(data[:first] + chunk + data[first:]), quarters(), 0)
 
 
 def test_a_colour_profile_is_no_news(capfd):
@@ -236,8 +236,8 @@ def test_a_colour_profile_is_no_news(capfd):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_text_that_stands_for_a_picture_is_told_apart(name):
-    text = base64.b64encode(encode(Image.fromarray(picture()), name, **FORMATS[name]))
+def test_text_that_stands_for_an_image_is_told_apart(name):
+    text = base64.b64encode(encode(Image.fromarray(quarters()), name, **FORMATS[name]))
     with pytest.raises(InvalidInput, match="is the base64 text of an image; decode it and send"):
         decode_image(text)
     with pytest.raises(InvalidInput, match="is a data URL; send the bytes"):
@@ -276,7 +276,7 @@ def test_one_pixel_row_over_the_limit_is_refused_and_the_limit_itself_is_not():
 
 def test_pillows_own_limit_is_left_as_it_was_by_many_threads():
     before, interval = Image.MAX_IMAGE_PIXELS, sys.getswitchinterval()
-    data = encode(Image.fromarray(picture()), "PNG")
+    data = encode(Image.fromarray(quarters()), "PNG")
     sys.setswitchinterval(1e-6)  # threads meet within a header
     try:
         with ThreadPoolExecutor(8) as pool:
@@ -286,7 +286,7 @@ def test_pillows_own_limit_is_left_as_it_was_by_many_threads():
     assert before is not None and before == Image.MAX_IMAGE_PIXELS
 
 
-def test_a_picture_is_letterboxed_or_stretched_as_asked():
+def test_an_image_is_letterboxed_or_stretched_as_asked():
     data = encode(Image.fromarray(np.full((24, 40, 3), 250, dtype=np.uint8)), "PNG")
     boxed, letterbox = prepare(data)
     assert letterbox == Letterbox.fit(40, 24) and (boxed[0, :, 0] == PAD_VALUE).all()
@@ -301,11 +301,11 @@ def test_another_way_of_resizing_is_named():
 
 
 def test_a_file_is_prepared_as_its_bytes_and_named_when_it_is_broken(tmp_path: Path) -> None:
-    path, data = tmp_path / "picture.jpg", encode(Image.fromarray(picture()), "JPEG")
+    path, data = tmp_path / "image.jpg", encode(Image.fromarray(quarters()), "JPEG")
     path.write_bytes(data)
     (found, found_at), (expected, expected_at) = prepare_file(path), prepare(data)
     np.testing.assert_array_equal(found, expected)
     assert found_at == expected_at
     path.write_bytes(data[:-20])
-    with pytest.raises(InvalidInput, match=r"picture\.jpg: image is a damaged or truncated JPEG"):
+    with pytest.raises(InvalidInput, match=r"image\.jpg: image is a damaged or truncated JPEG"):
         prepare_file(path)

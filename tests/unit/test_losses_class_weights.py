@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.pictures import DataError
+from training.data.images import DataError
 from training.losses.class_weights import (
     BalancedWeights,
     roi_class_weights,

@@ -37,9 +37,9 @@ def slow_divergence(student: Tensor, teacher: Tensor, temperature: float) -> flo
 
 def slow_task(logits: Tensor, labels: Tensor) -> float:
     entropy, known, dices = 0.0, 0, []
-    for picture, truth in zip(logits.flatten(1).tolist(), labels.flatten(1).tolist(), strict=True):
+    for image, truth in zip(logits.flatten(1).tolist(), labels.flatten(1).tolist(), strict=True):
         overlap = total = 0.0
-        for logit, label in zip(picture, truth, strict=True):
+        for logit, label in zip(image, truth, strict=True):
             if label == IGNORED:
                 continue
             person = sigmoid(logit)

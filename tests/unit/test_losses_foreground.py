@@ -21,9 +21,9 @@ def label_maps() -> list[Tensor]:
 
 def slow_loss(logits: Tensor, labels: Tensor, positive_weight: float, smooth: float) -> float:
     entropy, known, dices = 0.0, 0, []
-    for picture, truth in zip(logits.flatten(1).tolist(), labels.flatten(1).tolist(), strict=True):
+    for image, truth in zip(logits.flatten(1).tolist(), labels.flatten(1).tolist(), strict=True):
         overlap = total = 0.0
-        for logit, label in zip(picture, truth, strict=True):
+        for logit, label in zip(image, truth, strict=True):
             if label == IGNORED:
                 continue
             probability = 1 / (1 + math.exp(-logit))

@@ -31,7 +31,7 @@ def slow_loss(probability: Tensor, person: Tensor, known: Tensor) -> float:
     return sum(losses) / len(losses)
 
 
-def pictures() -> list[tuple[Tensor, Tensor]]:
+def images() -> list[tuple[Tensor, Tensor]]:
     """Of person and known: random, nobody, only people, nothing known."""
     torch.manual_seed(0)
     random, all_known = torch.rand(3, 20) > 0.6, torch.ones(3, 20, dtype=torch.bool)
@@ -44,14 +44,14 @@ def pictures() -> list[tuple[Tensor, Tensor]]:
     ]
 
 
-@pytest.mark.parametrize(("person", "known"), pictures())
+@pytest.mark.parametrize(("person", "known"), images())
 def test_the_loss_equals_the_slow_obvious_version(person: Tensor, known: Tensor) -> None:
     probability = torch.rand(3, 20)
     found = lovasz_loss(probability, person, known).item()
     assert found == pytest.approx(slow_loss(probability, person, known), abs=1e-5)
 
 
-@pytest.mark.parametrize(("person", "known"), pictures())
+@pytest.mark.parametrize(("person", "known"), images())
 def test_of_certain_answers_it_is_1_minus_the_mean_iou(person: Tensor, known: Tensor) -> None:
     found = torch.rand(3, 20) > 0.5
     ious = []
@@ -71,6 +71,6 @@ def test_pixels_that_are_not_known_get_no_gradient() -> None:
     assert (probability.grad[~known] == 0).all() and (probability.grad[known] != 0).any()
 
 
-def test_no_pictures_cost_nothing() -> None:
+def test_no_images_cost_nothing() -> None:
     empty = torch.zeros(0, 4, 4)
     assert lovasz_loss(empty, empty.bool(), empty.bool()) == 0

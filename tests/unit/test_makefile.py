@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.pixels.examples import example_pictures
+from peopleseg.pixels.examples import example_images
 from serving.demo import with_examples
 from serving.errors import ServerStartError
 from serving.triton_wheel import find_triton
@@ -68,7 +68,7 @@ def test_every_target_is_phony(root):
     assert sorted(re.findall(r"^\.PHONY: (\S+)$", text, flags=re.MULTILINE)) == sorted(TARGETS)
 
 
-def test_demo_takes_the_users_pictures_and_folder(root):
+def test_demo_takes_the_users_images_and_folder(root):
     commands = make(root, "-n", "demo", "IMAGES=a.jpg folder/", "OUT=results")
     assert '-m serving.demo segment a.jpg folder/ --out "results"' in commands
     assert "torch" not in commands
@@ -192,8 +192,8 @@ def test_a_named_python_is_used_or_refused_but_not_replaced(root, tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
-def test_the_examples_are_in_the_wheel_and_taken_without_pictures():
-    examples = example_pictures()
+def test_the_examples_are_in_the_wheel_and_taken_without_images():
+    examples = example_images()
     assert len(examples) == 3 and all(path.is_file() for path in examples)
     paths = [str(path) for path in examples]
     assert with_examples(["segment", "--out", "x"]) == ["segment", *paths, "--out", "x"]

@@ -17,17 +17,17 @@ from benchmarks.mask_rcnn.data import MaskRCNNData, instance_sample
 from benchmarks.mask_rcnn.network import MASK_SIZE, Features, Found, MaskRCNNNetwork, load_mask_rcnn
 from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
 from benchmarks.mask_rcnn.task import MaskRCNN
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.networks.roi_align import roi_align as half_pixel_roi_align
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
 from peopleseg.systems.people.evaluation.metrics import Measured
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 from tests.training.runs import Data, train
+from training.data.images import BrokenImage
 from training.data.module import AugmentationSettings
-from training.data.pictures import BrokenPicture
 from training.data.samples import detection_sample
 from training.data.scene import read_scene
 from training.validation.metrics import BoxAveragePrecision
@@ -52,9 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def pictures(folder: tuple[Path, Path]) -> list[Picture]:
-    images, annotations = folder
-    return load_pictures(annotations, images)
+def images(folder: tuple[Path, Path]) -> list[AnnotatedImage]:
+    image_folder, annotations = folder
+    return load_images(annotations, image_folder)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def test_a_batch_is_found_as_its_images_are(network: MaskRCNNNetwork) -> None:
             torch.testing.assert_close(own, masks[3 * index :][:3], rtol=1e-3, atol=1e-3)
 
 
-def test_a_picture_without_people_trains_all_but_the_masks(network: MaskRCNNNetwork) -> None:
+def test_an_image_without_people_trains_all_but_the_masks(network: MaskRCNNNetwork) -> None:
     images = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     nobody = torch.zeros(0, SIZE, SIZE, dtype=torch.uint8)
     losses = network.train()(images, [torch.zeros(0, 4)], [nobody])
@@ -271,12 +271,12 @@ def test_another_familys_checkpoint_is_refused(tmp_path: Path) -> None:
 # Its data
 
 
-def test_samples_have_the_detectors_people_with_their_masks(pictures: list[Picture]) -> None:
+def test_samples_have_the_detectors_people_with_their_masks(images: list[AnnotatedImage]) -> None:
     view = MaskRCNNData(size=96, augmentation=AugmentationSettings("light", 1.0, 4.0)).augment
     people = cut_off = left_out = 0
-    for seed, picture in enumerate(pictures * 4):
+    for seed, image in enumerate(images * 4):
         torch.manual_seed(seed)
-        scene = view(read_scene(picture))
+        scene = view(read_scene(image))
         sample = instance_sample(scene)
         assert sample.boxes_xyxy.equal(detection_sample(scene).boxes_xyxy)
         for box, mask in zip(sample.boxes_xyxy, sample.masks, strict=True):
@@ -290,8 +290,8 @@ def test_samples_have_the_detectors_people_with_their_masks(pictures: list[Pictu
     assert min(people, cut_off, left_out) > 3
 
 
-def test_broken_pictures_are_left_out_and_named() -> None:
-    batch = MaskRCNNData.collate([BrokenPicture("a.jpg is cut off")])
+def test_broken_images_are_left_out_and_named() -> None:
+    batch = MaskRCNNData.collate([BrokenImage("a.jpg is cut off")])
     assert len(batch.images) == 0
     assert batch.skipped == ["a.jpg is cut off"]
 
@@ -328,49 +328,49 @@ def test_a_checkpoint_is_measured(
     assert "roi_miou" in capsys.readouterr().out
 
 
-def test_a_broken_picture_is_named_and_the_others_are_measured(
-    network: MaskRCNNNetwork, pictures: list[Picture], tmp_path: Path
+def test_a_broken_image_is_named_and_the_others_are_measured(
+    network: MaskRCNNNetwork, images: list[AnnotatedImage], tmp_path: Path
 ) -> None:
-    broken = Picture(99, tmp_path / "broken.jpg", 10, 10)
+    broken = AnnotatedImage(99, tmp_path / "broken.jpg", 10, 10)
     broken.path.write_bytes(b"nothing")
-    report = evaluate.evaluate(MaskRCNNSegmenter(network), [broken, pictures[1]])
+    report = evaluate.evaluate(MaskRCNNSegmenter(network), [broken, images[1]])
     assert [one["file"] for one in report["failed"]] == [str(broken.path)]
     assert report["images"] == 1
 
 
-def finds_the_truth(network: MaskRCNNNetwork, picture: Picture) -> None:
+def finds_the_truth(network: MaskRCNNNetwork, image: AnnotatedImage) -> None:
     """Let a network answer with an image's true boxes, where they lie in the square."""
-    letterbox = Letterbox.fit(picture.width, picture.height, SIZE)
-    boxes = letterbox.boxes_to_network(np.array([person.box_xyxy for person in picture.people]))
+    letterbox = Letterbox.fit(image.width, image.height, SIZE)
+    boxes = letterbox.boxes_to_network(np.array([person.box_xyxy for person in image.people]))
     found = Found(torch.from_numpy(boxes), torch.full((len(boxes),), 0.9))
     network.detect = lambda features: [found]  # type: ignore[method-assign]
 
 
-def test_true_boxes_have_the_best_figures_in_validation(pictures: list[Picture]) -> None:
+def test_true_boxes_have_the_best_figures_in_validation(images: list[AnnotatedImage]) -> None:
     data, task = MaskRCNNData(size=SIZE), MaskRCNN(SIZE)
-    task.pictures = {picture.id: picture for picture in pictures}
-    task.average_precision = BoxAveragePrecision(pictures)
-    for picture in pictures:
-        if picture.people:
-            finds_the_truth(task.network, picture)
-            batch = data.collate_validation([data.validation_sample(picture, 0)])
+    task.images = {image.id: image for image in images}
+    task.average_precision = BoxAveragePrecision(images)
+    for image in images:
+        if image.people:
+            finds_the_truth(task.network, image)
+            batch = data.collate_validation([data.validation_sample(image, 0)])
             task.validation_step(batch, 0)
     figures = task.average_precision.compute()
     assert figures["box_ap"] == pytest.approx(1)
 
 
 def test_true_boxes_have_the_best_figures_in_measuring(
-    network: MaskRCNNNetwork, pictures: list[Picture]
+    network: MaskRCNNNetwork, images: list[AnnotatedImage]
 ) -> None:
-    picture = pictures[1]
-    finds_the_truth(network, picture)
-    report = evaluate.evaluate(MaskRCNNSegmenter(network), [picture])
+    image = images[1]
+    finds_the_truth(network, image)
+    report = evaluate.evaluate(MaskRCNNSegmenter(network), [image])
     assert report["box_ap"] == pytest.approx(1)
-    assert report["rois"] == len(picture.people)
+    assert report["rois"] == len(image.people)
 
 
 def test_the_mask_branch_is_asked_in_the_square_and_only_for_the_likely(
-    network: MaskRCNNNetwork, pictures: list[Picture]
+    network: MaskRCNNNetwork, images: list[AnnotatedImage]
 ) -> None:
     in_square = torch.tensor([[10.0, 20, 30, 44], [16, 20, 50, 40]])
     found = Found(in_square, torch.tensor([0.9, AP_MIN_SCORE / 2]))
@@ -382,33 +382,33 @@ def test_the_mask_branch_is_asked_in_the_square_and_only_for_the_likely(
 
     network.detect = lambda features: [found]  # type: ignore[method-assign]
     network.mask_probabilities = all_person  # type: ignore[method-assign]
-    (person,) = MaskRCNNSegmenter(network).segment(pictures[1].path.read_bytes())
+    (person,) = MaskRCNNSegmenter(network).segment(images[1].path.read_bytes())
     torch.testing.assert_close(asked, [in_square[:1]])
     assert person.score == pytest.approx(0.9)
 
 
 def test_masks_fill_their_boxes_where_every_cell_is_person(
-    network: MaskRCNNNetwork, pictures: list[Picture]
+    network: MaskRCNNNetwork, images: list[AnnotatedImage]
 ) -> None:
     sees_person_in_every_cell(network)
-    data = pictures[1].path.read_bytes()
+    data = images[1].path.read_bytes()
     boxes = [[10, 20, 110, 90], [200, 30, 240, 200]]
     people = MaskRCNNSegmenter(network).segment_from_boxes(data, boxes)
     for person, (x1, y1, x2, y2) in zip(people, boxes, strict=True):
-        expected = np.zeros((pictures[1].height, pictures[1].width), dtype=np.bool_)
+        expected = np.zeros((images[1].height, images[1].width), dtype=np.bool_)
         expected[y1:y2, x1:x2] = True
         np.testing.assert_array_equal(person.image_mask, expected)
         assert person.mask.min() == 255
 
 
 def test_foreground_is_the_union_of_the_sure_people(
-    network: MaskRCNNNetwork, pictures: list[Picture]
+    network: MaskRCNNNetwork, images: list[AnnotatedImage]
 ) -> None:
     predictor = network.model.roi_heads.box_predictor.cls_score
     torch.nn.init.normal_(predictor.weight, std=0.5, generator=torch.Generator().manual_seed(0))
-    segmenter, data = MaskRCNNSegmenter(network), pictures[1].path.read_bytes()
+    segmenter, data = MaskRCNNSegmenter(network), images[1].path.read_bytes()
     people = segmenter.segment(data)
-    expected = np.zeros((pictures[1].height, pictures[1].width), dtype=np.bool_)
+    expected = np.zeros((images[1].height, images[1].width), dtype=np.bool_)
     for person in people:
         if person.score > 0.5:
             expected |= person.image_mask
@@ -417,19 +417,21 @@ def test_foreground_is_the_union_of_the_sure_people(
 
 
 def test_nobody_is_found_where_the_network_sees_none(
-    network: MaskRCNNNetwork, pictures: list[Picture]
+    network: MaskRCNNNetwork, images: list[AnnotatedImage]
 ) -> None:
     predictor = network.model.roi_heads.box_predictor.cls_score
     torch.nn.init.zeros_(predictor.weight)
     predictor.bias.data = torch.tensor([20.0, 0.0])
-    segmenter, data = MaskRCNNSegmenter(network), pictures[1].path.read_bytes()
+    segmenter, data = MaskRCNNSegmenter(network), images[1].path.read_bytes()
     assert segmenter.segment(data) == []
     assert segmenter.segment_from_boxes(data, np.zeros((0, 4))) == []
     assert not segmenter.foreground(data).any()
 
 
-def test_another_image_is_looked_at_anew(network: MaskRCNNNetwork, pictures: list[Picture]) -> None:
-    first, second = (picture.path.read_bytes() for picture in pictures[1:3])
+def test_another_image_is_looked_at_anew(
+    network: MaskRCNNNetwork, images: list[AnnotatedImage]
+) -> None:
+    first, second = (image.path.read_bytes() for image in images[1:3])
     segmenter = MaskRCNNSegmenter(network)
     segmenter.segment(first)
     after = [person.rle for person in segmenter.segment(second)]
@@ -438,14 +440,14 @@ def test_another_image_is_looked_at_anew(network: MaskRCNNNetwork, pictures: lis
 
 
 def test_the_best_foreground_leaves_out_the_doubtful_who_are_not_there(
-    pictures: list[Picture],
+    images: list[AnnotatedImage],
 ) -> None:
-    picture = next(one for one in pictures if one.people)
-    true = union_of([one.segmentation for one in picture.people], (picture.height, picture.width))
+    image = next(one for one in images if one.people)
+    true = union_of([one.segmentation for one in image.people], (image.height, image.width))
     found = [
         {"score": 0.35, "segmentation": encode_rle((true > 0).astype(np.uint8))},
         {"score": 0.25, "segmentation": encode_rle((true == 0).astype(np.uint8))},
     ]
-    measured = Measured(picture, found, [], 0.0)
+    measured = Measured(image, found, [], 0.0)
     best = evaluate.best_foreground([measured])
     assert best == {"foreground_miou_best": 1.0, "foreground_score_best": 0.3}

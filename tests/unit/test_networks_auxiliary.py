@@ -110,7 +110,7 @@ def test_the_auxiliary_loss_trains_the_backbone_and_the_branch_alone(variant: st
     assert all(p.grad is not None and p.grad.isfinite().all() for p in branch)
 
 
-def test_every_picture_is_detected_by_itself() -> None:
+def test_every_image_is_detected_by_itself() -> None:
     network = small("t").train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -87,7 +87,7 @@ def test_the_lite_head_takes_rois_that_do_not_halve_three_times():
 
 
 @pytest.mark.parametrize("shrink", [1, 2])
-def test_the_lite_unet_answers_at_the_pictures_size(shrink: int):
+def test_the_lite_unet_answers_at_the_images_size(shrink: int):
     unet = on_meta(lambda: PeopleUNet("lite", shrink))
     assert unet(torch.empty(2, 3, 640, 640, device=META)).shape == (2, 1, 640, 640)
     assert on_meta(lambda: PeopleUNet(**unet.dims)).dims == unet.dims

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from benchmarks import peers_accuracy
 from benchmarks.peers_accuracy import measure, square
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.pixels.images import decode_image
 from tests.data.detectors import write_nanodet
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 from training.teachers.teacher import People
 
 
@@ -24,8 +24,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def pictures(data: tuple[Path, Path]) -> list[Picture]:
-    return load_pictures(data[1], data[0])
+def images(data: tuple[Path, Path]) -> list[AnnotatedImage]:
+    return load_images(data[1], data[0])
 
 
 class Knowing:
@@ -33,8 +33,8 @@ class Knowing:
 
     dense_size: int | None = None
 
-    def __init__(self, pictures: list[Picture], right_px: float = 0.0) -> None:
-        self.left, self.right_px = list(pictures), right_px
+    def __init__(self, images: list[AnnotatedImage], right_px: float = 0.0) -> None:
+        self.left, self.right_px = list(images), right_px
 
     def people(self, images: Tensor) -> list[People]:
         boxes = [person.box_xyxy for person in self.left.pop(0).people]
@@ -46,30 +46,30 @@ class Knowing:
 
 
 def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(
-    pictures: list[Picture],
+    images: list[AnnotatedImage],
 ) -> None:
-    people = sum(len(picture.people) for picture in pictures)
-    figures = measure(Knowing(pictures), pictures)
+    people = sum(len(image.people) for image in images)
+    figures = measure(Knowing(images), images)
     assert figures == {
         "box_ap": pytest.approx(1.0),
         "box_ap50": pytest.approx(1.0),
         "images": 4,
         "people": people,
     }
-    assert measure(Knowing(pictures, right_px=5.0), pictures)["box_ap"] < 1
-    assert measure(Knowing(pictures, right_px=1000.0), pictures)["box_ap50"] == 0
+    assert measure(Knowing(images, right_px=5.0), images)["box_ap"] < 1
+    assert measure(Knowing(images, right_px=1000.0), images)["box_ap50"] == 0
 
 
 def test_the_image_lies_unchanged_at_the_top_left_of_a_black_square(
-    pictures: list[Picture],
+    images: list[AnnotatedImage],
 ) -> None:
-    picture = pictures[0]
-    canvas = square(picture)
-    side = max(picture.width, picture.height)
-    assert canvas.shape == (3, side, side) and picture.width != picture.height
-    image = decode_image(picture.path.read_bytes())
+    annotated_image = images[0]
+    canvas = square(annotated_image)
+    side = max(annotated_image.width, annotated_image.height)
+    assert canvas.shape == (3, side, side) and annotated_image.width != annotated_image.height
+    image = decode_image(annotated_image.path.read_bytes())
     placed = (canvas * 255).round().byte().permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(placed[: picture.height, : picture.width], image)
+    np.testing.assert_array_equal(placed[: annotated_image.height, : annotated_image.width], image)
     assert placed.sum() == image.sum(dtype=np.int64)
 
 

@@ -13,7 +13,7 @@ from peopleseg.networks.checkpoint import FAMILIES, load_network
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
-from tests.export.networks import picture_files
+from tests.export.networks import image_files
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = ROOT / "model_repository"
@@ -31,7 +31,7 @@ def test_a_network_computes_what_its_version_does(file: Path, tmp_path: Path) ->
     loaded, version = load_network(file), version_of(file)
     exportable = of_network(loaded)
     if loaded.family == "people_unet":
-        cases = list(image_cases(picture_files(tmp_path, 1)))
+        cases = list(image_cases(image_files(tmp_path, 1)))
     else:
         cases = list(random_cases(exportable, [4]))
     artifact = onnx_runner(version / Manifest.read(version).artifact)

@@ -36,7 +36,7 @@ from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import pinned
 from tests.commands import run
 from tests.killing import Killed, killed_at
-from tests.server.telling import PICTURE, TellingExaminer, make_repository, new_version
+from tests.server.telling import IMAGE, TellingExaminer, make_repository, new_version
 
 Capture = pytest.CaptureFixture[str]
 
@@ -469,7 +469,7 @@ def test_the_rollback_command_says_when_there_was_nothing_to_do(
     assert capsys.readouterr().out.startswith("release 0 initial serves already at ")
 
 
-def test_a_folder_of_pictures_that_is_not_there_is_wrong_usage(
+def test_a_folder_of_images_that_is_not_there_is_wrong_usage(
     repository: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     where = ["new", "yolov9=1", "--model-repository", str(repository)]
@@ -480,25 +480,25 @@ def test_a_folder_of_pictures_that_is_not_there_is_wrong_usage(
         assert re.match(f"peopleseg: --images {path}: .*{said}", capsys.readouterr().err)
     assert run(release_command, *where, "--annotations", str(nowhere)) == 2
     assert "--annotations needs --images" in capsys.readouterr().err
-    pictures = ["--images", str(empty), "--annotations", str(nowhere)]
-    assert run(release_command, *where, *pictures) == 2
+    images = ["--images", str(empty), "--annotations", str(nowhere)]
+    assert run(release_command, *where, *images) == 2
     assert f"--annotations {nowhere}: there is no such file" in capsys.readouterr().err
 
 
-def test_a_broken_picture_is_named(repository: Path, tmp_path: Path, capsys: Capture) -> None:
-    picture = tmp_path / "photo.jpg"
-    picture.write_bytes(PICTURE[:20])
-    where = ["new", "yolov9=1", "--images", str(picture), "--model-repository", str(repository)]
+def test_a_broken_image_is_named(repository: Path, tmp_path: Path, capsys: Capture) -> None:
+    image = tmp_path / "photo.jpg"
+    image.write_bytes(IMAGE[:20])
+    where = ["new", "yolov9=1", "--images", str(image), "--model-repository", str(repository)]
     assert run(release_command, *where) == 1
-    assert str(picture) in capsys.readouterr().err
+    assert str(image) in capsys.readouterr().err
 
 
-def test_without_a_server_no_picture_is_read(repository: Path, tmp_path: Path) -> None:
+def test_without_a_server_no_image_is_read(repository: Path, tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     add_release_options(parser)
     where = ["--model-repository", str(repository), "--images", str(tmp_path / "nowhere")]
     with place_of(parser.parse_args([*where, "--offline"]), PEOPLE) as place:
-        assert place.examiner.pictures == []
+        assert place.examiner.images == []
 
 
 def test_a_model_is_named_once(repository: Path, capsys: Capture) -> None:
@@ -508,7 +508,7 @@ def test_a_model_is_named_once(repository: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "-3", "many"])
-def test_a_release_is_measured_on_one_picture_at_least(limit: str, capsys: Capture) -> None:
+def test_a_release_is_measured_on_one_image_at_least(limit: str, capsys: Capture) -> None:
     assert run(release_command, "new", "yolov9=2", f"--limit={limit}") == 2
     assert f"'{limit}' is not a whole number from 1 on" in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import Annotation, Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle, encode_rle
 from peopleseg.systems.people.evaluation import writing
@@ -28,7 +28,7 @@ from peopleseg.systems.people.evaluation.page import sections
 from peopleseg.systems.people.evaluation.plots import PLOTS
 from peopleseg.systems.people.evaluation.writing import write_report
 from tests.data.fake_triton import FakeTriton, one_person
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 
 SHEET_WIDTH = 4 * CELL_PX + 3 * MARGIN_PX
 
@@ -39,18 +39,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def pictures(data: tuple[Path, Path]) -> list[Picture]:
-    return load_pictures(data[1], data[0])
+def images(data: tuple[Path, Path]) -> list[AnnotatedImage]:
+    return load_images(data[1], data[0])
 
 
-def truth(picture: Picture, person: Annotation, score: float = 0.9) -> dict[str, Any]:
+def truth(image: AnnotatedImage, person: Annotation, score: float = 0.9) -> dict[str, Any]:
     x1, y1, x2, y2 = person.box_xyxy
     return {
-        "image_id": picture.id,
+        "image_id": image.id,
         "category_id": 1,
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "score": score,
-        "segmentation": encode_rle(person.mask(picture.height, picture.width)),
+        "segmentation": encode_rle(person.mask(image.height, image.width)),
     }
 
 
@@ -61,19 +61,19 @@ def aside(entry: dict[str, Any], score: float) -> dict[str, Any]:
     return {**entry, "bbox": [0, 0, 5, 5], "score": score, "segmentation": encode_rle(mask)}
 
 
-def answered(picture: Picture, found: list[dict[str, Any]] | None = None) -> Measured:
+def answered(image: AnnotatedImage, found: list[dict[str, Any]] | None = None) -> Measured:
     """With the truth, unless it is told otherwise."""
-    true = [truth(picture, person) for person in picture.people if person.masked]
-    return Measured(picture, true if found is None else found, [], 1.0)
+    true = [truth(image, person) for person in image.people if person.masked]
+    return Measured(image, true if found is None else found, [], 1.0)
 
 
 def numbers_of(measured: list[Measured]) -> dict[str, Any]:
     return report_of(measured, figures(measured)).numbers
 
 
-def test_a_perfect_answer_has_no_mistakes(pictures: list[Picture]) -> None:
-    people = sum(len(picture.people) for picture in pictures)
-    report = report_of([answered(picture) for picture in pictures], {})
+def test_a_perfect_answer_has_no_mistakes(images: list[AnnotatedImage]) -> None:
+    people = sum(len(image.people) for image in images)
+    report = report_of([answered(image) for image in images], {})
     numbers = report.numbers
     assert report.worst == [] and numbers["worst"] == []
     assert set(numbers["false_positives"].values()) == {0}
@@ -89,13 +89,13 @@ def test_a_perfect_answer_has_no_mistakes(pictures: list[Picture]) -> None:
     assert numbers["nobody"] == {"images": 1, "with_somebody": 0, "highest_scores": [0.0]}
 
 
-def test_planted_mistakes_are_counted_where_they_were_planted(pictures: list[Picture]) -> None:
-    empty, first, *others = pictures
+def test_planted_mistakes_are_counted_where_they_were_planted(images: list[AnnotatedImage]) -> None:
+    empty, first, *others = images
     (seen, *unseen) = [truth(first, person) for person in first.people]
     measured = [
         answered(empty, [{**aside(seen, 0.97), "image_id": empty.id}]),
         answered(first, [seen, {**seen, "score": 0.95}, aside(seen, 0.92), aside(seen, 0.02)]),
-        *(answered(picture) for picture in others),
+        *(answered(image) for image in others),
     ]
     numbers = numbers_of(measured)
     assert numbers["false_positives"] == {
@@ -111,9 +111,9 @@ def test_planted_mistakes_are_counted_where_they_were_planted(pictures: list[Pic
 
 
 @pytest.fixture
-def planted(pictures: list[Picture]) -> list[Measured]:
+def planted(images: list[AnnotatedImage]) -> list[Measured]:
     """One image of nobody with somebody, and one in which nobody is found."""
-    empty, first, *others = pictures
+    empty, first, *others = images
     wrong = {**aside(truth(first, first.people[0]), 0.95), "image_id": empty.id}
     return [answered(empty, [wrong]), answered(first, []), *(answered(one) for one in others)]
 
@@ -122,18 +122,18 @@ def test_the_numbers_name_images_by_their_ids_alone(planted: list[Measured]) -> 
     text = json.dumps(numbers_of(planted))
     assert numbers_of(planted)["worst"]
     for one in planted:
-        assert one.picture.path.name not in text and str(one.picture.path.parent) not in text
+        assert one.image.path.name not in text and str(one.image.path.parent) not in text
 
 
-def test_where_masks_are_unknown_boxes_are_judged(pictures: list[Picture]) -> None:
-    found = [answered(picture).found for picture in pictures]
+def test_where_masks_are_unknown_boxes_are_judged(images: list[AnnotatedImage]) -> None:
+    found = [answered(image).found for image in images]
     unknown = [
         replace(one, annotations=[replace(a, segmentation=None) for a in one.annotations])
-        for one in pictures
+        for one in images
     ]
     pairs = list(zip(unknown, found, strict=True))
     boxes_only = numbers_of([answered(one, entries) for one, entries in pairs])
-    people = sum(len(picture.people) for picture in pictures)
+    people = sum(len(image.people) for image in images)
     assert (
         boxes_only["judged_by"] == "boxes"
         and boxes_only["accuracy"]["people_without_mask"] == people
@@ -143,15 +143,15 @@ def test_where_masks_are_unknown_boxes_are_judged(pictures: list[Picture]) -> No
     assert f"Of {people} of them the mask is not known" in "".join(sections(boxes_only))
 
     partly = numbers_of(
-        [answered(one, entries) for one, entries in [*pairs[:2], *pairs_of(pictures[2:])]]
+        [answered(one, entries) for one, entries in [*pairs[:2], *pairs_of(images[2:])]]
     )
     assert partly["judged_by"] == "masks"
-    assert partly["accuracy"]["people_without_mask"] == len(pictures[1].people)
+    assert partly["accuracy"]["people_without_mask"] == len(images[1].people)
     assert partly["best_f1"]["masks"]["f1"] == partly["best_f1"]["boxes"]["f1"] == 1.0
 
 
-def pairs_of(pictures: list[Picture]) -> list[tuple[Picture, list[dict[str, Any]]]]:
-    return [(picture, answered(picture).found) for picture in pictures]
+def pairs_of(images: list[AnnotatedImage]) -> list[tuple[AnnotatedImage, list[dict[str, Any]]]]:
+    return [(image, answered(image).found) for image in images]
 
 
 def test_the_folder_has_every_file_and_the_page_names_only_what_is_there(
@@ -170,14 +170,14 @@ def test_the_folder_has_every_file_and_the_page_names_only_what_is_there(
     sheet = decode_image((tmp_path / "worst.png").read_bytes())
     assert sheet.shape == (TITLE_PX + CELL_PX, SHEET_WIDTH, 3)
 
-    perfect = [answered(one.picture) for one in planted]
+    perfect = [answered(one.image) for one in planted]
     write_report(perfect, figures(perfect), tmp_path)
     assert not (tmp_path / "worst.png").exists()  # of an earlier report
     assert "worst.png" not in (tmp_path / "report.md").read_text()
 
 
 def test_the_sheet_shows_truth_left_and_answer_right(planted: list[Measured]) -> None:
-    first = planted[1].picture
+    first = planted[1].image
     (missed,) = matched([first], [], "segm")
     (right,) = matched([first], answered(first).found, "segm")
     sheet = contact_sheet([missed, right, missed])

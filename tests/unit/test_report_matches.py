@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.people.evaluation.matches import Matched, matched
 from peopleseg.systems.people.evaluation.mistakes import (
@@ -33,8 +33,8 @@ def filled(box: Box) -> np.ndarray:
     return mask
 
 
-def picture(*annotations: Annotation, number: int = 1) -> Picture:
-    return Picture(number, Path(f"{number}.jpg"), SIDE, SIDE, list(annotations))
+def image(*annotations: Annotation, number: int = 1) -> AnnotatedImage:
+    return AnnotatedImage(number, Path(f"{number}.jpg"), SIDE, SIDE, list(annotations))
 
 
 def result(box: Box, score: float = 0.9, number: int = 1) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_random_answers_are_matched_as_plainly(seed: int, kind: Any) -> None:
     boxes = [near(one.box_xyxy, random) for one in true for _ in range(2)]
     boxes += [random_box(random) for _ in range(4)]
     found = list(zip(boxes, random.permutation(len(boxes)) / 100 + 0.01, strict=True))
-    (one,) = matched([picture(*true)], [result(box, score) for box, score in found], kind)
+    (one,) = matched([image(*true)], [result(box, score) for box, score in found], kind)
     expected = plainly_matched(true, found)
     assert verdicts_of(one) == expected
     assert {"right", "wrong"} <= set(expected)
@@ -110,19 +110,19 @@ def test_random_answers_are_matched_as_plainly(seed: int, kind: Any) -> None:
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 def test_images_together_are_the_images_one_by_one(kind: Any) -> None:
     random = np.random.default_rng(0)
-    pictures = [
-        picture(*[annotation(random_box(random)) for _ in range(n)], number=7 - n) for n in range(4)
+    images = [
+        image(*[annotation(random_box(random)) for _ in range(n)], number=7 - n) for n in range(4)
     ]
     results = [
         result(near(person.box_xyxy, random), random.random(), one.id)
-        for one in pictures
+        for one in images
         for person in one.people
     ]
-    together = matched(pictures, results, kind)
-    assert [one.picture for one in together] == pictures
+    together = matched(images, results, kind)
+    assert [one.image for one in together] == images
     for one in together:
-        own = [entry for entry in results if entry["image_id"] == one.picture.id]
-        (alone,) = matched([one.picture], own, kind)
+        own = [entry for entry in results if entry["image_id"] == one.image.id]
+        (alone,) = matched([one.image], own, kind)
         assert verdicts_of(alone) == verdicts_of(one)
 
 
@@ -146,7 +146,7 @@ def test_every_false_positive_is_what_it_was_made_as(kind: Any) -> None:
         (60.0, 152.0, 100.0, 190.0): None,  # in the crowd
     }
     results = [result(box, 0.9 - number / 100) for number, box in enumerate(made)]
-    (one,) = matched([picture(annotation(LEFT), annotation(RIGHT), crowd)], results, kind)
+    (one,) = matched([image(annotation(LEFT), annotation(RIGHT), crowd)], results, kind)
     assert kinds_of(one, kind) == [name for name in made.values() if name]
     assert false_positives([one], kind) == {
         "duplicate": 1,
@@ -162,7 +162,7 @@ def test_every_false_positive_is_what_it_was_made_as(kind: Any) -> None:
 
 
 def test_where_a_mask_is_not_known_no_mask_is_wrong_or_missed() -> None:
-    unknown = picture(annotation(LEFT, masked=False), annotation(RIGHT))
+    unknown = image(annotation(LEFT, masked=False), annotation(RIGHT))
     (one,) = matched([unknown], [result(LEFT), result(RIGHT)], "segm")
     assert verdicts_of(one) == ["ignored", "right"] and len(one.people) == 1
     (one,) = matched([unknown], [], "segm")
@@ -172,14 +172,14 @@ def test_where_a_mask_is_not_known_no_mask_is_wrong_or_missed() -> None:
 
 
 def test_nobody_true_and_nobody_found_is_no_mistake() -> None:
-    (one,) = matched([picture()], [], "segm")
+    (one,) = matched([image()], [], "segm")
     assert kinds_of(one, "segm") == [] and worst([one], 20) == []
-    (wrong,) = matched([picture()], [result(LEFT)], "segm")
+    (wrong,) = matched([image()], [result(LEFT)], "segm")
     assert kinds_of(wrong, "segm") == ["background"] and worst([wrong], 20) == [wrong]
 
 
 def test_the_worst_have_the_most_mistakes_then_the_higher_scores() -> None:
-    pictures = [picture(annotation(LEFT), number=number) for number in range(1, 5)]
+    annotated_images = [image(annotation(LEFT), number=number) for number in range(1, 5)]
     results = [
         result(LEFT, 0.9, 1),  # right
         result(NOWHERE, 0.5, 2),  # one false, one missed
@@ -187,9 +187,9 @@ def test_the_worst_have_the_most_mistakes_then_the_higher_scores() -> None:
         result(LEFT, 0.8, 4),
         result(NOWHERE, 0.9, 4),  # one false
     ]
-    images = matched(pictures, results, "segm")
-    assert [one.picture.id for one in worst(images, 20)] == [3, 2, 4]
-    assert [one.picture.id for one in worst(images, 1)] == [3]
+    images = matched(annotated_images, results, "segm")
+    assert [one.image.id for one in worst(images, 20)] == [3, 2, 4]
+    assert [one.image.id for one in worst(images, 1)] == [3]
 
 
 def test_precision_and_recall_are_those_of_people_from_a_score_on() -> None:

@@ -23,7 +23,7 @@ from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import Manifest, sha256
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
-from tests.data.small_repository import write_pictures, write_small_repository
+from tests.data.small_repository import write_images, write_small_repository
 from tests.killing import Killed, killed_at
 from training.data.generated import write_training_data
 
@@ -197,7 +197,7 @@ def test_lost_figures_alone_are_measured_again(
     assert worked_on(capsys) == ["validate"]
 
 
-def test_figures_of_some_pictures_are_not_those_of_all(
+def test_figures_of_some_images_are_not_those_of_all(
     done: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = copied(done, tmp_path / "place")
@@ -280,7 +280,7 @@ def test_a_worse_network_is_exported_but_not_released(
 ) -> None:
     place = Place(tmp_path)
     write_small_repository(place.repository)
-    images, annotations = write_pictures(place.data / "val")
+    images, annotations = write_images(place.data / "val")
     annotations.rename(place.data / "person_val.json")
     pretend_trained(place)
     assert place.retrain() == 1

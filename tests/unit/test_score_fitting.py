@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from conversion.score_fitting import Found, best_min_score, fit, fit_masks, log_loss
 from peopleseg.checks.check import planned_faults
 from peopleseg.cli.main import main
-from peopleseg.labels.coco import load_pictures
+from peopleseg.labels.coco import load_images
 from peopleseg.repository.manifest import StepManifest
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.pipeline import PeoplePipeline
@@ -19,8 +19,8 @@ from peopleseg.systems.people.scores import ScoreFit
 from peopleseg.systems.people.system import PEOPLE
 from tests.data.small_repository import (
     write_head,
+    write_images,
     write_people_unet,
-    write_pictures,
     write_small_repository,
 )
 
@@ -98,7 +98,7 @@ class OffBy:
 
 @pytest.mark.parametrize(("gap", "truly_person"), [(0.6, 1 / 2), (-0.6, 1 / 4)])
 def test_masks_end_where_their_iou_is_best(gap: float, truly_person: float, tmp_path: Path) -> None:
-    images, annotations = write_pictures(tmp_path)
+    images, annotations = write_images(tmp_path)
     data = json.loads(annotations.read_text())
     for entry in data["annotations"]:
         x, y, width, height = entry["bbox"]
@@ -106,7 +106,7 @@ def test_masks_end_where_their_iou_is_best(gap: float, truly_person: float, tmp_
         entry["segmentation"] = [[x, y, x + width, y, x + width, end, x, end]]
     annotations.write_text(json.dumps(data))
     segmenter: Any = OffBy(gap)
-    found = fit_masks(segmenter, load_pictures(annotations, images))
+    found = fit_masks(segmenter, load_images(annotations, images))
     assert found.miou_before == pytest.approx(0.5, abs=0.05)
     assert found.miou > 0.95
     assert found.shift == pytest.approx(1.1 * gap, abs=0.07)  # the next one beyond
@@ -116,7 +116,7 @@ def test_masks_end_where_their_iou_is_best(gap: float, truly_person: float, tmp_
 def arguments(tmp_path: Path) -> list[str]:
     """Images of which half show the person where the detector says that one is."""
     repository = write_small_repository(tmp_path / "repository")
-    images, annotations = write_pictures(tmp_path / "pictures", count=6)
+    images, annotations = write_images(tmp_path / "images", count=6)
     data = json.loads(annotations.read_text())
     for entry in data["annotations"]:
         if entry["image_id"] % 2:
@@ -146,8 +146,8 @@ def test_the_command_writes_two_versions_that_belong_together(
     assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 4
     assert selects["min_score"] == answers["min_score"] and answers["max_mask_iou"] == 0.6
     assert f"mask shift {answers['mask_shift']:g}: mean IoU in true boxes" in said
-    picture = next((tmp_path / "pictures").rglob("*.png")).read_bytes()
-    (score,) = PeoplePipeline(repository, versions=changes).segment(picture, min_score=0.01).scores
+    image = next((tmp_path / "images").rglob("*.png")).read_bytes()
+    (score,) = PeoplePipeline(repository, versions=changes).segment(image, min_score=0.01).scores
     assert score == pytest.approx(0.5, abs=0.15)  # half of those found are right
 
 

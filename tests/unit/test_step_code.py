@@ -21,7 +21,7 @@ from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.steps.postprocess import Postprocess
 from peopleseg.systems.people.steps.preprocess import Preprocess
 from peopleseg.systems.versions import code_of, python_step
-from tests.data.small_repository import write_pictures, write_small_repository
+from tests.data.small_repository import write_images, write_small_repository
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,8 +87,8 @@ def test_the_same_code_has_the_same_digest_and_other_code_another(other_code: Pa
 
 
 def test_a_version_runs_the_code_that_it_was_made_with(repository: Path, other_code: Path) -> None:
-    pictures, _ = write_pictures(repository.parent / "pictures", count=1)
-    image = (pictures / "0.png").read_bytes()
+    images, _ = write_images(repository.parent / "images", count=1)
+    image = (images / "0.png").read_bytes()
     now = PeoplePipeline(repository).segment(image)
     edit(
         other_code / "peopleseg" / "systems" / "people" / "answer.py",

@@ -15,7 +15,7 @@ from peopleseg.networks.feature_head import RoiFeatureHead
 from peopleseg.networks.hierarchical import PersonMaskHead
 from peopleseg.networks.people_unet import PeopleUNet
 from peopleseg.networks.yolov9 import YOLOv9
-from tests.data.people_pictures import write_data_set
+from tests.data.people_images import write_data_set
 from training.validation.metrics import mask_metrics
 from training.validation.table import WIDTH, Row, table
 
@@ -67,7 +67,7 @@ def test_every_family_is_measured_and_the_best_marked(
     code, out, _ = run(
         data,
         *(checkpoints / "*" / "best.ckpt", checkpoints / "*.ckpt"),
-        *("--limit=2", "--json", file, "--pictures", sheets),
+        *("--limit=2", "--json", file, "--sheets", sheets),
         capsys=capsys,
     )
     assert code == 0
@@ -135,14 +135,14 @@ def test_a_pattern_that_nothing_matches_is_wrong_usage(
     assert code == 2 and out == "" and "*.ckpt" in err
 
 
-def test_missing_pictures_are_named_and_left_out(
+def test_missing_images_are_named_and_left_out(
     data: tuple[Path, Path],
     checkpoints: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for picture in ("001.png", "002.png"):
-        (tmp_path / picture).write_bytes((data[0] / picture).read_bytes())
+    for image in ("001.png", "002.png"):
+        (tmp_path / image).write_bytes((data[0] / image).read_bytes())
     file = tmp_path / "figures.json"
     unet = checkpoints / "one" / "best.ckpt"
     code, _, err = run((tmp_path, data[1]), unet, "--json", file, capsys=capsys)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.labels.coco import AnnotatedImage, Annotation
 from training.data.samples import IGNORED, TARGET
 from training.validation.metrics import (
     BOUNDARY_WIDTH,
@@ -34,12 +34,12 @@ def random_rois(seed: int, count: int = 6) -> tuple[Tensor, Tensor]:
     return torch.randn(count, 3, 16, 12, generator=generator), labels
 
 
-def box_picture(image_id: int, *boxes: tuple[float, float, float, float]) -> Picture:
+def box_image(image_id: int, *boxes: tuple[float, float, float, float]) -> AnnotatedImage:
     people = [Annotation(box, [[0.0, 0.0, 1.0, 0.0, 1.0, 1.0]], False) for box in boxes]
-    return Picture(image_id, Path("unread.png"), 100, 100, people)
+    return AnnotatedImage(image_id, Path("unread.png"), 100, 100, people)
 
 
-def test_people_seg_miou_is_the_mean_over_pictures_of_both_classes() -> None:
+def test_people_seg_miou_is_the_mean_over_images_of_both_classes() -> None:
     metric = PeopleSegMiou()
     labels = torch.tensor([[[1, 1, 0, 0]], [[0, 0, 0, 0]]], dtype=torch.uint8)
     logits = torch.tensor([[[[3.0, -1.0, -1.0, -1.0]]], [[[-1.0, -1.0, -1.0, -2.0]]]])
@@ -147,21 +147,21 @@ def test_boundary_iou_compares_what_lies_near_each_contour() -> None:
 
 
 def test_box_average_precision_of_the_truth_is_one_and_of_nothing_zero() -> None:
-    pictures = [box_picture(1, (10, 10, 40, 80), (50, 10, 90, 60)), box_picture(2, (5, 5, 50, 50))]
-    perfect, blind = BoxAveragePrecision(pictures), BoxAveragePrecision(pictures)
-    for picture in pictures:
-        boxes = torch.tensor([person.box_xyxy for person in picture.people])
-        perfect.update(picture.id, boxes, torch.full((len(boxes),), 0.8))
-        blind.update(picture.id, torch.empty((0, 4)), torch.empty(0))
+    images = [box_image(1, (10, 10, 40, 80), (50, 10, 90, 60)), box_image(2, (5, 5, 50, 50))]
+    perfect, blind = BoxAveragePrecision(images), BoxAveragePrecision(images)
+    for image in images:
+        boxes = torch.tensor([person.box_xyxy for person in image.people])
+        perfect.update(image.id, boxes, torch.full((len(boxes),), 0.8))
+        blind.update(image.id, torch.empty((0, 4)), torch.empty(0))
     assert {k: float(v) for k, v in perfect.compute().items()} == pytest.approx(
         {"box_ap": 1.0, "box_ap50": 1.0, "box_recall": 1.0}
     )
     assert set(map(float, blind.compute().values())) == {0.0}
 
 
-def test_only_pictures_that_were_looked_at_count() -> None:
-    pictures = [box_picture(1, (10, 10, 40, 80)), box_picture(2, (5, 5, 50, 50))]
-    metric = BoxAveragePrecision(pictures)
+def test_only_images_that_were_looked_at_count() -> None:
+    images = [box_image(1, (10, 10, 40, 80)), box_image(2, (5, 5, 50, 50))]
+    metric = BoxAveragePrecision(images)
     metric.update(1, torch.tensor([[10.0, 10.0, 40.0, 80.0]]), torch.tensor([0.3]))
     assert float(metric.compute()["box_ap"]) == pytest.approx(1.0)
     metric.update(2, torch.empty((0, 4)), torch.empty(0))
@@ -169,16 +169,16 @@ def test_only_pictures_that_were_looked_at_count() -> None:
 
 
 def test_recall_counts_people_by_overlap_and_score() -> None:
-    picture = box_picture(7, (0, 0, 40, 40), (50, 0, 90, 40), (50, 50, 90, 90))
-    metric = BoxAveragePrecision([picture])
+    image = box_image(7, (0, 0, 40, 40), (50, 0, 90, 40), (50, 50, 90, 90))
+    metric = BoxAveragePrecision([image])
     boxes = torch.tensor([[0.0, 0, 40, 21], [50.0, 0, 90, 19], [50.0, 50, 90, 90]])
     metric.update(7, boxes, torch.tensor([0.05, 0.9, 0.049]))
     # the first by IoU 0.525, the second's 0.475 is too little, the third's score too low
     assert float(metric.compute()["box_recall"]) == pytest.approx(1 / 3)
 
 
-def test_pictures_without_people_have_no_box_figures() -> None:
-    metric = BoxAveragePrecision([box_picture(1)])
+def test_images_without_people_have_no_box_figures() -> None:
+    metric = BoxAveragePrecision([box_image(1)])
     metric.update(1, torch.empty((0, 4)), torch.empty(0))
     assert all(math.isnan(value) for value in metric.compute().values())
 
@@ -205,13 +205,13 @@ def test_people_seg_miou_of_two_processes_is_that_of_one(random: np.random.Gener
     assert float(first.compute()) == pytest.approx(float(whole.compute()))
 
 
-def test_a_picture_that_two_processes_look_at_counts_once() -> None:
-    pictures = [box_picture(1, (10, 10, 40, 80)), box_picture(2, (5, 5, 50, 50))]
+def test_an_image_that_two_processes_look_at_counts_once() -> None:
+    images = [box_image(1, (10, 10, 40, 80)), box_image(2, (5, 5, 50, 50))]
     found = {
         1: (torch.tensor([[10.0, 10, 40, 80], [60.0, 60, 90, 90]]), torch.tensor([0.3, 0.9])),
         2: (torch.tensor([[5.0, 5, 50, 50]]), torch.tensor([0.8])),
     }
-    whole, first, second = (BoxAveragePrecision(pictures) for _ in range(3))
+    whole, first, second = (BoxAveragePrecision(images) for _ in range(3))
     for part, image_ids in ((whole, (1, 2)), (first, (1, 2)), (second, (1,))):
         for image_id in image_ids:
             part.update(image_id, *found[image_id])

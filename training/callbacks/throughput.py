@@ -20,7 +20,7 @@ class Throughput(Callback):
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self.pictures = 0
+        self.images = 0
         self._last = 0.0
 
     def on_train_start(self, *_: Any) -> None:
@@ -28,14 +28,14 @@ class Throughput(Callback):
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.seconds.clear()
-        self.pictures = 0
+        self.images = 0
         self._last = time.perf_counter()
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         self._end_of("waiting for images")
-        self.pictures += len(batch.images) * trainer.world_size
+        self.images += len(batch.images) * trainer.world_size
 
     def on_before_backward(self, *_: Any) -> None:
         self._end_of("forward and loss")
@@ -50,14 +50,14 @@ class Throughput(Callback):
         total = sum(self.seconds.values())
         if not total:
             return
-        rate = self.pictures / total
+        rate = self.images / total
         shares = {phase: self.seconds[phase] / total for phase in PHASES}
-        pl_module.log("time/pictures_per_second", rate, rank_zero_only=True)
+        pl_module.log("time/images_per_second", rate, rank_zero_only=True)
         for phase, share in shares.items():
             pl_module.log(f"time/{phase.replace(' ', '_')}", share, rank_zero_only=True)
         if trainer.is_global_zero:
             text = ", ".join(f"{share:.0%} {phase}" for phase, share in shares.items())
-            trainer.print(f"epoch {trainer.current_epoch}: {rate:.2f} pictures/s; {text}")
+            trainer.print(f"epoch {trainer.current_epoch}: {rate:.2f} images/s; {text}")
 
     def _end_of(self, phase: str) -> None:
         if torch.cuda.is_available():

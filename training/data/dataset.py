@@ -6,25 +6,27 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from peopleseg.labels.coco import Picture
-from training.data.pictures import BrokenPicture
+from peopleseg.labels.coco import AnnotatedImage
+from training.data.images import BrokenImage
 from training.data.sampler import Draw
 
-MakeSample = Callable[[Picture, int], Any]  # of an image and an epoch
+MakeSample = Callable[[AnnotatedImage, int], Any]  # of an image and an epoch
 
 
 class PeopleDataset(Dataset[Any]):
-    """Samples of `make(picture, epoch)`, which draws from torch's global generator.
+    """Samples of `make(image, epoch)`, which draws from torch's global generator.
 
-    An image that does not decode becomes its `BrokenPicture`, which the collate functions leave
+    An image that does not decode becomes its `BrokenImage`, which the collate functions leave
     out and name.
     """
 
-    def __init__(self, pictures: Sequence[Picture], make: MakeSample, *, seed: int = 0) -> None:
-        self.pictures, self.make, self.seed = pictures, make, seed
+    def __init__(
+        self, images: Sequence[AnnotatedImage], make: MakeSample, *, seed: int = 0
+    ) -> None:
+        self.images, self.make, self.seed = images, make, seed
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, draw: Draw | int) -> Any:
         """A whole number is a draw of epoch 0."""
@@ -32,6 +34,6 @@ class PeopleDataset(Dataset[Any]):
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(hash((self.seed, turn, index)))
             try:
-                return self.make(self.pictures[index], epoch)
-            except BrokenPicture as broken:
+                return self.make(self.images[index], epoch)
+            except BrokenImage as broken:
                 return broken

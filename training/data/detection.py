@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.pixels.geometry import INPUT_SIZE
 from training.data.colour import heavy_colour, light_colour
+from training.data.images import BrokenImage, DataError
 from training.data.module import PeopleData
 from training.data.mosaic import copy_paste, mosaic
-from training.data.pictures import BrokenPicture, DataError
 from training.data.samples import (
     DetectionBatch,
     DetectionSample,
@@ -33,7 +33,7 @@ COLOURS = {"none": v2.Identity, "light": light_colour, "heavy": heavy_colour}
 
 class DetectionValidationBatch(NamedTuple):
     images: Tensor  # uint8 (B, 3, 640, 640) RGB
-    picture_ids: list[int]  # of each image
+    image_ids: list[int]  # of each image
     skipped: list[str]
 
 
@@ -71,41 +71,41 @@ class DetectionData(PeopleData):
             )
         super().setup(stage)
 
-    def training_sample(self, picture: Picture, epoch: int) -> DetectionSample:
+    def training_sample(self, image: AnnotatedImage, epoch: int) -> DetectionSample:
         max_epochs = self.trainer.max_epochs if self.trainer else None
         mixed = max_epochs is None or epoch < max_epochs - self.mixing.last_epochs_without
         if mixed and torch.rand(()) < self.mixing.mosaic:
-            scenes = [read_scene(p, with_masks=False) for p in (picture, *self._others(3))]
+            scenes = [read_scene(p, with_masks=False) for p in (image, *self._others(3))]
             return detection_sample(self.finish_mosaic(mosaic(scenes, self.size)))
         pastes = mixed and bool(torch.rand(()) < self.mixing.copy_paste)
-        scene = self.augment(read_scene(picture, with_masks=pastes))
+        scene = self.augment(read_scene(image, with_masks=pastes))
         if pastes:
             scene = copy_paste(scene, self.augment(read_scene(*self._others(1))))
         return detection_sample(scene)
 
     def validation_sample(
-        self, picture: Picture, epoch: int
-    ) -> tuple[Picture, DetectionSample | BrokenPicture]:
+        self, image: AnnotatedImage, epoch: int
+    ) -> tuple[AnnotatedImage, DetectionSample | BrokenImage]:
         try:
-            scene = letterbox(INPUT_SIZE)(read_scene(picture, with_masks=False))
-        except BrokenPicture as broken:
-            return picture, broken
-        return picture, detection_sample(scene)
+            scene = letterbox(INPUT_SIZE)(read_scene(image, with_masks=False))
+        except BrokenImage as broken:
+            return image, broken
+        return image, detection_sample(scene)
 
     collate = staticmethod(collate_detection)
 
     @staticmethod
     def collate_validation(
-        samples: Sequence[tuple[Picture, DetectionSample | BrokenPicture]],
+        samples: Sequence[tuple[AnnotatedImage, DetectionSample | BrokenImage]],
     ) -> DetectionValidationBatch:
         batch: DetectionBatch = collate_detection([sample for _, sample in samples])
-        whole = [picture.id for picture, s in samples if not isinstance(s, BrokenPicture)]
+        whole = [image.id for image, s in samples if not isinstance(s, BrokenImage)]
         return DetectionValidationBatch(batch.images, whole, batch.skipped)
 
-    def _others(self, count: int) -> list[Picture]:
+    def _others(self, count: int) -> list[AnnotatedImage]:
         chosen = torch.multinomial(self._weights, count, replacement=True)
-        return [self.train_pictures[index] for index in chosen]
+        return [self.train_images[index] for index in chosen]
 
     @cached_property
     def _weights(self) -> Tensor:
-        return torch.tensor([picture.weight for picture in self.train_pictures])
+        return torch.tensor([image.weight for image in self.train_images])

@@ -17,18 +17,18 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from peopleseg.errors import PeoplesegError
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_atomically, write_json
 from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
 from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9
-from training.data.pictures import BrokenPicture
+from training.data.images import BrokenImage
 
 DESCRIPTION = "features.json"
 
 
 class FeatureSample(NamedTuple):
-    picture_id: int
+    image_id: int
     roi_features: Tensor  # float16 (n, C, 28, 28)
     labels: Tensor  # uint8 (n, 56, 56): BACKGROUND, TARGET, NON_TARGET or IGNORED
 
@@ -60,27 +60,27 @@ class FeatureFolder:
 
     path: Path
 
-    def file(self, picture: Picture) -> Path:
-        return self.path / f"{picture.id}.safetensors"
+    def file(self, image: AnnotatedImage) -> Path:
+        return self.path / f"{image.id}.safetensors"
 
-    def has(self, picture: Picture) -> bool:
-        return self.file(picture).is_file()  # whole: files are renamed to their names
+    def has(self, image: AnnotatedImage) -> bool:
+        return self.file(image).is_file()  # whole: files are renamed to their names
 
-    def write(self, picture: Picture, roi_features: Tensor, labels: Tensor) -> None:
+    def write(self, image: AnnotatedImage, roi_features: Tensor, labels: Tensor) -> None:
         """Whole or not at all. Raises OSError."""
         tensors = {
             "roi_features": roi_features.half().cpu().contiguous(),
             "labels": labels.contiguous(),
         }
-        write_atomically(self.file(picture), save(tensors))
+        write_atomically(self.file(image), save(tensors))
 
-    def read(self, picture: Picture) -> FeatureSample:
-        """Raises BrokenPicture for a file that cannot be read."""
-        path = self.file(picture)
+    def read(self, image: AnnotatedImage) -> FeatureSample:
+        """Raises BrokenImage for a file that cannot be read."""
+        path = self.file(image)
         try:
-            return FeatureSample(picture.id, **load(path.read_bytes()))
+            return FeatureSample(image.id, **load(path.read_bytes()))
         except (OSError, SafetensorError, TypeError) as error:
-            raise BrokenPicture(
+            raise BrokenImage(
                 f"{path} cannot be read ({error}); remove it and run `peopleseg "
                 "precompute-features` again"
             ) from error
@@ -127,13 +127,13 @@ def roi_features(detector: YOLOv9, images: Tensor, rois: Tensor) -> Tensor:
         return align_map(detector.features(images), images, rois, size_hw)
 
 
-def collate_features(samples: Sequence[FeatureSample | BrokenPicture]) -> FeatureBatch:
+def collate_features(samples: Sequence[FeatureSample | BrokenImage]) -> FeatureBatch:
     """N = 0 when nobody is in any image, or every file is broken."""
-    whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
+    whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
     empty = [torch.empty((0, 0, 0))]
     return FeatureBatch(
-        [sample.picture_id for sample in whole],
+        [sample.image_id for sample in whole],
         torch.cat([sample.roi_features for sample in whole] or empty),
         torch.cat([sample.labels for sample in whole] or empty),
-        [str(sample) for sample in samples if isinstance(sample, BrokenPicture)],
+        [str(sample) for sample in samples if isinstance(sample, BrokenImage)],
     )

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from peopleseg.cli.options import add_repository_option, fraction, positive
 from peopleseg.cli.output import file_to_write, require_separate
-from peopleseg.labels.coco import Picture, load_labels
+from peopleseg.labels.coco import AnnotatedImage, load_labels
 from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import PeoplePipeline
+from training.data.images import BrokenImage, DataError, checked, read_rgb, report_skipped
 from training.data.mask_filling import Agreement, filled
-from training.data.pictures import BrokenPicture, DataError, checked, read_rgb, report_skipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +53,9 @@ def run(args: argparse.Namespace) -> int:
     """
     require_separate({"--annotations": args.annotations, "--out": args.out})
     labels = load_labels(args.annotations, args.images)
-    pictures, skipped = checked(labels.pictures[: args.limit])
+    images, skipped = checked(labels.images[: args.limit])
     report_skipped(skipped)
-    if not pictures:
+    if not images:
         raise DataError(
             f"{args.images} has none of the images of {args.annotations} that can be used; name "
             "the folder that they are in"
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     pipeline = PeoplePipeline(args.model_repository, threads=args.threads)
     agreement = Agreement(least_iou=args.least_iou)
     count = sum(
-        _fill(pipeline, picture, labels.entries[picture.id], agreement)
-        for picture in tqdm(pictures, unit="image", disable=None)
+        _fill(pipeline, image, labels.entries[image.id], agreement)
+        for image in tqdm(images, unit="image", disable=None)
     )
     data = _first(labels.data, args.limit)
     write_atomically(args.out, json.dumps(data).encode())
@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fill(
-    pipeline: PeoplePipeline, picture: Picture, own: list[dict[str, Any]], agreement: Agreement
+    pipeline: PeoplePipeline, image: AnnotatedImage, own: list[dict[str, Any]], agreement: Agreement
 ) -> int:
     """Give an image's annotations their masks, in place; how many. One that breaks is named."""
     try:
-        masks = filled(pipeline, read_rgb(picture), own, agreement)
-    except BrokenPicture as error:
+        masks = filled(pipeline, read_rgb(image), own, agreement)
+    except BrokenImage as error:
         tqdm.write(f"left out: {error}", file=sys.stderr)
         return 0
     for place, rle in masks.items():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.pixels.geometry import INPUT_SIZE
 from training.data.module import PeopleData
 from training.data.samples import ForegroundSample, collate_foreground, foreground_sample
@@ -18,11 +18,11 @@ class ForegroundData(PeopleData):
         self.augment = self.augmented_view(size)
         self.whole = self.view(INPUT_SIZE)
 
-    def training_sample(self, picture: Picture, epoch: int) -> ForegroundSample:
-        return foreground_sample(self.augment(read_scene(picture)))
+    def training_sample(self, image: AnnotatedImage, epoch: int) -> ForegroundSample:
+        return foreground_sample(self.augment(read_scene(image)))
 
-    def validation_sample(self, picture: Picture, epoch: int) -> ForegroundSample:
-        return foreground_sample(self.whole(read_scene(picture)))
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> ForegroundSample:
+        return foreground_sample(self.whole(read_scene(image)))
 
     collate = staticmethod(collate_foreground)
     collate_validation = staticmethod(collate_foreground)

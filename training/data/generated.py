@@ -22,7 +22,7 @@ SMALLEST_AREA_PX = 40  # of a visible part; a figure that shows less does not st
 
 
 @dataclass(frozen=True)
-class PeoplePicture:
+class PeopleImage:
     """An image with everybody in it, from back to front."""
 
     image_rgb: NDArray[np.uint8]  # (H, W, 3)
@@ -30,9 +30,9 @@ class PeoplePicture:
     boxes_xyxy: NDArray[np.float32]  # (N, 4) image pixels, tight around the masks
 
 
-def people_picture(
+def people_image(
     seed: int, *, count: int | None = None, size_hw: tuple[int, int] = (240, 320)
-) -> PeoplePicture:
+) -> PeopleImage:
     """The same image for the same arguments; count: at most so many people, by default 0 to 5."""
     rng = np.random.default_rng(seed)
     image = _background(rng, size_hw)
@@ -45,17 +45,17 @@ def people_picture(
             _paint(rng, image, figure)
             masks = [*behind, figure]
     stacked = np.array(masks, dtype=np.uint8).reshape(-1, *size_hw)
-    return PeoplePicture(image, stacked, _boxes(stacked))
+    return PeopleImage(image, stacked, _boxes(stacked))
 
 
-def coco_annotations(pictures: Sequence[PeoplePicture], names: Sequence[str]) -> dict[str, Any]:
+def coco_annotations(images: Sequence[PeopleImage], names: Sequence[str]) -> dict[str, Any]:
     """A COCO data set of the images; image ids count from 1, masks are compressed RLE."""
-    images: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, (picture, name) in enumerate(zip(pictures, names, strict=True), start=1):
-        height, width = picture.image_rgb.shape[:2]
-        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        for mask, box in zip(picture.masks, picture.boxes_xyxy.tolist(), strict=True):
+    for image_id, (image, name) in enumerate(zip(images, names, strict=True), start=1):
+        height, width = image.image_rgb.shape[:2]
+        entries.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        for mask, box in zip(image.masks, image.boxes_xyxy.tolist(), strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -68,7 +68,7 @@ def coco_annotations(pictures: Sequence[PeoplePicture], names: Sequence[str]) ->
                 }
             )
     categories = [{"id": PERSON_CATEGORY_ID, "name": "person"}]
-    return {"images": images, "annotations": annotations, "categories": categories}
+    return {"images": entries, "annotations": annotations, "categories": categories}
 
 
 def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list[tuple[Path, Path]]:
@@ -79,7 +79,7 @@ def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list
     """
     splits = {"train": (count, seed), "val": (max(4, count // 4), seed + count)}
     return [
-        write_pictures(
+        write_images(
             folder / name,
             folder / f"person_{name}.json",
             [i % (MOST_PEOPLE + 1) for i in range(images)],
@@ -89,7 +89,7 @@ def write_training_data(folder: Path, *, count: int = 40, seed: int = 0) -> list
     ]
 
 
-def write_pictures(
+def write_images(
     images: Path, annotations: Path, counts: Sequence[int | None], seed: int
 ) -> tuple[Path, Path]:
     """Write as many PNGs as counts, each of at most so many people (None: of 0 to MOST_PEOPLE).
@@ -97,15 +97,15 @@ def write_pictures(
     Returns images folder and annotations.
     """
     images.mkdir(parents=True, exist_ok=True)
-    pictures = [people_picture(seed + i, count=count) for i, count in enumerate(counts)]
-    names = [f"{i:03}.png" for i in range(len(pictures))]
-    for picture, name in zip(pictures, names, strict=True):
-        write_picture(images / name, picture.image_rgb)
-    write_json(annotations, coco_annotations(pictures, names))
+    made = [people_image(seed + i, count=count) for i, count in enumerate(counts)]
+    names = [f"{i:03}.png" for i in range(len(made))]
+    for image, name in zip(made, names, strict=True):
+        write_image(images / name, image.image_rgb)
+    write_json(annotations, coco_annotations(made, names))
     return images, annotations
 
 
-def write_picture(path: Path, image_rgb: NDArray[np.uint8]) -> None:
+def write_image(path: Path, image_rgb: NDArray[np.uint8]) -> None:
     """Write an (H, W, 3) uint8 RGB image in the format of the path's suffix."""
     _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
     path.write_bytes(encoded.tobytes())

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import lightning
 from torch.utils.data import DataLoader
 
-from peopleseg.labels.coco import Picture, require_people
+from peopleseg.labels.coco import AnnotatedImage, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from training.data.dataset import PeopleDataset
-from training.data.pictures import DataError, report_skipped, usable_pictures
+from training.data.images import DataError, report_skipped, usable_images
 from training.data.sampler import EpochSampler
 from training.data.transforms import Transform, training_transforms, whole_view
 
@@ -79,15 +79,15 @@ class PeopleData(lightning.LightningDataModule):
         self.loader, self.augmentation, self.resize = loader, augmentation, resize
         self.seed = seed
         self.resume_at = (0, 0)  # epoch, batches of it that are done
-        self.train_pictures: list[Picture] = []
-        self.val_pictures: list[Picture] = []
+        self.train_images: list[AnnotatedImage] = []
+        self.val_images: list[AnnotatedImage] = []
 
     @abstractmethod
-    def training_sample(self, picture: Picture, epoch: int) -> Any:
+    def training_sample(self, image: AnnotatedImage, epoch: int) -> Any:
         """An augmented sample, by torch's global generator."""
 
     @abstractmethod
-    def validation_sample(self, picture: Picture, epoch: int) -> Any:
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> Any:
         """The whole image on the canvas."""
 
     @staticmethod
@@ -100,25 +100,25 @@ class PeopleData(lightning.LightningDataModule):
     def collate_validation(samples: list[Any]) -> Any:
         """The same for validation samples."""
 
-    def usable(self, picture: Picture) -> bool:
+    def usable(self, image: AnnotatedImage) -> bool:
         """Whether an image is of use for training."""
         return True
 
     def setup(self, stage: str) -> None:
-        if not self.train_pictures and stage == "fit":
+        if not self.train_images and stage == "fit":
             folders = (self.train_folder, *self.extra)
-            pictures = [picture for folder in folders for picture in self._pictures(folder)]
-            self.train_pictures = [p for p in pictures if self.usable(p)][: self.limit]
-            if not self.train_pictures:
+            images = [image for folder in folders for image in self._images(folder)]
+            self.train_images = [p for p in images if self.usable(p)][: self.limit]
+            if not self.train_images:
                 raise DataError(f"{self.train_folder.annotations} has no image to train on")
-            require_people(self.train_pictures, self.train_folder.annotations)
-        if not self.val_pictures:
-            self.val_pictures = self._pictures(self.val_folder)
-            require_people(self.val_pictures, self.val_folder.annotations)
+            require_people(self.train_images, self.train_folder.annotations)
+        if not self.val_images:
+            self.val_images = self._images(self.val_folder)
+            require_people(self.val_images, self.val_folder.annotations)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        dataset = PeopleDataset(self.train_pictures, self.training_sample, seed=self.seed)
-        weights = [picture.weight for picture in self.train_pictures]
+        dataset = PeopleDataset(self.train_images, self.training_sample, seed=self.seed)
+        weights = [image.weight for image in self.train_images]
         sampler = self._sampler(len(dataset), shuffle=True, weights=weights)
         epoch, batches = self.resume_at
         sampler.start_at(epoch, batches * self.loader.batch_size)
@@ -133,7 +133,7 @@ class PeopleData(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        dataset = PeopleDataset(self.val_pictures, self.validation_sample)
+        dataset = PeopleDataset(self.val_images, self.validation_sample)
         return DataLoader(
             dataset,
             batch_size=self.loader.validation_batch_size,
@@ -176,13 +176,13 @@ class PeopleData(lightning.LightningDataModule):
             processes=trainer.world_size if trainer else 1,
         )
 
-    def _pictures(self, folder: AnnotatedFolder) -> list[Picture]:
+    def _images(self, folder: AnnotatedFolder) -> list[AnnotatedImage]:
         try:
-            pictures, skipped = usable_pictures(Path(folder.annotations), Path(folder.images))
+            images, skipped = usable_images(Path(folder.annotations), Path(folder.images))
         except AnnotationError as error:
             raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
         report_skipped(skipped)
-        return [replace(p, everybody=folder.everybody, weight=folder.weight) for p in pictures]
+        return [replace(p, everybody=folder.everybody, weight=folder.weight) for p in images]
 
 
 def _check(loader: LoaderSettings) -> None:

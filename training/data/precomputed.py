@@ -4,15 +4,15 @@ detector runs."""
 from pathlib import Path
 from typing import Any, Literal
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from training.data.features import (
     FeatureFolder,
     FeatureSample,
     FeaturesError,
     collate_features,
 )
+from training.data.images import DataError, Skipped, report_skipped
 from training.data.module import AnnotatedFolder, LoaderSettings, PeopleData
-from training.data.pictures import DataError, Skipped, report_skipped
 
 
 class PrecomputedFeatureData(PeopleData):
@@ -48,8 +48,8 @@ class PrecomputedFeatureData(PeopleData):
         except FeaturesError as error:
             raise DataError(str(error)) from error
 
-    def usable(self, picture: Picture) -> bool:
-        return bool(picture.masked_people)
+    def usable(self, image: AnnotatedImage) -> bool:
+        return bool(image.masked_people)
 
     def setup(self, stage: str) -> None:
         if not self.train_folder.everybody:
@@ -59,28 +59,28 @@ class PrecomputedFeatureData(PeopleData):
             )
         self.require(padding=self.padding, resize=self.resize)
         super().setup(stage)
-        self.train_pictures = _with_features(self.train_pictures, self.train_features)
-        self.val_pictures = _with_features(self.val_pictures, self.val_features)
+        self.train_images = _with_features(self.train_images, self.train_features)
+        self.val_images = _with_features(self.val_images, self.val_features)
 
-    def training_sample(self, picture: Picture, epoch: int) -> FeatureSample:
-        return self.train_features.read(picture)
+    def training_sample(self, image: AnnotatedImage, epoch: int) -> FeatureSample:
+        return self.train_features.read(image)
 
-    def validation_sample(self, picture: Picture, epoch: int) -> FeatureSample:
-        return self.val_features.read(picture)
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> FeatureSample:
+        return self.val_features.read(image)
 
     collate = staticmethod(collate_features)
     collate_validation = staticmethod(collate_features)
 
 
-def _with_features(pictures: list[Picture], folder: FeatureFolder) -> list[Picture]:
+def _with_features(images: list[AnnotatedImage], folder: FeatureFolder) -> list[AnnotatedImage]:
     """Raises DataError when no image has any."""
-    pictures = [picture for picture in pictures if picture.masked_people]
-    there = [picture for picture in pictures if folder.has(picture)]
-    absent = [picture for picture in pictures if not folder.has(picture)]
+    images = [image for image in images if image.masked_people]
+    there = [image for image in images if folder.has(image)]
+    absent = [image for image in images if not folder.has(image)]
     report_skipped([Skipped(p.path, f"has no features in {folder.path}") for p in absent])
     if not there:
         raise DataError(
-            f"{folder.path} has features of none of {len(pictures)} images; `peopleseg "
+            f"{folder.path} has features of none of {len(images)} images; `peopleseg "
             "precompute-features` of the same annotations writes them"
         )
     return there

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.systems.people.contract import MASK_SIZE_HW
 from training.data.module import PeopleData
@@ -40,13 +40,13 @@ class RoiData(PeopleData):
         self.augment = self.augmented_view(INPUT_SIZE)
         self.whole = self.view(INPUT_SIZE)
 
-    def usable(self, picture: Picture) -> bool:
-        return bool(picture.masked_people) or (self.roi.mistakes > 0 and picture.everybody)
+    def usable(self, image: AnnotatedImage) -> bool:
+        return bool(image.masked_people) or (self.roi.mistakes > 0 and image.everybody)
 
-    def training_sample(self, picture: Picture, epoch: int) -> RoiSample:
+    def training_sample(self, image: AnnotatedImage, epoch: int) -> RoiSample:
         random = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
         return roi_sample(
-            self.augment(read_scene(picture)),
+            self.augment(read_scene(image)),
             self.roi.mask_size_hw,
             self.roi.most_people,
             random,
@@ -55,8 +55,8 @@ class RoiData(PeopleData):
             mistakes=self.roi.mistakes,
         )
 
-    def validation_sample(self, picture: Picture, epoch: int) -> RoiSample:
-        scene = self.whole(read_scene(picture))
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> RoiSample:
+        scene = self.whole(read_scene(image))
         return roi_sample(scene, self.roi.mask_size_hw, None, padding=self.roi.padding)
 
     collate = staticmethod(collate_rois)

@@ -1,6 +1,6 @@
 """What each network trains on, made from a scene, and batches of it.
 
-An image that breaks on decode stands in the list of samples as its BrokenPicture; the batch leaves
+An image that breaks on decode stands in the list of samples as its BrokenImage; the batch leaves
 it out and names it.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from peopleseg.pixels.masks import grid_mask
-from training.data.pictures import SMALLEST_SIDE_PX, BrokenPicture
+from training.data.images import SMALLEST_SIDE_PX, BrokenImage
 from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene
 
 BACKGROUND, TARGET, NON_TARGET = 0, 1, 2  # in a roi's label map
@@ -124,7 +124,7 @@ def roi_sample(
     return RoiSample(_plain(scene.image), rois, torch.from_numpy(labels), people, mistakes)
 
 
-def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> DetectionBatch:
+def collate_detection(samples: Sequence[DetectionSample | BrokenImage]) -> DetectionBatch:
     """B = 0 when every image is broken."""
     whole, skipped = _split(samples)
     return DetectionBatch(
@@ -135,14 +135,14 @@ def collate_detection(samples: Sequence[DetectionSample | BrokenPicture]) -> Det
     )
 
 
-def collate_foreground(samples: Sequence[ForegroundSample | BrokenPicture]) -> ForegroundBatch:
+def collate_foreground(samples: Sequence[ForegroundSample | BrokenImage]) -> ForegroundBatch:
     """B = 0 when every image is broken."""
     whole, skipped = _split(samples)
     labels = [s.labels for s in whole] or [torch.empty((0, 0), dtype=torch.uint8)]
     return ForegroundBatch(_stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
 
 
-def collate_rois(samples: Sequence[RoiSample | BrokenPicture]) -> RoiBatch:
+def collate_rois(samples: Sequence[RoiSample | BrokenImage]) -> RoiBatch:
     """B = 0 when every image is broken; N = 0 also when nobody is seen in any."""
     whole, skipped = _split(samples)
     rois = [F.pad(s.boxes_xyxy, (1, 0), value=index) for index, s in enumerate(whole)]
@@ -215,9 +215,9 @@ def _plain(image: Tensor) -> Tensor:
     return image.as_subclass(Tensor)
 
 
-def _split(samples: Sequence[Sample | BrokenPicture]) -> tuple[list[Sample], list[str]]:
-    whole = [sample for sample in samples if not isinstance(sample, BrokenPicture)]
-    return whole, [str(sample) for sample in samples if isinstance(sample, BrokenPicture)]
+def _split(samples: Sequence[Sample | BrokenImage]) -> tuple[list[Sample], list[str]]:
+    whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
+    return whole, [str(sample) for sample in samples if isinstance(sample, BrokenImage)]
 
 
 def _stacked_images(

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.labels.coco import Annotation, Picture, box_pixels
+from peopleseg.labels.coco import AnnotatedImage, Annotation, box_pixels
 from peopleseg.networks.torchvision_ops import declare_missing_ops
-from training.data.pictures import read_rgb
+from training.data.images import read_rgb
 
 declare_missing_ops()
 
@@ -99,23 +99,23 @@ def make_scene(
     )
 
 
-def read_scene(picture: Picture, *, with_masks: bool = True) -> Scene:
-    """Read an image and draw its people's masks. Raises BrokenPicture.
+def read_scene(image: AnnotatedImage, *, with_masks: bool = True) -> Scene:
+    """Read an image and draw its people's masks. Raises BrokenImage.
 
     Without masks it is a third faster, and enough for a detector.
     """
-    image_rgb = read_rgb(picture)
+    image_rgb = read_rgb(image)
     height, width = image_rgb.shape[:2]
-    people = picture.people
+    people = image.people
     boxes = _boxes(people)
     return make_scene(
         image_rgb,
         boxes,
         torch.from_numpy((boxes[:, 2:] - boxes[:, :2]).min(axis=1)),
-        _drawn(picture.masked_people, height, width) if with_masks else None,
-        _ignored(picture) if with_masks else None,
+        _drawn(image.masked_people, height, width) if with_masks else None,
+        _ignored(image) if with_masks else None,
         torch.tensor([person.masked for person in people], dtype=torch.bool),
-        _ignored_boxes(picture),
+        _ignored_boxes(image),
     )
 
 
@@ -135,23 +135,23 @@ def _boxes(annotations: Sequence[Annotation]) -> NDArray[np.float32]:
     return np.array(boxes, dtype=np.float32).reshape(-1, 4)
 
 
-def _ignored_boxes(picture: Picture) -> NDArray[np.float32]:
+def _ignored_boxes(image: AnnotatedImage) -> NDArray[np.float32]:
     """Of the crowds; the whole image where not everybody is annotated."""
-    if not picture.everybody:
-        return np.array([[0, 0, picture.width, picture.height]], dtype=np.float32)
-    return _boxes([annotation for annotation in picture.annotations if annotation.crowd])
+    if not image.everybody:
+        return np.array([[0, 0, image.width, image.height]], dtype=np.float32)
+    return _boxes([annotation for annotation in image.annotations if annotation.crowd])
 
 
-def _ignored(picture: Picture) -> NDArray[np.uint8]:
+def _ignored(image: AnnotatedImage) -> NDArray[np.uint8]:
     """(1, height, width) of CROWD, UNKNOWN and 0; known masks may lie over it."""
-    size_hw = picture.height, picture.width
-    ignored = np.full(size_hw, 0 if picture.everybody else UNKNOWN, dtype=np.uint8)
-    for person in picture.masked_people:  # who else is in their boxes is taken to be annotated
+    size_hw = image.height, image.width
+    ignored = np.full(size_hw, 0 if image.everybody else UNKNOWN, dtype=np.uint8)
+    for person in image.masked_people:  # who else is in their boxes is taken to be annotated
         ignored[box_pixels(person.box_xyxy, size_hw)] = 0
-    for annotation in picture.annotations:
+    for annotation in image.annotations:
         if not annotation.masked:
             ignored[box_pixels(annotation.box_xyxy, size_hw)] = UNKNOWN
-    for crowd in picture.annotations:
+    for crowd in image.annotations:
         if crowd.crowd and crowd.masked:
             ignored[crowd.mask(*size_hw) > 0] = CROWD
     return ignored[np.newaxis]

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from peopleseg.labels.coco import Annotation, Picture, box_pixels
+from peopleseg.labels.coco import AnnotatedImage, Annotation, box_pixels
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.systems.people.contract import MASK_CLASSES
-from training.data.pictures import SMALLEST_SIDE_PX
+from training.data.images import SMALLEST_SIDE_PX
 
 RATIO_OFFSET = 1e-3  # keeps the weight of an absent class finite
 SEPARATION = 1.2  # more weight for other people, whom the target must be told apart from
@@ -75,28 +75,30 @@ def read_class_weights(
         ) from error
 
 
-def statistics(pictures: Sequence[Picture], roi_padding: float = ROI_PADDING) -> dict[str, Any]:
+def statistics(
+    images: Sequence[AnnotatedImage], roi_padding: float = ROI_PADDING
+) -> dict[str, Any]:
     """All figures, ready for JSON. Raises ValueError when nobody is large enough for a roi."""
-    peopled = [picture for picture in pictures if picture.people]
+    peopled = [image for image in images if image.people]
     measured = [
-        _measured(picture, roi_padding)
-        for picture in tqdm(peopled, desc="measuring", unit="image", disable=None, delay=2)
+        _measured(image, roi_padding)
+        for image in tqdm(peopled, desc="measuring", unit="image", disable=None, delay=2)
     ]
     if not any(len(m.roi_sizes_wh) for m in measured):
         raise ValueError(
-            f"none of the {len(pictures)} images has a person of {SMALLEST_SIDE_PX} pixels"
+            f"none of the {len(images)} images has a person of {SMALLEST_SIDE_PX} pixels"
         )
     counts = [m.people for m in measured]
     return {
-        "images": len(pictures),
+        "images": len(images),
         "images_with_people": len(measured),
         "people": sum(counts),
         "people_without_mask": sum(m.unmasked for m in measured),
-        "crowds": sum(a.crowd for picture in pictures for a in picture.annotations),
+        "crowds": sum(a.crowd for image in images for a in image.annotations),
         "people_per_image": {
             "mean": _mean(counts),
             "max": max(counts),
-            "histogram": {str(n): images for n, images in sorted(Counter(counts).items())},
+            "histogram": {str(n): many for n, many in sorted(Counter(counts).items())},
         },
         "multi_person_images": sum(n > 1 for n in counts),
         "multi_person_share": _mean([n > 1 for n in counts]),
@@ -122,17 +124,17 @@ def table(figures: dict[str, Any], prefix: str = "") -> str:
     return "\n".join(lines)
 
 
-def _measured(picture: Picture, roi_padding: float) -> Measured:
-    boxes = np.array([person.box_xyxy for person in picture.people], dtype=np.float64)
+def _measured(image: AnnotatedImage, roi_padding: float) -> Measured:
+    boxes = np.array([person.box_xyxy for person in image.people], dtype=np.float64)
     sides = boxes[:, 2:] - boxes[:, :2]
     large = sides.min(axis=1) >= SMALLEST_SIDE_PX
-    scale = Letterbox.fit(picture.width, picture.height, INPUT_SIZE).scale_x
-    masked = picture.masked_people
-    masks = np.zeros((len(masked), picture.height, picture.width), dtype=np.uint8)
+    scale = Letterbox.fit(image.width, image.height, INPUT_SIZE).scale_x
+    masked = image.masked_people
+    masks = np.zeros((len(masked), image.height, image.width), dtype=np.uint8)
     for mask, person in zip(masks, masked, strict=True):
-        mask[:] = person.mask(picture.height, picture.width)
+        mask[:] = person.mask(image.height, image.width)
     anybody = masks.any(axis=0)
-    known = _known(picture, anybody)
+    known = _known(image, anybody)
     return Measured(
         people=len(boxes),
         unmasked=len(boxes) - len(masked),
@@ -143,12 +145,12 @@ def _measured(picture: Picture, roi_padding: float) -> Measured:
     )
 
 
-def _known(picture: Picture, anybody: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _known(image: AnnotatedImage, anybody: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where a mask is, or a person without one is not."""
     known = np.ones_like(anybody)
-    for person in picture.people:
+    for person in image.people:
         if not person.masked:
-            known[box_pixels(person.box_xyxy, (picture.height, picture.width))] = False
+            known[box_pixels(person.box_xyxy, (image.height, image.width))] = False
     return known | anybody
 
 

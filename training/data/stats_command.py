@@ -14,9 +14,9 @@ from pathlib import Path
 
 from peopleseg.cli.options import fraction
 from peopleseg.cli.output import file_to_write, require_separate
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.files import write_json
-from training.data.pictures import report_skipped, usable_pictures
+from training.data.images import report_skipped, usable_images
 from training.data.statistics import ROI_PADDING, statistics, table
 
 
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and report. Returns 1 when the annotations cannot be used."""
     require_separate({"--annotations": args.annotations, "--json": args.json})
     try:
-        figures = statistics(_pictures(args.annotations, args.images), args.roi_padding)
+        figures = statistics(_annotated(args.annotations, args.images), args.roi_padding)
     except ValueError as error:  # no JSON, not COCO's, or nobody in it
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pictures(annotations: Path, images: Path | None) -> list[Picture]:
+def _annotated(annotations: Path, images: Path | None) -> list[AnnotatedImage]:
     if images is None:
-        return load_pictures(annotations, Path())
-    pictures, skipped = usable_pictures(annotations, images)
+        return load_images(annotations, Path())
+    usable, skipped = usable_images(annotations, images)
     report_skipped(skipped)
-    return pictures
+    return usable

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from peopleseg.labels.coco import Labels
-from training.data.pictures import DataError
+from training.data.images import DataError
 
 
 def subset(
@@ -25,7 +25,7 @@ def subset(
     Broken annotations are in no part. Raises DataError when there are fewer images than asked
     for.
     """
-    fitting = [one.id for one in labels.pictures if one.people or not only_people]
+    fitting = [one.id for one in labels.images if one.people or not only_people]
     part = _part(labels, _chosen(fitting, images_count, seed))
     if no_crowds:
         part["annotations"] = [a for a in part["annotations"] if not a.get("iscrowd")]
@@ -38,7 +38,7 @@ def rest(labels: Labels, part: dict[str, Any]) -> dict[str, Any]:
     Crowds too, where the part is without.
     """
     taken = {image["id"] for image in part["images"]}
-    return _part(labels, {picture.id for picture in labels.pictures} - taken)
+    return _part(labels, {annotated_image.id for annotated_image in labels.images} - taken)
 
 
 def _part(labels: Labels, ids: Collection[int]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from peopleseg.cli.options import positive
 from peopleseg.cli.output import file_to_write, require_separate
 from peopleseg.labels.coco import Labels, load_labels
 from peopleseg.labels.files import write_atomically
-from training.data.pictures import DataError
+from training.data.images import DataError
 from training.data.subset import rest, subset
 
 
@@ -67,7 +67,7 @@ def _part(args: argparse.Namespace, labels: Labels) -> dict[str, Any]:
         seed=args.seed,
     )
     taken = {image["id"] for image in part["images"]}
-    if not args.nobody and not any(one.people for one in labels.pictures if one.id in taken):
+    if not args.nobody and not any(one.people for one in labels.images if one.id in taken):
         raise DataError(
             f"{args.annotations} has nobody in the {len(taken)} images to take; name a file with "
             "people, or say --nobody for a set to use beside others"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.pictures import DataError
+from training.data.images import DataError
 from training.data.samples import IGNORED
 from training.data.statistics import read_class_weights
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from peopleseg.networks.checkpoint import NETWORK, CheckpointError, describe, load_network
+from training.data.images import DataError
 from training.data.module import PeopleData
-from training.data.pictures import DataError
 from training.optimisation import (
     BackboneSettings,
     OptimizerSettings,
@@ -52,7 +52,7 @@ class Task(lightning.LightningModule):
         self.schedule_settings = schedule
         self.backbone_settings = backbone
         self.figures: dict[str, float] = {}  # of the last validation
-        self.broken_pictures: set[str] = set()  # found while training, each named once
+        self.broken_images: set[str] = set()  # found while training, each named once
         self.decoded_any = False  # image of this training
 
     @abstractmethod
@@ -168,8 +168,8 @@ class Task(lightning.LightningModule):
             stage.train(not frozen and self.current_epoch >= first_epoch)
 
     def on_train_end(self) -> None:
-        if self.broken_pictures:
-            count = len(self.broken_pictures)
+        if self.broken_images:
+            count = len(self.broken_images)
             print(f"left out {count} broken image{'s' * (count > 1)}", file=sys.stderr)
 
     @abstractmethod
@@ -221,9 +221,9 @@ class Task(lightning.LightningModule):
         return torch.as_tensor(values, device=self.device)
 
     def _name_broken(self, batch: Any) -> None:
-        for line in sorted(set(batch.skipped) - self.broken_pictures):
+        for line in sorted(set(batch.skipped) - self.broken_images):
             print(f"left out: {line}", file=sys.stderr)
-        self.broken_pictures.update(batch.skipped)
+        self.broken_images.update(batch.skipped)
 
     def _no_loss(self) -> Tensor | None:
         """Of an empty batch: nothing, and no step. Other processes' batches may have people, and

@@ -75,9 +75,9 @@ class PersonDetection(Task):
         )
 
     def setup(self, stage: str) -> None:
-        pictures = self.data().val_pictures
-        self.pictures = {picture.id: picture for picture in pictures}
-        self.average_precision = BoxAveragePrecision(pictures)
+        images = self.data().val_images
+        self.images = {image.id: image for image in images}
+        self.average_precision = BoxAveragePrecision(images)
 
     def loss_terms(self, batch: DetectionBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
@@ -122,10 +122,10 @@ class PersonDetection(Task):
         if not len(batch.images):
             return
         predictions = self.network(batch.images.float() / 255).predictions
-        for picture_id, found in zip(batch.picture_ids, predictions, strict=True):
-            picture = self.pictures[picture_id]
-            letterbox = Letterbox.fit(picture.width, picture.height)
-            self.average_precision.update_from(picture_id, found, letterbox)
+        for image_id, found in zip(batch.image_ids, predictions, strict=True):
+            image = self.images[image_id]
+            letterbox = Letterbox.fit(image.width, image.height)
+            self.average_precision.update_from(image_id, found, letterbox)
 
     def metrics(self) -> Mapping[str, Metric]:
         assert self.average_precision is not None

@@ -2,7 +2,7 @@
 
   peopleseg validate runs/unet/best.ckpt --images val --annotations person_val.json
   peopleseg validate 'runs/*/best.ckpt' --images val --annotations person_val.json \\
-      --json figures.json --pictures sheets
+      --json figures.json --sheets sheets
 
 Printed is a table for each family of networks, the best of each figure marked with *:
 people_seg_miou of people UNets; box_ap, box_ap50 and box_recall of detectors; instance_miou,
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
     )
     parser.add_argument(
-        "--pictures",
+        "--sheets",
         type=folder_to_write,
         metavar="DIR",
         help="write a PNG of true and found people for each",

@@ -8,13 +8,13 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.detection import detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.systems.people.evaluation.average_precision import average_precision
 from peopleseg.systems.people.results import coco_results
-from training.data.pictures import BrokenPicture
+from training.data.images import BrokenImage
 from training.data.samples import foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
 from training.data.transforms import letterbox
@@ -28,13 +28,13 @@ from training.validation.metrics import (
 )
 from training.validation.prediction import Unmeasurable, mask_predictor, network_input, segment
 
-Scenes = Iterator[tuple[Picture, Scene]]
+Scenes = Iterator[tuple[AnnotatedImage, Scene]]
 Figures = dict[str, float]
 
 
 def evaluate(
     loaded: Loaded,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     *,
     device: torch.device | str = "cpu",
 ) -> Figures:
@@ -51,45 +51,49 @@ def evaluate(
         network.to(device)
     measure = _MEASURES[loaded.family]
     with torch.inference_mode():
-        return measure(loaded, pictures, torch.device(device))
+        return measure(loaded, images, torch.device(device))
 
 
-def _detector_figures(loaded: Loaded, pictures: Sequence[Picture], device: torch.device) -> Figures:
-    metric = BoxAveragePrecision(pictures)
-    for picture, scene in _scenes(pictures, with_masks=False):
-        box = Letterbox.fit(picture.width, picture.height)
+def _detector_figures(
+    loaded: Loaded, images: Sequence[AnnotatedImage], device: torch.device
+) -> Figures:
+    metric = BoxAveragePrecision(images)
+    for image, scene in _scenes(images, with_masks=False):
+        box = Letterbox.fit(image.width, image.height)
         predictions = loaded.network(network_input(scene, device)).predictions
-        metric.update_from(picture.id, predictions[0], box)
+        metric.update_from(image.id, predictions[0], box)
     return {name: float(value) for name, value in metric.compute().items()}
 
 
 def _foreground_figures(
-    loaded: Loaded, pictures: Sequence[Picture], device: torch.device
+    loaded: Loaded, images: Sequence[AnnotatedImage], device: torch.device
 ) -> Figures:
     metric = PeopleSegMiou().to(device)
-    for _, scene in _scenes(pictures):
+    for _, scene in _scenes(images):
         labels = foreground_sample(scene).labels[None].to(device)
         metric.update(loaded.network(network_input(scene, device)), labels)
     return {PEOPLE_SEG_MIOU: float(metric.compute())}
 
 
-def _mask_figures(loaded: Loaded, pictures: Sequence[Picture], device: torch.device) -> Figures:
+def _mask_figures(
+    loaded: Loaded, images: Sequence[AnnotatedImage], device: torch.device
+) -> Figures:
     predictor, detector = mask_predictor(loaded), loaded.companions.get("detector")
     metrics = {name: metric.to(device) for name, metric in mask_metrics().items()}
-    seen: list[Picture] = []
+    seen: list[AnnotatedImage] = []
     results: list[dict[str, Any]] = []
-    for picture, scene in _scenes(pictures):
-        images = network_input(scene, device)
+    for image, scene in _scenes(images):
+        pixels = network_input(scene, device)
         sample = roi_sample(scene, predictor.mask_size_hw, None, padding=predictor.padding)
         rois = F.pad(sample.boxes_xyxy, (1, 0)).to(device)  # all of image 0
-        logits, labels = predictor.mask_logits(images, rois), sample.labels.to(device)
+        logits, labels = predictor.mask_logits(pixels, rois), sample.labels.to(device)
         for metric in metrics.values():
             metric.update(logits, labels)
         if detector is not None:
-            box = Letterbox.fit(picture.width, picture.height)
-            people = segment(predictor, images, detect(detector, images, box), box)
-            results += coco_results(people, picture.id)
-            seen.append(picture)
+            box = Letterbox.fit(image.width, image.height)
+            people = segment(predictor, pixels, detect(detector, pixels, box), box)
+            results += coco_results(people, image.id)
+            seen.append(image)
     figures = {name: float(metric.compute()) for name, metric in metrics.items()}
     if detector is not None:
         ap = average_precision(seen, results, "segm")
@@ -97,7 +101,7 @@ def _mask_figures(loaded: Loaded, pictures: Sequence[Picture], device: torch.dev
     return figures
 
 
-_MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device], Figures]] = {
+_MEASURES: dict[str, Callable[[Loaded, Sequence[AnnotatedImage], torch.device], Figures]] = {
     "yolov9": _detector_figures,
     "people_unet": _foreground_figures,
     "hierarchical_head": _mask_figures,
@@ -105,20 +109,20 @@ _MEASURES: dict[str, Callable[[Loaded, Sequence[Picture], torch.device], Figures
 }
 
 
-def _scenes(pictures: Sequence[Picture], *, with_masks: bool = True) -> Scenes:
+def _scenes(images: Sequence[AnnotatedImage], *, with_masks: bool = True) -> Scenes:
     """The images that decode, on the canvas."""
     to_canvas, decoded = letterbox(INPUT_SIZE), 0
     # disable=None: no bar where nobody watches, in a log or a pipe
-    for picture in tqdm(pictures, unit="image", leave=False, disable=None):
+    for image in tqdm(images, unit="image", leave=False, disable=None):
         try:
-            scene = read_scene(picture, with_masks=with_masks)
-        except BrokenPicture as broken:
+            scene = read_scene(image, with_masks=with_masks)
+        except BrokenImage as broken:
             tqdm.write(f"left out: {broken}", file=sys.stderr)
             continue
         decoded += 1
-        yield picture, to_canvas(scene)
+        yield image, to_canvas(scene)
     if not decoded:
-        raise Unmeasurable(f"none of {len(pictures)} images can be measured")
+        raise Unmeasurable(f"none of {len(images)} images can be measured")
 
 
 def _number(value: float | None) -> float:

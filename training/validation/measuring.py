@@ -12,14 +12,14 @@ from typing import Any
 from torch import nn
 
 from peopleseg.errors import WrongUsage
-from peopleseg.labels.coco import Picture, require_people
+from peopleseg.labels.coco import AnnotatedImage, require_people
 from peopleseg.labels.files import write_json, write_png
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_detector, load_network
 from peopleseg.pixels.image_files import result_paths, unique
-from training.data.pictures import Skipped, report_skipped, usable_pictures
+from training.data.images import Skipped, report_skipped, usable_images
 from training.device import device_of
 from training.validation.evaluation import evaluate
-from training.validation.pictures import choose_pictures, validation_sheet
+from training.validation.images import choose_images, validation_sheet
 from training.validation.table import Row, table
 
 
@@ -33,15 +33,15 @@ def run(args: argparse.Namespace) -> int:
             raise WrongUsage(f"no file matches {pattern}; name a checkpoint")
         checkpoints += found
     detector = load_detector(args.detector)
-    pictures, skipped = usable_pictures(args.annotations, args.images)
+    images, skipped = usable_images(args.annotations, args.images)
     report_skipped(skipped)
-    pictures = pictures[: args.limit]
-    require_people(pictures, args.annotations)
-    rows, failed = _measure_all(unique(checkpoints), pictures, detector, args.pictures, device)
+    images = images[: args.limit]
+    require_people(images, args.annotations)
+    rows, failed = _measure_all(unique(checkpoints), images, detector, args.sheets, device)
     if rows:
         print(table(rows))
     if args.json:
-        write_json(args.json, _report(args.annotations, pictures, skipped, rows, failed))
+        write_json(args.json, _report(args.annotations, images, skipped, rows, failed))
     return 1 if failed else 0
 
 
@@ -54,7 +54,7 @@ def matching(pattern: str) -> list[Path]:
 
 def _measure_all(
     checkpoints: Sequence[Path],
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     detector: nn.Module | None,
     folder: Path | None,
     device: str,
@@ -67,14 +67,14 @@ def _measure_all(
         try:
             loaded = _with_detector(load_network(checkpoint), detector)
             print(f"{checkpoint} ({loaded.family})", file=sys.stderr)
-            figures = evaluate(loaded, pictures, device=device)
+            figures = evaluate(loaded, images, device=device)
         except (CheckpointError, OSError, ValueError) as error:
             failed.append({"checkpoint": str(checkpoint), "reason": str(error)})
             print(f"peopleseg: {checkpoint}: {error}", file=sys.stderr)
             continue
         rows.append(Row(str(checkpoint), loaded.family, loaded.epoch, figures))
         if folder:
-            write_png(sheet, validation_sheet(loaded, choose_pictures(pictures)))
+            write_png(sheet, validation_sheet(loaded, choose_images(images)))
     return rows, failed
 
 
@@ -87,15 +87,15 @@ def _with_detector(loaded: Loaded, detector: nn.Module | None) -> Loaded:
 
 def _report(
     annotations: Path,
-    pictures: Sequence[Picture],
+    images: Sequence[AnnotatedImage],
     skipped: Sequence[Skipped],
     rows: Sequence[Row],
     failed: Sequence[dict[str, str]],
 ) -> dict[str, Any]:
     return {
         "annotations": annotations.name,
-        "images": len(pictures),
-        "people": sum(len(picture.people) for picture in pictures),
+        "images": len(images),
+        "people": sum(len(image.people) for image in images),
         "skipped": [{"file": str(one.path), "reason": one.reason} for one in skipped],
         "checkpoints": [asdict(row) | {"figures": _known(row.figures)} for row in rows],
         "failed": list(failed),

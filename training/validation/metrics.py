@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.evaluation.boxes import (
@@ -145,7 +145,7 @@ class TwoClassMiou(Metric):
 class BoxAveragePrecision(Metric):
     """The metrics of person boxes, see `peopleseg.systems.people.evaluation.boxes`.
 
-    pictures: the truth. The figures are of those that `update` was called for; an image that two
+    images: the truth. The figures are of those that `update` was called for; an image that two
     processes looked at counts once.
     """
 
@@ -155,9 +155,9 @@ class BoxAveragePrecision(Metric):
     counts: list[Tensor]
     rows: list[Tensor]
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
+    def __init__(self, images: Sequence[AnnotatedImage]) -> None:
         super().__init__()
-        self.pictures = {picture.id: picture for picture in pictures}
+        self.images = {image.id: image for image in images}
         self.add_state("image_ids", [], dist_reduce_fx="cat")
         self.add_state("counts", [], dist_reduce_fx="cat")
         self.add_state("rows", [], dist_reduce_fx="cat")
@@ -180,8 +180,8 @@ class BoxAveragePrecision(Metric):
             for state in (self.image_ids, self.counts, self.rows)
         )
         parts = np.split(rows.numpy(), counts.cumsum(0)[:-1].tolist())
-        by_picture = dict(zip(image_ids.tolist(), parts, strict=True))
-        figures = box_metrics(by_picture, self.pictures)
+        by_image = dict(zip(image_ids.tolist(), parts, strict=True))
+        figures = box_metrics(by_image, self.images)
         return {name: _number(value) for name, value in figures.items()}
 
 

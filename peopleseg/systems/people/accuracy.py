@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from peopleseg.errors import PeoplesegError
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.calls import InProcess, persons, segment_by_features
 from peopleseg.systems.people.contract import FEATURE_HEAD
 from peopleseg.systems.people.evaluation import metrics as evaluation
@@ -23,7 +23,7 @@ class Unmeasured(PeoplesegError):
     """An image on which a version fails. The message says which, and how."""
 
 
-def measure(pipeline: Pipeline, pictures: Sequence[Picture]) -> Figures:
+def measure(pipeline: Pipeline, images: Sequence[AnnotatedImage]) -> Figures:
     """METRICS and COUNTS, by the metrics of `peopleseg evaluate` but with the versions' min_score.
 
     With a version of the head on features, features_mask_ap50 is that of its ensemble. Raises
@@ -32,16 +32,16 @@ def measure(pipeline: Pipeline, pictures: Sequence[Picture]) -> Figures:
     segmenter = InProcess(pipeline)
     has_feature_head = FEATURE_HEAD.name in pipeline.versions
     measured, by_features = [], []
-    for picture in tqdm(pictures, unit="image", disable=None, leave=False):
+    for image in tqdm(images, unit="image", disable=None, leave=False):
         try:
-            measured.append(evaluation.measure(segmenter, picture))
+            measured.append(evaluation.measure(segmenter, image))
             if has_feature_head:
-                people = persons(segment_by_features(pipeline, picture.read()))
-                by_features += coco_results(people, picture.id)
+                people = persons(segment_by_features(pipeline, image.read()))
+                by_features += coco_results(people, image.id)
         except Exception as error:  # whatever a network does, it is this version's fault
-            raise Unmeasured(f"{picture.path}: {error}") from error
+            raise Unmeasured(f"{image.path}: {error}") from error
     found = evaluation.figures(measured)
     figures = {name: found[name] for name in (*METRICS, *COUNTS)}
     if has_feature_head:
-        figures["features_mask_ap50"] = average_precision(pictures, by_features, "segm").ap50
+        figures["features_mask_ap50"] = average_precision(images, by_features, "segm").ap50
     return figures

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.labels.coco import PERSON_CATEGORY_ID, Annotation, Picture
+from peopleseg.labels.coco import PERSON_CATEGORY_ID, AnnotatedImage, Annotation
 
 Kind = Literal["bbox", "segm"]
 
@@ -26,7 +26,7 @@ class AveragePrecision(NamedTuple):
 
 
 def average_precision(
-    pictures: Sequence[Picture], results: Sequence[dict[str, Any]], kind: Kind
+    images: Sequence[AnnotatedImage], results: Sequence[dict[str, Any]], kind: Kind
 ) -> AveragePrecision:
     """AP of COCO results for these images, at most 100 people an image, crowds by COCO's rules.
 
@@ -34,14 +34,14 @@ def average_precision(
     right nor wrong. A result has image_id, category_id, score, bbox (xywh) and, for segm,
     segmentation (RLE).
     """
-    return _of_area(evaluated(pictures, results, kind), _EVERYBODY)
+    return _of_area(evaluated(images, results, kind), _EVERYBODY)
 
 
 def average_precision_by_size(
-    pictures: Sequence[Picture], results: Sequence[dict[str, Any]], kind: Kind
+    images: Sequence[AnnotatedImage], results: Sequence[dict[str, Any]], kind: Kind
 ) -> dict[str, AveragePrecision]:
     """The same of people of each of SIZES, by the area in the image, of mask or else of box."""
-    evaluation = evaluated(pictures, results, kind)
+    evaluation = evaluated(images, results, kind)
     return {size: _of_area(evaluation, a) for size, a in zip(SIZES, _BY_SIZE, strict=True)}
 
 
@@ -50,14 +50,16 @@ def size_of(area: float) -> str:
     return SIZES[(area >= _MEDIUM_AREA) + (area >= _LARGE_AREA)]
 
 
-def evaluated(pictures: Sequence[Picture], results: Sequence[dict[str, Any]], kind: Kind) -> Any:
+def evaluated(
+    images: Sequence[AnnotatedImage], results: Sequence[dict[str, Any]], kind: Kind
+) -> Any:
     """pycocotools' COCOeval of these results, accumulated. Ids of its entries are above 0."""
     from pycocotools.cocoeval import COCOeval
 
-    true = [_true_entry(picture, one, kind) for picture in pictures for one in picture.annotations]
+    true = [_true_entry(image, one, kind) for image in images for one in image.annotations]
     found = [{**one, "iscrowd": 0, "area": _found_area(one, kind)} for one in results]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
-        evaluation = COCOeval(_coco(pictures, true), _coco(pictures, found), kind)
+        evaluation = COCOeval(_coco(images, true), _coco(images, found), kind)
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
@@ -74,24 +76,24 @@ def _mean(precisions: NDArray[np.float64]) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def _true_entry(picture: Picture, person: Annotation, kind: Kind) -> dict[str, Any]:
+def _true_entry(image: AnnotatedImage, person: Annotation, kind: Kind) -> dict[str, Any]:
     x1, y1, x2, y2 = person.box_xyxy
     return {
-        "image_id": picture.id,
+        "image_id": image.id,
         "category_id": PERSON_CATEGORY_ID,
         "bbox": [x1, y1, x2 - x1, y2 - y1],
         "segmentation": person.segmentation or [[x1, y1, x2, y1, x2, y2, x1, y2]],
         "iscrowd": int(person.crowd or (kind == "segm" and not person.masked)),
-        "area": _true_area(picture, person),
+        "area": _true_area(image, person),
     }
 
 
-def _true_area(picture: Picture, person: Annotation) -> float:
+def _true_area(image: AnnotatedImage, person: Annotation) -> float:
     """Of the mask, also where boxes are measured: COCO's sizes are those of masks."""
     x1, y1, x2, y2 = person.box_xyxy
     if not person.masked:
         return (x2 - x1) * (y2 - y1)
-    return float(np.count_nonzero(person.mask(picture.height, picture.width)))
+    return float(np.count_nonzero(person.mask(image.height, image.width)))
 
 
 def _found_area(result: dict[str, Any], kind: Kind) -> float:
@@ -102,15 +104,14 @@ def _found_area(result: dict[str, Any], kind: Kind) -> float:
     return float(result["bbox"][2] * result["bbox"][3])
 
 
-def _coco(pictures: Sequence[Picture], entries: Sequence[dict[str, Any]]) -> Any:
+def _coco(images: Sequence[AnnotatedImage], entries: Sequence[dict[str, Any]]) -> Any:
     """A COCO object without its file and, unlike loadRes, also of no entries at all."""
     from pycocotools.coco import COCO
 
     coco = COCO()
     coco.dataset = {
         "images": [
-            {"id": picture.id, "width": picture.width, "height": picture.height}
-            for picture in pictures
+            {"id": image.id, "width": image.width, "height": image.height} for image in images
         ],
         "categories": [{"id": PERSON_CATEGORY_ID, "name": "person"}],
         "annotations": [{**entry, "id": number} for number, entry in enumerate(entries, start=1)],

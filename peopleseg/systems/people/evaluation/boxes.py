@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from peopleseg.labels.coco import PERSON_CATEGORY_ID, Picture
+from peopleseg.labels.coco import PERSON_CATEGORY_ID, AnnotatedImage
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE, average_precision
 from peopleseg.systems.people.selection import found_people
@@ -33,12 +33,12 @@ def found_boxes(predictions: NDArray[np.float32], letterbox: Letterbox) -> Rows:
     return np.concatenate((boxes, found.scores[:, None]), axis=1, dtype=np.float32)
 
 
-def box_metrics(found: Mapping[int, Rows], pictures: Mapping[int, Picture]) -> dict[str, Any]:
+def box_metrics(found: Mapping[int, Rows], images: Mapping[int, AnnotatedImage]) -> dict[str, Any]:
     """Of the images that were looked at, by id, beside the truth of these and others.
 
     None for a metric without anybody to find.
     """
-    looked_at = [pictures[image_id] for image_id in found]
+    looked_at = [images[image_id] for image_id in found]
     results = [entry for image_id, rows in found.items() for entry in _results(image_id, rows)]
     ap, ap50 = average_precision(looked_at, results, "bbox")
     return {BOX_AP: ap, BOX_AP50: ap50, BOX_RECALL: _recall(looked_at, found)}
@@ -56,11 +56,11 @@ def _results(image_id: int, rows: Rows) -> list[dict[str, Any]]:
     ]
 
 
-def _recall(pictures: list[Picture], found: Mapping[int, Rows]) -> float | None:
+def _recall(images: list[AnnotatedImage], found: Mapping[int, Rows]) -> float | None:
     people = hits = 0
-    for picture in pictures:
-        rows = found[picture.id]
-        true = _xywh(np.array([p.box_xyxy for p in picture.people]))
+    for image in images:
+        rows = found[image.id]
+        true = _xywh(np.array([p.box_xyxy for p in image.people]))
         boxes = _xywh(rows[rows[:, 4] >= RECALL_SCORE, :4])
         people += len(true)
         if len(true) and len(boxes):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.labels.coco import Annotation, Picture
+from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import encode_rle
@@ -34,15 +34,15 @@ def contact_sheet(images: Sequence[Matched]) -> NDArray[np.uint8]:
     return np.vstack(rows)
 
 
-def _pair(image: Matched) -> NDArray[np.uint8]:
-    picture = image.picture
-    photo = decode_image(picture.read())
-    true = draw_people(photo, [_true_person(picture, one) for one in picture.people], scores=False)
-    found = draw_people(photo, [_found_person(picture, one) for one in image.found])
+def _pair(compared: Matched) -> NDArray[np.uint8]:
+    image = compared.image
+    photo = decode_image(image.read())
+    true = draw_people(photo, [_true_person(image, one) for one in image.people], scores=False)
+    found = draw_people(photo, [_found_person(image, one) for one in compared.found])
     cells = _beside([_cell(true), _cell(found)])
     title = (
-        f"{picture.path.name}: {mistakes(image)} wrong, {int(image.missed.sum())} of "
-        f"{len(image.people)} missed, {len(image.wrong)} false"
+        f"{image.path.name}: {mistakes(compared)} wrong, {int(compared.missed.sum())} of "
+        f"{len(compared.people)} missed, {len(compared.wrong)} false"
     )
     return np.vstack([_line(title, cells.shape[1]), cells])
 
@@ -52,13 +52,13 @@ def _beside(parts: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.hstack([parts[0], *(piece for part in parts[1:] for piece in (margin, part))])
 
 
-def _true_person(picture: Picture, person: Annotation) -> Person:
-    size_hw = (picture.height, picture.width)
+def _true_person(image: AnnotatedImage, person: Annotation) -> Person:
+    size_hw = (image.height, image.width)
     mask = person.mask(*size_hw) if person.masked else np.zeros(size_hw, dtype=np.uint8)
     return _person(person.box_xyxy, 1.0, encode_rle(mask))
 
 
-def _found_person(picture: Picture, entry: Entry) -> Person:
+def _found_person(image: AnnotatedImage, entry: Entry) -> Person:
     x, y, width, height = entry["bbox"]
     return _person((x, y, x + width, y + height), entry["score"], entry["segmentation"])
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.evaluation.average_precision import Kind, evaluated
 
 RIGHT_IOU = 0.5
@@ -24,7 +24,7 @@ class Matched:
     it is ignored where it fits only a crowd. pycocotools decides.
     """
 
-    picture: Picture
+    image: AnnotatedImage
     found: list[Entry]  # best score first
     right: NDArray[np.bool_]  # of found
     ignored: NDArray[np.bool_]  # of found
@@ -39,24 +39,26 @@ class Matched:
         return [one for one, is_wrong in zip(self.found, wrong, strict=True) if is_wrong]
 
 
-def matched(pictures: Sequence[Picture], results: Sequence[Entry], kind: Kind) -> list[Matched]:
+def matched(
+    images: Sequence[AnnotatedImage], results: Sequence[Entry], kind: Kind
+) -> list[Matched]:
     """Every image with the results for it, in the order of the images."""
-    evaluation = evaluated(pictures, results, kind)
+    evaluation = evaluated(images, results, kind)
     # The first area of COCOeval is everybody's; None stands for nobody true and nobody found.
-    of_images = [one for one in evaluation.evalImgs[: len(pictures)] if one is not None]
+    of_images = [one for one in evaluation.evalImgs[: len(images)] if one is not None]
     by_image = {one["image_id"]: one for one in of_images}
-    return [_matched(evaluation, picture, by_image.get(picture.id)) for picture in pictures]
+    return [_matched(evaluation, image, by_image.get(image.id)) for image in images]
 
 
-def _matched(evaluation: Any, picture: Picture, of_image: dict[str, Any] | None) -> Matched:
+def _matched(evaluation: Any, image: AnnotatedImage, of_image: dict[str, Any] | None) -> Matched:
     if of_image is None:
         nobody = np.zeros(0, dtype=np.bool_)
-        return Matched(picture, [], nobody, nobody, [], nobody, [])
+        return Matched(image, [], nobody, nobody, [], nobody, [])
     ignored = of_image["dtIgnore"][_AT_RIGHT_IOU].astype(np.bool_)
     true = [evaluation.cocoGt.anns[number] for number in of_image["gtIds"]]
     counted = ~of_image["gtIgnore"].astype(np.bool_)
     return Matched(
-        picture=picture,
+        image=image,
         found=[evaluation.cocoDt.anns[number] for number in of_image["dtIds"]],
         right=(of_image["dtMatches"][_AT_RIGHT_IOU] > 0) & ~ignored,
         ignored=ignored,

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from peopleseg.labels.coco import Annotation, Picture, box_pixels
+from peopleseg.labels.coco import AnnotatedImage, Annotation, box_pixels
 from peopleseg.pixels.geometry import clip_boxes
 from peopleseg.pixels.masks import THRESHOLD, grid_mask
 from peopleseg.systems.people.contract import MAX_PEOPLE
@@ -53,30 +53,32 @@ class Segmenter(Protocol):
 class Measured:
     """What one image adds to the figures."""
 
-    picture: Picture
+    image: AnnotatedImage
     found: list[dict[str, Any]]  # COCO results
     roi_ious: list[float]  # one for each true box that counts
     foreground_iou: float | None  # None where nobody of the people has a mask
 
 
-def measure(segmenter: Segmenter, picture: Picture, *, min_score: float | None = None) -> Measured:
+def measure(
+    segmenter: Segmenter, image: AnnotatedImage, *, min_score: float | None = None
+) -> Measured:
     """Ask for one image, three ways. Raises OSError, ValueError and what the segmenter raises.
 
     min_score: of the people that enter the AP; None for those that the segmenter answers with.
     """
-    data = picture.read()
+    data = image.read()
     foreground = segmenter.foreground(data)
-    if foreground.shape != (picture.height, picture.width):
+    if foreground.shape != (image.height, image.width):
         raise ValueError(
             f"the image is {foreground.shape[1]} x {foreground.shape[0]} pixels, "
-            f"its annotations say {picture.width} x {picture.height}"
+            f"its annotations say {image.width} x {image.height}"
         )
-    known = picture.masked_people or not picture.people
+    known = image.masked_people or not image.people
     return Measured(
-        picture=picture,
-        found=coco_results(segmenter.segment(data, min_score=min_score), picture.id),
-        roi_ious=roi_ious(segmenter, data, picture),
-        foreground_iou=foreground_iou(foreground, picture) if known else None,
+        image=image,
+        found=coco_results(segmenter.segment(data, min_score=min_score), image.id),
+        roi_ious=roi_ious(segmenter, data, image),
+        foreground_iou=foreground_iou(foreground, image) if known else None,
     )
 
 
@@ -89,27 +91,27 @@ def figures(measured: Sequence[Measured]) -> dict[str, float | int | None]:
         "roi_miou": _mean(ious),
         "foreground_miou": _mean(foreground_ious),
         "images": len(measured),
-        "people": sum(len(one.picture.people) for one in measured),
-        "people_without_mask": sum(_without_mask(one.picture) for one in measured),
+        "people": sum(len(one.image.people) for one in measured),
+        "people_without_mask": sum(_without_mask(one.image) for one in measured),
         "rois": len(ious),
     }
 
 
-def roi_ious(segmenter: Segmenter, data: bytes, picture: Picture) -> list[float]:
+def roi_ious(segmenter: Segmenter, data: bytes, image: AnnotatedImage) -> list[float]:
     """IoU on the grid of each true box that counts, in the order of the annotations."""
-    masks = masks_in_true_boxes(segmenter, data, picture)
+    masks = masks_in_true_boxes(segmenter, data, image)
     return [mask_iou(found > THRESHOLD, true) for found, true in masks]
 
 
 def masks_in_true_boxes(
-    segmenter: Segmenter, data: bytes, picture: Picture
+    segmenter: Segmenter, data: bytes, image: AnnotatedImage
 ) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_]]]:
     """On the grid of each true box that counts, probability x 255 and the true mask."""
-    people = [person for person in picture.masked_people if _counts(person)]
+    people = [person for person in image.masked_people if _counts(person)]
     boxes = clip_boxes(
         np.array([person.box_xyxy for person in people], dtype=np.float32).reshape(-1, 4),
-        picture.width,
-        picture.height,
+        image.width,
+        image.height,
     )
     masks = []
     for first in range(0, len(people), MAX_PEOPLE):
@@ -117,15 +119,15 @@ def masks_in_true_boxes(
         answers = segmenter.segment_from_boxes(data, boxes[part])
         for answer, person, box in zip(answers, people[part], boxes[part], strict=True):
             height, width = answer.mask.shape
-            true = grid_mask(person.mask(picture.height, picture.width), box, (height, width))
+            true = grid_mask(person.mask(image.height, image.width), box, (height, width))
             masks.append((answer.mask, true))
     return masks
 
 
-def foreground_iou(foreground: NDArray[np.uint8], picture: Picture) -> float:
+def foreground_iou(foreground: NDArray[np.uint8], image: AnnotatedImage) -> float:
     """Mean of the IoU of people and the IoU of background, outside of crowds and where known."""
-    people = _union(picture, picture.masked_people)
-    counted = _counted(picture, people)
+    people = _union(image, image.masked_people)
+    counted = _counted(image, people)
     true = people[counted]
     found = (foreground > THRESHOLD)[counted]
     return (mask_iou(found, true) + mask_iou(~found, ~true)) / 2
@@ -133,10 +135,10 @@ def foreground_iou(foreground: NDArray[np.uint8], picture: Picture) -> float:
 
 def average_precisions(measured: Sequence[Measured]) -> dict[str, float | None]:
     """COCO's AP and AP50 of masks and boxes."""
-    pictures = [one.picture for one in measured]
+    images = [one.image for one in measured]
     found = [entry for one in measured for entry in one.found]
-    masks = average_precision(pictures, found, "segm")
-    boxes = average_precision(pictures, found, "bbox")
+    masks = average_precision(images, found, "segm")
+    boxes = average_precision(images, found, "bbox")
     return {
         "mask_ap": masks.ap,
         "mask_ap50": masks.ap50,
@@ -145,18 +147,18 @@ def average_precisions(measured: Sequence[Measured]) -> dict[str, float | None]:
     }
 
 
-def _counted(picture: Picture, people: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _counted(image: AnnotatedImage, people: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(height, width): where it is known who is a person; people: where a mask says so."""
     counted = np.ones_like(people)
-    for annotation in picture.annotations:
+    for annotation in image.annotations:
         if not annotation.masked:
-            box = box_pixels(annotation.box_xyxy, (picture.height, picture.width))
+            box = box_pixels(annotation.box_xyxy, (image.height, image.width))
             counted[box] &= people[box]
-    return counted & ~_union(picture, [a for a in picture.annotations if a.crowd and a.masked])
+    return counted & ~_union(image, [a for a in image.annotations if a.crowd and a.masked])
 
 
-def _without_mask(picture: Picture) -> int:
-    return len(picture.people) - len(picture.masked_people)
+def _without_mask(image: AnnotatedImage) -> int:
+    return len(image.people) - len(image.masked_people)
 
 
 def _counts(person: Annotation) -> bool:
@@ -164,10 +166,10 @@ def _counts(person: Annotation) -> bool:
     return min(x2 - x1, y2 - y1) >= SMALLEST_SIDE_PX
 
 
-def _union(picture: Picture, people: Iterable[Annotation]) -> NDArray[np.bool_]:
-    union = np.zeros((picture.height, picture.width), dtype=np.bool_)
+def _union(image: AnnotatedImage, people: Iterable[Annotation]) -> NDArray[np.bool_]:
+    union = np.zeros((image.height, image.width), dtype=np.bool_)
     for person in people:
-        union |= person.mask(picture.height, picture.width) > 0
+        union |= person.mask(image.height, image.width) > 0
     return union
 
 

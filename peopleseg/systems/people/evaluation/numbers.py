@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.evaluation.average_precision import (
     Kind,
     average_precision,
@@ -53,67 +53,67 @@ def report_of(measured: Sequence[Measured], figures: Numbers) -> Report:
     Masks are judged, or boxes where nobody's mask is known. The image of a number is named by its
     id in the annotations alone, so that the numbers can be shown where the images cannot.
     """
-    pictures = [one.picture for one in measured]
+    images = [one.image for one in measured]
     found = [entry for one in measured for entry in one.found]
-    kinds = _kinds(pictures)
-    judged = {name: Judged.of(matched(pictures, found, kind)) for name, kind in kinds.items()}
+    kinds = _kinds(images)
+    judged = {name: Judged.of(matched(images, found, kind)) for name, kind in kinds.items()}
     points = {name: curve(one) for name, one in judged.items()}
     by = next(iter(kinds))
     limit = best(points[by])
     certain = [entry for entry in found if entry["score"] >= limit.score]
-    images = matched(pictures, certain, kinds[by])
-    shown = worst(images, WORST)
+    compared = matched(images, certain, kinds[by])
+    shown = worst(compared, WORST)
     numbers = {
         "accuracy": figures,
         "iou": RIGHT_IOU,
         "judged_by": by,
-        "by_size": {name: _by_size(pictures, found, kind) for name, kind in kinds.items()},
-        "by_people": {name: _by_people(pictures, found, kind) for name, kind in kinds.items()},
-        "images_by_people": {name: len(_group(pictures, name)) for name in GROUPS},
+        "by_size": {name: _by_size(images, found, kind) for name, kind in kinds.items()},
+        "by_people": {name: _by_people(images, found, kind) for name, kind in kinds.items()},
+        "images_by_people": {name: len(_group(images, name)) for name in GROUPS},
         "best_f1": {name: as_rows([best(one)])[0] for name, one in points.items()},
         "curves": {name: as_rows(one) for name, one in points.items()},
         "reliability": reliability(judged[by]),
         "reliability_from_best_f1": reliability(judged[by].at_least(limit.score)),
-        "false_positives": false_positives(images, kinds[by]),
-        "missed": missed_by_size(images),
+        "false_positives": false_positives(compared, kinds[by]),
+        "missed": missed_by_size(compared),
         "worst": [_mistakes(one) for one in shown],
         "nobody": _nobody(measured, limit),
     }
     return Report(numbers, shown)
 
 
-def _kinds(pictures: Sequence[Picture]) -> dict[str, Kind]:
+def _kinds(images: Sequence[AnnotatedImage]) -> dict[str, Kind]:
     """What can be judged; masks only where anybody's is known."""
-    if any(picture.masked_people for picture in pictures):
+    if any(image.masked_people for image in images):
         return KINDS
     return {"boxes": KINDS["boxes"]}
 
 
-def _group(pictures: Sequence[Picture], name: str) -> list[Picture]:
-    return [picture for picture in pictures if GROUPS[name](len(picture.people))]
+def _group(images: Sequence[AnnotatedImage], name: str) -> list[AnnotatedImage]:
+    return [image for image in images if GROUPS[name](len(image.people))]
 
 
-def _by_size(pictures: Sequence[Picture], found: Sequence[Numbers], kind: Kind) -> Numbers:
-    sizes = average_precision_by_size(pictures, found, kind)
+def _by_size(images: Sequence[AnnotatedImage], found: Sequence[Numbers], kind: Kind) -> Numbers:
+    sizes = average_precision_by_size(images, found, kind)
     return {size: precision._asdict() for size, precision in sizes.items()}
 
 
-def _by_people(pictures: Sequence[Picture], found: Sequence[Numbers], kind: Kind) -> Numbers:
-    groups = {name: _group(pictures, name) for name in GROUPS}
+def _by_people(images: Sequence[AnnotatedImage], found: Sequence[Numbers], kind: Kind) -> Numbers:
+    groups = {name: _group(images, name) for name in GROUPS}
     return {
         name: average_precision(group, _found_in(group, found), kind)._asdict()
         for name, group in groups.items()
     }
 
 
-def _found_in(pictures: Sequence[Picture], found: Sequence[Numbers]) -> list[Numbers]:
-    ids = {picture.id for picture in pictures}
+def _found_in(images: Sequence[AnnotatedImage], found: Sequence[Numbers]) -> list[Numbers]:
+    ids = {image.id for image in images}
     return [entry for entry in found if entry["image_id"] in ids]
 
 
 def _mistakes(image: Matched) -> Numbers:
     return {
-        "image_id": image.picture.id,
+        "image_id": image.image.id,
         "mistakes": mistakes(image),
         "false_positives": len(image.wrong),
         "missed": int(image.missed.sum()),
@@ -123,7 +123,7 @@ def _mistakes(image: Matched) -> Numbers:
 
 def _nobody(measured: Sequence[Measured], limit: Point) -> Numbers:
     """How certain the answers are of people where there are none, and no crowds either."""
-    empty = [one for one in measured if not one.picture.annotations]
+    empty = [one for one in measured if not one.image.annotations]
     highest = [max((entry["score"] for entry in one.found), default=0.0) for one in empty]
     return {
         "images": len(empty),

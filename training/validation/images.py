@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.detection import detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
@@ -19,7 +19,7 @@ from peopleseg.systems.people.contract import MASK_SIZE_HW
 from peopleseg.systems.people.drawing import FONT, MASK_OPACITY, draw_people
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.selection import Rois
-from training.data.pictures import BrokenPicture
+from training.data.images import BrokenImage
 from training.data.scene import Scene, read_scene
 from training.data.transforms import letterbox
 from training.validation.prediction import mask_predictor, network_input, segment
@@ -41,22 +41,24 @@ class Drawing(NamedTuple):
     title: str
 
 
-def choose_pictures(pictures: Sequence[Picture], counts: Sequence[int] = COUNTS) -> list[Picture]:
+def choose_images(
+    images: Sequence[AnnotatedImage], counts: Sequence[int] = COUNTS
+) -> list[AnnotatedImage]:
     """An image for each number of people, the first in which none of them is very small.
 
     Where no image is left with that many people, one with about as many; with fewer images
     than counts, all of them. Images with crowds are for want of others only.
     """
-    left, chosen = list(pictures), []
-    for count in counts[: len(pictures)]:
-        best = max(left, key=lambda picture: _suits(picture, count))
+    left, chosen = list(images), []
+    for count in counts[: len(images)]:
+        best = max(left, key=lambda image: _suits(image, count))
         left.remove(best)
         chosen.append(best)
     return chosen
 
 
 @torch.no_grad()
-def validation_sheet(loaded: Loaded, pictures: Sequence[Picture]) -> NDArray[np.uint8]:
+def validation_sheet(loaded: Loaded, images: Sequence[AnnotatedImage]) -> NDArray[np.uint8]:
     """True people over found people, a column an image: (H, W, 3) uint8 RGB.
 
     A detector's are boxes, a mask head's the masks in the true boxes, the people UNet's are people
@@ -65,12 +67,12 @@ def validation_sheet(loaded: Loaded, pictures: Sequence[Picture]) -> NDArray[np.
     """
     margin = np.full((2 * (TITLE_PX + CELL_PX), MARGIN_PX, 3), PAPER, dtype=np.uint8)
     parts = [margin]
-    for picture in pictures:
+    for image in images:
         try:
-            scene = read_scene(picture)
-        except BrokenPicture:
+            scene = read_scene(image)
+        except BrokenImage:
             continue
-        parts += [comparison(*_drawings(loaded, picture, scene)), margin]
+        parts += [comparison(*_drawings(loaded, image, scene)), margin]
     return np.concatenate(parts, axis=1)
 
 
@@ -80,16 +82,16 @@ def comparison(true: Drawing, found: Drawing) -> NDArray[np.uint8]:
     return np.concatenate(cells, axis=0)
 
 
-def _suits(picture: Picture, count: int) -> tuple[int, bool, float]:
-    boxes = np.array([person.box_xyxy for person in picture.people]).reshape(-1, 4)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / (picture.width * picture.height)
-    crowded = len(picture.annotations) > len(boxes)
+def _suits(image: AnnotatedImage, count: int) -> tuple[int, bool, float]:
+    boxes = np.array([person.box_xyxy for person in image.people]).reshape(-1, 4)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / (image.width * image.height)
+    crowded = len(image.annotations) > len(boxes)
     return -abs(len(boxes) - count), not crowded, float(areas.min(initial=ENOUGH_ROOM))
 
 
-def _drawings(loaded: Loaded, picture: Picture, scene: Scene) -> tuple[Drawing, Drawing]:
+def _drawings(loaded: Loaded, image: AnnotatedImage, scene: Scene) -> tuple[Drawing, Drawing]:
     image_rgb = np.ascontiguousarray(scene.image_rgb())
-    box = Letterbox.fit(picture.width, picture.height)
+    box = Letterbox.fit(image.width, image.height)
     device = next(loaded.network.parameters()).device
     images = network_input(letterbox(INPUT_SIZE)(scene), device)
     if loaded.family == "people_unet":
@@ -97,10 +99,10 @@ def _drawings(loaded: Loaded, picture: Picture, scene: Scene) -> tuple[Drawing, 
         true = scene.masks.numpy().any(axis=0)
         found = foreground_of(loaded.network(images)[0, 0].float().cpu().numpy(), box) > THRESHOLD
         return _foreground(image_rgb, true, "true"), _foreground(image_rgb, found, "found")
-    truth = _true_people(picture)
+    truth = _true_people(image)
     if loaded.family == "yolov9":
-        truth = [_box_alone(person.box_xyxy, person.score, picture) for person in truth]
-        people = _found_boxes(loaded, images, picture, box)
+        truth = [_box_alone(person.box_xyxy, person.score, image) for person in truth]
+        people = _found_boxes(loaded, images, image, box)
     else:
         boxes = np.array([person.box_xyxy for person in truth], dtype=np.float32).reshape(-1, 4)
         rois = F.pad(torch.from_numpy(box.boxes_to_network(boxes)), (1, 0)).numpy()
@@ -109,37 +111,37 @@ def _drawings(loaded: Loaded, picture: Picture, scene: Scene) -> tuple[Drawing, 
     return _people(image_rgb, truth, "true"), _people(image_rgb, people, "found")
 
 
-def _true_people(picture: Picture) -> list[Person]:
+def _true_people(image: AnnotatedImage) -> list[Person]:
     """Everybody but the crowds and people whose box holds no pixel; some have a box alone."""
     people = []
-    for annotation in picture.people:
-        box = clip_boxes(np.array([annotation.box_xyxy]), picture.width, picture.height)[0]
+    for annotation in image.people:
+        box = clip_boxes(np.array([annotation.box_xyxy]), image.width, image.height)[0]
         if (box[2:] - box[:2]).min() < 1:
             continue
         if not annotation.masked:
-            people.append(_box_alone(tuple(box.tolist()), 1.0, picture))
+            people.append(_box_alone(tuple(box.tolist()), 1.0, image))
             continue
-        mask = annotation.mask(picture.height, picture.width)
+        mask = annotation.mask(image.height, image.width)
         grid = grid_mask(mask, box, MASK_SIZE_HW).astype(np.uint8) * np.uint8(255)
         people.append(Person(tuple(box.tolist()), 1.0, grid, encode_rle(mask)))
     return people
 
 
 def _found_boxes(
-    loaded: Loaded, images: torch.Tensor, picture: Picture, box: Letterbox
+    loaded: Loaded, images: torch.Tensor, image: AnnotatedImage, box: Letterbox
 ) -> list[Person]:
     found = detect(loaded.network, images, box, DRAWN_SCORE)
     boxes = box.boxes_to_image(found.rois[:, 1:]).tolist()
     return [
-        _box_alone(tuple(one), float(score), picture)
+        _box_alone(tuple(one), float(score), image)
         for one, score in zip(boxes, found.scores, strict=True)
     ]
 
 
 def _box_alone(
-    box_xyxy: tuple[float, float, float, float], score: float, picture: Picture
+    box_xyxy: tuple[float, float, float, float], score: float, image: AnnotatedImage
 ) -> Person:
-    nothing = np.zeros((picture.height, picture.width), dtype=np.uint8)
+    nothing = np.zeros((image.height, image.width), dtype=np.uint8)
     return Person(box_xyxy, score, np.zeros(MASK_SIZE_HW, dtype=np.uint8), encode_rle(nothing))
 
 

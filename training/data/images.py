@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from peopleseg.errors import InvalidInput, PeoplesegError
-from peopleseg.labels.coco import Picture, first_lines, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, first_lines, load_images
 from peopleseg.pixels.images import FORMATS, decode_image, header_of, opened_header
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, image pixels; as published
@@ -21,7 +21,7 @@ class DataError(PeoplesegError):
     """The data to train or validate on cannot be used."""
 
 
-class BrokenPicture(PeoplesegError, ValueError):
+class BrokenImage(PeoplesegError, ValueError):
     """An image that does not decode; the message names its path."""
 
 
@@ -33,15 +33,15 @@ class Skipped:
     reason: str
 
 
-def usable_pictures(annotations: Path, images: Path) -> tuple[list[Picture], list[Skipped]]:
+def usable_images(annotations: Path, images: Path) -> tuple[list[AnnotatedImage], list[Skipped]]:
     """The images of a COCO file that can be trained on, and the others, as `checked` does.
 
     Raises AnnotationError for annotations not in COCO format.
     """
-    return checked(load_pictures(annotations, images))
+    return checked(load_images(annotations, images))
 
 
-def checked(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Skipped]]:
+def checked(images: Sequence[AnnotatedImage]) -> tuple[list[AnnotatedImage], list[Skipped]]:
     """The images that can be used, and the others.
 
     Left out are files that are missing, that are no image, or whose size is not the annotated
@@ -49,12 +49,12 @@ def checked(pictures: Sequence[Picture]) -> tuple[list[Picture], list[Skipped]]:
     """
     usable, skipped = [], []
     # disable=None: no bar in a log; delay: none either for a folder that is checked in a moment
-    for picture in tqdm(pictures, desc="checking", unit="image", disable=None, delay=2):
-        reason = _fault(picture)
+    for image in tqdm(images, desc="checking", unit="image", disable=None, delay=2):
+        reason = _fault(image)
         if reason is None:
-            usable.append(picture)
+            usable.append(image)
         else:
-            skipped.append(Skipped(picture.path, reason))
+            skipped.append(Skipped(image.path, reason))
     return usable, skipped
 
 
@@ -63,37 +63,37 @@ def report_skipped(skipped: Sequence[Skipped]) -> None:
     if not skipped:
         return
     head = f"left out {len(skipped)} image{'s' * (len(skipped) > 1)}:"
-    lines = first_lines([f"{picture.path}: {picture.reason}" for picture in skipped])
+    lines = first_lines([f"{image.path}: {image.reason}" for image in skipped])
     print("\n".join((head, *lines)), file=sys.stderr)
 
 
-def read_rgb(picture: Picture) -> NDArray[np.uint8]:
+def read_rgb(image: AnnotatedImage) -> NDArray[np.uint8]:
     """(height, width, 3) as it was annotated: as EXIF turns it, or as it is stored.
 
-    Raises BrokenPicture for a file that cannot be read or decoded, that is cut off, or whose size
+    Raises BrokenImage for a file that cannot be read or decoded, that is cut off, or whose size
     is not the annotated one.
     """
     try:
-        data = picture.path.read_bytes()
+        data = image.path.read_bytes()
         header = header_of(data)
-        return decode_image(data, upright=picture.drawn_upright(header), header=header)
+        return decode_image(data, upright=image.drawn_upright(header), header=header)
     except OSError as error:
-        raise BrokenPicture(f"{picture.path} cannot be read ({error.strerror})") from error
+        raise BrokenImage(f"{image.path} cannot be read ({error.strerror})") from error
     except InvalidInput as error:
-        raise BrokenPicture(f"{picture.path}: {error}") from error
+        raise BrokenImage(f"{image.path}: {error}") from error
 
 
-def _fault(picture: Picture) -> str | None:
+def _fault(image: AnnotatedImage) -> str | None:
     """Why an image cannot be used."""
-    if not picture.path.is_file():
+    if not image.path.is_file():
         return "is missing"
     try:
-        with Image.open(picture.path, formats=FORMATS) as image:
-            header = opened_header(image)
+        with Image.open(image.path, formats=FORMATS) as opened:
+            header = opened_header(opened)
     except Exception as error:  # Pillow has no common error for broken headers
         return f"is not an image ({error})"
     try:
-        picture.drawn_upright(header)
+        image.drawn_upright(header)
     except InvalidInput as error:
         return str(error).removeprefix("image ")
     return None

@@ -6,10 +6,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from peopleseg.networks.checkpoint import FAMILIES, Loaded
 from training.tasks.base import Task
-from training.validation.pictures import choose_pictures, validation_sheet
+from training.validation.images import choose_images, validation_sheet
 
 
-class ValidationPictures(Callback):
+class ValidationImages(Callback):
     """Images of 1, 2, 3 and 5 people after every validation, with the averaged weights.
 
     It has to stand before the callback that averages, which takes its weights back at the same
@@ -29,8 +29,8 @@ class ValidationPictures(Callback):
         networks = loaded(pl_module)
         if networks.family == "feature_head" and not networks.companions:
             return  # trained on features: nothing reads images
-        pictures = choose_pictures(pl_module.data().val_pictures)
-        sheet = validation_sheet(networks, pictures)
+        images = choose_images(pl_module.data().val_images)
+        sheet = validation_sheet(networks, images)
         logger.experiment.add_image("validation", sheet, trainer.global_step, dataformats="HWC")
 
 

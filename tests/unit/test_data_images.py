@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from peopleseg.errors import InvalidInput
-from peopleseg.labels.coco import Picture
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.pixels.images import decode_image
-from tests.data.people_pictures import write_data_set, write_picture
-from training.data.pictures import (
-    BrokenPicture,
+from tests.data.people_images import write_data_set, write_image
+from training.data.images import (
+    BrokenImage,
     Skipped,
     read_rgb,
     report_skipped,
-    usable_pictures,
+    usable_images,
 )
 
 
@@ -35,18 +35,18 @@ def edit_annotations(annotations: Path, edit) -> None:
 
 
 def test_a_whole_data_set_is_used(data):
-    pictures, skipped = usable_pictures(data[1], data[0])
-    assert len(pictures) == 6 and skipped == []
+    images, skipped = usable_images(data[1], data[0])
+    assert len(images) == 6 and skipped == []
 
 
-def test_missing_broken_and_wrongly_annotated_pictures_are_left_out_and_named(data):
+def test_missing_broken_and_wrongly_annotated_images_are_left_out_and_named(data):
     images, annotations = data
     (images / "001.png").unlink()
     (images / "002.png").write_bytes(b"no image")
-    write_picture(images / "003.png", np.zeros((240, 321, 3), dtype=np.uint8))
+    write_image(images / "003.png", np.zeros((240, 321, 3), dtype=np.uint8))
 
-    pictures, skipped = usable_pictures(annotations, images)
-    assert [p.path.name for p in pictures] == ["000.png", "004.png", "005.png"]
+    annotated_images, skipped = usable_images(annotations, images)
+    assert [p.path.name for p in annotated_images] == ["000.png", "004.png", "005.png"]
     reasons = {s.path.name: s.reason for s in skipped}
     assert reasons["001.png"] == "is missing"
     assert "is not an image" in reasons["002.png"]
@@ -54,15 +54,15 @@ def test_missing_broken_and_wrongly_annotated_pictures_are_left_out_and_named(da
 
 
 @pytest.mark.parametrize("segmentation", [[], None])
-def test_a_box_alone_is_no_reason_to_leave_a_picture_out(data, segmentation):
+def test_a_box_alone_is_no_reason_to_leave_an_image_out(data, segmentation):
     def replace(data):
         data["annotations"][0] |= {"segmentation": segmentation}
         data["annotations"][1] |= {"segmentation": segmentation, "iscrowd": 1}
 
     edit_annotations(data[1], replace)
-    pictures, skipped = usable_pictures(data[1], data[0])
-    assert len(pictures) == 6 and skipped == []
-    assert sum(len(p.people) - len(p.masked_people) for p in pictures) == 1
+    images, skipped = usable_images(data[1], data[0])
+    assert len(images) == 6 and skipped == []
+    assert sum(len(p.people) - len(p.masked_people) for p in images) == 1
 
 
 def test_a_crowds_uncompressed_rle_and_polygons_are_segmentations(data):
@@ -71,13 +71,13 @@ def test_a_crowds_uncompressed_rle_and_polygons_are_segmentations(data):
         data["annotations"][1]["segmentation"] = [[1, 2, 3, 4, 5, 6]]
 
     edit_annotations(data[1], replace)
-    assert usable_pictures(data[1], data[0])[1] == []
+    assert usable_images(data[1], data[0])[1] == []
 
 
 def test_what_is_no_coco_file_is_named(data):
     data[1].write_text('{"images": 3}')
     with pytest.raises(ValueError, match=r"people\.json is not a COCO annotation file"):
-        usable_pictures(data[1], data[0])
+        usable_images(data[1], data[0])
 
 
 def test_the_report_counts_all_and_names_ten(capsys):
@@ -90,47 +90,47 @@ def test_the_report_counts_all_and_names_ten(capsys):
     assert len(lines) == 12 and lines[-1] == "  and 3 more"
 
 
-def turned_picture(folder: Path, name: str, size_wh: tuple[int, int]) -> Picture:
+def turned_image(folder: Path, name: str, size_wh: tuple[int, int]) -> AnnotatedImage:
     """30 x 20 pixels stored, the left third red, that EXIF turns; annotated for a size."""
     image = np.zeros((20, 30, 3), dtype=np.uint8)
     image[:, :10, 0] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter to the right: the left is shown at the top
     Image.fromarray(image).save(folder / name, quality=95, exif=exif)
-    return Picture(1, folder / name, *size_wh)
+    return AnnotatedImage(1, folder / name, *size_wh)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
-def test_a_picture_is_read_the_way_that_its_annotations_were_drawn(tmp_path, name):
-    stored = turned_picture(tmp_path, name, (30, 20))
-    shown = turned_picture(tmp_path, name, (20, 30))
-    for picture, red in ((stored, np.s_[:, :9]), (shown, np.s_[:9])):
-        for read in (read_rgb(picture), decode_image(picture.read())):
-            assert read.shape == (picture.height, picture.width, 3) and read.dtype == np.uint8
+def test_an_image_is_read_the_way_that_its_annotations_were_drawn(tmp_path, name):
+    stored = turned_image(tmp_path, name, (30, 20))
+    shown = turned_image(tmp_path, name, (20, 30))
+    for image, red in ((stored, np.s_[:, :9]), (shown, np.s_[:9])):
+        for read in (read_rgb(image), decode_image(image.read())):
+            assert read.shape == (image.height, image.width, 3) and read.dtype == np.uint8
             assert read[red][..., 0].min() > 200 and read[red][..., 2].max() < 60
             assert read[..., 0].mean() < 110
     assert shown.read() == shown.path.read_bytes()
 
 
 def test_the_turn_is_named_where_neither_way_has_the_annotated_size(tmp_path):
-    picture = turned_picture(tmp_path, "a.jpg", (31, 20))
-    with pytest.raises(BrokenPicture, match=r"20 x 30 pixels, before EXIF turns it 30 x 20, its"):
-        read_rgb(picture)
+    image = turned_image(tmp_path, "a.jpg", (31, 20))
+    with pytest.raises(BrokenImage, match=r"20 x 30 pixels, before EXIF turns it 30 x 20, its"):
+        read_rgb(image)
     with pytest.raises(InvalidInput, match="annotations are for 31 x 20"):
-        picture.read()
+        image.read()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
 def test_a_file_that_is_cut_off_is_noticed(tmp_path, random, suffix):
-    path = tmp_path / f"picture{suffix}"
-    write_picture(path, random.integers(0, 256, (40, 50, 3), dtype=np.uint8))
-    picture = Picture(1, path, 50, 40)
-    assert read_rgb(picture).shape == (40, 50, 3)
+    path = tmp_path / f"image{suffix}"
+    write_image(path, random.integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    image = AnnotatedImage(1, path, 50, 40)
+    assert read_rgb(image).shape == (40, 50, 3)
     whole = path.read_bytes()
     for part in (0.0, 0.3, 0.6, 0.95):
         path.write_bytes(whole[: int(part * len(whole))])
-        with pytest.raises(BrokenPicture, match=f"picture{suffix}"):
-            read_rgb(picture)
+        with pytest.raises(BrokenImage, match=f"image{suffix}"):
+            read_rgb(image)
 
 
 def test_a_cut_off_jpeg_is_noticed_behind_the_thumbnail_of_its_header(tmp_path, random):
@@ -138,22 +138,22 @@ def test_a_cut_off_jpeg_is_noticed_behind_the_thumbnail_of_its_header(tmp_path, 
     jpeg = cv2.imencode(".jpg", pixels)[1].tobytes()
     thumbnail = b"\xff\xe1" + (len(jpeg) + 2).to_bytes(2, "big") + jpeg  # within an APP1 segment
     whole = jpeg[:2] + thumbnail + jpeg[2:]
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(whole)
-    picture = Picture(1, path, 50, 40)
-    assert read_rgb(picture).shape == (40, 50, 3)
+    image = AnnotatedImage(1, path, 50, 40)
+    assert read_rgb(image).shape == (40, 50, 3)
     path.write_bytes(whole[:-100])
-    with pytest.raises(BrokenPicture, match="is a damaged or truncated JPEG file"):
-        read_rgb(picture)
+    with pytest.raises(BrokenImage, match="is a damaged or truncated JPEG file"):
+        read_rgb(image)
 
 
 def test_what_cannot_be_read_or_decoded_is_named(tmp_path):
-    with pytest.raises(BrokenPicture, match=r"none\.jpg cannot be read \(No such file"):
-        read_rgb(Picture(1, tmp_path / "none.jpg", 9, 9))
+    with pytest.raises(BrokenImage, match=r"none\.jpg cannot be read \(No such file"):
+        read_rgb(AnnotatedImage(1, tmp_path / "none.jpg", 9, 9))
     (tmp_path / "text.jpg").write_bytes(b"no image")
-    with pytest.raises(BrokenPicture, match=r"text\.jpg: .* is not an image"):
-        read_rgb(Picture(1, tmp_path / "text.jpg", 9, 9))
+    with pytest.raises(BrokenImage, match=r"text\.jpg: .* is not an image"):
+        read_rgb(AnnotatedImage(1, tmp_path / "text.jpg", 9, 9))
 
 
-def test_a_broken_picture_comes_out_of_a_worker_process_as_it_is():
-    assert str(pickle.loads(pickle.dumps(BrokenPicture("a.jpg is cut off")))) == "a.jpg is cut off"
+def test_a_broken_image_comes_out_of_a_worker_process_as_it_is():
+    assert str(pickle.loads(pickle.dumps(BrokenImage("a.jpg is cut off")))) == "a.jpg is cut off"

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from training.data.generated import people_picture, write_picture, write_pictures
+from training.data.generated import people_image, write_image, write_images
 
-__all__ = ["data_set", "people_picture", "real_photos", "write_data_set", "write_picture"]
+__all__ = ["data_set", "people_image", "real_photos", "write_data_set", "write_image"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def real_photos() -> tuple[Path, Path] | None:
 def write_data_set(folder: Path, *, count: int = 6, seed: int = 0) -> tuple[Path, Path]:
     """Write `count` PNGs, the first without people. Returns images folder and annotations."""
     counts = [None if i else 0 for i in range(count)]
-    return write_pictures(folder / "images", folder / "people.json", counts, seed)
+    return write_images(folder / "images", folder / "people.json", counts, seed)
 
 
 def data_set(folder: Path) -> tuple[Path, Path]:

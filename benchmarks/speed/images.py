@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.targets import Group, Question
-from peopleseg.labels.coco import Picture, load_pictures
+from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.pipeline import PeoplePipeline
 
 PEOPLE = (0, 1, 2, 5, 10)  # of the groups; the last has this many or more
-PICTURES_LOOKED_AT = 500  # of the annotations; the search for a group ends there
+IMAGES_LOOKED_AT = 500  # of the annotations; the search for a group ends there
 
 
 class Chosen(NamedTuple):
@@ -35,7 +35,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_picture_options(parser: argparse.ArgumentParser, people: Sequence[int] = PEOPLE) -> None:
+def add_image_options(parser: argparse.ArgumentParser, people: Sequence[int] = PEOPLE) -> None:
     """people: of the groups, unless the options name others."""
     add_data_options(parser)
     parser.add_argument(
@@ -49,48 +49,48 @@ def add_picture_options(parser: argparse.ArgumentParser, people: Sequence[int] =
         f"({' '.join(map(str, people))})",
     )
     parser.add_argument(
-        "--pictures", type=int, default=4, metavar="N", help="of each group (%(default)s)"
+        "--per-group", type=int, default=4, metavar="N", help="of each group (%(default)s)"
     )
 
 
-def choose_pictures(args: argparse.Namespace, pipeline: PeoplePipeline) -> Chosen:
+def choose_images(args: argparse.Namespace, pipeline: PeoplePipeline) -> Chosen:
     """As the options say. Raises BenchError when no image fits."""
-    pictures = annotated_pictures(args)
-    return choose(pipeline, pictures, people=args.people, each=args.pictures)
+    images = annotated_images(args)
+    return choose(pipeline, images, people=args.people, each=args.per_group)
 
 
-def annotated_pictures(args: argparse.Namespace) -> list[Picture]:
-    """The first PICTURES_LOOKED_AT of the annotations. Raises BenchError, OSError."""
+def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
+    """The first IMAGES_LOOKED_AT of the annotations. Raises BenchError, OSError."""
     try:
-        return load_pictures(args.annotations, args.images)[:PICTURES_LOOKED_AT]
+        return load_images(args.annotations, args.images)[:IMAGES_LOOKED_AT]
     except AnnotationError as error:
         raise BenchError(str(error)) from error
 
 
 def choose(
-    pipeline: PeoplePipeline, pictures: Sequence[Picture], *, people: Sequence[int], each: int
+    pipeline: PeoplePipeline, images: Sequence[AnnotatedImage], *, people: Sequence[int], each: int
 ) -> Chosen:
     """The first `each` images for each number of people; of the last group, those with fewest.
 
     A group that no image fits is left out. Raises BenchError when none is left.
     """
-    found: dict[int, list[tuple[int, Picture]]] = {number: [] for number in sorted(people)}
-    for picture in tqdm(pictures, desc="counting people", unit="image", disable=None):
-        count = people_found(pipeline, picture.read())
+    found: dict[int, list[tuple[int, AnnotatedImage]]] = {number: [] for number in sorted(people)}
+    for image in tqdm(images, desc="counting people", unit="image", disable=None):
+        count = people_found(pipeline, image.read())
         number = min(count, PEOPLE[-1])
         if number in found:
-            found[number].append((count, picture))
+            found[number].append((count, image))
     groups, records = [], []
     for number, fitting in found.items():
         fitting = sorted(fitting, key=lambda one: one[0])[:each]
         if fitting:
             name = f"{number}+" if number == PEOPLE[-1] else str(number)
-            questions = [Question(picture.read(), count) for count, picture in fitting]
+            questions = [Question(image.read(), count) for count, image in fitting]
             groups.append(Group(name, questions))
-            records += [_record(name, count, picture) for count, picture in fitting]
+            records += [_record(name, count, image) for count, image in fitting]
     if not groups:
         wanted = ", ".join(map(str, found))
-        raise BenchError(f"none of {len(pictures)} images has {wanted} people in its answer")
+        raise BenchError(f"none of {len(images)} images has {wanted} people in its answer")
     return Chosen(groups, records)
 
 
@@ -108,12 +108,12 @@ def detected(
     return prepared["pixels"], predictions, prepared["letterbox"]
 
 
-def _record(group: str, count: int, picture: Picture) -> dict[str, Any]:
+def _record(group: str, count: int, image: AnnotatedImage) -> dict[str, Any]:
     return {
-        "file": picture.path.name,
+        "file": image.path.name,
         "group": group,
         "found": count,
-        "annotated": len(picture.people),
-        "width": picture.width,
-        "height": picture.height,
+        "annotated": len(image.people),
+        "width": image.width,
+        "height": image.height,
     }

@@ -28,7 +28,7 @@ help: ## list the commands and their variables
 	@echo '  OUT=$(OUT)   folder for the results of demo, evaluate and bench'
 	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
-	@echo '  JSON=$(JSON)   file for the figures of evaluate'
+	@echo '  JSON=$(JSON)   file for the metrics of evaluate'
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
 	@echo '  PROCESSES=$(PROCESSES)   how many of them run at a time'
 	@echo '  YOLO_SEG=$(YOLO_SEG) OTHER=$(OTHER)   a YOLO segmenter in ONNX and a model repository, as peers for bench'

@@ -6,7 +6,7 @@
       --json held_out/accuracy.json --report held_out/report
   python -m benchmarks.accuracy_page --take-held-out held_out
 
-The first measures; the second takes over its figures and its report, of which the images stay where
+The first measures; the second takes over its metrics and its report, of which the images stay where
 they are, and writes the page. The others do the same for images that are new to the detector.
 Without options the page is written anew from what is there.
 """
@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.training_table import table
 from peopleseg.labels.files import write_atomically, write_json
 from peopleseg.repository.manifest import ArtifactError, StepManifest, read_manifest
-from peopleseg.systems.people.evaluation.page import FIGURES, as_table, sections, shown
+from peopleseg.systems.people.evaluation.page import METRICS, as_table, sections, shown
 from peopleseg.systems.people.evaluation.plots import draw
 from peopleseg.systems.people.evaluation.writing import NUMBERS
 from peopleseg.systems.people.system import PEOPLE
@@ -30,13 +30,13 @@ from peopleseg.systems.wiring import serving_versions
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("benchmarks") / "results"
-FIGURES_FILE, REPORT_FOLDER = "accuracy.json", "accuracy"
-OTHER_RELEASES = "accuracy_*.json"  # figures of each, by its name
-HELD_OUT_FILE, HELD_OUT = "held_out.json", ("box_ap", "box_ap50")  # its figures
+METRICS_FILE, REPORT_FOLDER = "accuracy.json", "accuracy"
+OTHER_RELEASES = "accuracy_*.json"  # metrics of each, by its name
+HELD_OUT_FILE, HELD_OUT = "held_out.json", ("box_ap", "box_ap50")  # its metrics
 DATA_COLUMNS = ("images", "without_people", "people", "people_with_mask", "crowds")
 PAGE = Path("docs") / "accuracy.md"
 UP, MODELS = "../", "models"  # from the page to ROOT, and to the cards
-METRICS = "peopleseg/systems/people/evaluation/metrics.py"
+DEFINITIONS = "peopleseg/systems/people/evaluation/metrics.py"
 SCRIPT = "training/default_weights.sh"
 POSTPROCESS, CHOSEN = "postprocess", ("min_score", "mask_shift")  # of its settings
 SAME_TIME = ("from_nothing", "mask_rcnn")  # of the training table: ours and Mask R-CNN
@@ -63,25 +63,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def take(measured: Path, root: Path) -> None:
     """The numbers of a `make evaluate OUT=measured`. Raises ValueError if images failed in it."""
     results = root / RESULTS
-    figures, report = _measured(measured)
+    metrics, report = _measured(measured)
     (results / REPORT_FOLDER).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(report, results / REPORT_FOLDER / NUMBERS)
-    shutil.copyfile(figures, results / FIGURES_FILE)
+    shutil.copyfile(metrics, results / METRICS_FILE)
 
 
 def take_held_out(measured: Path, root: Path) -> None:
-    """The figures of boxes, and of images without people. Raises ValueError as `take`."""
-    figures, report = (json.loads(file.read_text()) for file in _measured(measured))
-    kept = {name: figures[name] for name in ("annotations", "images", "people", *HELD_OUT)}
+    """The metrics of boxes, and of images without people. Raises ValueError as `take`."""
+    metrics, report = (json.loads(file.read_text()) for file in _measured(measured))
+    kept = {name: metrics[name] for name in ("annotations", "images", "people", *HELD_OUT)}
     write_json(root / RESULTS / HELD_OUT_FILE, kept | {"nobody": report["nobody"]})
 
 
 def _measured(folder: Path) -> tuple[Path, Path]:
-    """The figures and the report of `make evaluate OUT=folder`."""
-    figures, report = folder / FIGURES_FILE, folder / "report" / NUMBERS
-    if failed := json.loads(figures.read_text())["failed"]:
-        raise ValueError(f"{figures} has {len(failed)} images that failed; all must be measured")
-    return figures, report
+    """The metrics and the report of `make evaluate OUT=folder`."""
+    metrics, report = folder / METRICS_FILE, folder / "report" / NUMBERS
+    if failed := json.loads(metrics.read_text())["failed"]:
+        raise ValueError(f"{metrics} has {len(failed)} images that failed; all must be measured")
+    return metrics, report
 
 
 def write(root: Path) -> None:
@@ -135,7 +135,7 @@ def _opening(chosen: str) -> str:
         "The default weights, measured through the server on the validation images. These also "
         f"chose the checkpoints and, of the settings that serve, {chosen}: expect a little less "
         "on others. The manifests, and so the cards, count regions of crowds among the people; "
-        f"here they are none. The figures are defined in [{METRICS}]({UP}{METRICS}), and "
+        f"here they are none. The metrics are defined in [{DEFINITIONS}]({UP}{DEFINITIONS}), and "
         f"[models]({MODELS}) has a card of each model. This page and its plots are written "
         f"by\n\n{shell(*commands)}"
     )
@@ -144,7 +144,7 @@ def _opening(chosen: str) -> str:
 def _held_out(measured: Json) -> str:
     """Of another set, with boxes alone."""
     nobody = measured["nobody"]
-    figures = " and ".join(f"`{name}` {shown(measured[name])}" for name in HELD_OUT)
+    metrics = " and ".join(f"`{name}` {shown(measured[name])}" for name in HELD_OUT)
     commands = (
         "python -m serving.demo evaluate --images data/more/voc --annotations runs/voc_test.json "
         "--json held_out/accuracy.json --report held_out/report",
@@ -152,7 +152,7 @@ def _held_out(measured: Json) -> str:
     )
     return (
         f"{measured['images']} of Pascal VOC's with {measured['people']} people, who have boxes "
-        f"alone: {figures}. The detector and the people UNet have learned from none of them, nor "
+        f"alone: {metrics}. The detector and the people UNet have learned from none of them, nor "
         "has the last training of the mask head; the one before had those with people, with masks "
         "that the head had filled in itself. In "
         f"{nobody['with_somebody']} of {nobody['images']} images in which the annotations have "
@@ -168,21 +168,21 @@ def _others(numbers: Json, others: Json, peers: Json, training: Json) -> str:
     rows += [(f"`{name}`", _published(one), one) for name, one in peers.items()]
     runs = training["runs"]
     rows += [(f"`{name}`", runs[name]["what"], runs[name]) for name in SAME_TIME if name in runs]
-    head = ("", "what", *(f"`{name}`" for name in FIGURES))
-    cells = [(name, what, *(shown(one.get(key)) for key in FIGURES)) for name, what, one in rows]
+    head = ("", "what", *(f"`{name}`" for name in METRICS))
+    cells = [(name, what, *(shown(one.get(key)) for key in METRICS)) for name, what, one in rows]
     commands = [_peer_command(name, one) for name, one in peers.items()]
     return (
         f"{as_table(head, cells)}\n\n"
         "On the same images. They are COCO's, so the published detectors may have learned from "
         "some. NanoDet alone suppresses boxes from another IoU on and keeps its own scores, while "
-        "ours are fitted to masks too: so its box figures differ from ours, of which it is the "
+        "ours are fitted to masks too: so its box metrics differ from ours, of which it is the "
         "detector. `from_nothing` and `mask_rcnn` have learned for the same time, see the next "
         f"table.\n\n{shell(*commands)}"
     )
 
 
 def _other_releases(root: Path) -> Json:
-    """Figures of the releases that README.md tells how to switch to, by their names."""
+    """Metrics of the releases that README.md tells how to switch to, by their names."""
     start, end = OTHER_RELEASES.split("*")
     files = sorted((root / RESULTS).glob(OTHER_RELEASES))
     found = {file.name: json.loads(file.read_text()) for file in files}
@@ -235,11 +235,11 @@ def _curves(root: Path) -> str:
     found = sorted((root / RESULTS).glob("learning_curve_*.json"))
     curves = {file.stem: json.loads(file.read_text()) for file in found}
     rows = [
-        (name, f"[`{curve['figure']}`]({UP}{RESULTS.as_posix()}/{stem}.png)", *_course(run))
+        (name, f"[`{curve['metric']}`]({UP}{RESULTS.as_posix()}/{stem}.png)", *_course(run))
         for stem, curve in curves.items()
         for name, run in curve["runs"].items()
     ]
-    head = ("run", "figure", "epochs", "hours", "reached", "predicted at twice the epochs")
+    head = ("run", "metric", "epochs", "hours", "reached", "predicted at twice the epochs")
     commands = [_curve_command(stem, curve) for stem, curve in curves.items()]
     hours = (
         "Hours are of one CPU core, pauses left out. `people_unet` was measured up to the "
@@ -257,7 +257,7 @@ def _curve_command(stem: str, curve: Json) -> str:
     runs = " ".join(f"runs/{name}" for name in curve["runs"])
     target = "" if curve["target"] is None else f" --target {curve['target']}"
     files = f"--json {RESULTS.as_posix()}/{stem}.json --png {RESULTS.as_posix()}/{stem}.png"
-    return f"python -m benchmarks.learning_curve {runs} --figure {curve['figure']}{target} {files}"
+    return f"python -m benchmarks.learning_curve {runs} --metric {curve['metric']}{target} {files}"
 
 
 def _module() -> str:

@@ -1,6 +1,6 @@
-"""Plot a figure over the epochs of one or more trainings, and what its course predicts.
+"""Plot a metric over the epochs of one or more trainings, and what its course predicts.
 
-  python -m benchmarks.learning_curve runs/yolov9_t --figure box_ap50 --target 0.45 \\
+  python -m benchmarks.learning_curve runs/yolov9_t --metric box_ap50 --target 0.45 \\
       --json benchmarks/results/learning_curve.json --png docs/learning_curve.png
 
 The prediction is a power law, limit - scale * epoch^-power, fitted to what was measured (as in
@@ -58,16 +58,16 @@ class PowerLaw(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
-    report: dict[str, Any] = {"figure": args.figure, "target": args.target, "runs": {}}
+    report: dict[str, Any] = {"metric": args.metric, "target": args.target, "runs": {}}
     axes = plt.subplots(figsize=(8, 5), layout="constrained")[1]
     for run in args.runs:
-        curve = read_curve(run, args.figure)
+        curve = read_curve(run, args.metric)
         law = fit(curve)
         report["runs"][run.name] = described(curve, law, args.target)
         _draw(axes, run.name, curve, law)
     if args.target is not None:
         axes.axhline(args.target, color="grey", linestyle=":", label="target")
-    axes.set(xlabel="epochs", ylabel=args.figure)
+    axes.set(xlabel="epochs", ylabel=args.metric)
     axes.legend()
     if args.png:
         axes.figure.savefig(args.png, dpi=120)  # type: ignore[union-attr]
@@ -78,28 +78,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read_curve(run: Path, figure: str) -> Curve:
-    """The figure at every validation of a run's folder. Raises SystemExit if there is none.
+def read_curve(run: Path, metric: str) -> Curve:
+    """The metric at every validation of a run's folder. Raises SystemExit if there is none.
 
     A run that was resumed has several files; an epoch that was done twice counts as it was last.
     """
     points: dict[float, tuple[float, float]] = {}  # epochs finished: hours, value
-    figures: set[str] = set()
+    metrics: set[str] = set()
     hours_before = 0.0
     for file in sorted(run.glob(EVENT_FILES)):
         events = EventAccumulator(str(file), size_guidance={"scalars": 0}).Reload()
         scalars = {name: events.Scalars(name) for name in events.Tags()["scalars"]}
-        figures |= scalars.keys()
+        metrics |= scalars.keys()
         epoch_at = {event.step: event.value for event in scalars.get("epoch", [])}
         start_s = events.FirstEventTimestamp() if scalars else 0.0
-        for event in scalars.get(figure, []):
+        for event in scalars.get(metric, []):
             hours = hours_before + (event.wall_time - start_s) / 3600
             points[epoch_at[event.step] + 1] = hours, event.value
         last_s = max((event[-1].wall_time for event in scalars.values()), default=start_s)
         hours_before += (last_s - start_s) / 3600
-    if figure not in figures:
-        known = ", ".join(sorted(n for n in figures if "/" not in n)) or "no figure at all"
-        raise SystemExit(f"{run} has no {figure}, but {known}")
+    if metric not in metrics:
+        known = ", ".join(sorted(n for n in metrics if "/" not in n)) or "no metric at all"
+        raise SystemExit(f"{run} has no {metric}, but {known}")
     values = np.array([(epoch, *points[epoch]) for epoch in sorted(points)], dtype=float)
     return Curve(*values.T)
 
@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path, nargs="+", help="folders of trainings (--out)")
-    parser.add_argument("--figure", required=True, help="as TensorBoard names it, e.g. box_ap50")
+    parser.add_argument("--metric", required=True, help="as TensorBoard names it, e.g. box_ap50")
     parser.add_argument("--target", type=float, help="a value to reach")
     parser.add_argument("--json", type=file_to_write, help="file for the numbers")
     parser.add_argument("--png", type=file_to_write, help="file for the plot")

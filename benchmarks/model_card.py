@@ -2,7 +2,7 @@
 
   python -m benchmarks.model_card
 
-What a card says comes from the version's manifest, from the figures and the report of
+What a card says comes from the version's manifest, from the metrics and the report of
 `make evaluate` in benchmarks/results, and, for what no file knows, from CARDS below.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.accuracy_page import FIGURES_FILE, REPORT_FOLDER, ROOT, SCRIPT, read, shell
+from benchmarks.accuracy_page import METRICS_FILE, REPORT_FOLDER, ROOT, SCRIPT, read, shell
 from peopleseg.labels.files import write_atomically
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.manifest import ArtifactError, Manifest, read_manifest
@@ -34,7 +34,7 @@ class Card(NamedTuple):
     what: str
     use: str
     limits: str  # {side}: what the network sees, in pixels
-    figures: tuple[str, ...]  # of accuracy.json: those that the network decides
+    metrics: tuple[str, ...]  # of accuracy.json: those that the network decides
     config: str  # the YAML's name, before its variant
     companions: tuple[str, ...] = ()  # networks that it is trained beside
 
@@ -99,7 +99,7 @@ def cards(root: Path) -> dict[str, str]:
 
     Raises ArtifactError, OSError, and ValueError.
     """
-    accuracy = read(root, FIGURES_FILE)
+    accuracy = read(root, METRICS_FILE)
     numbers = read(root, f"{REPORT_FOLDER}/{NUMBERS}")
     served = _networks(root / "model_repository")
     return {name: _card(name, served, accuracy, numbers) for name in served}
@@ -163,7 +163,7 @@ def _card(name: str, networks: Mapping[str, Served], accuracy: Json, numbers: Js
         f"## Intended use\n\n{card.use}",
         f"## Limits\n\n{card.limits.format(side=served.side)}{_missed(numbers)}",
         f"## Trained on\n\n{served.manifest.data_licence}.",
-        f"## Figures\n\n{_figures(card, served.manifest, accuracy)}",
+        f"## Metrics\n\n{_metrics(card, served.manifest, accuracy)}",
         f"## Make it again\n\n{_made(name, networks)}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -195,9 +195,9 @@ def _missed(numbers: Json) -> str:
     )
 
 
-def _figures(card: Card, manifest: Manifest, accuracy: Json) -> str:
+def _metrics(card: Card, manifest: Manifest, accuracy: Json) -> str:
     """Through the server, of the checkpoint, and what the precision cost."""
-    rows = [(f"`{name}`", shown(accuracy[name]), "through the server") for name in card.figures]
+    rows = [(f"`{name}`", shown(accuracy[name]), "through the server") for name in card.metrics]
     rows += [
         (f"`{name}`", shown(value), "before the export")
         for name, value in manifest.accuracy.items()
@@ -205,9 +205,9 @@ def _figures(card: Card, manifest: Manifest, accuracy: Json) -> str:
     if gate := manifest.accuracy_gate:
         for when in ("before", "after"):
             what = f"the graph {when} it was made {manifest.precision}"
-            rows.append((f"`{gate['figure']}`", shown(gate[when]), what))
+            rows.append((f"`{gate['metric']}`", shown(gate[when]), what))
     return (
-        f"{as_table(('figure', 'value', 'of'), rows)}\n\n"
+        f"{as_table(('metric', 'value', 'of'), rows)}\n\n"
         f"Through the server: {accuracy['images']} images with {accuracy['people']} people of "
         f"{accuracy['annotations']}, see [accuracy](../accuracy.md). Before the export: "
         f"{manifest.accuracy_data}."

@@ -1,4 +1,4 @@
-"""Measure the boxes of published detectors, to have their figures beside ours.
+"""Measure the boxes of published detectors, to have their metrics beside ours.
 
   python -m benchmarks.peers_accuracy nanodet nanodet_g_416.onnx --images val \\
       --annotations person_val.json --json benchmarks/results/peers_accuracy.json
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         detector = open_teacher(args.file, args.kind)
         images = load_images(args.annotations, args.images)
         require_people(images, args.annotations)
-        figures = measure(detector, images)
+        metrics = measure(detector, images)
     except (TeacherError, OSError, ValueError) as error:
         print(f"peers_accuracy: {error}", file=sys.stderr)
         return 1
@@ -51,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sha256": sha256(args.file),
         "least_score": LEAST_SCORES[args.kind],
         "annotations": args.annotations.name,
-        **figures,
+        **metrics,
     }
-    print(", ".join(f"{name} {shown(figures[name], 4)}" for name in ("box_ap", "box_ap50")))
+    print(", ".join(f"{name} {shown(metrics[name], 4)}" for name in ("box_ap", "box_ap50")))
     rows = json.loads(args.json.read_text()) if args.json.is_file() else {}
     write_json(args.json, {**rows, args.file.name: row})
     return 0
@@ -66,10 +66,10 @@ def measure(detector: Teacher, images: Sequence[AnnotatedImage]) -> dict[str, An
     for image in tqdm(images, unit="image", disable=None):
         (found,) = detector.people(square(image)[None])
         metric.update(image.id, found.boxes_xyxy, found.scores)
-    figures = metric.compute()
+    metrics = metric.compute()
     return {
-        "box_ap": float(figures["box_ap"]),
-        "box_ap50": float(figures["box_ap50"]),
+        "box_ap": float(metrics["box_ap"]),
+        "box_ap50": float(metrics["box_ap50"]),
         "images": len(images),
         "people": sum(len(image.people) for image in images),
     }

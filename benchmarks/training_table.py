@@ -222,36 +222,36 @@ def measure(
     parts: Sequence[Path],
     images: Sequence[AnnotatedImage],
 ) -> dict[str, Any]:
-    """The figures; masks' AP in the boxes of `detector`, also for a head that does not read it.
+    """The metrics; masks' AP in the boxes of `detector`, also for a head that does not read it.
 
-    parts: checkpoints of the networks that the run trained itself; their figures count too.
+    parts: checkpoints of the networks that the run trained itself; their metrics count too.
     """
     steps = read_checkpoint(checkpoint)["global_step"]
     if run.config == MASK_RCNN:
-        figures = mask_rcnn.evaluate(MaskRCNNSegmenter(load_mask_rcnn(checkpoint)), images)
+        metrics = mask_rcnn.evaluate(MaskRCNNSegmenter(load_mask_rcnn(checkpoint)), images)
         # Its best limit: it was not taught a foreground.
-        return {**figures, "foreground_miou": figures["foreground_miou_best"], "steps": steps}
+        return {**metrics, "foreground_miou": metrics["foreground_miou_best"], "steps": steps}
     loaded = load_network(checkpoint)
     if run.config == HEAD:
         loaded.companions["detector"] = load_companion(detector, "yolov9")
-    figures = evaluate(loaded, images)
+    metrics = evaluate(loaded, images)
     if loaded.family == "yolov9":
-        figures |= _on_smaller_canvases(loaded, images)
+        metrics |= _on_smaller_canvases(loaded, images)
     for part in parts:
-        figures |= evaluate(load_network(part), images)
-    if PEOPLE_SEG_MIOU in figures:
-        figures["foreground_miou"] = figures[PEOPLE_SEG_MIOU]  # on the canvas, else the same
-    return {**figures, "steps": steps}
+        metrics |= evaluate(load_network(part), images)
+    if PEOPLE_SEG_MIOU in metrics:
+        metrics["foreground_miou"] = metrics[PEOPLE_SEG_MIOU]  # on the canvas, else the same
+    return {**metrics, "steps": steps}
 
 
 def _on_smaller_canvases(loaded: Loaded, images: Sequence[AnnotatedImage]) -> dict[str, float]:
-    figures = {}
+    metrics = {}
     for canvas in CANVASES:
         network = YOLOv9(**loaded.dims | {"canvas": canvas}).eval()
         network.load_state_dict(loaded.network.state_dict())
         smaller = replace(loaded, network=network, dims=network.dims)
-        figures[f"box_ap50_{canvas}"] = evaluate(smaller, images)["box_ap50"]
-    return figures
+        metrics[f"box_ap50_{canvas}"] = evaluate(smaller, images)["box_ap50"]
+    return metrics
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -286,7 +286,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _shown(key: str, value: float | None) -> str:
-    """A figure that the run has not got is left blank."""
+    """A metric that the run has not got is left blank."""
     if value is None:
         return ""
     return f"{value:g}" if key in ("minutes", "steps") else f"{value:.3f}"

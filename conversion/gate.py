@@ -1,7 +1,7 @@
 """Whether a set of versions is as accurate as what serves, before any server loads it.
 
-The versions are composed in one process and measured on a reference set, by the figures of their
-system. Without a reference set the figures that the manifests bring are compared, where they are of
+The versions are composed in one process and measured on a reference set, by the metrics of their
+system. Without a reference set the metrics that the manifests bring are compared, where they are of
 the same data.
 """
 
@@ -25,15 +25,15 @@ from peopleseg.releases.journal import Journal, of_system
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
 from peopleseg.systems.pipeline import Pipeline
-from peopleseg.systems.system import Figures, System
+from peopleseg.systems.system import Metrics, System
 
-NOTHING = "nothing"  # that figures are measured on
-MANIFESTS = f"{NOTHING}: the figures are those of the manifests"
-MARGIN = 0.01  # one point: by how much each figure may be worse than what serves
+NOTHING = "nothing"  # that metrics are measured on
+MANIFESTS = f"{NOTHING}: the metrics are those of the manifests"
+MARGIN = 0.01  # one point: by how much each metric may be worse than what serves
 
 
 class GateError(PeoplesegError):
-    """The figures cannot be had. The message says of which image or version, and why."""
+    """The metrics cannot be had. The message says of which image or version, and why."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ def measure(
     reference: Reference,
     *,
     cache: Path | None = None,
-) -> Figures:
-    """The figures of these versions, and on how many images. Raises GateError.
+) -> Metrics:
+    """The metrics of these versions, and on how many images. Raises GateError.
 
-    cache: folder in which figures are kept, by the versions' files, the reference set and the code
+    cache: folder in which metrics are kept, by the versions' files, the reference set and the code
     that composes and measures; None for the user's cache folder.
     """
     file = (cache or cache_folder() / "gate") / f"{_key(repository, versions, reference)}.json"
     if file.is_file():
-        found: Figures = json.loads(file.read_text())
+        found: Metrics = json.loads(file.read_text())
         return found
     if wrong := unanswerable(repository, versions):
         raise GateError("; ".join(wrong))
@@ -87,20 +87,20 @@ def measure(
         raise GateError(f"{system.name} is not measured; release it without --annotations")
     try:
         pipeline = Pipeline(system, repository, versions=versions)
-        figures = system.accuracy.measure(pipeline, reference.people_images)
+        metrics = system.accuracy.measure(pipeline, reference.people_images)
     except (PeoplesegError, OSError, ValueError) as error:
         raise GateError(f"versions {dict(versions)} cannot be measured: {error}") from error
-    write_atomically(file, json.dumps(figures).encode())
-    return figures
+    write_atomically(file, json.dumps(metrics).encode())
+    return metrics
 
 
-def recorded(repository: Path, versions: Mapping[str, int]) -> Figures:
-    """The figures in the manifests of the networks, named by model, figure and data.
+def recorded(repository: Path, versions: Mapping[str, int]) -> Metrics:
+    """The metrics in the manifests of the networks, named by model, metric and data.
 
     Those of which nobody knows on what they were measured are left out. Raises GateError for a
     version that cannot be read.
     """
-    figures: Figures = {}
+    metrics: Metrics = {}
     for model, version in versions.items():
         try:
             manifest = read_manifest(repository / model / str(version))
@@ -108,14 +108,14 @@ def recorded(repository: Path, versions: Mapping[str, int]) -> Figures:
             raise GateError(str(error)) from error
         if isinstance(manifest, Manifest) and manifest.accuracy_data:
             for name, value in manifest.accuracy.items():
-                figures[f"{model} {name} ({manifest.accuracy_data})"] = value
-    return figures
+                metrics[f"{model} {name} ({manifest.accuracy_data})"] = value
+    return metrics
 
 
-def judge(serving: Figures, candidate: Figures, margin: float = MARGIN) -> list[str]:
-    """Why the candidate may not serve: each figure that is worse by more than the margin.
+def judge(serving: Metrics, candidate: Metrics, margin: float = MARGIN) -> list[str]:
+    """Why the candidate may not serve: each metric that is worse by more than the margin.
 
-    Every figure is better when higher. One that the serving versions do not have is not compared;
+    Every metric is better when higher. One that the serving versions do not have is not compared;
     one that only the candidate lacks is refused.
     """
     refusals = []
@@ -158,25 +158,25 @@ class Gate:
 
     def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
         """Measured on the reference set; without one, by what the manifests say."""
-        figures: Figures = {"margin": self.margin}
+        metrics: Metrics = {"margin": self.margin}
         try:
-            figures["measured_on"] = self._measured_on()
-            figures["serving"] = before = self._figures(serving)
-            figures["candidate"] = after = self._figures(candidate)
+            metrics["measured_on"] = self._measured_on()
+            metrics["serving"] = before = self._metrics(serving)
+            metrics["candidate"] = after = self._metrics(candidate)
         except GateError as error:
-            return Judgement(figures, [str(error)])
+            return Judgement(metrics, [str(error)])
         if self.reference is None:
             unknown = self._incomparable(serving, candidate)
             before = {name: value for name, value in before.items() if name in after}
             known = self._measured_before(candidate)
-            return Judgement(figures, [*known, *unknown, *judge(before, after, self.margin)])
+            return Judgement(metrics, [*known, *unknown, *judge(before, after, self.margin)])
         unknown = [
             f"{name} cannot be measured on {self.reference.annotations}, so nothing shows whether "
             "it falls; name annotations that have it"
             for name in (self.system.accuracy.needed if self.system.accuracy else ())
             if after.get(name) is None
         ]
-        return Judgement(figures, [*unknown, *judge(before, after, self.margin)])
+        return Judgement(metrics, [*unknown, *judge(before, after, self.margin)])
 
     def _incomparable(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> list[str]:
         """Networks of which the manifests do not show whether they are worse than what serves."""
@@ -189,7 +189,7 @@ class Gate:
             )
             if before and not before.keys() & after.keys():
                 refusals.append(
-                    f"{model}/{version} has no figure of the data that {model}/{serving[model]} "
+                    f"{model}/{version} has no metric of the data that {model}/{serving[model]} "
                     f"was measured on, so nothing shows whether it is worse: {_data(after)} "
                     f"against {_data(before)}; name --images and --annotations to measure both"
                 )
@@ -202,14 +202,14 @@ class Gate:
         """
         attempts = of_system(Journal(self.repository).attempts(), self.system.name)
         for record in reversed(attempts):
-            measured_on = str(record.figures.get("measured_on", NOTHING))
+            measured_on = str(record.metrics.get("measured_on", NOTHING))
             if record.versions != dict(candidate) or measured_on.startswith(NOTHING):
                 continue
-            serving, found = (record.figures[name] for name in ("serving", "candidate"))
+            serving, found = (record.metrics[name] for name in ("serving", "candidate"))
             return [
                 f"{reason}, measured on {measured_on} at {record.when}; name annotations to "
                 "measure it again"
-                for reason in judge(serving, found, record.figures["margin"])
+                for reason in judge(serving, found, record.metrics["margin"])
             ]
         return []
 
@@ -232,14 +232,14 @@ class Gate:
             return MANIFESTS
         return f"{self.reference.annotations.name}, {len(self.reference.people_images)} images"
 
-    def _figures(self, versions: Mapping[str, int]) -> Figures:
+    def _metrics(self, versions: Mapping[str, int]) -> Metrics:
         if self.reference is None:
             return recorded(self.repository, versions)
         return measure(self.system, self.repository, versions, self.reference, cache=self.cache)
 
 
 def _key(repository: Path, versions: Mapping[str, int], reference: Reference) -> str:
-    """Of everything that the figures depend on."""
+    """Of everything that the metrics depend on."""
     folders = (repository / model / str(versions[model]) for model in sorted(versions))
     try:
         manifests = [sha256(folder / FILE_NAME) for folder in folders]
@@ -254,9 +254,9 @@ def _code() -> list[Path]:
     return [Path(__file__), *sorted(Path(peopleseg.__file__).parent.rglob("*.py"))]
 
 
-def _data(figures: Figures) -> str:
-    """What recorded figures were measured on."""
-    return ", ".join({name.partition("(")[2][:-1]: None for name in figures}) or "nothing"
+def _data(metrics: Metrics) -> str:
+    """What recorded metrics were measured on."""
+    return ", ".join({name.partition("(")[2][:-1]: None for name in metrics}) or "nothing"
 
 
 def _digest(parts: Sequence[str]) -> str:

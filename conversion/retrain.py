@@ -155,15 +155,15 @@ class Retraining:
         return f"{self.best}"
 
     def validated(self) -> str | None:
-        """The figures of the checkpoint that is there."""
-        if not self._figures_file.is_file():
+        """The metrics of the checkpoint that is there."""
+        if not self._metrics_file.is_file():
             return None
-        report = json.loads(self._figures_file.read_text())
+        report = json.loads(self._metrics_file.read_text())
         if not report["checkpoints"]:
             return None
-        figures = report["checkpoints"][0]["figures"]
-        shown = [f"{name} {value:.4f}" for name, value in figures.items() if value is not None]
-        return f"{', '.join(shown)} ({self._figures_file})"
+        metrics = report["checkpoints"][0]["metrics"]
+        shown = [f"{name} {value:.4f}" for name, value in metrics.items() if value is not None]
+        return f"{', '.join(shown)} ({self._metrics_file})"
 
     def exported(self) -> str | None:
         """The version folder that was made of the checkpoint that is there."""
@@ -215,7 +215,7 @@ class Retraining:
     def _validate(self) -> int:
         return _command(
             "training.validation.command",
-            [str(self.best), *self._reference(), "--json", str(self._figures_file)],
+            [str(self.best), *self._reference(), "--json", str(self._metrics_file)],
         )
 
     def _export(self) -> int:
@@ -258,9 +258,9 @@ class Retraining:
         return ["--images", str(self.images), "--annotations", str(self.annotations), *limit]
 
     @property
-    def _figures_file(self) -> Path:
+    def _metrics_file(self) -> Path:
         limit = "" if self._args.limit is None else f"-first-{self._args.limit}"
-        return self.out / f"figures-{sha256(self.best)[:12]}{limit}.json"
+        return self.out / f"metrics-{sha256(self.best)[:12]}{limit}.json"
 
     def _version_folder(self) -> Path | None:
         """The newest version that was made of the best checkpoint."""

@@ -6,7 +6,7 @@
 Averages of networks that lie near each other generalise better than one that a training happens to
 end with (Izmailov et al. 2018, arXiv:1803.05407; Wortsman et al. 2022, arXiv:2203.05482); those of
 separate trainings from scratch are worth nothing, so measure. The checkpoint that is written has
-the first one's companions, and the figures of the images, which it is measured on.
+the first one's companions, and the metrics of the images, which it is measured on.
 """
 
 import argparse

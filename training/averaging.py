@@ -23,17 +23,17 @@ def run(args: argparse.Namespace) -> int:
     report_skipped(skipped)
     require_people(images, args.annotations)
     loaded = average([(path, load_network(path)) for path in args.checkpoints])
-    figures = evaluate(loaded, images)
+    metrics = evaluate(loaded, images)
     companions: dict[str, Any] = loaded.companions
     save_network(
         args.out,
         loaded.family,
         loaded.network,
         dims=loaded.dims,
-        metrics=figures,
+        metrics=metrics,
         companions={name: (network, network.dims) for name, network in companions.items()},
     )
-    print(table([Row(str(args.out), loaded.family, None, figures)]))
+    print(table([Row(str(args.out), loaded.family, None, metrics)]))
     return 0
 
 

@@ -74,7 +74,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 class TrainCLI(LightningCLI):
-    """Lightning's command line with an output folder, checkpoints by figure and safe resumes."""
+    """Lightning's command line with an output folder, checkpoints by metric and safe resumes."""
 
     model: Task
 
@@ -131,7 +131,7 @@ class TrainCLI(LightningCLI):
                 mode="max",
                 enable_version_counter=False,
             ),
-            # Of its own: with the other's `save_last` it would be of the last better figure. Of
+            # Of its own: with the other's `save_last` it would be of the last better metric. Of
             # every epoch: not all are validated.
             ModelCheckpoint(
                 out,

@@ -12,7 +12,7 @@
 What a recipe says counts more than the variant's YAML, and a key of the command line more than
 both, in whichever order they are given.
 
-Into --out go best.ckpt (by the validation's figure), last.ckpt, config.yaml and what TensorBoard
+Into --out go best.ckpt (by the validation's metric), last.ckpt, config.yaml and what TensorBoard
 shows (tensorboard --logdir runs). Ctrl-C ends after the current step and leaves last.ckpt, from
 which `--ckpt_path last` goes on as if nothing had happened.
 """

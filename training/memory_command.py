@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="a variant's YAML")
     add_device_option(parser)
     parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
     )
 
 

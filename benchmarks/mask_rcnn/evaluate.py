@@ -3,7 +3,7 @@
   python -m benchmarks.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
       --annotations person_val.json --json mask_rcnn.json
 
-The figures have the definitions of `peopleseg.systems.people.evaluation.metrics`; roi_miou is of
+The metrics have the definitions of `peopleseg.systems.people.evaluation.metrics`; roi_miou is of
 masks predicted for the true boxes. foreground_miou takes people with a score above 0.5;
 foreground_miou_best is that of the best of ten such limits on these very images,
 foreground_score_best.
@@ -33,9 +33,9 @@ from peopleseg.systems.people.evaluation.metrics import (
     METRICS_VERSION,
     Measured,
     Segmenter,
-    figures,
     foreground_iou,
     measure,
+    metrics_of,
 )
 
 FOREGROUND_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, FOREGROUND_SCORE, 0.6, 0.7, 0.8, 0.9)
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(segmenter: Segmenter, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
-    """The figures, the seconds, and `failed`: a list of file and reason."""
+    """The metrics, the seconds, and `failed`: a list of file and reason."""
     start = time.perf_counter()
     measured, failed = [], []
     # disable=None: no bar where nobody watches, in a log or a pipe
@@ -73,7 +73,7 @@ def evaluate(segmenter: Segmenter, images: Sequence[AnnotatedImage]) -> dict[str
             failed.append({"file": str(image.path), "reason": str(error)})
             tqdm.write(f"mask_rcnn: {image.path}: {error}", file=sys.stderr)
     return {
-        **figures(measured),
+        **metrics_of(measured),
         **best_foreground(measured),
         "seconds": round(time.perf_counter() - start, 3),
         "failed": failed,
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
     )
     parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
     )
     parser.add_argument("--limit", type=int, metavar="N", help="take the first N images")
     parser.add_argument(

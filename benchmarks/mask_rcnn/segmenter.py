@@ -1,4 +1,4 @@
-"""Mask R-CNN as something that answers like our server, so that the same figures measure both."""
+"""Mask R-CNN as something that answers like our server, so that the same metrics measure both."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

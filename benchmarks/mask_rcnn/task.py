@@ -1,4 +1,4 @@
-"""Train Mask R-CNN by `peopleseg train`, on the data and with the figures of our own networks."""
+"""Train Mask R-CNN by `peopleseg train`, on the data and with the metrics of our own networks."""
 
 from collections.abc import Mapping
 

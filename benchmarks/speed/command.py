@@ -5,7 +5,7 @@
 
 Each benchmark writes one JSON with its raw samples into benchmarks/results/ and prints its table;
 `report` makes the tables and plots of all of them again, from the JSON alone. `make bench` runs a
-short form of all, `make bench-full` the form whose figures are published. All but `report` measure
+short form of all, `make bench-full` the form whose metrics are published. All but `report` measure
 on the CPUs; with --device cuda, on the first NVIDIA GPU.
 """
 

@@ -38,7 +38,7 @@ class Slice:
     def rate(self) -> float:
         """Answers a second.
 
-        A call that lasts beyond the end counts by its part before it: so the figure does not depend
+        A call that lasts beyond the end counts by its part before it: so the metric does not depend
         on how calls and end fall together, though a slice may hold few calls.
         """
         end = 1000 * self.seconds

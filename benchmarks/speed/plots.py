@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from benchmarks.speed import figures
-from benchmarks.speed.figures import groups_of, kinds_of, of_kind
+from benchmarks.speed import metrics
 from benchmarks.speed.memory import UNDER_LOAD
+from benchmarks.speed.metrics import groups_of, kinds_of, of_kind
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.tables import PARTS, step_median
 from benchmarks.speed.targets import DIRECT, ONE_CALLER, SERVER
@@ -42,17 +42,17 @@ def _throughput(result: Result) -> Any:
         1, len(groups), figsize=(3.2 * len(groups) + 1, 4), squeeze=False, layout="constrained"
     )
     for panel, group in zip(panels[0], groups, strict=True):
-        best = figures.rates(figures.limit(slices, group))
+        best = metrics.rates(metrics.limit(slices, group))
         panel.axhline(
             best.median, color="black", linestyle="--", label="limit: called directly (+)"
         )
         panel.axhspan(best.low, best.high, color="grey", alpha=0.2)
         for target, callers in [kind for kind in kinds_of(slices) if kind[0] in DIRECT]:
-            rate = figures.rates(of_kind(slices, group, target, callers)).median
+            rate = metrics.rates(of_kind(slices, group, target, callers)).median
             panel.plot(callers, rate, "k+")
         for name in sorted({target for target, _ in kinds_of(slices) if target not in DIRECT}):
             kinds = [kind for kind in kinds_of(slices) if kind[0] == name]
-            found = [figures.rates(of_kind(slices, group, *kind)) for kind in kinds]
+            found = [metrics.rates(of_kind(slices, group, *kind)) for kind in kinds]
             _spread_line(panel, [callers for _, callers in kinds], found, name)
         panel.set_xticks(sorted({callers for _, callers in kinds_of(slices)}))
         panel.set(title=f"people: {group}", xlabel="callers", ylim=(0, None))
@@ -99,7 +99,7 @@ def _rois(result: Result) -> Any:
     figure, panel = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for name in (ONE_CALLER, SERVER):
         found = {
-            int(group): figures.latencies(of_kind(slices, group, name, 1))
+            int(group): metrics.latencies(of_kind(slices, group, name, 1))
             for group in groups_of(slices)
         }
         answered = {rois: spread for rois, spread in found.items() if spread}
@@ -126,7 +126,7 @@ def _latencies(result: Result, title: str) -> Any:
         unused.remove()
     for panel, group in zip(panels.flat, groups, strict=False):
         for row, kind in enumerate(kinds):
-            spread = figures.latencies(of_kind(slices, group, *kind))
+            spread = metrics.latencies(of_kind(slices, group, *kind))
             if spread:
                 _spread_bar(panel, row, spread, highlighted=kind[0] == SERVER)
                 digits = 0 if spread.median >= 10 else 2
@@ -171,13 +171,13 @@ _DRAWN: dict[str, Callable[[Result], Any]] = {
 }
 
 
-def _spread_line(panel: Any, places: list[int], found: list[figures.Spread], name: str) -> None:
+def _spread_line(panel: Any, places: list[int], found: list[metrics.Spread], name: str) -> None:
     (line,) = panel.plot(places, [spread.median for spread in found], "o-", label=name)
     lows, highs = [spread.low for spread in found], [spread.high for spread in found]
     panel.fill_between(places, lows, highs, color=line.get_color(), alpha=0.2)
 
 
-def _spread_bar(panel: Any, row: int, spread: figures.Spread, *, highlighted: bool) -> None:
+def _spread_bar(panel: Any, row: int, spread: metrics.Spread, *, highlighted: bool) -> None:
     errors = [[spread.median - spread.low], [spread.high - spread.median]]
     colour = "tab:orange" if highlighted else "tab:blue"
     panel.barh(row, spread.median, xerr=errors, color=colour)

@@ -13,7 +13,7 @@
       "software": {"python": "3.11.2", "onnxruntime": "1.23.2", "triton": "2.51.0", ...},
       "versions": {"yolov9": 2, ...},   of the steps served
       "settings": {...},                rounds, seconds, images and the like
-      "figures": {...},                 what else was found, by some: see the benchmark's module
+      "metrics": {...},                 what else was found, by some: see the benchmark's module
       "samples": [...]                  Slices, or what the benchmark's module says
     }
 
@@ -53,7 +53,7 @@ def make_result(
     settings: Mapping[str, Any],
     samples: Sequence[Mapping[str, Any]],
     device: str = CPU,
-    figures: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     triton: str | None = None,
 ) -> Result:
     """triton: version of the server, where one was measured."""
@@ -69,7 +69,7 @@ def make_result(
         "software": {**software(), **({"triton": triton} if triton else {})},
         "versions": dict(versions),
         "settings": dict(settings),
-        **({"figures": dict(figures)} if figures else {}),
+        **({"metrics": dict(metrics)} if metrics else {}),
         "samples": list(samples),
     }
 

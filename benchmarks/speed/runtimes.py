@@ -29,11 +29,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed import figures
+from benchmarks.speed import metrics
 from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
-from benchmarks.speed.figures import of_kind
 from benchmarks.speed.load import Calls, Slice, drive_threads
+from benchmarks.speed.metrics import of_kind
 from benchmarks.speed.options import add_round_options, add_run_options, confined_to
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
         "runtimes",
         settings={"rounds": args.rounds, "seconds": args.seconds, "rois": rois},
         samples=as_samples(slices),
-        figures={
+        metrics={
             "networks": {network.name: network.describe() for network in networks},
             "left_out": left_out,
             "differences": differences,
@@ -231,8 +231,8 @@ def compare_heads(
             groups = [group_name(head, size) for head in heads]
             measured = [of_kind(slices, group, runtime, Runtime.callers) for group in groups]
             for head, group, ours in zip(heads, groups, measured, strict=True):
-                latency = figures.latencies(ours)
-                times = figures.latency_ratio(measured[0], ours)
+                latency = metrics.latencies(ours)
+                times = metrics.latency_ratio(measured[0], ours)
                 assert latency is not None and times is not None  # nothing here fails to answer
                 found.append(
                     {

@@ -20,7 +20,7 @@ def finish(
     *,
     settings: Mapping[str, Any],
     samples: Sequence[Mapping[str, Any]],
-    figures: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     triton: str | None = None,
     system: System = PEOPLE,
 ) -> int:
@@ -32,7 +32,7 @@ def finish(
         settings=settings,
         samples=samples,
         device=args.device,
-        figures=figures,
+        metrics=metrics,
         triton=triton,
     )
     return save(args.results or folder_of(args.device), result)

@@ -1,11 +1,11 @@
-"""What the results come to, in a few lines: the figures that people choose a server by."""
+"""What the results come to, in a few lines: the metrics that people choose a server by."""
 
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from benchmarks.speed import figures
-from benchmarks.speed.figures import Spread, groups_of, of_kind
+from benchmarks.speed import metrics
 from benchmarks.speed.memory import AT_REST, UNDER_LOAD
+from benchmarks.speed.metrics import Spread, groups_of, of_kind
 from benchmarks.speed.peers import (
     DETECTOR_AND_UNET,
     MASK_RCNN_ONNX,
@@ -28,24 +28,24 @@ def summary(results: Mapping[str, Result]) -> list[str]:
     for name, lines_of in _LINES.items():
         if name in results:
             lines += lines_of(results[name])
-    return ["## In short", as_table(("figure", "measured"), lines)] if lines else []
+    return ["## In short", as_table(("metric", "measured"), lines)] if lines else []
 
 
 def _of_server(result: Result) -> Iterable[Line]:
     slices = slices_of(result)
-    limits = {group: figures.limit(slices, group) for group in groups_of(slices)}
+    limits = {group: metrics.limit(slices, group) for group in groups_of(slices)}
     one_by_one = {group: of_kind(slices, group, ONE_CALLER, 1) for group in groups_of(slices)}
     for than, directly in (("the limit", limits), ("called directly one by one", one_by_one)):
         for group, others in directly.items():
             if loaded := of_kind(slices, group, SERVER, LOADED):
-                ratio = figures.throughput_ratio(loaded, others)
+                ratio = metrics.throughput_ratio(loaded, others)
                 yield (
                     f"{_people(group)}: throughput of {LOADED} callers / {than}",
                     spread_text(ratio),
                 )
     for group, others in one_by_one.items():
         if single := of_kind(slices, group, SERVER, 1):
-            ratio = figures.latency_ratio(single, others)
+            ratio = metrics.latency_ratio(single, others)
             yield f"{_people(group)}: latency called directly / of one caller", spread_text(ratio)
 
 
@@ -62,7 +62,7 @@ def _of_peers(result: Result) -> Iterable[Line]:
             (DETECTOR_AND_UNET, "time / that of the detector and the UNet alone", None, server),
         ):
             if theirs := of_kind(slices, group, peer, 1):
-                ratio = figures.throughput_ratio(first or theirs, second or theirs)
+                ratio = metrics.throughput_ratio(first or theirs, second or theirs)
                 yield f"{_people(group)}: {what}", spread_text(ratio)
 
 
@@ -70,12 +70,12 @@ def _of_rois(result: Result) -> Iterable[Line]:
     slices = slices_of(result)
     few, many = (of_kind(slices, group, SERVER, 1) for group in (FEW, MANY))
     if few and many:
-        growth = figures.latency_ratio(few, many)
+        growth = metrics.latency_ratio(few, many)
         yield f"latency with {MANY} rois / with {FEW}", spread_text(growth)
 
 
 def _of_runtimes(result: Result) -> Iterable[Line]:
-    for one in result["figures"]["heads"]:
+    for one in result["metrics"]["heads"]:
         if one["runtime"] == "onnxruntime" and one["times_first"][0] != 1:
             times = Spread(*one["times_first"])
             yield (

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.speed import figures
-from benchmarks.speed.figures import Spread, groups_of, kinds_of, of_kind
+from benchmarks.speed import metrics
+from benchmarks.speed.metrics import Spread, groups_of, kinds_of, of_kind
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.targets import ONE_CALLER, SERVER
 
@@ -32,7 +32,7 @@ def throughput_table(result: Result) -> str:
     slices = slices_of(result)
     rows = []
     for group in groups_of(slices):
-        best = figures.limit(slices, group)
+        best = metrics.limit(slices, group)
         one = of_kind(slices, group, ONE_CALLER, 1)
         for target, callers in kinds_of(slices):
             ours = of_kind(slices, group, target, callers)
@@ -41,11 +41,11 @@ def throughput_table(result: Result) -> str:
                     group,
                     target,
                     callers,
-                    spread_text(figures.rates(ours)),
-                    spread_text(figures.throughput_ratio(ours, best)),
-                    spread_text(figures.latencies(ours), 1),
-                    f"{figures.percentile(ours, 95):.1f}",
-                    spread_text(figures.latency_ratio(ours, one)) if callers == 1 else "",
+                    spread_text(metrics.rates(ours)),
+                    spread_text(metrics.throughput_ratio(ours, best)),
+                    spread_text(metrics.latencies(ours), 1),
+                    f"{metrics.percentile(ours, 95):.1f}",
+                    spread_text(metrics.latency_ratio(ours, one)) if callers == 1 else "",
                     sum(len(slice_.calls_ms) for slice_ in ours),
                 ]
             )
@@ -80,9 +80,9 @@ def rois_table(result: Result) -> str:
         rows.append(
             [
                 group,
-                spread_text(figures.latencies(direct), 1),
-                spread_text(figures.latencies(server), 1),
-                spread_text(figures.latency_ratio(server, direct)),
+                spread_text(metrics.latencies(direct), 1),
+                spread_text(metrics.latencies(server), 1),
+                spread_text(metrics.latency_ratio(server, direct)),
             ]
         )
     return as_table(("rois", "direct, ms", "server, ms", "direct / server"), rows)
@@ -99,9 +99,9 @@ def peers_table(result: Result) -> str:
                 [
                     group,
                     target,
-                    spread_text(figures.latencies(theirs), 1),
-                    spread_text(figures.rates(theirs)),
-                    spread_text(figures.throughput_ratio(server, theirs)),
+                    spread_text(metrics.latencies(theirs), 1),
+                    spread_text(metrics.rates(theirs)),
+                    spread_text(metrics.throughput_ratio(server, theirs)),
                 ]
             )
     head = ("people", "target", "latency, ms", "images/s", "server is faster, times")
@@ -110,7 +110,7 @@ def peers_table(result: Result) -> str:
 
 def runtimes_table(result: Result) -> str:
     """Of `runtimes`: every network by every runtime, heads also by the person; what is left out."""
-    slices, found = slices_of(result), result["figures"]
+    slices, found = slices_of(result), result["metrics"]
     runtimes = list(dict.fromkeys(one.target for one in slices))
     heads = {(one["group"], one["runtime"]): one for one in found["heads"]}
     rows = []
@@ -124,8 +124,8 @@ def runtimes_table(result: Result) -> str:
                 [
                     group,
                     runtime,
-                    spread_text(figures.latencies(ours)),
-                    spread_text(figures.latency_ratio(ours, first)),
+                    spread_text(metrics.latencies(ours)),
+                    spread_text(metrics.latency_ratio(ours, first)),
                     ", ".join(f"{name} {gap['max']:.1g}" for name, gap in differences.items()),
                     f"{shared['ms_a_person']:.2f}" if shared else "",
                     spread_text(Spread(*shared["times_first"])) if shared else "",

@@ -19,7 +19,7 @@ to be trained on it: `peopleseg train fit ... --model.detector model_repository/
 
 The new graph is compared with the file, run by ONNX Runtime on the same pixels and decoded in
 numpy: on images and random numbers, alone and in batches. Out of tolerance nothing is written.
-With --images and --annotations the file's box_ap50 on them is printed too, and its figures go into
+With --images and --annotations the file's box_ap50 on them is printed too, and its metrics go into
 the version's manifest.
 
 Exit code 0 when the version is there, 1 when the file is not what it should be or was refused, 2
@@ -105,6 +105,6 @@ def _import(args: argparse.Namespace, images: list[Path]) -> Path:
         repository=args.model_repository,
         on_stage=tell_stage,
     )
-    if figures := Manifest.read(version).accuracy:
-        print(f"box_ap50 of the file: {figures['box_ap50']:.4f}")
+    if metrics := Manifest.read(version).accuracy:
+        print(f"box_ap50 of the file: {metrics['box_ap50']:.4f}")
     return version

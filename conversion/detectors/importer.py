@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from conversion.detectors.imported import ImportedDetector, Wanted, import_detector
-from conversion.export.accuracy import annotated_images, box_figures
+from conversion.export.accuracy import annotated_images, detector_metrics
 from conversion.export.exporter import write_version
 from conversion.export.job import Job, Source
 from conversion.export.runners import torch_runner
@@ -30,11 +30,11 @@ def import_version(
     on_stage("reading the file")
     exportable = import_detector(path, wanted)
     on_stage(f"features are {exportable.dims['features']}")
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     if settings.images is not None and settings.annotations is not None:
         on_stage("measuring the file")
-        figures, settings = _measured(exportable, settings)
-    loaded = Loaded("yolov9", exportable.dims, exportable.reference, figures)
+        metrics, settings = _measured(exportable, settings)
+    loaded = Loaded("yolov9", exportable.dims, exportable.reference, metrics)
     source = Source(exportable, loaded)
     return write_version(Job(source, sha256(path), images, settings, repository, on_stage))
 
@@ -42,9 +42,9 @@ def import_version(
 def _measured(
     exportable: ImportedDetector, settings: Settings
 ) -> tuple[dict[str, float], Settings]:
-    """The file's figures, and the settings with what they are of."""
+    """The file's metrics, and the settings with what they are of."""
     assert settings.annotations is not None
     images = annotated_images(settings)
-    figures = box_figures(torch_runner(exportable.reference, exportable.model), images)
+    metrics = detector_metrics(torch_runner(exportable.reference, exportable.model), images)
     data = settings.accuracy_data or f"{settings.annotations.name}, {len(images)} images"
-    return figures, replace(settings, accuracy_data=data)
+    return metrics, replace(settings, accuracy_data=data)

@@ -1,4 +1,4 @@
-"""The figure that decides whether a quantised network may be served, and how it is measured."""
+"""The metric that decides whether a quantised network may be served, and how it is measured."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.selection import boxes_to_rois
 from peopleseg.systems.step import Arrays
 
-FIGURES = {
+METRICS = {
     "yolov9": "box_ap50",
     "people_unet": "foreground_miou",
     "hierarchical_head": "roi_miou",
@@ -32,27 +32,27 @@ FIGURES = {
 
 
 class Accuracy(NamedTuple):
-    """One figure of one network: what it is called, and what measures it, in [0, 1]."""
+    """One metric of one network: what it is called, and what measures it, in [0, 1]."""
 
-    figure: str
+    metric: str
     measure: Callable[[Runner], float]
 
 
 def accuracy_of(
     exportable: Exportable, images: Sequence[AnnotatedImage], reader: RoiReader | None
 ) -> Accuracy:
-    """The figure of a network on annotated images, as `peopleseg evaluate` defines it.
+    """The metric of a network on annotated images, as `peopleseg evaluate` defines it.
 
     reader: for a mask head. What is the same for every artifact is computed at the first call.
     """
-    figure = FIGURES[exportable.model.name]
-    if figure == "box_ap50":
-        return Accuracy(figure, lambda run: box_figures(run, images)[figure])
-    if figure == "foreground_miou":
-        return Accuracy(figure, lambda run: _foreground_miou(run, images))
+    metric = METRICS[exportable.model.name]
+    if metric == "box_ap50":
+        return Accuracy(metric, lambda run: detector_metrics(run, images)[metric])
+    if metric == "foreground_miou":
+        return Accuracy(metric, lambda run: _foreground_miou(run, images))
     assert reader is not None
     heads = [_HeadOnImage(exportable, reader, image.path) for image in images]
-    return Accuracy(figure, lambda run: _roi_miou(run, images, heads))
+    return Accuracy(metric, lambda run: _roi_miou(run, images, heads))
 
 
 def annotated_images(settings: Settings) -> list[AnnotatedImage]:
@@ -66,8 +66,8 @@ def annotated_images(settings: Settings) -> list[AnnotatedImage]:
     return images
 
 
-def box_figures(run: Runner, images: Sequence[AnnotatedImage]) -> dict[str, float]:
-    """All figures of a detector's boxes."""
+def detector_metrics(run: Runner, images: Sequence[AnnotatedImage]) -> dict[str, float]:
+    """All metrics of a detector's boxes."""
     found = {}
     for image in _progress(images):
         pixels, letterbox = prepare_file(image.path)

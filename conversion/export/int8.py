@@ -4,7 +4,7 @@ ONNX Runtime's static quantisation: QuantizeLinear and DequantizeLinear around e
 weights by channel, ranges of the activations from real images. Which blocks of layers stay in
 float is found by measuring: each block alone is quantised and the outputs compared; then the block
 that hurts most goes back to float until the outputs are within the tolerance of INT8, and the
-network's figure of accuracy close enough to what it was.
+network's metric of accuracy close enough to what it was.
 """
 
 import copy
@@ -54,7 +54,7 @@ class AccuracyError(ExportError):
 class Quantised:
     """How a network was quantised, for its manifest."""
 
-    figure: str
+    metric: str
     before: float
     after: float
     allowed_loss: float
@@ -91,9 +91,9 @@ def quantise(
         after = accuracy.measure(run)
         if after >= before - most_loss:
             in_float = sorted(worst_first[:kept])
-            return Quantised(accuracy.figure, before, after, most_loss, damage, in_float)
+            return Quantised(accuracy.metric, before, after, most_loss, damage, in_float)
     raise AccuracyError(
-        f"INT8 is out of tolerance, or takes more than {most_loss:g} of {accuracy.figure} "
+        f"INT8 is out of tolerance, or takes more than {most_loss:g} of {accuracy.metric} "
         f"({before:.4f}), even with all blocks but one in float ({after:.4f}); calibrate on "
         "more images like those to be served, or export another precision; nothing was written"
     )

@@ -153,7 +153,7 @@ def _summary(manifest: Manifest) -> str:
     gate = manifest.accuracy_gate
     if not gate:
         return size
-    return f"{size}, {gate['figure']} {gate['before']:.4f} before and {gate['after']:.4f} after"
+    return f"{size}, {gate['metric']} {gate['before']:.4f} before and {gate['after']:.4f} after"
 
 
 def _no_room(error: OSError, repository: Path) -> str:

@@ -31,7 +31,7 @@ class Settings:
     images: Path | None = None
     annotations: Path | None = None
     limit: int | None = None
-    most_loss: float = 0.01  # of the figure of accuracy, by INT8: one point
+    most_loss: float = 0.01  # of the metric of accuracy, by INT8: one point
     accuracy_data: str = ""  # what the checkpoint was measured on
     data_licence: str = ""  # of the training data
     weights_licence: str = ""  # of weights that come from somebody else

@@ -13,7 +13,7 @@ Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 class Judgement:
     """The accuracy of a release, and why it may not serve."""
 
-    figures: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
 
 

@@ -103,7 +103,7 @@ def rollback(place: Place, wanted: str | None = None, *, why: str = "") -> Recor
             action=journal.ROLLBACK,
             name=target.name,
             restores=target.number,
-            figures=target.figures,
+            metrics=target.metrics,
             why=why,
         )
         return _serve(place, record)
@@ -190,7 +190,7 @@ def _change(place: Place, record: Record, on_stage: OnStage) -> Online | Offline
 
 
 def _examine(place: Place, change: Online | Offline, on_stage: OnStage) -> None:
-    """Put the figures of the gate into the record, also of a refusal. Raises Refused."""
+    """Put the metrics of the gate into the record, also of a refusal. Raises Refused."""
     record = change.record
     faults = place.examiner.faults(record.versions)
     if faults:
@@ -199,7 +199,7 @@ def _examine(place: Place, change: Online | Offline, on_stage: OnStage) -> None:
     if record.action == journal.ROLLBACK:  # it has passed the gate before
         return
     judgement = place.examiner.judge(record.before, record.versions)
-    change.record = replace(record, figures=judgement.figures)
+    change.record = replace(record, metrics=judgement.metrics)
     if judgement.refusals and not record.forced:
         raise Refused("; ".join(judgement.refusals) + " (--force releases it all the same)")
     on_stage("measured")

@@ -78,7 +78,7 @@ def add_gate_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=MARGIN,
         metavar="X",
-        help="by how much a figure may be worse than that of what serves (%(default)g)",
+        help="by how much a metric may be worse than that of what serves (%(default)g)",
     )
     parser.add_argument(
         "--force",

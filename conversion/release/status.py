@@ -113,9 +113,9 @@ def _of_system(
 def _accuracy(
     repository: Path, release: Record | None, pins: Mapping[str, int]
 ) -> tuple[dict[str, Any], str]:
-    """Figures, and what they were measured on. A version that cannot be read has none."""
-    if release and (found := release.figures.get("candidate")):
-        return found, str(release.figures.get("measured_on"))
+    """Metrics, and what they were measured on. A version that cannot be read has none."""
+    if release and (found := release.metrics.get("candidate")):
+        return found, str(release.metrics.get("measured_on"))
     try:
         return recorded(repository, pins), MANIFESTS
     except GateError:

@@ -89,14 +89,14 @@ def _release_lines(found: SystemStatus) -> list[str]:
 
 
 def _accuracy_lines(found: SystemStatus) -> list[str]:
-    figures = {name: one for name, one in found.accuracy.items() if isinstance(one, float)}
-    if not figures:
+    metrics = {name: one for name, one in found.accuracy.items() if isinstance(one, float)}
+    if not metrics:
         return ["accuracy  not measured"]
     if found.measured_on != MANIFESTS:
-        shown = ", ".join(f"{name} {one:.4f}" for name, one in figures.items())
+        shown = ", ".join(f"{name} {one:.4f}" for name, one in metrics.items())
         return [f"accuracy  {shown}; on {found.measured_on}"]
     return ["accuracy  by the manifests"] + [
-        f"          {one:.4f}  {name}" for name, one in figures.items()
+        f"          {one:.4f}  {name}" for name, one in metrics.items()
     ]
 
 

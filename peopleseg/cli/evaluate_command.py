@@ -38,8 +38,8 @@ from peopleseg.systems.people.evaluation.metrics import (
     METRICS_VERSION,
     Measured,
     Segmenter,
-    figures,
     measure,
+    metrics_of,
 )
 from peopleseg.systems.people.evaluation.writing import PAGE, report_folder, write_report
 
@@ -66,13 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_url_option(parser)
     parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
     )
     parser.add_argument(
         "--report",
         type=_report_folder,
         metavar="DIR",
-        help="write what is behind the figures here (needs matplotlib)",
+        help="write what is behind the metrics here (needs matplotlib)",
     )
     parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
     parser.add_argument(
@@ -149,11 +149,11 @@ def measure_all(
 
 
 def accuracy(evaluation: Evaluation) -> dict[str, Any]:
-    """The figures of evaluation.py, and how they were measured.
+    """The metrics of evaluation.py, and how they were measured.
 
     Where all people have a box alone, that of the foreground, of images without people, is None.
     """
-    found = figures(evaluation.measured)
+    found = metrics_of(evaluation.measured)
     if found["people"] and found["people"] == found["people_without_mask"]:
         found["foreground_miou"] = None
     return {
@@ -167,14 +167,14 @@ def accuracy(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The figures for a terminal, one a line."""
+    """The metrics for a terminal, one a line."""
     lines = [f"{name:16} {_shown(report[name])}" for name in PRINTED]
     if unmasked := report["people_without_mask"]:
-        lines.append(f"{'without mask':16} {unmasked} people, left out of the figures of masks")
+        lines.append(f"{'without mask':16} {unmasked} people, left out of the metrics of masks")
     failed = len(report["failed"])
     if failed:
         total = failed + report["images"]
-        lines.append(f"{'failed':16} {failed} of {total} images, left out of the figures above")
+        lines.append(f"{'failed':16} {failed} of {total} images, left out of the metrics above")
     return "\n".join(lines)
 
 

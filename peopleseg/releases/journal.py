@@ -58,7 +58,7 @@ class Record:
     forced: bool = False
     offline: bool = False  # written to disk without a server
     restores: int | None = None  # a rollback's: the number of the release that it brings back
-    figures: dict[str, Any] = field(default_factory=dict)  # of the gate
+    metrics: dict[str, Any] = field(default_factory=dict)  # of the gate
     swap_ms: float | None = None  # from the decision until the server answered with it
     stage: str = ""  # reached
     reason: str = ""  # of a refusal, or what an interruption left to do

@@ -74,7 +74,7 @@ class Manifest(_Described):
     export: dict[str, Any] = field(default_factory=dict)  # beside the variant: roi_padding
     accelerator: str = "cpu"  # that it was made for: cpu, cuda or tensorrt
     hardware: dict[str, str] = field(default_factory=dict)  # a TensorRT engine's GPU and versions
-    accuracy_gate: dict[str, Any] = field(default_factory=dict)  # INT8: figures before and after
+    accuracy_gate: dict[str, Any] = field(default_factory=dict)  # INT8: metrics before and after
     weights_licence: str = ""  # of weights that come from somebody else
     weights_sha256: str = ""  # of WEIGHTS, where the version has them
     schema: int = SCHEMA

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from peopleseg.systems.pipeline import Pipeline
 
 Folders = Mapping[str, Path]  # the version folder of each step
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Ensemble:
 class Accuracy:
     """How versions of a system are measured, in one process, before a server loads them.
 
-    measure: of annotated images; figures are floats, better when higher, or counts. needed: those
+    measure: of annotated images; metrics are floats, better when higher, or counts. needed: those
     without which nothing is judged.
     """
 
-    measure: Callable[["Pipeline", Sequence[AnnotatedImage]], Figures]
+    measure: Callable[["Pipeline", Sequence[AnnotatedImage]], Metrics]
     needed: tuple[str, ...]
 
 

@@ -1,7 +1,7 @@
 """A model repository with the project's configs and Python steps, and networks of a few nodes.
 
 They see one person, red in the middle of a square image: the detector finds a box there whatever
-it is shown, the people UNet and the mask heads go by the red. So figures are right as far as the
+it is shown, the people UNet and the mask heads go by the red. So metrics are right as far as the
 steps between are, and a network can be made worse on purpose.
 """
 

@@ -247,7 +247,7 @@ def test_the_layer_that_hurts_stays_in_float(harmful: str, tmp_path: Path) -> No
     assert found.after >= found.before - found.allowed_loss
 
 
-def test_a_layer_that_spoils_the_outputs_stays_in_float_though_the_figure_bears_it(
+def test_a_layer_that_spoils_the_outputs_stays_in_float_though_the_metric_bears_it(
     tmp_path: Path,
 ) -> None:
     full, target = written(tmp_path, Layers("middle")), tmp_path / "int8.onnx"
@@ -295,7 +295,7 @@ def test_int8_is_exported_with_its_gate(tmp_path: Path, images: list[Path]) -> N
     manifest = Manifest.read(version)
     gate = manifest.accuracy_gate
     assert manifest.precision == manifest.weights == "int8"
-    assert gate["figure"] == "foreground_miou"
+    assert gate["metric"] == "foreground_miou"
     assert gate["after"] >= gate["before"] - gate["allowed_loss"]
     assert gate["images"] == 3
     assert gate["calibrated_on"] == len(images)
@@ -304,7 +304,7 @@ def test_int8_is_exported_with_its_gate(tmp_path: Path, images: list[Path]) -> N
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators
 
 
-def test_the_figure_of_each_family_is_that_of_the_evaluation(
+def test_the_metric_of_each_family_is_that_of_the_evaluation(
     tmp_path: Path, companions: dict[str, Any]
 ) -> None:
     images, annotations = data_set(tmp_path / "data")
@@ -313,13 +313,13 @@ def test_the_figure_of_each_family_is_that_of_the_evaluation(
     loaded = Loaded("hierarchical_head", {}, head.module, {}, companions)
     reader = RoiReader(loaded, head, tmp_path)
     exportables = (of_detector(detector("t")), of_people_unet(people_unet("b0", 8)), head)
-    for exportable, figure in zip(
+    for exportable, metric in zip(
         exportables, ("box_ap50", "foreground_miou", "roi_miou"), strict=True
     ):
         path = tmp_path / "full.onnx"
         export_onnx(exportable.module, exportable.model, path, exportable.input_shapes)
         accuracy = accuracy_of(exportable, annotated, reader)
-        assert accuracy.figure == figure
+        assert accuracy.metric == metric
         once, again = (accuracy.measure(onnx_runner(path)) for _ in range(2))
         assert 0 <= once == again <= 1
 

@@ -14,7 +14,7 @@ from tests.data.people_images import data_set, people_image, write_image
 
 pytestmark = pytest.mark.server
 
-FIGURES = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
+METRICS = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
 
 
 def test_segment_finishes_the_others_when_one_image_is_bad(
@@ -23,13 +23,13 @@ def test_segment_finishes_the_others_when_one_image_is_bad(
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     write_image(photos / "astronaut.png", astronaut())
-    write_image(photos / "figures.jpg", people_image(3).image_rgb)
+    write_image(photos / "metrics.jpg", people_image(3).image_rgb)
     (photos / "bad.jpg").write_bytes(b"this is no image")
 
     assert main(["segment", str(photos), "--url", server.grpc_url, "--out", str(out)]) == 1
 
     written = sorted(path.name for path in out.iterdir())
-    assert written == ["astronaut.png", "figures.png", "results.json"]
+    assert written == ["astronaut.png", "metrics.png", "results.json"]
     assert decode_image((out / "astronaut.png").read_bytes()).shape == (512, 512, 3)
     results = json.loads((out / "results.json").read_text())
     names = [Path(result["file_name"]).name for result in results]
@@ -52,7 +52,7 @@ def test_segment_of_good_images_succeeds(
     assert capsys.readouterr().err == ""
 
 
-def test_evaluate_prints_and_writes_the_figures(
+def test_evaluate_prints_and_writes_the_metrics(
     server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images, annotations = data_set(tmp_path / "data")
@@ -66,6 +66,6 @@ def test_evaluate_prints_and_writes_the_figures(
     assert report["images"] == 4 and report["failed"] == [] and report["seconds"] > 0
     assert report["people"] >= report["rois"] >= 1
     printed = capsys.readouterr().out
-    for name in FIGURES:
+    for name in METRICS:
         assert 0 <= report[name] <= 1
         assert f"{name:16} {report[name]:.4f}" in printed

@@ -144,7 +144,7 @@ def test_a_detectors_backbone_stays_as_it_was_when_frozen(data: Data, out: Path)
     assert changed and min(changed) == 9  # SPPELAN
 
 
-def test_tensorboard_shows_losses_figures_and_images(data: Data, out: Path) -> None:
+def test_tensorboard_shows_losses_metrics_and_images(data: Data, out: Path) -> None:
     assert fit("yolov9_t", data, out) == 0
     events = EventAccumulator(str(out), size_guidance={"images": 0})
     events.Reload()

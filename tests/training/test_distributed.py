@@ -48,8 +48,8 @@ def test_two_processes_train_the_same_weights(data: Data, out: Path) -> None:
     assert process.returncode == 0, printed
     checkpoint = read_checkpoint(out / "last.ckpt")
     assert checkpoint["global_step"] == 6
-    figures = load_network(out / "best.ckpt").metrics
-    assert figures and all(0 <= value <= 1 for value in figures.values())
+    metrics = load_network(out / "best.ckpt").metrics
+    assert metrics and all(0 <= value <= 1 for value in metrics.values())
     assert printed.count(SameWeights.SEEN) == 2  # once an epoch, of both together
 
 

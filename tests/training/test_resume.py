@@ -41,7 +41,7 @@ def test_resumed_after_an_epoch(data: Data, out: Path, uninterrupted: Path) -> N
     assert differing(out / "last.ckpt", uninterrupted) == []
 
 
-def test_the_last_checkpoint_is_of_the_last_epoch_also_when_its_figure_is_no_better(
+def test_the_last_checkpoint_is_of_the_last_epoch_also_when_its_metric_is_no_better(
     data: Data, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     falling = iter((0.5, 0.4))

@@ -82,8 +82,8 @@ def test_all_three_networks_train_in_one_runs_time(
 ) -> None:
     assert training_table.main(arguments(folder, data, "from_nothing", [])) == 0
     row = json.loads((folder / "table.json").read_text())["runs"]["from_nothing"]
-    for figure in ("roi_miou", "mask_ap50", "box_ap50", "foreground_miou"):
-        assert 0 <= row[figure] <= 1
+    for metric in ("roi_miou", "mask_ap50", "box_ap50", "foreground_miou"):
+        assert 0 <= row[metric] <= 1
     run = folder / "runs" / "from_nothing"
     head = load_network(run / "end.ckpt")
     for name, path in (("detector", run / "detector"), ("people_unet", run / "people_unet")):
@@ -117,7 +117,7 @@ def test_detectors_are_trained_in_ways_of_their_own_and_measured_on_smaller_canv
         3 * runs["detector_labels"]["minutes"]
     )
     for name, row in runs.items():
-        assert all(0 <= row[figure] <= 1 for figure in ("box_ap50", "box_ap50_416", "box_ap50_512"))
+        assert all(0 <= row[metric] <= 1 for metric in ("box_ap50", "box_ap50_416", "box_ap50_512"))
         config = yaml.safe_load((folder / "runs" / name / "config.yaml").read_text())
         assert len(config["data"]["init_args"]["extra"]) == (name == "detector_longer")
         assert bool(config["model"]["init_args"]["teacher"]) == (name == "detector_longer")

@@ -76,7 +76,7 @@ def test_every_card_links_somewhere(root: Path) -> None:
     assert [card for card in (root / FOLDER).iterdir() if broken_links(card)] == []
 
 
-def test_figures_report_and_peers_are_of_the_same_images(root: Path) -> None:
+def test_metrics_report_and_peers_are_of_the_same_images(root: Path) -> None:
     accuracy = result(root, "accuracy.json")
     assert accuracy.pop("failed") == []
     numbers = result(root, "accuracy/report.json")

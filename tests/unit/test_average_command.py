@@ -1,4 +1,4 @@
-"""`peopleseg average-weights`: the mean of networks that are alike, and its figures."""
+"""`peopleseg average-weights`: the mean of networks that are alike, and its metrics."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def run(data: tuple[Path, Path], out: Path, *checkpoints: Path) -> int:
     return main(["average-weights", *map(str, checkpoints), *options])
 
 
-def test_every_weight_is_the_mean_and_the_figures_are_the_averages_own(
+def test_every_weight_is_the_mean_and_the_metrics_are_the_averages_own(
     data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [unet(tmp_path / f"{seed}.ckpt", seed) for seed in range(3)]

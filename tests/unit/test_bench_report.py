@@ -56,7 +56,7 @@ def runtime_slices() -> list[Slice]:
     ]
 
 
-def figures_of_runtimes() -> dict[str, Any]:
+def metrics_of_runtimes() -> dict[str, Any]:
     gap = {"mask_logits": {"max": 0.00012, "mean": 1e-5, "magnitude": 1.0}}
     return {
         "networks": {},
@@ -104,8 +104,8 @@ def samples_of(benchmark: str) -> list[dict[str, Any]]:
     return as_samples(slices(("1", "5", "10+")))
 
 
-def figures_of(benchmark: str) -> dict[str, Any] | None:
-    return figures_of_runtimes() if benchmark == "runtimes" else None
+def metrics_of(benchmark: str) -> dict[str, Any] | None:
+    return metrics_of_runtimes() if benchmark == "runtimes" else None
 
 
 def result_of(benchmark: str) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def result_of(benchmark: str) -> dict[str, Any]:
         versions={"yolov9": 3},
         settings={},
         samples=samples_of(benchmark),
-        figures=figures_of(benchmark),
+        metrics=metrics_of(benchmark),
         triton="2.51.0",
     )
 

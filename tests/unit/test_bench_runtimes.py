@@ -164,14 +164,14 @@ def test_every_runtime_is_measured_and_compared_with_the_first(bench: Bench) -> 
     assert first == once
     assert sorted((one.target, one.group) for one in slices if one.round == 1) == sorted(once)
     assert all(one.calls_ms and not one.failures for one in slices)
-    figures = result["figures"]
+    metrics = result["metrics"]
     for group in groups:
-        assert list(figures["differences"][group]) == ["torch"]
-        gap = figures["differences"][group]["torch"]["mask_logits"]
+        assert list(metrics["differences"][group]) == ["torch"]
+        gap = metrics["differences"][group]["torch"]["mask_logits"]
         assert gap["max"] < 1e-3 < gap["magnitude"]
-    described = figures["networks"][LITE]
+    described = metrics["networks"][LITE]
     assert described["dims"] == DIMS and described["weights"] == RANDOM_WEIGHTS
-    assert [(one["network"], one["runtime"], one["rois"]) for one in figures["heads"]] == [
+    assert [(one["network"], one["runtime"], one["rois"]) for one in metrics["heads"]] == [
         (head, runtime, rois)
         for runtime in ("onnxruntime", "torch")
         for rois in (1, 3)
@@ -199,7 +199,7 @@ def test_a_checkpoint_s_network_comes_in_place_of_its_namesake(
         "1",
         "--checkpoint",
     ]
-    found = bench(*options, *files)["figures"]["networks"]
+    found = bench(*options, *files)["metrics"]["networks"]
     assert {name: network["weights"] for name, network in found.items()} == {
         LITE: files[0],
         FULL: RANDOM_WEIGHTS,
@@ -329,9 +329,9 @@ def test_a_compiler_that_fails_is_told(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_the_runtimes_agree(bench: Bench) -> None:
-    figures = bench("--device=cuda", "--rois", "1", "3")["figures"]
-    assert "torch_cuda_graph" not in figures["left_out"]
-    for by_runtime in figures["differences"].values():
+    metrics = bench("--device=cuda", "--rois", "1", "3")["metrics"]
+    assert "torch_cuda_graph" not in metrics["left_out"]
+    for by_runtime in metrics["differences"].values():
         for found in by_runtime.values():
             for name, gap in found.items():
                 assert gap["mean"] <= 0.05 * gap["magnitude"], name

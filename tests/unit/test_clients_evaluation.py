@@ -1,4 +1,4 @@
-"""Accuracy figures, with answers whose figures are known."""
+"""Accuracy metrics, with answers whose metrics are known."""
 
 import json
 from dataclasses import replace
@@ -106,7 +106,7 @@ def test_seeing_nobody_scores_nothing(images: list[AnnotatedImage]) -> None:
     assert 0.2 < report["foreground_miou"] < 0.7  # the background is right all the same
 
 
-def test_a_figure_without_anything_to_measure_is_none(images: list[AnnotatedImage]) -> None:
+def test_a_metric_without_anything_to_measure_is_none(images: list[AnnotatedImage]) -> None:
     report = evaluate(Perfect(images), images[:1], concurrency=1)  # nobody is in the first
     assert report["mask_ap"] is None and report["roi_miou"] is None
     assert report["foreground_miou"] == 1.0
@@ -235,7 +235,7 @@ def run(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     return code, printed.out, printed.err
 
 
-def test_the_command_prints_and_writes_the_figures(
+def test_the_command_prints_and_writes_the_metrics(
     data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "new" / "accuracy.json"

@@ -59,14 +59,14 @@ def test_statistics_are_printed_and_written_without_broken_images(made, tmp_path
     assert main([*arguments, "--images", str(made / "train"), "--json", str(stats)]) == 0
     printed = capsys.readouterr()
     assert "left out 1 image:" in printed.err and "002.png: is missing" in printed.err
-    figures = json.loads(stats.read_text())
-    assert figures["images"] == 5
-    assert f"people {figures['people']}" in " ".join(printed.out.split())
-    assert read_class_weights(stats) == tuple(figures["class_weights"]["separation_aware"])
+    metrics = json.loads(stats.read_text())
+    assert metrics["images"] == 5
+    assert f"people {metrics['people']}" in " ".join(printed.out.split())
+    assert read_class_weights(stats) == tuple(metrics["class_weights"]["separation_aware"])
     assert main([*arguments, "--roi-padding", "0.5", "--json", str(stats)]) == 0
     unchecked = json.loads(stats.read_text())
     assert unchecked["images"] == 6
-    ratios = [f["rois"]["pixel_ratios"]["background"] for f in (figures, unchecked)]
+    ratios = [f["rois"]["pixel_ratios"]["background"] for f in (metrics, unchecked)]
     assert ratios[1] > ratios[0]
 
 

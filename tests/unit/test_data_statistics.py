@@ -1,4 +1,4 @@
-"""Figures of a data set, and the class weights from them."""
+"""Metrics of a data set, and the class weights from them."""
 
 import json
 from pathlib import Path
@@ -49,23 +49,23 @@ def test_what_are_no_ratios_is_named(ratios):
         class_weights(ratios)
 
 
-# --- figures
+# --- metrics
 
 
-def test_figures_of_images_counted_by_hand():
+def test_metrics_of_images_counted_by_hand():
     alone = image(person(0, 0, 100, 100))
     overlapping = image(person(0, 0, 40, 40), person(20, 0, 60, 40), person(200, 100, 215, 160))
     crowded = image(person(0, 0, 300, 150, crowd=True))
-    figures = statistics([alone, overlapping, crowded, image()], roi_padding=0.1)
-    assert figures["images"] == 4 and figures["images_with_people"] == 2
-    assert figures["people"] == 4 and figures["crowds"] == 1
-    assert figures["people_per_image"] == {"mean": 2.0, "max": 3, "histogram": {"1": 1, "3": 1}}
-    assert figures["multi_person_images"] == 1 and figures["multi_person_share"] == 0.5
-    overlaps = figures["overlaps"]
+    metrics = statistics([alone, overlapping, crowded, image()], roi_padding=0.1)
+    assert metrics["images"] == 4 and metrics["images_with_people"] == 2
+    assert metrics["people"] == 4 and metrics["crowds"] == 1
+    assert metrics["people_per_image"] == {"mean": 2.0, "max": 3, "histogram": {"1": 1, "3": 1}}
+    assert metrics["multi_person_images"] == 1 and metrics["multi_person_share"] == 0.5
+    overlaps = metrics["overlaps"]
     assert overlaps["images"] == overlaps["pairs"] == 1 and overlaps["image_share"] == 0.5
     assert overlaps["max_box_iou"] == pytest.approx(1 / 3)
     assert overlaps["mean_box_iou"] == pytest.approx(1 / 9)
-    rois = figures["rois"]
+    rois = metrics["rois"]
     assert rois["count"] == 3  # the third of `overlapping` is 15 pixels wide
     assert rois["width_px"] == {"mean": 120.0, "median": 80.0}  # twice as large in the network
     assert rois["height_px"] == {"mean": 120.0, "median": 80.0}
@@ -76,7 +76,7 @@ def test_figures_of_images_counted_by_hand():
     assert list(ratios) == ["background", "target", "non_target"]
     np.testing.assert_allclose(list(ratios.values()), pixels / pixels.sum())
     shares = [100 * 100 / 51200, (60 * 40 + 15 * 60) / 51200]
-    assert figures["person_pixel_ratio"] == pytest.approx(np.mean(shares))
+    assert metrics["person_pixel_ratio"] == pytest.approx(np.mean(shares))
 
 
 @pytest.mark.parametrize("padding", [0.0, 0.1, 0.5])
@@ -96,33 +96,33 @@ def test_pixel_ratios_are_counted_pixel_by_pixel(tmp_path, padding):
                 target = masks[index][y, row] > 0
                 others = np.any([m[y, row] for m in masks], axis=0) & ~target
                 counted += (~target & ~others).sum(), target.sum(), others.sum()
-    figures = statistics(annotated_images, padding)
-    ratios = list(figures["rois"]["pixel_ratios"].values())
+    metrics = statistics(annotated_images, padding)
+    ratios = list(metrics["rois"]["pixel_ratios"].values())
     np.testing.assert_allclose(ratios, counted / counted.sum())
     assert counted.min() > 0
-    np.testing.assert_allclose(figures["class_weights"]["plain"], class_weights(ratios))
+    np.testing.assert_allclose(metrics["class_weights"]["plain"], class_weights(ratios))
 
 
 def test_pixels_are_those_of_masks_and_boxes_of_everybody():
     box_alone = Annotation((20, 0, 60, 40), None, crowd=False)
-    figures = statistics([image(person(0, 0, 40, 40), box_alone)], roi_padding=0.5)
-    assert figures["people"] == 2 and figures["people_without_mask"] == 1
-    assert figures["rois"]["count"] == 2 and figures["overlaps"]["pairs"] == 1
+    metrics = statistics([image(person(0, 0, 40, 40), box_alone)], roi_padding=0.5)
+    assert metrics["people"] == 2 and metrics["people_without_mask"] == 1
+    assert metrics["rois"]["count"] == 2 and metrics["overlaps"]["pairs"] == 1
     # 60 x 60 with 40 x 40 of the target; of the other's box 20 x 40 is under no mask.
     background, target = 3600 - 1600 - 800, 1600
-    ratios = figures["rois"]["pixel_ratios"]
+    ratios = metrics["rois"]["pixel_ratios"]
     assert list(ratios.values()) == [background / 2800, target / 2800, 0.0]
-    assert figures["person_pixel_ratio"] == pytest.approx(1600 / (320 * 160 - 800))
+    assert metrics["person_pixel_ratio"] == pytest.approx(1600 / (320 * 160 - 800))
 
 
 def test_boxes_alone_have_no_pixels_and_no_class_weights(tmp_path):
     box_alone = Annotation((20, 0, 60, 40), None, crowd=False)
-    figures = statistics([image(box_alone)])
-    assert figures["rois"]["count"] == figures["people_without_mask"] == 1
-    assert figures["rois"]["pixel_ratios"] is None and figures["person_pixel_ratio"] is None
-    assert "class_weights                    -\n" in table(figures) + "\n"
+    metrics = statistics([image(box_alone)])
+    assert metrics["rois"]["count"] == metrics["people_without_mask"] == 1
+    assert metrics["rois"]["pixel_ratios"] is None and metrics["person_pixel_ratio"] is None
+    assert "class_weights                    -\n" in table(metrics) + "\n"
     path = tmp_path / "stats.json"
-    path.write_text(json.dumps(figures))
+    path.write_text(json.dumps(metrics))
     with pytest.raises(ValueError, match="has no 3 class weights"):
         read_class_weights(path)
 
@@ -132,7 +132,7 @@ def test_a_data_set_without_anybody_is_named():
         statistics([image(), image(person(0, 0, 300, 15))])
 
 
-def test_the_table_has_every_figure():
+def test_the_table_has_every_metric():
     printed = table(statistics([image(person(0, 0, 100, 100), person(50, 10, 150, 140))]))
     assert "images_with_people               1\n" in printed
     assert "people_per_image.histogram       2:1\n" in printed
@@ -143,10 +143,10 @@ def test_the_table_has_every_figure():
 
 
 def test_weights_are_read_back(tmp_path):
-    figures = statistics([image(person(0, 0, 100, 100), person(50, 10, 150, 140))])
+    metrics = statistics([image(person(0, 0, 100, 100), person(50, 10, 150, 140))])
     path = tmp_path / "stats.json"
-    path.write_text(json.dumps(figures))
-    weights = figures["class_weights"]
+    path.write_text(json.dumps(metrics))
+    weights = metrics["class_weights"]
     assert read_class_weights(path) == tuple(weights["separation_aware"])
     assert read_class_weights(path, "plain") == tuple(weights["plain"])
 

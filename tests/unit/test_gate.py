@@ -62,7 +62,7 @@ def examined(repository: Path, reference: Reference, cache: Path) -> Gate:
     return Gate(PEOPLE, repository, [image], reference, cache=cache)
 
 
-def test_networks_that_know_the_image_are_right_in_every_figure(
+def test_networks_that_know_the_image_are_right_in_every_metric(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
     found = measure(
@@ -73,7 +73,7 @@ def test_networks_that_know_the_image_are_right_in_every_figure(
     assert set(found) == {*METRICS, "images", "people", "rois"}
 
 
-def test_the_head_on_features_has_its_own_figure(
+def test_the_head_on_features_has_its_own_metric(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
     versions = serving_versions(repository, PEOPLE) | {"feature_head": 1, "roi_align_features": 1}
@@ -89,14 +89,14 @@ def test_the_head_on_features_has_its_own_figure(
         ({"yolov9": 3}, {"box_ap50"}),
     ],
 )
-def test_a_network_that_got_worse_is_refused_by_the_figures_that_show_it(
+def test_a_network_that_got_worse_is_refused_by_the_metrics_that_show_it(
     examined: Gate, change: dict[str, int], worse: set[str]
 ) -> None:
     serving = serving_versions(examined.repository, PEOPLE)
     judgement = examined.judge(serving, serving | change)
     assert {refusal.split()[0] for refusal in judgement.refusals} == worse
-    assert judgement.figures["measured_on"] == "people.json, 2 images"
-    assert judgement.figures["candidate"] != judgement.figures["serving"]
+    assert judgement.metrics["measured_on"] == "people.json, 2 images"
+    assert judgement.metrics["candidate"] != judgement.metrics["serving"]
 
 
 def test_what_was_refused_when_it_was_measured_does_not_pass_unmeasured(
@@ -113,14 +113,14 @@ def test_what_was_refused_when_it_was_measured_does_not_pass_unmeasured(
     assert unmeasured.judge(serving, worse).refusals == []
     judged = gate.judge(serving, worse)
     record = Record(
-        1, "worse", "release", worse, serving, {}, {}, [], figures=judged.figures, result="refused"
+        1, "worse", "release", worse, serving, {}, {}, [], metrics=judged.metrics, result="refused"
     )
     Journal(repository).append(record)
     (refusal,) = unmeasured.judge(serving, worse).refusals
     assert refusal.startswith("box_ap50 falls from") and "measured on people.json" in refusal
     assert unmeasured.judge(serving, serving).refusals == []
     passed = gate.judge(serving, serving)
-    Journal(repository).append(replace(record, number=2, figures=passed.figures, result="serving"))
+    Journal(repository).append(replace(record, number=2, metrics=passed.metrics, result="serving"))
     assert unmeasured.judge(serving, worse).refusals == []
 
 
@@ -143,7 +143,7 @@ def test_the_same_versions_pass(examined: Gate) -> None:
     assert examined.judge(serving, serving).refusals == []
 
 
-def test_figures_are_measured_once_for_the_same_versions_and_images(
+def test_metrics_are_measured_once_for_the_same_versions_and_images(
     repository: Path, reference: Reference, tmp_path: Path
 ) -> None:
     serving = serving_versions(repository, PEOPLE)
@@ -160,7 +160,7 @@ def test_figures_are_measured_once_for_the_same_versions_and_images(
             measure(unmeasured, repository, versions, images, cache=tmp_path)
 
 
-def test_figures_are_measured_again_when_the_code_changes_that_measures() -> None:
+def test_metrics_are_measured_again_when_the_code_changes_that_measures() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in gate._code()}
     assert names >= {
         "conversion/gate.py",
@@ -265,13 +265,13 @@ def test_a_reference_set_of_nobody_measures_nothing(repository: Path, tmp_path: 
         (155, 20, 0.01, False),
     ],
 )
-def test_a_figure_is_refused_when_it_falls_by_more_than_the_margin(
+def test_a_metric_is_refused_when_it_falls_by_more_than_the_margin(
     before: float | None, after: float | None, margin: float, refused: bool
 ) -> None:
     assert bool(judge({"roi_miou": before}, {"roi_miou": after}, margin)) == refused
 
 
-def test_a_figure_that_is_gone_is_refused() -> None:
+def test_a_metric_that_is_gone_is_refused() -> None:
     assert judge({"roi_miou": 0.6}, {}) == ["roi_miou was 0.6000 and cannot be measured any more"]
 
 
@@ -295,21 +295,21 @@ def test_without_a_reference_set_the_manifests_are_compared_on_the_same_data(
     candidate = serving | {"hierarchical_head": 2}
     judgement = Gate(PEOPLE, repository, []).judge(serving, candidate)
     assert bool(judgement.refusals) == refused
-    assert judgement.figures["measured_on"].startswith("nothing")
-    assert judgement.figures["candidate"] == {f"hierarchical_head roi_miou ({data})": value}
+    assert judgement.metrics["measured_on"].startswith("nothing")
+    assert judgement.metrics["candidate"] == {f"hierarchical_head roi_miou ({data})": value}
 
 
-def test_figures_of_data_that_nobody_named_are_not_compared(tmp_path: Path) -> None:
+def test_metrics_of_data_that_nobody_named_are_not_compared(tmp_path: Path) -> None:
     repository = write_small_repository(tmp_path / "repository")
     write_accuracy(repository, 1, 0.6, "")
     write_accuracy(repository, 2, 0.1, "")
     serving = serving_versions(repository, PEOPLE)
     judgement = Gate(PEOPLE, repository, []).judge(serving, serving | {"hierarchical_head": 2})
     assert judgement.refusals == []
-    assert judgement.figures["candidate"] == {}
+    assert judgement.metrics["candidate"] == {}
 
 
-def test_a_version_without_a_manifest_has_no_figures(repository: Path) -> None:
+def test_a_version_without_a_manifest_has_no_metrics(repository: Path) -> None:
     with pytest.raises(GateError, match="manifest.json"):
         recorded(repository, {"yolov9": 99})
 
@@ -422,5 +422,5 @@ def test_foreground_maps_agree_within_the_tolerance_and_of_one_size() -> None:
 
 def test_what_is_recorded_can_be_written_as_json(examined: Gate) -> None:
     serving = serving_versions(examined.repository, PEOPLE)
-    figures = examined.judge(serving, serving).figures
-    assert json.loads(json.dumps(figures)) == figures
+    metrics = examined.judge(serving, serving).metrics
+    assert json.loads(json.dumps(metrics)) == metrics

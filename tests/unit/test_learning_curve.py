@@ -17,7 +17,7 @@ STEPS = 7  # of an epoch
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A training whose figure follows LAW for six epochs."""
+    """A training whose metric follows LAW for six epochs."""
     folder = tmp_path / "run"
     with SummaryWriter(str(folder)) as writer:
         for epoch in range(6):
@@ -68,7 +68,7 @@ def test_three_points_predict_nothing() -> None:
 
 def test_numbers_and_plot_are_written(run: Path, tmp_path: Path) -> None:
     numbers, plot = tmp_path / "curve.json", tmp_path / "curve.png"
-    arguments = [str(run), "--figure=box_ap50", "--target=0.55"]
+    arguments = [str(run), "--metric=box_ap50", "--target=0.55"]
     assert main([*arguments, f"--json={numbers}", f"--png={plot}"]) == 0
     row = json.loads(numbers.read_text())["runs"]["run"]
     assert row["epochs"] == 6
@@ -78,6 +78,6 @@ def test_numbers_and_plot_are_written(run: Path, tmp_path: Path) -> None:
     assert image is not None and image.std() > 5
 
 
-def test_an_unknown_figure_is_named_beside_the_known_ones(run: Path) -> None:
+def test_an_unknown_metric_is_named_beside_the_known_ones(run: Path) -> None:
     with pytest.raises(SystemExit, match="has no roi_miou, but box_ap50, epoch"):
-        main([str(run), "--figure=roi_miou"])
+        main([str(run), "--metric=roi_miou"])

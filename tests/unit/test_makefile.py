@@ -74,7 +74,7 @@ def test_demo_takes_the_users_images_and_folder(root):
     assert "torch" not in commands
 
 
-def test_evaluate_writes_a_report_beside_the_figures_and_needs_no_torch(root, tmp_path):
+def test_evaluate_writes_a_report_beside_the_metrics_and_needs_no_torch(root, tmp_path):
     commands = make(root, "-n", "evaluate", "OUT=results", f"VENV={tmp_path / 'none'}")
     assert '--json "results/accuracy.json" --report "results/report"' in commands
     assert "-r requirements/plots.txt" in commands and "torch" not in commands

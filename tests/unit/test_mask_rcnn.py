@@ -1,4 +1,4 @@
-"""The Mask R-CNN to compare with: its operators, its training, its figures."""
+"""The Mask R-CNN to compare with: its operators, its training, its metrics."""
 
 import copy
 import json
@@ -38,7 +38,7 @@ import torchvision  # noqa: E402  (after supply_missing_ops)
 
 CONFIG = Path(evaluate.__file__).with_name("mask_rcnn_r50_fpn.yaml")
 SIZE = 64
-FIGURES = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
+METRICS = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
 ROIS = [
     *([0, 1.2, 0.4, 6.3, 5.1], [1, -3, 2, 4.5, 12], [0, 2, 2, 2.3, 2.1]),
     *([1, 0, 0, 9, 7], [0, 7.5, 5.5, 14, 13]),
@@ -319,11 +319,11 @@ def test_a_checkpoint_is_measured(
 ) -> None:
     images, annotations = (str(path) for path in folder)
     where = ["--images", images, "--annotations", annotations, "--limit", "2", "--device", "cpu"]
-    written = tmp_path / "figures.json"
+    written = tmp_path / "metrics.json"
     checkpoint = str(trained / "last.ckpt")
     assert evaluate.main([checkpoint, *where, "--json", str(written)]) == 0
     report = json.loads(written.read_text())
-    assert all(0 <= report[name] <= 1 for name in (*FIGURES, "foreground_miou_best"))
+    assert all(0 <= report[name] <= 1 for name in (*METRICS, "foreground_miou_best"))
     assert report["images"] == 2 and report["rois"] > 0
     assert "roi_miou" in capsys.readouterr().out
 
@@ -346,7 +346,7 @@ def finds_the_truth(network: MaskRCNNNetwork, image: AnnotatedImage) -> None:
     network.detect = lambda features: [found]  # type: ignore[method-assign]
 
 
-def test_true_boxes_have_the_best_figures_in_validation(images: list[AnnotatedImage]) -> None:
+def test_true_boxes_have_the_best_metrics_in_validation(images: list[AnnotatedImage]) -> None:
     data, task = MaskRCNNData(size=SIZE), MaskRCNN(SIZE)
     task.images = {image.id: image for image in images}
     task.average_precision = BoxAveragePrecision(images)
@@ -355,11 +355,11 @@ def test_true_boxes_have_the_best_figures_in_validation(images: list[AnnotatedIm
             finds_the_truth(task.network, image)
             batch = data.collate_validation([data.validation_sample(image, 0)])
             task.validation_step(batch, 0)
-    figures = task.average_precision.compute()
-    assert figures["box_ap"] == pytest.approx(1)
+    metrics = task.average_precision.compute()
+    assert metrics["box_ap"] == pytest.approx(1)
 
 
-def test_true_boxes_have_the_best_figures_in_measuring(
+def test_true_boxes_have_the_best_metrics_in_measuring(
     network: MaskRCNNNetwork, images: list[AnnotatedImage]
 ) -> None:
     image = images[1]

@@ -49,8 +49,8 @@ def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(
     images: list[AnnotatedImage],
 ) -> None:
     people = sum(len(image.people) for image in images)
-    figures = measure(Knowing(images), images)
-    assert figures == {
+    metrics = measure(Knowing(images), images)
+    assert metrics == {
         "box_ap": pytest.approx(1.0),
         "box_ap50": pytest.approx(1.0),
         "images": 4,

@@ -20,7 +20,7 @@ def readme(root: Path) -> str:
     return (root / "README.md").read_text()
 
 
-def test_every_figure_of_the_results_is_that_of_its_file(readme: str, root: Path) -> None:
+def test_every_metric_of_the_results_is_that_of_its_file(readme: str, root: Path) -> None:
     measured = json.loads((root / "benchmarks" / "results" / "accuracy.json").read_text())
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|$", readme, re.MULTILINE)
     assert {name for name, _ in rows} >= {"mask_ap50", "box_ap50", "roi_miou", "foreground_miou"}
@@ -29,7 +29,7 @@ def test_every_figure_of_the_results_is_that_of_its_file(readme: str, root: Path
     assert measured["failed"] == []
 
 
-def test_every_figure_of_the_speed_is_that_of_its_file(readme: str, root: Path) -> None:
+def test_every_metric_of_the_speed_is_that_of_its_file(readme: str, root: Path) -> None:
     section = readme.split("## How fast it is")[1].split("\n## ")[0]
     table = [line for line in section.splitlines() if line.startswith("| ")]
     page = (root / "benchmarks" / "results" / "speed.md").read_text().splitlines()

@@ -41,7 +41,7 @@ def names(records: list[Record]) -> list[str]:
 def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
     records = Journal(tmp_path)
     assert records.attempts() == []
-    first = records.append(record(1, "first", why="ümlaut", figures={"mask_ap50": 0.5}))
+    first = records.append(record(1, "first", why="ümlaut", metrics={"mask_ap50": 0.5}))
     second = records.append(record(2, "second"))
     assert records.attempts() == [first, second]
     assert first.at

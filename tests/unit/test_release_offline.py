@@ -186,10 +186,10 @@ def test_less_accuracy_is_refused_and_can_be_forced_which_the_record_says(place:
     worse = Place(PEOPLE, place.repository, None, TellingExaminer(judgement=judgement))
     with pytest.raises(Refused, match="mask_ap50 falls.*--force"):
         release(worse, "new", {"yolov9": 2})
-    assert Journal(place.repository).attempts()[-1].figures == judgement.figures
+    assert Journal(place.repository).attempts()[-1].metrics == judgement.metrics
     record = release(worse, "new", {"yolov9": 2}, force=True)
     assert record.forced and "mask_ap50 falls" in record.reason
-    assert record.figures == judgement.figures
+    assert record.metrics == judgement.metrics
 
 
 STAGES = [

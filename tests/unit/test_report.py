@@ -22,7 +22,7 @@ from peopleseg.systems.people.evaluation.contact_sheet import (
     contact_sheet,
 )
 from peopleseg.systems.people.evaluation.matches import matched
-from peopleseg.systems.people.evaluation.metrics import Measured, figures
+from peopleseg.systems.people.evaluation.metrics import Measured, metrics_of
 from peopleseg.systems.people.evaluation.numbers import report_of
 from peopleseg.systems.people.evaluation.page import sections
 from peopleseg.systems.people.evaluation.plots import PLOTS
@@ -68,7 +68,7 @@ def answered(image: AnnotatedImage, found: list[dict[str, Any]] | None = None) -
 
 
 def numbers_of(measured: list[Measured]) -> dict[str, Any]:
-    return report_of(measured, figures(measured)).numbers
+    return report_of(measured, metrics_of(measured)).numbers
 
 
 def test_a_perfect_answer_has_no_mistakes(images: list[AnnotatedImage]) -> None:
@@ -157,7 +157,7 @@ def pairs_of(images: list[AnnotatedImage]) -> list[tuple[AnnotatedImage, list[di
 def test_the_folder_has_every_file_and_the_page_names_only_what_is_there(
     planted: list[Measured], tmp_path: Path
 ) -> None:
-    write_report(planted, figures(planted), tmp_path)
+    write_report(planted, metrics_of(planted), tmp_path)
     plots = {f"{name}.png" for name in PLOTS}
     assert {file.name for file in tmp_path.iterdir()} == {
         *("report.json", "report.md", "worst.png"),
@@ -171,7 +171,7 @@ def test_the_folder_has_every_file_and_the_page_names_only_what_is_there(
     assert sheet.shape == (TITLE_PX + CELL_PX, SHEET_WIDTH, 3)
 
     perfect = [answered(one.image) for one in planted]
-    write_report(perfect, figures(perfect), tmp_path)
+    write_report(perfect, metrics_of(perfect), tmp_path)
     assert not (tmp_path / "worst.png").exists()  # of an earlier report
     assert "worst.png" not in (tmp_path / "report.md").read_text()
 
@@ -198,7 +198,7 @@ def run(arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
     return code, printed.out, printed.err
 
 
-def test_the_command_writes_the_report_beside_the_same_figures(
+def test_the_command_writes_the_report_beside_the_same_metrics(
     data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with FakeTriton(one_person) as fake:

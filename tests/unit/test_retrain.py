@@ -136,17 +136,17 @@ def test_a_new_network_serves_at_the_end(done: Place) -> None:
     assert faults(done.repository) == []
 
 
-def test_the_record_names_the_retraining_and_its_figures(done: Place) -> None:
+def test_the_record_names_the_retraining_and_its_metrics(done: Place) -> None:
     (record,) = Journal(done.repository).attempts()
     assert (record.name, record.result) == ("people_unet-2", journal.SERVING)
     assert record.why == "retrained by people_unet_b0.yaml"
-    assert record.figures["measured_on"].startswith("person_val.json")
+    assert record.metrics["measured_on"].startswith("person_val.json")
 
 
-def test_the_figures_of_the_validation_are_kept(done: Place) -> None:
-    (report,) = done.out.glob("figures-*.json")
-    figures = json.loads(report.read_text())["checkpoints"][0]["figures"]
-    assert 0 <= figures["people_seg_miou"] <= 1
+def test_the_metrics_of_the_validation_are_kept(done: Place) -> None:
+    (report,) = done.out.glob("metrics-*.json")
+    metrics = json.loads(report.read_text())["checkpoints"][0]["metrics"]
+    assert 0 <= metrics["people_seg_miou"] <= 1
 
 
 def test_repeated_it_does_nothing_and_says_so(
@@ -187,17 +187,17 @@ def copied(done: Place, folder: Path) -> Place:
     return place
 
 
-def test_lost_figures_alone_are_measured_again(
+def test_lost_metrics_alone_are_measured_again(
     done: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = copied(done, tmp_path / "place")
-    for report in place.out.glob("figures-*.json"):
+    for report in place.out.glob("metrics-*.json"):
         report.unlink()
     assert place.retrain() == 0
     assert worked_on(capsys) == ["validate"]
 
 
-def test_figures_of_some_images_are_not_those_of_all(
+def test_metrics_of_some_images_are_not_those_of_all(
     done: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = copied(done, tmp_path / "place")

@@ -63,7 +63,7 @@ def test_every_family_is_measured_and_the_best_marked(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    file, sheets = tmp_path / "new" / "figures.json", tmp_path / "sheets"
+    file, sheets = tmp_path / "new" / "metrics.json", tmp_path / "sheets"
     code, out, _ = run(
         data,
         *(checkpoints / "*" / "best.ckpt", checkpoints / "*.ckpt"),
@@ -73,16 +73,16 @@ def test_every_family_is_measured_and_the_best_marked(
     assert code == 0
     report = json.loads(file.read_text())
     assert report["images"] == 2 and report["failed"] == report["skipped"] == []
-    figures = {Path(one["checkpoint"]).name: one["figures"] for one in report["checkpoints"]}
-    assert figures["best.ckpt"].keys() == {"people_seg_miou"}
-    assert figures["detector.ckpt"].keys() == {"box_ap", "box_ap50", "box_recall"}
-    assert figures["head.ckpt"].keys() == mask_metrics().keys()
-    assert figures["features.ckpt"].keys() == {*mask_metrics(), "mask_ap", "mask_ap50"}
+    metrics = {Path(one["checkpoint"]).name: one["metrics"] for one in report["checkpoints"]}
+    assert metrics["best.ckpt"].keys() == {"people_seg_miou"}
+    assert metrics["detector.ckpt"].keys() == {"box_ap", "box_ap50", "box_recall"}
+    assert metrics["head.ckpt"].keys() == mask_metrics().keys()
+    assert metrics["features.ckpt"].keys() == {*mask_metrics(), "mask_ap", "mask_ap50"}
     unets = [one for one in report["checkpoints"] if one["family"] == "people_unet"]
-    best = max(unets, key=lambda one: one["figures"]["people_seg_miou"])
+    best = max(unets, key=lambda one: one["metrics"]["people_seg_miou"])
     marked = [line for line in out.splitlines() if "*" in line]
     assert len(unets) == 2 and len(marked) == 1
-    assert f"{best['figures']['people_seg_miou']:.4f}*" in marked[0]
+    assert f"{best['metrics']['people_seg_miou']:.4f}*" in marked[0]
     written = sorted(path.name for path in sheets.iterdir())
     assert written == ["best.png", "best_2.png", "detector.png", "features.png", "head.png"]
     assert cv2.imread(str(sheets / "head.png")).shape[0] > 400
@@ -94,13 +94,13 @@ def test_a_detector_given_finds_the_boxes_of_a_head_without_one(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    head, file = checkpoints / "head.ckpt", tmp_path / "figures.json"
+    head, file = checkpoints / "head.ckpt", tmp_path / "metrics.json"
     options = ("--limit=2", "--json", file)
     code, out, _ = run(
         data, head, "--detector", checkpoints / "detector.ckpt", *options, capsys=capsys
     )
     assert code == 0 and "mask_ap50" in out
-    assert json.loads(file.read_text())["checkpoints"][0]["figures"]["mask_ap"] == 0
+    assert json.loads(file.read_text())["checkpoints"][0]["metrics"]["mask_ap"] == 0
     unet = checkpoints / "one" / "best.ckpt"
     code, _, err = run(data, head, "--detector", unet, *options, capsys=capsys)
     assert code == 1 and str(unet) in err and "yolov9" in err
@@ -112,7 +112,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named_and_the_others_go_on(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    broken, file = tmp_path / "broken.ckpt", tmp_path / "figures.json"
+    broken, file = tmp_path / "broken.ckpt", tmp_path / "metrics.json"
     broken.write_bytes(b"no checkpoint")
     unet = checkpoints / "one" / "best.ckpt"
     code, out, err = run(
@@ -143,7 +143,7 @@ def test_missing_images_are_named_and_left_out(
 ) -> None:
     for image in ("001.png", "002.png"):
         (tmp_path / image).write_bytes((data[0] / image).read_bytes())
-    file = tmp_path / "figures.json"
+    file = tmp_path / "metrics.json"
     unet = checkpoints / "one" / "best.ckpt"
     code, _, err = run((tmp_path, data[1]), unet, "--json", file, capsys=capsys)
     assert code == 0 and "000.png" in err
@@ -170,7 +170,7 @@ def test_a_table_of_one_checkpoint_marks_nothing_and_shows_what_is_missing() -> 
     assert "*" not in table([Row("a.ckpt", "people_unet", 7, {"people_seg_miou": 0.5})])
 
 
-def test_a_table_marks_the_best_of_each_figure_within_its_family() -> None:
+def test_a_table_marks_the_best_of_each_metric_within_its_family() -> None:
     rows = [
         Row("a", "yolov9", 3, {"box_ap": 0.2, "box_ap50": 0.5}),
         Row("b", "yolov9", 4, {"box_ap": 0.3, "box_ap50": 0.4}),
@@ -183,13 +183,13 @@ def test_a_table_marks_the_best_of_each_figure_within_its_family() -> None:
 
 
 @pytest.mark.parametrize("length", [5, 60, 200])
-def test_figures_stand_under_their_names_however_long_a_checkpoint_is(length: int) -> None:
+def test_metrics_stand_under_their_names_however_long_a_checkpoint_is(length: int) -> None:
     names = [*mask_metrics(), "mask_ap", "mask_ap50"]
-    figures = {name: 0.1 + number / 100 for number, name in enumerate(names)}
-    row = Row("x" * length, "hierarchical_head", 100, figures)
+    metrics = {name: 0.1 + number / 100 for number, name in enumerate(names)}
+    row = Row("x" * length, "hierarchical_head", 100, metrics)
     lines = table([row, Row("y", "hierarchical_head", None, {})]).splitlines()
     header, numbers = (next(line for line in lines if part in line) for part in ("roi", "0.1000"))
     assert max(len(header), len(numbers)) <= WIDTH
-    for name, value in figures.items():
+    for name, value in metrics.items():
         end_of_name = re.search(rf"\b{name}\b", header).end()  # type: ignore[union-attr]
         assert numbers[:end_of_name].endswith(f"{value:.4f}")

@@ -19,7 +19,7 @@ from tests.data.red_people import (
 )
 from training.validation.evaluation import evaluate
 
-FIGURES_ON_TRUE_BOXES = {"instance_miou", "roi_miou", "two_class_miou", "boundary_iou"}
+METRICS_ON_TRUE_BOXES = {"instance_miou", "roi_miou", "two_class_miou", "boundary_iou"}
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +55,19 @@ def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(
 
 
 def test_a_head_that_knows_scores_highly_end_to_end(images: list[AnnotatedImage]) -> None:
-    figures = measure("hierarchical_head", RedHead(), images, detector=RedDetector())
-    assert figures.keys() == FIGURES_ON_TRUE_BOXES | {"mask_ap", "mask_ap50"}
-    assert figures["instance_miou"] > 0.97 and figures["roi_miou"] > 0.97
-    assert figures["boundary_iou"] > 0.8
-    assert figures["mask_ap50"] == pytest.approx(1.0) and figures["mask_ap"] > 0.9
+    metrics = measure("hierarchical_head", RedHead(), images, detector=RedDetector())
+    assert metrics.keys() == METRICS_ON_TRUE_BOXES | {"mask_ap", "mask_ap50"}
+    assert metrics["instance_miou"] > 0.97 and metrics["roi_miou"] > 0.97
+    assert metrics["boundary_iou"] > 0.8
+    assert metrics["mask_ap50"] == pytest.approx(1.0) and metrics["mask_ap"] > 0.9
     off = measure("hierarchical_head", RedHead(), images, detector=RedDetector(shift_px=50.0))
-    assert off["mask_ap"] < figures["mask_ap"] and off["roi_miou"] == figures["roi_miou"]
+    assert off["mask_ap"] < metrics["mask_ap"] and off["roi_miou"] == metrics["roi_miou"]
 
 
 def test_without_a_detector_masks_are_measured_on_true_boxes_alone(
     images: list[AnnotatedImage],
 ) -> None:
-    assert measure("hierarchical_head", RedHead(), images).keys() == FIGURES_ON_TRUE_BOXES
+    assert measure("hierarchical_head", RedHead(), images).keys() == METRICS_ON_TRUE_BOXES
 
 
 def test_a_head_on_features_reads_padded_boxes(images: list[AnnotatedImage]) -> None:
@@ -85,10 +85,10 @@ def test_who_has_a_box_alone_counts_for_the_detector_and_not_for_masks(
     two = images[0]
     first, second = two.annotations
     partly = replace(two, annotations=[replace(first, segmentation=None), second])
-    figures = measure("hierarchical_head", RedHead(), [partly], detector=RedDetector())
-    assert figures["mask_ap50"] == pytest.approx(1.0) and figures["roi_miou"] > 0.97
+    metrics = measure("hierarchical_head", RedHead(), [partly], detector=RedDetector())
+    assert metrics["mask_ap50"] == pytest.approx(1.0) and metrics["roi_miou"] > 0.97
     alone = measure("hierarchical_head", RedHead(), [replace(two, annotations=[second])])
-    assert alone["roi_miou"] == figures["roi_miou"]
+    assert alone["roi_miou"] == metrics["roi_miou"]
     assert measure("yolov9", RedDetector(), [partly])["box_recall"] == 1.0
     assert measure("people_unet", RedUNet(), [partly])["people_seg_miou"] > 0.97
 
@@ -98,8 +98,8 @@ def test_who_has_a_box_alone_counts_for_the_detector_and_not_for_masks(
 
 
 def test_images_of_nobody_leave_nothing_to_measure_of_masks(images: list[AnnotatedImage]) -> None:
-    figures = measure("hierarchical_head", RedHead(), images[1:2], detector=RedDetector())
-    assert all(math.isnan(value) for value in figures.values())
+    metrics = measure("hierarchical_head", RedHead(), images[1:2], detector=RedDetector())
+    assert all(math.isnan(value) for value in metrics.values())
 
 
 def test_an_image_that_breaks_is_named_and_left_out(

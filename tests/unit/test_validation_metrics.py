@@ -1,4 +1,4 @@
-"""The figures of accuracy, by hand-made cases, slow obvious versions, and shared measuring."""
+"""The metrics of accuracy, by hand-made cases, slow obvious versions, and shared measuring."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from peopleseg.labels.coco import AnnotatedImage, Annotation
 from training.data.samples import IGNORED, TARGET
 from training.validation.metrics import (
     BOUNDARY_WIDTH,
-    FIGURES,
+    METRICS,
     BoundaryIou,
     BoxAveragePrecision,
     InstanceMiou,
@@ -177,7 +177,7 @@ def test_recall_counts_people_by_overlap_and_score() -> None:
     assert float(metric.compute()["box_recall"]) == pytest.approx(1 / 3)
 
 
-def test_images_without_people_have_no_box_figures() -> None:
+def test_images_without_people_have_no_box_metrics() -> None:
     metric = BoxAveragePrecision([box_image(1)])
     metric.update(1, torch.empty((0, 4)), torch.empty(0))
     assert all(math.isnan(value) for value in metric.compute().values())
@@ -221,12 +221,12 @@ def test_an_image_that_two_processes_look_at_counts_once() -> None:
     assert float(whole.compute()["box_ap50"]) < 1
 
 
-def test_without_rois_there_is_no_figure() -> None:
+def test_without_rois_there_is_no_metric() -> None:
     for metric in mask_metrics().values():
         metric.update(torch.empty((0, 3, 8, 6)), torch.empty((0, 8, 6), dtype=torch.uint8))
         assert math.isnan(float(metric.compute()))
 
 
-def test_every_figure_has_its_place_in_the_table() -> None:
-    assert len(set(FIGURES)) == len(FIGURES) == 10
-    assert set(mask_metrics()) < set(FIGURES)
+def test_every_metric_has_its_place_in_the_table() -> None:
+    assert len(set(METRICS)) == len(METRICS) == 10
+    assert set(mask_metrics()) < set(METRICS)

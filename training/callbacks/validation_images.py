@@ -37,4 +37,4 @@ class ValidationImages(Callback):
 def loaded(task: Task) -> Loaded:
     """A task's networks as if its checkpoint had been read."""
     companions = {name: module for name, (module, _) in task.companions().items()}
-    return Loaded(task.family, task.network.dims, task.network, task.figures, companions)
+    return Loaded(task.family, task.network.dims, task.network, task.measured, companions)

@@ -1,4 +1,4 @@
-"""Make up a small data set of people-like figures, for first tries without photos.
+"""Make up a small data set of people-like metrics, for first tries without photos.
 
   peopleseg data-generate --out people --images 40
 

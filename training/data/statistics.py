@@ -2,7 +2,7 @@
 
 Shares are of the images with people. A roi is the box of a person, with both sides of at least
 SMALLEST_SIDE_PX, padded and cut to the image. Crowds are nobody here. Pixels are counted in the
-rois of people with a mask, those of the others' boxes left out that no mask covers; a figure of
+rois of people with a mask, those of the others' boxes left out that no mask covers; a metric of
 pixels is None where nobody has a mask.
 """
 
@@ -78,7 +78,7 @@ def read_class_weights(
 def statistics(
     images: Sequence[AnnotatedImage], roi_padding: float = ROI_PADDING
 ) -> dict[str, Any]:
-    """All figures, ready for JSON. Raises ValueError when nobody is large enough for a roi."""
+    """All metrics, ready for JSON. Raises ValueError when nobody is large enough for a roi."""
     peopled = [image for image in images if image.people]
     measured = [
         _measured(image, roi_padding)
@@ -109,10 +109,10 @@ def statistics(
     }
 
 
-def table(figures: dict[str, Any], prefix: str = "") -> str:
-    """The figures for a terminal, one a line; the histogram up to 10 people."""
+def table(metrics: dict[str, Any], prefix: str = "") -> str:
+    """The metrics for a terminal, one a line; the histogram up to 10 people."""
     lines = []
-    for name, value in figures.items():
+    for name, value in metrics.items():
         if name == "histogram":
             shown = [f"{n}:{images}" for n, images in value.items() if int(n) <= 10]
             lines.append(f"{prefix + name:32} {' '.join(shown)}")

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `peopleseg data-stats`."""
     parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
     parser.add_argument("--images", type=Path, metavar="DIR", help="check the images as well")
-    parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the figures here")
+    parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the metrics here")
     parser.add_argument(
         "--roi-padding",
         type=fraction,
@@ -38,13 +38,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure and report. Returns 1 when the annotations cannot be used."""
     require_separate({"--annotations": args.annotations, "--json": args.json})
     try:
-        figures = statistics(_annotated(args.annotations, args.images), args.roi_padding)
+        metrics = statistics(_annotated(args.annotations, args.images), args.roi_padding)
     except ValueError as error:  # no JSON, not COCO's, or nobody in it
         print(f"peopleseg: {error}", file=sys.stderr)
         return 1
-    print(table(figures))
+    print(table(metrics))
     if args.json:
-        write_json(args.json, figures)
+        write_json(args.json, metrics)
     return 0
 
 

@@ -1,1 +1,1 @@
-"""One LightningModule a family: its network, its loss, its validation figures."""
+"""One LightningModule a family: its network, its loss, its validation metrics."""

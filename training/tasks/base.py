@@ -28,7 +28,7 @@ from training.optimisation import (
 
 
 class Task(lightning.LightningModule):
-    """A network with its loss and its validation figures.
+    """A network with its loss and its validation metrics.
 
     A task sets `family`, `monitor` and `network`, and defines `loss_terms`, `validation_step` and
     `metrics`.
@@ -36,7 +36,7 @@ class Task(lightning.LightningModule):
 
     family: str
     network: Any  # a module with `dims`, the arguments that build it
-    monitor: str  # the figure that the best checkpoint has the highest of
+    monitor: str  # the metric that the best checkpoint has the highest of
     only_in_training: tuple[str, ...] = ()  # prefixes of weights that another checkpoint may lack
     # Parts that begin anew where another checkpoint lacks them or has them in other shapes.
     begins_anew: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Task(lightning.LightningModule):
         self.optimizer_settings = optimizer
         self.schedule_settings = schedule
         self.backbone_settings = backbone
-        self.figures: dict[str, float] = {}  # of the last validation
+        self.measured: dict[str, float] = {}  # of the last validation
         self.broken_images: set[str] = set()  # found while training, each named once
         self.decoded_any = False  # image of this training
 
@@ -177,16 +177,16 @@ class Task(lightning.LightningModule):
         """The validation's metrics; `validation_step` updates them."""
 
     def on_validation_epoch_end(self) -> None:
-        figures: dict[str, float] = {}
+        measured: dict[str, float] = {}
         for name, metric in self.metrics().items():
             value = metric.compute()
             values = value if isinstance(value, dict) else {name: value}
-            figures |= {key: float(v) for key, v in values.items()}
+            measured |= {key: float(v) for key, v in values.items()}
             metric.reset()
-        if self.trainer.sanity_checking:  # a few images: no figures
+        if self.trainer.sanity_checking:  # a few images: no metrics
             return
-        self.figures = figures
-        self.log_dict(figures, prog_bar=True)
+        self.measured = measured
+        self.log_dict(measured, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         if self.backbone_settings.train == "frozen":
@@ -240,12 +240,12 @@ class Task(lightning.LightningModule):
                 f"--ckpt_path holds a {described['family']} of {described['dims']}, this is a "
                 f"{self.family} of {dict(self.network.dims)}; begin another training in a new --out"
             )
-        self.figures = dict(checkpoint["metrics"])
+        self.measured = dict(checkpoint["metrics"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         companions = {name: dims for name, (_, dims) in self.companions().items()}
         checkpoint["network"] = describe(self.family, self.network.dims, companions)
-        checkpoint["metrics"] = dict(self.figures)
+        checkpoint["metrics"] = dict(self.measured)
 
 
 assert NETWORK == "network"  # the attribute's name is the prefix of the checkpoint's keys

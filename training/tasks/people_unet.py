@@ -134,17 +134,17 @@ class PeopleForeground(Task):
         return {PEOPLE_SEG_MIOU: self.miou}
 
     def on_validation_epoch_end(self) -> None:
-        before = self.figures
+        before = self.measured
         super().on_validation_epoch_end()
         if TEACHER_MIOU in before:
-            self.figures[TEACHER_MIOU] = before[TEACHER_MIOU]
+            self.measured[TEACHER_MIOU] = before[TEACHER_MIOU]
 
     def _measures_teacher(self) -> bool:
         """Once: it does not change."""
-        return bool(self._teacher) and TEACHER_MIOU not in self.figures
+        return bool(self._teacher) and TEACHER_MIOU not in self.measured
 
     def _ratio_to_teacher(self) -> float:
-        """Of the last validation's figures; 1 before the first one."""
-        if TEACHER_MIOU not in self.figures:
+        """Of the last validation's metrics; 1 before the first one."""
+        if TEACHER_MIOU not in self.measured:
             return 1.0
-        return self.figures[PEOPLE_SEG_MIOU] / self.figures[TEACHER_MIOU]
+        return self.measured[PEOPLE_SEG_MIOU] / self.measured[TEACHER_MIOU]

@@ -1,1 +1,1 @@
-"""How good a network is: figures, tables over checkpoints, images."""
+"""How good a network is: metrics, tables over checkpoints, images."""

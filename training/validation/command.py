@@ -2,9 +2,9 @@
 
   peopleseg validate runs/unet/best.ckpt --images val --annotations person_val.json
   peopleseg validate 'runs/*/best.ckpt' --images val --annotations person_val.json \\
-      --json figures.json --sheets sheets
+      --json metrics.json --sheets sheets
 
-Printed is a table for each family of networks, the best of each figure marked with *:
+Printed is a table for each family of networks, the best of each metric marked with *:
 people_seg_miou of people UNets; box_ap, box_ap50 and box_recall of detectors; instance_miou,
 roi_miou, two_class_miou and boundary_iou of mask heads on true boxes and, when a detector is in the
 checkpoint or given, mask_ap and mask_ap50 on the boxes that it finds. A checkpoint that cannot be
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="finds the boxes of mask heads without a detector of their own; or a version folder",
     )
     parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the figures here as well"
+        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
     )
     parser.add_argument(
         "--sheets",

@@ -29,7 +29,7 @@ from training.validation.metrics import (
 from training.validation.prediction import Unmeasurable, mask_predictor, network_input, segment
 
 Scenes = Iterator[tuple[AnnotatedImage, Scene]]
-Figures = dict[str, float]
+Metrics = dict[str, float]
 
 
 def evaluate(
@@ -37,8 +37,8 @@ def evaluate(
     images: Sequence[AnnotatedImage],
     *,
     device: torch.device | str = "cpu",
-) -> Figures:
-    """All figures of the network's family, by their names in `metrics`; NaN: nothing to measure.
+) -> Metrics:
+    """All metrics of the network's family, by their names in `metrics`; NaN: nothing to measure.
 
     A detector's are those of boxes, the people UNet's `people_seg_miou`, a mask head's those of
     masks on true boxes and, when a detector is among its companions, the AP of masks on the boxes
@@ -54,9 +54,9 @@ def evaluate(
         return measure(loaded, images, torch.device(device))
 
 
-def _detector_figures(
+def _detector_metrics(
     loaded: Loaded, images: Sequence[AnnotatedImage], device: torch.device
-) -> Figures:
+) -> Metrics:
     metric = BoxAveragePrecision(images)
     for image, scene in _scenes(images, with_masks=False):
         box = Letterbox.fit(image.width, image.height)
@@ -65,9 +65,9 @@ def _detector_figures(
     return {name: float(value) for name, value in metric.compute().items()}
 
 
-def _foreground_figures(
+def _foreground_metrics(
     loaded: Loaded, images: Sequence[AnnotatedImage], device: torch.device
-) -> Figures:
+) -> Metrics:
     metric = PeopleSegMiou().to(device)
     for _, scene in _scenes(images):
         labels = foreground_sample(scene).labels[None].to(device)
@@ -75,11 +75,11 @@ def _foreground_figures(
     return {PEOPLE_SEG_MIOU: float(metric.compute())}
 
 
-def _mask_figures(
+def _mask_metrics(
     loaded: Loaded, images: Sequence[AnnotatedImage], device: torch.device
-) -> Figures:
+) -> Metrics:
     predictor, detector = mask_predictor(loaded), loaded.companions.get("detector")
-    metrics = {name: metric.to(device) for name, metric in mask_metrics().items()}
+    running = {name: metric.to(device) for name, metric in mask_metrics().items()}
     seen: list[AnnotatedImage] = []
     results: list[dict[str, Any]] = []
     for image, scene in _scenes(images):
@@ -87,25 +87,25 @@ def _mask_figures(
         sample = roi_sample(scene, predictor.mask_size_hw, None, padding=predictor.padding)
         rois = F.pad(sample.boxes_xyxy, (1, 0)).to(device)  # all of image 0
         logits, labels = predictor.mask_logits(pixels, rois), sample.labels.to(device)
-        for metric in metrics.values():
+        for metric in running.values():
             metric.update(logits, labels)
         if detector is not None:
             box = Letterbox.fit(image.width, image.height)
             people = segment(predictor, pixels, detect(detector, pixels, box), box)
             results += coco_results(people, image.id)
             seen.append(image)
-    figures = {name: float(metric.compute()) for name, metric in metrics.items()}
+    metrics = {name: float(metric.compute()) for name, metric in running.items()}
     if detector is not None:
         ap = average_precision(seen, results, "segm")
-        figures |= {MASK_AP: _number(ap.ap), MASK_AP50: _number(ap.ap50)}
-    return figures
+        metrics |= {MASK_AP: _number(ap.ap), MASK_AP50: _number(ap.ap50)}
+    return metrics
 
 
-_MEASURES: dict[str, Callable[[Loaded, Sequence[AnnotatedImage], torch.device], Figures]] = {
-    "yolov9": _detector_figures,
-    "people_unet": _foreground_figures,
-    "hierarchical_head": _mask_figures,
-    "feature_head": _mask_figures,
+_MEASURES: dict[str, Callable[[Loaded, Sequence[AnnotatedImage], torch.device], Metrics]] = {
+    "yolov9": _detector_metrics,
+    "people_unet": _foreground_metrics,
+    "hierarchical_head": _mask_metrics,
+    "feature_head": _mask_metrics,
 }
 
 

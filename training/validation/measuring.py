@@ -67,12 +67,12 @@ def _measure_all(
         try:
             loaded = _with_detector(load_network(checkpoint), detector)
             print(f"{checkpoint} ({loaded.family})", file=sys.stderr)
-            figures = evaluate(loaded, images, device=device)
+            metrics = evaluate(loaded, images, device=device)
         except (CheckpointError, OSError, ValueError) as error:
             failed.append({"checkpoint": str(checkpoint), "reason": str(error)})
             print(f"peopleseg: {checkpoint}: {error}", file=sys.stderr)
             continue
-        rows.append(Row(str(checkpoint), loaded.family, loaded.epoch, figures))
+        rows.append(Row(str(checkpoint), loaded.family, loaded.epoch, metrics))
         if folder:
             write_png(sheet, validation_sheet(loaded, choose_images(images)))
     return rows, failed
@@ -97,11 +97,11 @@ def _report(
         "images": len(images),
         "people": sum(len(image.people) for image in images),
         "skipped": [{"file": str(one.path), "reason": one.reason} for one in skipped],
-        "checkpoints": [asdict(row) | {"figures": _known(row.figures)} for row in rows],
+        "checkpoints": [asdict(row) | {"metrics": _known(row.metrics)} for row in rows],
         "failed": list(failed),
     }
 
 
-def _known(figures: Any) -> dict[str, float | None]:
+def _known(metrics: Any) -> dict[str, float | None]:
     """JSON has no NaN."""
-    return {name: None if math.isnan(value) else value for name, value in figures.items()}
+    return {name: None if math.isnan(value) else value for name, value in metrics.items()}

@@ -1,7 +1,7 @@
-"""The figures of accuracy, each by its own name and definition; all are better when higher.
+"""The metrics of accuracy, each by its own name and definition; all are better when higher.
 
 They are torchmetrics, so that a training on several processes measures all of its images. Where
-there was nothing to measure, a figure is NaN.
+there was nothing to measure, a metric is NaN.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ ROI_MIOU = "roi_miou"
 TWO_CLASS_MIOU = "two_class_miou"
 BOUNDARY_IOU = "boundary_iou"
 MASK_AP, MASK_AP50 = "mask_ap", "mask_ap50"
-FIGURES = (
+METRICS = (
     *(PEOPLE_SEG_MIOU, INSTANCE_MIOU, ROI_MIOU, TWO_CLASS_MIOU, BOUNDARY_IOU),
     *(MASK_AP, MASK_AP50, BOX_AP, BOX_AP50, BOX_RECALL),
 )
@@ -145,7 +145,7 @@ class TwoClassMiou(Metric):
 class BoxAveragePrecision(Metric):
     """The metrics of person boxes, see `peopleseg.systems.people.evaluation.boxes`.
 
-    images: the truth. The figures are of those that `update` was called for; an image that two
+    images: the truth. The metrics are of those that `update` was called for; an image that two
     processes looked at counts once.
     """
 
@@ -181,12 +181,12 @@ class BoxAveragePrecision(Metric):
         )
         parts = np.split(rows.numpy(), counts.cumsum(0)[:-1].tolist())
         by_image = dict(zip(image_ids.tolist(), parts, strict=True))
-        figures = box_metrics(by_image, self.images)
-        return {name: _number(value) for name, value in figures.items()}
+        metrics = box_metrics(by_image, self.images)
+        return {name: _number(value) for name, value in metrics.items()}
 
 
 def mask_metrics() -> dict[str, Metric]:
-    """The figures of a mask head on true boxes, by name; all take the same arguments."""
+    """The metrics of a mask head on true boxes, by name; all take the same arguments."""
     return {
         INSTANCE_MIOU: InstanceMiou("argmax"),
         ROI_MIOU: InstanceMiou("probability"),

@@ -1,10 +1,10 @@
-"""A table of figures over checkpoints, for a terminal: one part a family, the best marked."""
+"""A table of metrics over checkpoints, for a terminal: one part a family, the best marked."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from training.validation.metrics import FIGURES
+from training.validation.metrics import METRICS
 
 WIDTH = 100  # columns; where a row is wider, the checkpoint's name stands on a line of its own
 BEST = "*"
@@ -17,11 +17,11 @@ class Row:
     checkpoint: str
     family: str
     epoch: int | None  # trained epochs, where the checkpoint says
-    figures: Mapping[str, float]  # by their names in `metrics`
+    metrics: Mapping[str, float]  # by their names in `metrics`
 
 
 def table(rows: Sequence[Row]) -> str:
-    """All rows, by family; the highest of each figure in a family has BEST behind it."""
+    """All rows, by family; the highest of each metric in a family has BEST behind it."""
     families = dict.fromkeys(row.family for row in rows)
     return "\n\n".join(
         _part(family, [r for r in rows if r.family == family]) for family in families
@@ -29,11 +29,11 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _part(family: str, rows: Sequence[Row]) -> str:
-    names = [name for name in FIGURES if any(name in row.figures for row in rows)]
-    best = {name: _best([row.figures.get(name, math.nan) for row in rows]) for name in names}
+    names = [name for name in METRICS if any(name in row.metrics for row in rows)]
+    best = {name: _best([row.metrics.get(name, math.nan) for row in rows]) for name in names}
     cells = [["epoch", *(f"{name} " for name in names)]]  # the blank is where BEST stands
     for row in rows:
-        shown = [_shown(row.figures.get(name, math.nan), best[name]) for name in names]
+        shown = [_shown(row.metrics.get(name, math.nan), best[name]) for name in names]
         cells.append(["-" if row.epoch is None else str(row.epoch), *shown])
     return "\n".join(_lines([family, *(row.checkpoint for row in rows)], _aligned(cells)))
 
@@ -58,8 +58,8 @@ def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _lines(names: Sequence[str], figures: Sequence[str]) -> list[str]:
+def _lines(names: Sequence[str], metrics: Sequence[str]) -> list[str]:
     widest = max(map(len, names))
-    if widest + 2 + max(map(len, figures)) <= WIDTH:
-        return [f"{name:{widest}}  {row}" for name, row in zip(names, figures, strict=True)]
-    return [line for name, row in zip(names, figures, strict=True) for line in (name, f"  {row}")]
+    if widest + 2 + max(map(len, metrics)) <= WIDTH:
+        return [f"{name:{widest}}  {row}" for name, row in zip(names, metrics, strict=True)]
+    return [line for name, row in zip(names, metrics, strict=True) for line in (name, f"  {row}")]

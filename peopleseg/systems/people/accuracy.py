@@ -12,7 +12,7 @@ from peopleseg.systems.people.evaluation import metrics as evaluation
 from peopleseg.systems.people.evaluation.average_precision import average_precision
 from peopleseg.systems.people.results import coco_results
 from peopleseg.systems.pipeline import Pipeline
-from peopleseg.systems.system import Figures
+from peopleseg.systems.system import Metrics
 
 METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
 NEEDED = ("box_ap50", "mask_ap50")
@@ -23,7 +23,7 @@ class Unmeasured(PeoplesegError):
     """An image on which a version fails. The message says which, and how."""
 
 
-def measure(pipeline: Pipeline, images: Sequence[AnnotatedImage]) -> Figures:
+def measure(pipeline: Pipeline, images: Sequence[AnnotatedImage]) -> Metrics:
     """METRICS and COUNTS, by the metrics of `peopleseg evaluate` but with the versions' min_score.
 
     With a version of the head on features, features_mask_ap50 is that of its ensemble. Raises
@@ -40,8 +40,8 @@ def measure(pipeline: Pipeline, images: Sequence[AnnotatedImage]) -> Figures:
                 by_features += coco_results(people, image.id)
         except Exception as error:  # whatever a network does, it is this version's fault
             raise Unmeasured(f"{image.path}: {error}") from error
-    found = evaluation.figures(measured)
-    figures = {name: found[name] for name in (*METRICS, *COUNTS)}
+    found = evaluation.metrics_of(measured)
+    metrics = {name: found[name] for name in (*METRICS, *COUNTS)}
     if has_feature_head:
-        figures["features_mask_ap50"] = average_precision(images, by_features, "segm").ap50
-    return figures
+        metrics["features_mask_ap50"] = average_precision(images, by_features, "segm").ap50
+    return metrics

@@ -14,7 +14,7 @@ foreground_miou
     crowds' regions, of the boxes of those without a mask what no mask covers, and images of
     people of whom nobody has a mask.
 
-Images that failed are left out of every figure; a figure without anything to measure is None.
+Images that failed are left out of every metric; a metric without anything to measure is None.
 """
 
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True)
 class Measured:
-    """What one image adds to the figures."""
+    """What one image adds to the metrics."""
 
     image: AnnotatedImage
     found: list[dict[str, Any]]  # COCO results
@@ -82,8 +82,8 @@ def measure(
     )
 
 
-def figures(measured: Sequence[Measured]) -> dict[str, float | int | None]:
-    """All figures of this page's head, and how many images, people and rois they rest on."""
+def metrics_of(measured: Sequence[Measured]) -> dict[str, float | int | None]:
+    """All metrics of this page's head, and how many images, people and rois they rest on."""
     ious = [iou for one in measured for iou in one.roi_ious]
     foreground_ious = [one.foreground_iou for one in measured if one.foreground_iou is not None]
     return {

@@ -47,8 +47,8 @@ class Report:
     worst: list[Matched]
 
 
-def report_of(measured: Sequence[Measured], figures: Numbers) -> Report:
-    """What is behind the figures. There must be somebody in the images.
+def report_of(measured: Sequence[Measured], metrics: Numbers) -> Report:
+    """What is behind the metrics. There must be somebody in the images.
 
     Masks are judged, or boxes where nobody's mask is known. The image of a number is named by its
     id in the annotations alone, so that the numbers can be shown where the images cannot.
@@ -64,7 +64,7 @@ def report_of(measured: Sequence[Measured], figures: Numbers) -> Report:
     compared = matched(images, certain, kinds[by])
     shown = worst(compared, WORST)
     numbers = {
-        "accuracy": figures,
+        "accuracy": metrics,
         "iou": RIGHT_IOU,
         "judged_by": by,
         "by_size": {name: _by_size(images, found, kind) for name, kind in kinds.items()},

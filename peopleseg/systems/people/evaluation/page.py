@@ -7,7 +7,7 @@ from peopleseg.systems.people.evaluation.average_precision import SIZES, Average
 from peopleseg.systems.people.evaluation.mistakes import FALSE_POSITIVES
 from peopleseg.systems.people.evaluation.numbers import GROUPS, Numbers
 
-FIGURES = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
+METRICS = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
 
 
 def as_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -17,7 +17,7 @@ def as_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def shown(value: float | None, digits: int = 3) -> str:
-    """A figure; - where there is nothing to measure."""
+    """A metric; - where there is nothing to measure."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
@@ -27,7 +27,7 @@ def sections(numbers: Numbers, plots: str = "") -> list[str]:
     plots: where the PNGs lie, seen from the page; nothing or a path that ends with a slash.
     """
     return [
-        f"## Figures\n\n{_figures(numbers)}",
+        f"## Metrics\n\n{_metrics(numbers)}",
         f"## By size and number of people\n\n{_groups(numbers)}\n\n"
         f"![AP by size and by number of people]({plots}average_precision.png)",
         f"## From which score on\n\n{_scores(numbers)}\n\n"
@@ -40,16 +40,16 @@ def sections(numbers: Numbers, plots: str = "") -> list[str]:
     ]
 
 
-def _figures(numbers: Numbers) -> str:
+def _metrics(numbers: Numbers) -> str:
     accuracy = numbers["accuracy"]
     table = as_table(
-        ("figure", "value"), [(f"`{name}`", shown(accuracy[name])) for name in FIGURES]
+        ("metric", "value"), [(f"`{name}`", shown(accuracy[name])) for name in METRICS]
     )
     text = f"Over {accuracy['images']} images with {accuracy['people']} people."
     if accuracy["people_without_mask"]:
         text += (
             f" Of {accuracy['people_without_mask']} of them the mask is not known: they "
-            "count in the figures of boxes alone."
+            "count in the metrics of boxes alone."
         )
     return f"{table}\n\n{text}"
 

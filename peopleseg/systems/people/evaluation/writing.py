@@ -32,14 +32,14 @@ def report_folder(text: str) -> Path:
     return Path(text)
 
 
-def write_report(measured: Sequence[Measured], figures: dict[str, Any], folder: Path) -> None:
+def write_report(measured: Sequence[Measured], metrics: dict[str, Any], folder: Path) -> None:
     """All files; an earlier report there is replaced. There must be people in the images.
 
     Raises OSError.
     """
     from peopleseg.systems.people.evaluation.plots import draw
 
-    report = report_of(measured, figures)
+    report = report_of(measured, metrics)
     write_json(folder / NUMBERS, report.numbers)
     draw(report.numbers, folder)
     parts = ["# Accuracy", *sections(report.numbers)]

@@ -11,7 +11,7 @@ from benchmarks.speed.targets import DIRECT, ONE_CALLER
 
 
 class Spread(NamedTuple):
-    """A figure's median over the rounds, its smallest and its largest."""
+    """A metric's median over the rounds, its smallest and its largest."""
 
     median: float
     low: float

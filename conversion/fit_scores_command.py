@@ -1,4 +1,4 @@
-"""Make scores say how likely a person is right, answers begin where F1 is best, and masks fit.
+"""Make scores say how likely a person is right, responses begin where F1 is best, and masks fit.
 
   peopleseg fit-scores --images val --annotations person_val.json
   peopleseg fit-scores --images val --annotations person_val.json --with hierarchical_head=8
@@ -9,8 +9,8 @@ found by the versions that serve (or those named by --with) are judged: right is
 of at least 0.5. A logistic fit of the detector's score, of how clear the mask is and of what the
 mask head says of somebody's presence becomes the setting `score_fit` of new versions of
 select_people and postprocess, and the score of the best F1 their `min_score`, from which people are
-in answers that do not ask for another. Nothing serves them before `peopleseg release` does. Fit on
-images that the networks have not learned from.
+in responses to requests without one of their own. Nothing serves them before `peopleseg release`
+does. Fit on images that the networks have not learned from.
 
 Masks end where the probability of the person is 0.5. What has to be added to its logit so that
 masks in true boxes have the best mean IoU becomes postprocess's setting `mask_shift`, before all
@@ -102,7 +102,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _unfitted(args: argparse.Namespace, mask_shift: float) -> PeoplePipeline:
-    """The versions asked for, with the detector's scores and everybody in the answers."""
+    """The versions asked for, with the detector's scores and everybody in the responses."""
     neutral = {"score_fit": None, "min_score": 0.0}
     masks = {"max_mask_iou": args.max_mask_iou, "mask_shift": mask_shift}
     settings = {"select_people": neutral, "postprocess": {**neutral, **masks}}

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 import peopleseg
-from conversion.answers import Answer, reference_answers, unanswerable
 from conversion.release.examiner import Judgement
+from conversion.responses import Response, reference_responses, unanswerable
 from peopleseg.checks.check import planned_faults
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
@@ -213,17 +213,17 @@ class Gate:
             ]
         return []
 
-    def answers(self, versions: Mapping[str, int], ensemble: str) -> list[Answer]:
+    def responses(self, versions: Mapping[str, int], ensemble: str) -> list[Response]:
         """What an ensemble of these versions has to answer for each image. Raises Refused."""
         try:
-            return reference_answers(self.repository, versions, ensemble, self.images)
+            return reference_responses(self.repository, versions, ensemble, self.images)
         except Exception as error:  # whatever a network does, it is this release's fault
             raise Refused(f"the new {ensemble} does not answer in one process: {error}") from error
 
     def difference(
-        self, versions: Mapping[str, int], found: Answer, expected: Answer
+        self, versions: Mapping[str, int], found: Response, expected: Response
     ) -> str | None:
-        """How two answers of these versions differ by more than rounding; None if they do not."""
+        """How two responses of these versions differ by more than rounding; None if they do not."""
         folders = {name: self.repository / name / str(number) for name, number in versions.items()}
         return self.system.unlike(folders, found, expected)
 
@@ -250,7 +250,7 @@ def _key(repository: Path, versions: Mapping[str, int], reference: Reference) ->
 
 
 def _code() -> list[Path]:
-    """The files that compose the steps and measure their answers."""
+    """The files that compose the steps and measure their responses."""
     return [Path(__file__), *sorted(Path(peopleseg.__file__).parent.rglob("*.py"))]
 
 

@@ -138,7 +138,7 @@ def best_min_score(found: Found, score_fit: ScoreFit) -> Point:
 
 
 def _entries(tensors: Arrays, image_id: int) -> Iterable[Entry]:
-    """The people of an answer, with what the mask head thought of their rois."""
+    """The people of a response, with what the mask head thought of their rois."""
     letterbox = Letterbox.from_array(tensors["letterbox"])
     of_rois = letterbox.boxes_to_image(tensors["rois"][:, 1:]).tolist()
     presence = dict(zip(map(tuple, of_rois), tensors["presence_logit"][:, 0], strict=True))

@@ -146,7 +146,7 @@ class EmbeddedServer:
         deadline = time.monotonic() + timeout_s
         waiting = [*self.models, _METRICS]
         while True:
-            waiting = [name for name in waiting if not self._answers(name)]
+            waiting = [name for name in waiting if not self._responses(name)]
             if not waiting:
                 return
             if (status := self.poll()) is not None and not self._is_started_again(status):
@@ -165,7 +165,7 @@ class EmbeddedServer:
         """Whether this server answers that the model is ready."""
         return _is_there(f"{self.http_url}/v2/models/{model}/ready")
 
-    def _answers(self, name: str) -> bool:
+    def _responses(self, name: str) -> bool:
         """A model, or the metrics, where the server has them."""
         if name != _METRICS:
             return self.is_ready(name)

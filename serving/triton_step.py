@@ -38,9 +38,9 @@ class TritonStep:
         self.step = self.made_of(**StepManifest.read(version_folder).settings)
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        return [self._response(request) for request in requests]
 
-    def _answer(self, request: Any) -> Any:
+    def _response(self, request: Any) -> Any:
         wanted = set(request.requested_output_names())
         try:
             asked = self.step.asked(json.loads(request.parameters()))

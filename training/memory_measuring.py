@@ -42,9 +42,9 @@ def measure(config: Path, device: str) -> Need | str:
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         ours, its = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(config, Path(folder), device, its))
+        process = context.Process(target=_response, args=(config, Path(folder), device, its))
         process.start()
-        its.close()  # so that a process that ends without an answer is noticed
+        its.close()  # so that a process that ends without a response is noticed
         try:
             return ours.recv()  # type: ignore[no-any-return]
         except EOFError:
@@ -64,11 +64,11 @@ def table(needs: Sequence[Need]) -> str:
     )
 
 
-def _answer(config: Path, folder: Path, device: str, answer: Connection) -> None:
+def _response(config: Path, folder: Path, device: str, response: Connection) -> None:
     try:
-        answer.send(need_of(config, folder, device))
+        response.send(need_of(config, folder, device))
     except Exception as error:  # whatever it is: it is named, and the next variant has its turn
-        answer.send(f"{type(error).__name__}: {error}")
+        response.send(f"{type(error).__name__}: {error}")
 
 
 def _ending(exit_code: int | None) -> str:

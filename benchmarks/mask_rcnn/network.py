@@ -89,8 +89,8 @@ class MaskRCNNNetwork(nn.Module):
         heads, sizes = self.model.roi_heads, features.images.image_sizes
         proposals, _ = self.model.rpn(features.images, features.pyramid)
         pooled = heads.box_head(heads.box_roi_pool(features.pyramid, proposals, sizes))
-        answers = heads.postprocess_detections(*heads.box_predictor(pooled), proposals, sizes)
-        return [Found(boxes, scores) for boxes, scores, _ in zip(*answers, strict=True)]
+        responses = heads.postprocess_detections(*heads.box_predictor(pooled), proposals, sizes)
+        return [Found(boxes, scores) for boxes, scores, _ in zip(*responses, strict=True)]
 
     def mask_probabilities(self, features: Features, boxes_xyxy: list[Tensor]) -> Tensor:
         """[N, 28, 28] of all the boxes, image by image."""

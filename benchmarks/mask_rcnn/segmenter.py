@@ -41,7 +41,7 @@ class MaskRCNNSegmenter:
     def __init__(self, network: MaskRCNNNetwork) -> None:
         self.network = network
         self.device = next(network.parameters()).device
-        self._last: _Seen | None = None  # the three questions come one after the other
+        self._last: _Seen | None = None  # the three requests come one after the other
 
     def segment(self, image: bytes, *, min_score: float | None = None) -> list[Person]:
         """Everybody in the image who is masked, of at least min_score."""

@@ -25,7 +25,7 @@ from benchmarks.speed.targets import (
     InProcess,
     Server,
     Target,
-    TensorQuestion,
+    TensorRequest,
     interleave,
 )
 from peopleseg.cli.options import positive
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     ensemble, system = ENSEMBLES[args.ensemble], system_of(args.ensemble)
     files = find_images(args.images, leave_out=args.images / "out")[: args.most_images]
-    questions = [
-        TensorQuestion(ensemble.name, ensemble.question(file.read_bytes())) for file in files
+    requests = [
+        TensorRequest(ensemble.name, ensemble.sample_inputs(file.read_bytes())) for file in files
     ]
     with confined_to(args.threads):
         on_gpu = open_on_gpu if args.device == CUDA else None
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
             system, args.model_repository, threads=args.threads, open_network=on_gpu
         )
         with running_server(args.model_repository, args.url, device=args.device) as running:
-            targets: list[Target] = [InProcess(ONE_CALLER, lambda one: pipeline.answer(*one))]
+            targets: list[Target] = [InProcess(ONE_CALLER, lambda one: pipeline.call(*one))]
             targets += [Server(running.url, callers) for callers in args.concurrency]
-            group = Group(ensemble.name, questions)
+            group = Group(ensemble.name, requests)
             slices = interleave(targets, [group], rounds=args.rounds, seconds=args.seconds)
     return finish(
         args,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
-from benchmarks.speed.targets import Group, Question
+from benchmarks.speed.targets import Group, PeopleRequest
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.repository.tensors import bytes_tensor
@@ -85,17 +85,17 @@ def choose(
         fitting = sorted(fitting, key=lambda one: one[0])[:each]
         if fitting:
             name = f"{number}+" if number == PEOPLE[-1] else str(number)
-            questions = [Question(image.read(), count) for count, image in fitting]
-            groups.append(Group(name, questions))
+            requests = [PeopleRequest(image.read(), count) for count, image in fitting]
+            groups.append(Group(name, requests))
             records += [_record(name, count, image) for count, image in fitting]
     if not groups:
         wanted = ", ".join(map(str, found))
-        raise BenchError(f"none of {len(images)} images has {wanted} people in its answer")
+        raise BenchError(f"none of {len(images)} images has {wanted} people in its response")
     return Chosen(groups, records)
 
 
 def people_found(pipeline: PeoplePipeline, image: bytes) -> int:
-    """In the answer: not every roi becomes a person of it."""
+    """In the response: not every roi becomes a person of it."""
     return len(pipeline.segment(image).boxes)
 
 
@@ -103,8 +103,8 @@ def detected(
     pipeline: PeoplePipeline, image: bytes
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The pixels, predictions and letterbox of one encoded image, as tensors."""
-    prepared = pipeline.call("preprocess", {"image": bytes_tensor(image)})
-    predictions = pipeline.call("yolov9", {"pixels": prepared["pixels"]})["predictions"]
+    prepared = pipeline.call_step("preprocess", {"image": bytes_tensor(image)})
+    predictions = pipeline.call_step("yolov9", {"pixels": prepared["pixels"]})["predictions"]
     return prepared["pixels"], predictions, prepared["letterbox"]
 
 

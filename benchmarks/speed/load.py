@@ -36,7 +36,7 @@ class Slice:
 
     @property
     def rate(self) -> float:
-        """Answers a second.
+        """Responses a second.
 
         A call that lasts beyond the end counts by its part before it: so the metric does not depend
         on how calls and end fall together, though a slice may hold few calls.

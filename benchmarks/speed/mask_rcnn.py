@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.mask_rcnn.network import CLASSES, Features, MaskRCNNNetwork
 from benchmarks.speed.devices import open_model
-from benchmarks.speed.targets import Question
+from benchmarks.speed.targets import PeopleRequest
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
 from peopleseg.pixels.images import prepare
 from peopleseg.pixels.masks import encode_rle, paste_mask
@@ -28,7 +28,7 @@ OPSET = 17
 OUTPUTS = ("boxes_xyxy", "mask_probabilities")
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     boxes_xyxy: NDArray[np.float32]  # (n, 4) image pixels
     rles: list[dict[str, Any]]
 
@@ -81,13 +81,13 @@ class InTorch:
         self._module = module.to(device)
         self._device = device
 
-    def __call__(self, question: Question) -> Answer:
-        image, letterbox = square_of(question)
+    def __call__(self, request: PeopleRequest) -> Response:
+        image, letterbox = square_of(request)
         with torch.inference_mode():
             on_device = torch.from_numpy(image).to(self._device)
-            found = self._module(on_device, torch.tensor(question.people))
+            found = self._module(on_device, torch.tensor(request.people))
         boxes, masks = (values.cpu().numpy() for values in found)
-        return answer_of(boxes, masks, letterbox)
+        return response_of(boxes, masks, letterbox)
 
 
 class InOnnxRuntime:
@@ -96,11 +96,11 @@ class InOnnxRuntime:
     def __init__(self, path: Path, *, threads: int, device: str) -> None:
         self._model = open_model(path, threads=threads, device=device)
 
-    def __call__(self, question: Question) -> Answer:
-        image, letterbox = square_of(question)
-        found = self._model(image=image, people=np.array(question.people))
+    def __call__(self, request: PeopleRequest) -> Response:
+        image, letterbox = square_of(request)
+        found = self._model(image=image, people=np.array(request.people))
         boxes, masks = (found[name] for name in OUTPUTS)
-        return answer_of(boxes, masks, letterbox)
+        return response_of(boxes, masks, letterbox)
 
 
 def export(module: MaskRCNN, path: Path) -> None:
@@ -136,15 +136,15 @@ def operators() -> str:
     return "torchvision's" if extension._has_ops() else "this repository's, in torch"
 
 
-def square_of(question: Question) -> tuple[NDArray[np.float32], Letterbox]:
+def square_of(request: PeopleRequest) -> tuple[NDArray[np.float32], Letterbox]:
     """(3, 640, 640) RGB in [0, 1]."""
-    pixels, letterbox = prepare(question.image)
+    pixels, letterbox = prepare(request.image)
     return pixels[0].astype(np.float32) / 255, letterbox
 
 
-def answer_of(
+def response_of(
     boxes_xyxy: NDArray[np.float32], masks: NDArray[np.float32], letterbox: Letterbox
-) -> Answer:
+) -> Response:
     """Boxes and masks in the image, as our own pipeline gives them."""
     size_hw = (letterbox.height, letterbox.width)
     boxes = clip_boxes(letterbox.boxes_to_image(boxes_xyxy), letterbox.width, letterbox.height)
@@ -152,4 +152,4 @@ def answer_of(
     rles = [
         encode_rle(paste_mask(mask, box, size_hw)) for mask, box in zip(grids, boxes, strict=True)
     ]
-    return Answer(boxes, rles)
+    return Response(boxes, rles)

@@ -34,7 +34,7 @@ REQUESTS = (1000, 10_000)
 CONCURRENCY = 4
 SLICE_S = 2.0  # between two looks at how many requests were answered
 FIRST_LOOK_S, RARER = 0.3, 1.5  # under load: the first pause, and by how much the next is longer
-SETTLE_S = 2.0  # from the last answer to the look at rest
+SETTLE_S = 2.0  # from the last response to the look at rest
 _INSTANCE = re.compile(r"(\w+)_\d+_\d+")  # as Triton calls a model's process on its command line
 
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         chosen = choose_images(
             args, open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         )
-        everything = Group("all", [one for group in chosen.groups for one in group.questions])
+        everything = Group("all", [one for group in chosen.groups for one in group.requests])
         with running_server(args.model_repository, device=args.device) as running:
             assert running.pid is not None
             server = Server(running.url, args.concurrency)

@@ -44,7 +44,7 @@ def of_kind(slices: Sequence[Slice], group: str, target: str, callers: int) -> l
 
 
 def rates(slices: Sequence[Slice]) -> Spread:
-    """Answers a second, over the rounds."""
+    """Responses a second, over the rounds."""
     return Spread.of(one.rate for one in slices)
 
 

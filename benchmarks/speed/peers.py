@@ -37,10 +37,10 @@ from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     InProcess,
-    Question,
+    PeopleRequest,
     Server,
     Target,
-    check_answers,
+    check_responses,
     interleave,
     one_caller,
 )
@@ -75,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
         chosen = choose_images(args, pipeline)
         made = {name: _MADE[name](args) for name in _chosen(args)}
         with running_server(args.model_repository, args.url, device=args.device) as running:
-            check_answers(running.url, chosen.groups)
+            check_responses(running.url, chosen.groups)
             targets: list[Target] = [Server(running.url, callers=1), one_caller(pipeline)]
-            targets += [InProcess(name, answer) for name, answer in made.items()]
+            targets += [InProcess(name, response) for name, response in made.items()]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
     if MASK_RCNN_TORCH in made:
         from benchmarks.speed.mask_rcnn import operators
@@ -100,19 +100,19 @@ def _chosen(args: argparse.Namespace) -> list[str]:
     return [*args.peers, *(name for name, path in given.items() if path is not None)]
 
 
-def _detector_and_unet(args: argparse.Namespace) -> Callable[[Question], object]:
+def _detector_and_unet(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
 
-    def answer(question: Question) -> object:
-        pixels, predictions, letterbox = detected(pipeline, question.image)
-        logits = pipeline.call("people_unet", {"pixels": pixels})
+    def response(request: PeopleRequest) -> object:
+        pixels, predictions, letterbox = detected(pipeline, request.image)
+        logits = pipeline.call_step("people_unet", {"pixels": pixels})
         inputs = {"predictions": predictions, "letterbox": letterbox}
-        return pipeline.call("select_people", inputs), logits
+        return pipeline.call_step("select_people", inputs), logits
 
-    return answer
+    return response
 
 
-def _published(args: argparse.Namespace) -> Callable[[Question], object]:
+def _published(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     networks = ("people_unet", "hierarchical_head")
     unet, head = (published_graph(name, args.cache) for name in networks)
     pipeline = open_pipeline(
@@ -126,27 +126,27 @@ def _published(args: argparse.Namespace) -> Callable[[Question], object]:
         reads={"hierarchical_head": ("roi_rgb", "roi_logit")},
         settings={"roi_align": {"roi_size_hw": ROI_SIZE_HW}},
     )
-    return lambda question: pipeline.segment(question.image)
+    return lambda request: pipeline.segment(request.image)
 
 
-def _yolo_seg(args: argparse.Namespace) -> Callable[[Question], object]:
+def _yolo_seg(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     from benchmarks.speed.yolo_seg import YoloSeg
 
     return YoloSeg(args.yolo_seg, threads=args.threads, device=args.device)
 
 
-def _other_repository(args: argparse.Namespace) -> Callable[[Question], object]:
+def _other_repository(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     other = open_pipeline(args.other_repository, threads=args.threads, device=args.device)
-    return lambda question: other.segment(question.image)
+    return lambda request: other.segment(request.image)
 
 
-def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[Question], object]:
+def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
 
     return InTorch(MaskRCNN(), threads=args.threads, device=args.device)
 
 
-def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[Question], object]:
+def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     from benchmarks.speed.mask_rcnn import InOnnxRuntime, MaskRCNN, export
 
     path = args.cache / f"mask_rcnn-torchvision_{version('torchvision')}.onnx"

@@ -111,10 +111,10 @@ class PerfAnalyzer:
     def _calls(self, group: Group, count: int) -> Calls | None:
         """So many; None where it has not exported them to the end."""
         with tempfile.TemporaryDirectory(prefix="perf-analyzer-") as folder:
-            questions, profile = Path(folder, "questions.json"), Path(folder, "profile.json")
-            questions.write_text(json.dumps(input_data([one.image for one in group.questions])))
+            requests, profile = Path(folder, "requests.json"), Path(folder, "profile.json")
+            requests.write_text(json.dumps(input_data([one.image for one in group.requests])))
             self._call(
-                f"--input-data={questions}",
+                f"--input-data={requests}",
                 f"--request-count={count}",
                 f"--profile-export-file={profile}",
             )
@@ -148,7 +148,7 @@ class PerfAnalyzer:
 
 
 def input_data(images: Sequence[bytes]) -> dict[str, Any]:
-    """Its JSON of questions. The bytes of a string tensor come with their length in front."""
+    """Its JSON of requests. The bytes of a string tensor come with their length in front."""
     contents = [struct.pack("<I", len(image)) + image for image in images]
     return {
         "data": [

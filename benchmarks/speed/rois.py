@@ -24,10 +24,10 @@ from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     Group,
-    Question,
+    PeopleRequest,
     Server,
     Target,
-    check_answers,
+    check_responses,
     interleave,
     one_caller,
 )
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         confined_to(args.threads),
         running_server(args.model_repository, args.url, device=args.device) as running,
     ):
-        check_answers(running.url, groups)
+        check_responses(running.url, groups)
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         targets: list[Target] = [one_caller(pipeline), Server(running.url, callers=1)]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
@@ -77,11 +77,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def roi_groups(image: AnnotatedImage, counts: list[int]) -> list[Group]:
-    """One question each: a larger one has the boxes of the smaller ones too."""
+    """One request each: a larger one has the boxes of the smaller ones too."""
     data = image.read()
     boxes = made_up_boxes(image.width, image.height, MAX_PEOPLE)
     return [
-        Group(str(count), [Question(data, count, boxes[:count])]) for count in sorted(set(counts))
+        Group(str(count), [PeopleRequest(data, count, boxes[:count])])
+        for count in sorted(set(counts))
     ]
 
 

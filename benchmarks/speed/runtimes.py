@@ -18,7 +18,7 @@ it by default; TensorRT's is not. A runtime that is not on this machine is left 
 The networks are those that are served, and the full mask head (B0) with the inputs of the served
 one; with random weights, unless --checkpoint brings trained ones. Detector and UNet are asked for
 one image, the heads for each number of rois, with the same random numbers for every runtime; the
-answers are compared with the first one's. A call takes and gives arrays in the machine's memory.
+outputs are compared with the first one's. A call takes and gives arrays in the machine's memory.
 Needs the packages for training.
 """
 
@@ -201,7 +201,7 @@ def open_all(
 def compare(
     opened: "Opened", networks: "Sequence[Network]"
 ) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
-    """How far the runtimes' answers are from the first one's, by group, runtime and output.
+    """How far the runtimes' outputs are from the first one's, by group, runtime and output.
 
     As `conversion.export.parity.Gap` says.
     """

@@ -27,7 +27,7 @@ from benchmarks.speed.options import (
 from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_perf_analyzer
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
-from benchmarks.speed.targets import Server, Target, check_answers, direct_targets, interleave
+from benchmarks.speed.targets import Server, Target, check_responses, direct_targets, interleave
 from peopleseg.cli.options import positive
 
 CONCURRENCY = (1, 2, 4, 8)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_images(args, pipeline)
         with running_server(args.model_repository, args.url, device=args.device) as running:
-            check_answers(running.url, chosen.groups)
+            check_responses(running.url, chosen.groups)
             targets: list[Target] = []
             targets += direct_targets(
                 pipeline, args.model_repository, threads=args.threads, device=args.device

@@ -29,7 +29,7 @@ from benchmarks.speed.options import (
 )
 from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
-from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_answers
+from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_responses
 from peopleseg.cli.options import positive
 from peopleseg.client.wire import CHANNEL_ARGS
 from peopleseg.systems.known import ENSEMBLES
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         )
         stepwise = Stepwise(pipeline)
         with running_server(args.model_repository, args.url, device=args.device) as running:
-            check_answers(running.url, chosen.groups)
+            check_responses(running.url, chosen.groups)
             servers = [Server(running.url, callers) for callers in args.concurrency]
             samples = []
             for number in tqdm(range(-1, args.rounds), unit="round", disable=None):
@@ -98,7 +98,7 @@ def called_directly(stepwise: Stepwise, group: Group, number: int, seconds: floa
     runs: list[dict[str, StepRun]] = []
     deadline = time.perf_counter() + seconds
     while not runs or time.perf_counter() < deadline:
-        runs += [stepwise.run(question.image)[0] for question in group.questions]
+        runs += [stepwise.run(request.image)[0] for request in group.requests]
     steps = {name: {"compute_infer": fmean(run[name].ms for run in runs)} for name in runs[0]}
     tensor_bytes = {
         name: {

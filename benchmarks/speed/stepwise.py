@@ -37,7 +37,7 @@ class Stepwise:
 
         def timed(name: str, wanted: Collection[str], inputs: Arrays) -> Arrays:
             begin = time.perf_counter()
-            made = self._pipeline.call(name, inputs, wanted)
+            made = self._pipeline.call_step(name, inputs, wanted)
             ms = 1000 * (time.perf_counter() - begin)
             outputs = {name: made[name] for name in wanted}
             runs[name] = StepRun(ms, _bytes_of(inputs), _bytes_of(outputs))

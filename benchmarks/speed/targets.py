@@ -27,11 +27,11 @@ DIRECT = (ONE_CALLER, MANY_CALLERS)
 TIMEOUT_S = 120.0
 
 
-class Question(NamedTuple):
+class PeopleRequest(NamedTuple):
     """One call: everybody of an image, or the people in these boxes of it."""
 
     image: bytes  # an encoded image
-    people: int  # whom the answer has
+    people: int  # whom the response has
     boxes_xyxy: NDArray[np.float32] | None = None  # (people, 4) image pixels
 
     def request(self) -> wire.Request:
@@ -40,7 +40,7 @@ class Question(NamedTuple):
         return wire.segment_from_boxes_request(self.image, self.boxes_xyxy)
 
 
-class TensorQuestion(NamedTuple):
+class TensorRequest(NamedTuple):
     """One call of any ensemble, by its input tensors."""
 
     ensemble: str
@@ -51,10 +51,10 @@ class TensorQuestion(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Questions that cost the same."""
+    """Requests that cost the same."""
 
     name: str
-    questions: Sequence[Any]  # of one of the kinds above
+    requests: Sequence[Any]  # of one of the kinds above
 
 
 class Target(Protocol):
@@ -64,20 +64,20 @@ class Target(Protocol):
     callers: int
 
     def run(self, group: Group, seconds: float) -> Calls:
-        """Ask the group's questions, over and over."""
+        """Ask the group's requests, over and over."""
 
 
 class InProcess:
     """A function of this process."""
 
-    def __init__(self, name: str, answer: Callable[[Any], object], callers: int = 1) -> None:
+    def __init__(self, name: str, response: Callable[[Any], object], callers: int = 1) -> None:
         self.name, self.callers = name, callers
-        self._answer = answer
+        self._response = response
 
     def run(self, group: Group, seconds: float) -> Calls:
-        questions = group.questions
+        requests = group.requests
         return drive_threads(
-            lambda turn: self._answer(questions[turn % len(questions)]), self.callers, seconds
+            lambda turn: self._response(requests[turn % len(requests)]), self.callers, seconds
         )
 
 
@@ -89,7 +89,7 @@ class Server:
         self._url = url
 
     def run(self, group: Group, seconds: float) -> Calls:
-        requests = [one.request() for one in group.questions]
+        requests = [one.request() for one in group.requests]
         return self.drive(lambda turn: requests[turn % len(requests)], seconds)
 
     def drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
@@ -119,8 +119,8 @@ def asking(url: str) -> Iterator[None]:
 
 
 def one_caller(pipeline: PeoplePipeline) -> InProcess:
-    """The served artifacts called in this process, one question after the other."""
-    return InProcess(ONE_CALLER, lambda question: answer(pipeline, question))
+    """The served artifacts called in this process, one request after the other."""
+    return InProcess(ONE_CALLER, lambda request: respond(pipeline, request))
 
 
 def direct_targets(
@@ -130,32 +130,32 @@ def direct_targets(
     targets = [one_caller(together)]
     if threads > 1:
         alone = open_pipeline(repository, threads=1, device=device)
-        targets.append(InProcess(MANY_CALLERS, lambda question: answer(alone, question), threads))
+        targets.append(InProcess(MANY_CALLERS, lambda request: respond(alone, request), threads))
     return targets
 
 
-def answer(asked: PeoplePipeline | SegmentationClient, question: Question) -> Any:
-    if question.boxes_xyxy is None:
-        return asked.segment(question.image)
-    return asked.segment_from_boxes(question.image, question.boxes_xyxy)
+def respond(asked: PeoplePipeline | SegmentationClient, request: PeopleRequest) -> Any:
+    if request.boxes_xyxy is None:
+        return asked.segment(request.image)
+    return asked.segment_from_boxes(request.image, request.boxes_xyxy)
 
 
-def check_answers(url: str, groups: Sequence[Group]) -> None:
+def check_responses(url: str, groups: Sequence[Group]) -> None:
     """Raises BenchError unless the server finds in every image whom the pipeline here found."""
     for group in groups:
-        for question, found in zip(group.questions, people_found_at(url, group), strict=True):
-            if found != question.people:
+        for request, found in zip(group.requests, people_found_at(url, group), strict=True):
+            if found != request.people:
                 raise BenchError(
                     f"the server at {url} finds {found} people where the model repository's "
-                    f"networks find {question.people}: they are not the same; name the "
+                    f"networks find {request.people}: they are not the same; name the "
                     "server's own with --model-repository"
                 )
 
 
 def people_found_at(url: str, group: Group) -> list[int]:
-    """How many people a server finds, by question."""
+    """How many people a server finds, by request."""
     with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
-        return [len(answer(client, question)) for question in group.questions]
+        return [len(respond(client, request)) for request in group.requests]
 
 
 def interleave(

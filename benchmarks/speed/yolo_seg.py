@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.devices import open_model
-from benchmarks.speed.mask_rcnn import Answer, square_of
-from benchmarks.speed.targets import Question
+from benchmarks.speed.mask_rcnn import Response, square_of
+from benchmarks.speed.targets import PeopleRequest
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
 from peopleseg.pixels.masks import encode_rle, person_probability, resample
 from peopleseg.systems.people.selection import suppressed
@@ -34,18 +34,18 @@ class YoloSeg:
             )
         self._input = self._model.input_names[0]
 
-    def __call__(self, question: Question) -> Answer:
-        image, letterbox = square_of(question)
+    def __call__(self, request: PeopleRequest) -> Response:
+        image, letterbox = square_of(request)
         first, second = self._model(**{self._input: image[None]}).values()
         predictions, prototypes = (first, second) if first.ndim == 3 else (second, first)
-        boxes, coefficients = best_people(predictions[0], question.people)
+        boxes, coefficients = best_people(predictions[0], request.people)
         logits = np.tensordot(coefficients, prototypes[0], axes=1)  # [n, h, w]
         size = letterbox.width, letterbox.height
         rles = [
             encode_rle(mask_in_image(logit, box, letterbox))
             for logit, box in zip(logits, boxes, strict=True)
         ]
-        return Answer(clip_boxes(letterbox.boxes_to_image(boxes), *size), rles)
+        return Response(clip_boxes(letterbox.boxes_to_image(boxes), *size), rles)
 
 
 def best_people(

@@ -19,7 +19,7 @@ _LOWEST = -1e30  # or less; no map has it
 
 
 def pad_in_pooling(model: Any) -> None:
-    """Rewrite a graph in place; the answers stay."""
+    """Rewrite a graph in place; the responses stay."""
     graph = model.graph
     constants = weights_of(graph)
     paddings = {}

@@ -16,10 +16,10 @@ from conversion.export.settings import ExportError, Settings
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.pixels.images import prepare_file
-from peopleseg.systems.people.answer import foreground_of, people_of
 from peopleseg.systems.people.evaluation.boxes import box_metrics, found_boxes
 from peopleseg.systems.people.evaluation.metrics import foreground_iou, roi_ious
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.response import foreground_of, people_of
 from peopleseg.systems.people.selection import boxes_to_rois
 from peopleseg.systems.step import Arrays
 

@@ -1,7 +1,7 @@
 """Rewrite an FP32 graph so that ONNX Runtime's CPU provider keeps it in its blocked layout.
 
 There, convolutions and what follows them work on blocks of 16 channels (NCHWc). ONNX Runtime leaves
-that layout for one of its own fusions, and enters it where it does not pay. The answers stay: no
+that layout for one of its own fusions, and enters it where it does not pay. The responses stay: no
 operator computes anything else.
 """
 

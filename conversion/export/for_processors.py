@@ -1,4 +1,4 @@
-"""How an FP32 graph is rewritten for CPUs: each rewriting leaves its answers as they are."""
+"""How an FP32 graph is rewritten for CPUs: each rewriting leaves its responses as they are."""
 
 from typing import Any
 

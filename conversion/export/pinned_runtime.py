@@ -55,8 +55,8 @@ def compare(artifact: Path, cases: Sequence[Expected], run: Runner) -> Gaps:
     Raises MissingRequirement, and ExportError with what ONNX Runtime says.
     """
     installed = [Expected(case, run(case.inputs)) for case, _ in cases]
-    answers = iter(_run(artifact, [case.inputs for case, _ in cases]))
-    return gaps(installed, lambda _: next(answers))
+    responses = iter(_run(artifact, [case.inputs for case, _ in cases]))
+    return gaps(installed, lambda _: next(responses))
 
 
 def _run(artifact: Path, inputs: Sequence[Arrays]) -> list[Arrays]:

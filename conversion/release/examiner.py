@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
+Response = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Examiner(Protocol):
 
     @property
     def images(self) -> Sequence[bytes]:
-        """Encoded, for the questions that candidates are asked; at least one for a server."""
+        """Encoded, for the requests that candidates are asked; at least one for a server."""
 
     def faults(self, versions: Mapping[str, int]) -> list[str]:
         """What is wrong with these versions, by themselves and together; one line each."""
@@ -30,13 +30,13 @@ class Examiner(Protocol):
     def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
         """Whether the candidate is as accurate as what serves."""
 
-    def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
+    def responses(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Response]:
         """What an ensemble of these versions has to answer for each image. Raises ReleaseError.
 
         It is not asked where a release cannot ask a server, offline.
         """
 
     def difference(
-        self, versions: Mapping[str, int], found: Answer, expected: Answer
+        self, versions: Mapping[str, int], found: Response, expected: Response
     ) -> str | None:
-        """How two answers of these versions differ by more than rounding; None if they do not."""
+        """How two responses of these versions differ by more than rounding; None if they do not."""

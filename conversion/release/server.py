@@ -113,7 +113,7 @@ class ModelControl:
             raise self._error("unloading", model, error) from error
 
     def ask(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
-        """The answer to a request: arrays by name."""
+        """The response to a request: arrays by name."""
         try:
             result = self._server.infer(
                 **request._asdict(), headers=self._headers, client_timeout=timeout_s

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from conversion.release import candidates, variants
-from conversion.release.examiner import Answer, Examiner
-from conversion.release.questions import question
+from conversion.release.examiner import Examiner, Response
+from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from conversion.release.settle import keep_loaded, load_versions, unload_gone, unload_leftovers
 from peopleseg.releases import disk, journal
@@ -42,7 +42,7 @@ class Online:
     _old: dict[str, str] = field(default_factory=dict)  # configs of the ensembles, as they were
     _old_files: Files = field(default_factory=dict)  # and those of the steps
     _touched: list[str] = field(default_factory=list)  # steps whose versions were loaded
-    _answers: dict[str, Answer] = field(default_factory=dict)  # of the candidates
+    _responses: dict[str, Response] = field(default_factory=dict)  # of the candidates
 
     def __post_init__(self) -> None:
         self._system = disk.released_system(self.record)
@@ -140,14 +140,14 @@ class Online:
             raise Refused(f"{step} does not load: {error}") from error
 
     def _try_candidate(self, name: str) -> None:
-        expected = self.examiner.answers(self.record.versions, name)
+        expected = self.examiner.responses(self.record.versions, name)
         for number, image in enumerate(self.examiner.images):
-            request = question(name, image)._replace(model_name=candidates.candidate_name(name))
+            request = request_for(name, image)._replace(model_name=candidates.candidate_name(name))
             try:
                 found = self.control.ask(request)
             except ControlError as error:
                 raise Refused(f"the new {name} fails on image {number + 1}: {error}") from error
-            self._answers.setdefault(name, found)
+            self._responses.setdefault(name, found)
             if difference := self._difference(found, expected[number]):
                 raise Refused(
                     f"the new {name} answers image {number + 1} otherwise on the server than "
@@ -182,12 +182,12 @@ class Online:
             config = self.control.config(name)
             if config is None or pinned(config) != pinned(text):
                 raise Refused(f"{name} does not serve the new versions after the swap")
-            found = self.control.ask(question(name, self.examiner.images[0]))
-            if name in self._answers:
-                if difference := self._difference(found, self._answers[name]):
+            found = self.control.ask(request_for(name, self.examiner.images[0]))
+            if name in self._responses:
+                if difference := self._difference(found, self._responses[name]):
                     raise Refused(f"{name} answers otherwise than when it was tried: {difference}")
 
-    def _difference(self, found: Answer, expected: Answer) -> str | None:
+    def _difference(self, found: Response, expected: Response) -> str | None:
         return self.examiner.difference(self.record.versions, found, expected)
 
 

@@ -122,7 +122,7 @@ def _readings(
         for own, shared in step.input_map.items():
             yield step.model_name, shared, inputs[own], model.max_batch_size > 0
     for name, tensor in tensors(config.output).items():
-        yield "the answer", name, tensor, False
+        yield "the response", name, tensor, False
 
 
 def _misfits(source: _Made, name: str, reader: str, wanted: Tensor, batched: bool) -> Iterator[str]:

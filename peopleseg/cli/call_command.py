@@ -44,20 +44,20 @@ def run(args: argparse.Namespace) -> int:
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S, ensemble.name)
         for image, file in zip(images, files, strict=True):
-            answer = client.call(ensemble.model, ensemble.question(image.read_bytes()))
-            print(f"{image}: {_shown(answer)}", flush=True)
+            response = client.call(ensemble.model, ensemble.sample_inputs(image.read_bytes()))
+            print(f"{image}: {_shown(response)}", flush=True)
             if args.out:
-                write_atomically(file.with_suffix(".npz"), _npz(answer))
+                write_atomically(file.with_suffix(".npz"), _npz(response))
     return 0
 
 
-def _shown(answer: Arrays) -> str:
-    return ", ".join(f"{name} {list(array.shape)}" for name, array in answer.items())
+def _shown(response: Arrays) -> str:
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in response.items())
 
 
-def _npz(answer: Arrays) -> bytes:
+def _npz(response: Arrays) -> bytes:
     file = io.BytesIO()
-    np.savez_compressed(file, **{name: _kept(array) for name, array in answer.items()})
+    np.savez_compressed(file, **{name: _kept(array) for name, array in response.items()})
     return file.getvalue()
 
 

@@ -1,7 +1,7 @@
 """The asyncio client.
 
 async with AsyncSegmentationClient("localhost:8001") as client:
-    answers = await asyncio.gather(*(client.segment(path) for path in paths))
+    found = await asyncio.gather(*(client.segment(path) for path in paths))
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from peopleseg.systems.step import Arrays
 
 
 class AsyncSegmentationClient:
-    """SegmentationClient with the same methods to await: same images, answers and errors.
+    """SegmentationClient with the same methods to await: same images, responses and errors.
 
     Create and use it within one event loop, in one thread; any number of requests may be under way.
     """
@@ -54,14 +54,14 @@ class AsyncSegmentationClient:
 
     async def is_ready(self, ensemble: str = PERSON_SEGMENTATION.name) -> bool:
         """Whether the server answers and has an ensemble; False when it cannot be reached."""
-        return await self._answers(ensemble, self.timeout_s)
+        return await self._responses(ensemble, self.timeout_s)
 
     async def wait_until_ready(
         self, timeout_s: float, ensemble: str = PERSON_SEGMENTATION.name
     ) -> None:
         """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
         deadline = time.monotonic() + timeout_s
-        while not await self._answers(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
+        while not await self._responses(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
             if time.monotonic() >= deadline:
                 raise ServerUnavailable(
                     f"no {ensemble} is ready at {self.url} after {timeout_s:g} s; {NO_SERVER}"
@@ -84,7 +84,7 @@ class AsyncSegmentationClient:
         except InferenceServerException as error:
             raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
 
-    async def _answers(self, ensemble: str, timeout_s: float) -> bool:
+    async def _responses(self, ensemble: str, timeout_s: float) -> bool:
         try:
             ready = await self._server.is_model_ready(ensemble, client_timeout=timeout_s)
         except InferenceServerException:

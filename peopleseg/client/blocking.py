@@ -24,10 +24,10 @@ class SegmentationClient:
     """One connection to a server. Threads may share it; a process made by fork may not.
 
     image, in every method: a path; the bytes of an encoded JPEG, PNG, WebP or BMP, sent as they
-    are; or an (H, W, 3) uint8 RGB array, sent as a BMP, which loses nothing. The answer is in
+    are; or an (H, W, 3) uint8 RGB array, sent as a BMP, which loses nothing. The response is in
     pixels of the image as its EXIF orientation turns it.
 
-    Every method that asks for an answer raises ServerUnavailable, Overloaded, RequestRejected
+    Every method that asks for a response raises ServerUnavailable, Overloaded, RequestRejected
     (InvalidImage where the image is at fault) or ServerError, all of them SegmentationError.
     """
 
@@ -42,7 +42,7 @@ class SegmentationClient:
     def segment(self, image: wire.Image, *, min_score: float | None = None) -> list[Person]:
         """Everybody in the image, best score first; empty when there is nobody.
 
-        min_score: the lowest score in the answer, 0.001 to 1; the server masks nobody below it.
+        min_score: the lowest score in the response, 0.001 to 1; the server masks nobody below it.
         None: the server's own.
         """
         return wire.people_of(self._infer(wire.segment_request(image, min_score)))
@@ -67,12 +67,12 @@ class SegmentationClient:
 
     def is_ready(self, ensemble: str = PERSON_SEGMENTATION.name) -> bool:
         """Whether the server answers and has an ensemble; False when it cannot be reached."""
-        return self._answers(ensemble, self.timeout_s)
+        return self._responses(ensemble, self.timeout_s)
 
     def wait_until_ready(self, timeout_s: float, ensemble: str = PERSON_SEGMENTATION.name) -> None:
         """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
         deadline = time.monotonic() + timeout_s
-        while not self._answers(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
+        while not self._responses(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
             if time.monotonic() >= deadline:
                 raise ServerUnavailable(
                     f"no {ensemble} is ready at {self.url} after {timeout_s:g} s; {NO_SERVER}"
@@ -95,7 +95,7 @@ class SegmentationClient:
         except InferenceServerException as error:
             raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
 
-    def _answers(self, ensemble: str, timeout_s: float) -> bool:
+    def _responses(self, ensemble: str, timeout_s: float) -> bool:
         try:
             ready = self._server.is_model_ready(ensemble, client_timeout=timeout_s)
         except InferenceServerException:

@@ -56,7 +56,7 @@ def translated(error: Any, *, url: str, timeout_s: float) -> SegmentationError:
     if any(words in message.lower() for words in _OVERLOADED):
         return Overloaded(f"{url} has too much to do: {message}")
     if status == "DEADLINE_EXCEEDED":
-        return ServerUnavailable(f"no answer from {url} within {timeout_s:g} s")
+        return ServerUnavailable(f"no response from {url} within {timeout_s:g} s")
     if status in _UNAVAILABLE:
         hint = f"; {NO_SERVER}" if _NO_CONNECTION in message.lower() else ""
         return ServerUnavailable(f"{url} is not available: {message}{hint}")

@@ -35,7 +35,7 @@ from peopleseg.systems.people.selection import requested_min_score
 
 DEFAULT_URL = "localhost:8001"  # Triton's gRPC port
 DEFAULT_TIMEOUT_S = 60.0
-POLL_S = 0.2  # between two questions whether the server is ready
+POLL_S = 0.2  # between two requests whether the server is ready
 
 CHANNEL_ARGS = [
     # gRPC's default of 4 MB is less than one photo; -1 leaves only protobuf's 2 GiB.
@@ -151,7 +151,7 @@ def grpc_address(url: str) -> str:
 
 
 def time_for_one_poll(deadline: float, timeout_s: float) -> float:
-    """Seconds that one question whether the server is ready may take until a monotonic deadline."""
+    """Seconds that one request whether the server is ready may take until a monotonic deadline."""
     return max(POLL_S, min(timeout_s, deadline - time.monotonic()))
 
 
@@ -185,5 +185,5 @@ def _request(
 def _tensor(result: Any, tensor: Tensor) -> NDArray[Any]:
     values = result.as_numpy(tensor.name)
     if values is None:
-        raise ServerError(f"the answer has no tensor {tensor.name!r}")
+        raise ServerError(f"the response has no tensor {tensor.name!r}")
     return values  # type: ignore[no-any-return]

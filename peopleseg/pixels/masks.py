@@ -70,7 +70,7 @@ def area_of_rle(rle: Mapping[str, Any]) -> int:
 
 
 def rles_as_json(rles: Sequence[Mapping[str, Any]]) -> NDArray[np.object_]:
-    """(N,) bytes of JSON, one a person: the tensor `rles` of an answer. `decode_rle` reads each."""
+    """(N,) bytes of JSON, one a person: a response's `rles`. `decode_rle` reads each."""
     return np.array([json.dumps(rle).encode() for rle in rles], dtype=np.object_)
 
 

@@ -1,6 +1,6 @@
 """The ensembles of a system in one process, without a server: the interpreter of their wiring.
 
-What the server's answers are compared with, what a release is measured with before it is served,
+What the server's responses are compared with, what a release is measured with before it is served,
 and what calls the same graphs most directly.
 """
 
@@ -80,7 +80,7 @@ class Pipeline:
         self._given_reads = reads
         self.versions = serving_versions(model_repository, system) | dict(versions or {})
 
-    def answer(
+    def call(
         self,
         ensemble: str,
         inputs: Mapping[str, NDArray[Any]],
@@ -104,11 +104,11 @@ class Pipeline:
         """
 
         def call(name: str, wanted: Collection[str], given: Arrays) -> Arrays:
-            return self.call(name, given, wanted, parameters)
+            return self.call_step(name, given, wanted, parameters)
 
         return run(wiring(self.system.ensemble(ensemble), self.reads), inputs, call)
 
-    def call(
+    def call_step(
         self,
         name: str,
         inputs: Mapping[str, NDArray[Any]],

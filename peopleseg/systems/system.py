@@ -38,7 +38,7 @@ class Ensemble:
     model: Model
     about: str  # one or two sentences
     uses: tuple[Use, ...]  # in an order in which they can run
-    question: Callable[[bytes], Arrays]  # its inputs to try it with, from one encoded image
+    sample_inputs: Callable[[bytes], Arrays]  # its inputs to try it with, from one encoded image
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class System:
     """One system. Its networks and steps may be other systems' too.
 
     pair_faults: what is wrong between the pinned versions of one ensemble, whose artifacts are in
-    order. unlike: how the answers of one ensemble of these versions (found, expected) differ by
+    order. unlike: how the responses of one ensemble of these versions (found, expected) differ by
     more than another machine's rounding; None where they do not.
     """
 
@@ -82,7 +82,7 @@ class System:
     ensembles: tuple[Ensemble, ...]
     unlike: Callable[[Folders, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]], str | None]
     pair_faults: Callable[[Folders], Iterator[str]] = nothing_wrong
-    accuracy: Accuracy | None = None  # None: a release is judged by its answers alone
+    accuracy: Accuracy | None = None  # None: a release is judged by its responses alone
 
     @property
     def steps(self) -> dict[str, Model]:

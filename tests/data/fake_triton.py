@@ -29,7 +29,7 @@ from peopleseg.pixels.masks import encode_rle, paste_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW
 
 Arrays = dict[str, NDArray[Any]]
-Answer = Callable[[str, Arrays], Arrays]
+Response = Callable[[str, Arrays], Arrays]
 
 
 class Refusal(Exception):
@@ -43,8 +43,8 @@ class Refusal(Exception):
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Answers at `grpc_url` while it is a context; `ready` is what it says of its models."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, response: Response) -> None:
+        self.response = response
         self.ready = True
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
         self._server = grpc.server(ThreadPoolExecutor(4), options=unlimited)
@@ -63,7 +63,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def ModelInfer(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         try:
-            outputs = self.answer(request.model_name, _inputs(request))
+            outputs = self.response(request.model_name, _inputs(request))
             if "min_score" in request.parameters:
                 outputs = _certain(outputs, request.parameters["min_score"].double_param)
         except Refusal as refusal:

@@ -1,7 +1,7 @@
 """A model repository with several versions of every network, as the published variants differ.
 
 The networks are small and random and read all that they say, each part of it with weights of its
-own: a tensor that is missing, of another step or shifted by a cell changes the answer.
+own: a tensor that is missing, of another step or shifted by a cell changes the response.
 """
 
 import shutil

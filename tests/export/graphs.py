@@ -29,7 +29,7 @@ def exported(network: nn.Module, folder: Path) -> Any:
     return onnx.load(path)
 
 
-def answer_and_operators(model: Any, folder: Path) -> tuple[np.ndarray, Counter[str]]:
+def response_and_operators(model: Any, folder: Path) -> tuple[np.ndarray, Counter[str]]:
     """What ONNX Runtime answers, and the operators that it runs after its own rewriting."""
     rewritten = folder / "rewritten.onnx"
     options = onnxruntime.SessionOptions()
@@ -39,5 +39,5 @@ def answer_and_operators(model: Any, folder: Path) -> tuple[np.ndarray, Counter[
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     images = np.random.default_rng(0).random(SHAPE, dtype=np.float32)
-    (answer,) = session.run(None, {"images": images})
-    return answer, Counter(node.op_type for node in onnx.load(rewritten).graph.node)
+    (response,) = session.run(None, {"images": images})
+    return response, Counter(node.op_type for node in onnx.load(rewritten).graph.node)

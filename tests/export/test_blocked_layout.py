@@ -1,4 +1,4 @@
-"""Graphs for ONNX Runtime's CPU provider: the same answers, in its blocked layout where it pays."""
+"""Graphs for ONNX Runtime's CPU provider: the same outputs, in its blocked layout where it pays."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from conversion.export.blocked_layout import keep_blocked, leave_blocked
-from tests.export.graphs import answer_and_operators, exported
+from tests.export.graphs import exported, response_and_operators
 
 
 class Silus(nn.Module):
@@ -51,10 +51,10 @@ def test_a_rewritten_graph_answers_the_same_in_other_operators(
     network: type[nn.Module], plainly: str, expected: int, tmp_path: Path
 ) -> None:
     model = exported(network(), tmp_path)
-    before, operators = answer_and_operators(model, tmp_path)
+    before, operators = response_and_operators(model, tmp_path)
     keep_blocked(model)
     onnx.checker.check_model(model)
-    after, rewritten = answer_and_operators(model, tmp_path)
+    after, rewritten = response_and_operators(model, tmp_path)
     np.testing.assert_allclose(after, before, atol=1e-6)
     assert operators[plainly] != expected, "without it ONNX Runtime does otherwise"
     assert rewritten[plainly] == expected

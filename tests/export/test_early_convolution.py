@@ -1,4 +1,4 @@
-"""Maps convolved before they are enlarged: the same answers for fewer operations."""
+"""Maps convolved before they are enlarged: the same responses for fewer operations."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ from conversion.export.runners import onnx_runner
 from conversion.export.settings import Settings
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from tests.data.published import randomise
-from tests.export.graphs import SHAPE, answer_and_operators, exported
+from tests.export.graphs import SHAPE, exported, response_and_operators
 from tests.export.networks import mask_head
 
 DOUBLED: dict[str, Any] = {"scale_factor": 2.0, "mode": "bilinear", "align_corners": False}
@@ -54,8 +54,8 @@ class Joint(nn.Module):
         maps, deeper = self.maps(images).relu(), self.deeper(images).relu()
         pair = [maps, F.interpolate(deeper, **self.resize) if self.resize else deeper]
         joint = torch.cat(pair[::-1] if self.deeper_first else pair, dim=1)
-        answer = self.norm(self.convolution(joint)).relu()
-        return answer + joint.mean() if self.read_twice else answer
+        response = self.norm(self.convolution(joint)).relu()
+        return response + joint.mean() if self.read_twice else response
 
 
 class Alone(nn.Module):
@@ -91,11 +91,11 @@ def test_a_rewritten_graph_enlarges_what_is_convolved_and_answers_the_same(
 ) -> None:
     model = exported(network(), tmp_path)
     assert makers_of_resized(model) == {"Relu"}
-    before, _ = answer_and_operators(model, tmp_path)
+    before, _ = response_and_operators(model, tmp_path)
     convolve_early(model)
     onnx.checker.check_model(model)
     assert makers_of_resized(model) == {"Conv"}
-    after, _ = answer_and_operators(model, tmp_path)
+    after, _ = response_and_operators(model, tmp_path)
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
@@ -103,10 +103,10 @@ def test_a_rewritten_graph_enlarges_what_is_convolved_and_answers_the_same(
 @pytest.mark.parametrize("dims", [{}, SAME_SIZE])
 def test_onnx_runtime_adds_within_the_convolution(dims: dict[str, Any], tmp_path: Path) -> None:
     model = exported(Joint(**dims), tmp_path)
-    before, _ = answer_and_operators(model, tmp_path)
+    before, _ = response_and_operators(model, tmp_path)
     convolve_early(model)
     assert "Concat" not in {node.op_type for node in model.graph.node}
-    after, operators = answer_and_operators(model, tmp_path)
+    after, operators = response_and_operators(model, tmp_path)
     np.testing.assert_allclose(after, before, atol=1e-5)
     assert operators["Conv"] == 4
     assert operators["Add"] == operators["Relu"] == 0

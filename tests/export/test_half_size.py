@@ -1,4 +1,4 @@
-"""Logits computed before their maps are doubled: the same answers for fewer operations."""
+"""Logits computed before their maps are doubled: the same responses for fewer operations."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from conversion.export.half_size import double_late
 from tests.data.published import randomise
-from tests.export.graphs import answer_and_operators, exported
+from tests.export.graphs import exported, response_and_operators
 
 SAME_SIZE: dict[str, Any] = {"kernel_size": 3, "padding": 1}
 DOUBLING: dict[str, Any] = {"kernel_size": 2, "stride": 2}
@@ -49,10 +49,10 @@ def test_a_rewritten_graph_doubles_logits_and_answers_the_same(
     dims: dict[str, Any], tmp_path: Path
 ) -> None:
     model = exported(Ending(**dims), tmp_path)
-    before, _ = answer_and_operators(model, tmp_path)
+    before, _ = response_and_operators(model, tmp_path)
     double_late(model)
     onnx.checker.check_model(model)
-    after, operators = answer_and_operators(model, tmp_path)
+    after, operators = response_and_operators(model, tmp_path)
     np.testing.assert_allclose(after, before, atol=1e-4 * np.abs(before).max())
     # ONNX Runtime takes norm, ReLU and sum into the convolutions.
     fused = ("ConvTranspose", "BatchNormalization", "Relu", "Add")

@@ -1,6 +1,6 @@
 """A published detector becomes a version: what it computes stays, a wrong file is told.
 
-The files are small ones of each kind; the answers are compared with the numpy decoders, and those
+The files are small ones of each kind; the responses are compared with the numpy decoders, and those
 with what a few numbers worked out by hand say.
 """
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from tritonclient.grpc import InferenceServerClient
 
-from conversion.release.questions import question
+from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from peopleseg.releases.errors import ControlError
 from tests.server.telling import ENSEMBLES_SERVED, IMAGE, expected, told
 
 CLIENTS = 4
-PROBE_S = 0.005  # between two questions whether an ensemble is ready
+PROBE_S = 0.005  # between two requests whether an ensemble is ready
 
 
 class Call(NamedTuple):
@@ -66,7 +66,7 @@ class Callers:
                 begin = time.perf_counter()
                 found, failure = {}, ""
                 try:
-                    found = told(ensemble, server.ask(question(ensemble, IMAGE)))
+                    found = told(ensemble, server.ask(request_for(ensemble, IMAGE)))
                 except ControlError as error:
                     failure = str(error)
                 self.calls.append(Call(ensemble, begin, time.perf_counter(), found, failure))
@@ -96,8 +96,8 @@ def assert_served_whole(callers: Callers, *releases: Mapping[str, int]) -> None:
     """No call failed, none was answered by two releases, each of the releases answered some."""
     assert [call.failure for call in callers.calls if call.failure] == []
     assert callers.not_ready == []
-    answers = Counter(release_of(call, releases) for call in callers.calls)
-    assert set(answers) == set(range(len(releases))), answers
+    responses = Counter(release_of(call, releases) for call in callers.calls)
+    assert set(responses) == set(range(len(releases))), responses
 
 
 def release_of(call: Call, releases: Sequence[Mapping[str, int]]) -> int | str:

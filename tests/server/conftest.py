@@ -38,7 +38,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def telling(repository: Path) -> Iterator[EmbeddedServer]:
-    """A server whose answers tell which version of each step made them."""
+    """A server whose responses tell which version of each step made them."""
     with server_of(repository) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         yield server

@@ -1,4 +1,4 @@
-"""A model repository whose answers tell which version of every step made them.
+"""A model repository whose responses tell which version of every step made them.
 
 The steps are those of the contract, by name, tensors and ensembles, but each only passes on a list
 of versions and adds its own: in the first numbers of every tensor that has room for them. So an
@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from conversion.release.examiner import Answer, Judgement
+from conversion.release.examiner import Judgement, Response
 from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg.repository.manifest import Manifest
@@ -128,12 +128,12 @@ def add_variant(repository: Path, step: str) -> None:
     (repository / step / OTHER_CONFIG).write_text(text + parameter)
 
 
-def told(ensemble: str, answer: Answer) -> dict[str, int]:
-    """The version of every step that made an answer."""
+def told(ensemble: str, response: Response) -> dict[str, int]:
+    """The version of every step that made a response."""
     if ensemble == "people_foreground":
-        numbers = answer["foreground"].reshape(-1)[: len(STEPS)].tolist()
+        numbers = response["foreground"].reshape(-1)[: len(STEPS)].tolist()
     else:
-        numbers = json.loads(answer["rles"][0])
+        numbers = json.loads(response["rles"][0])
     return {step: number for step, number in zip(STEPS, numbers, strict=True) if number}
 
 
@@ -159,11 +159,11 @@ class TellingExaminer:
     def judge(self, serving: Mapping[str, int], candidate: Mapping[str, int]) -> Judgement:
         return self.judgement
 
-    def answers(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Answer]:
+    def responses(self, versions: Mapping[str, int], ensemble: str) -> Sequence[Response]:
         return [_Versions(expected(ensemble, versions)) for _ in self.images]
 
     def difference(
-        self, versions: Mapping[str, int], found: Answer, expected: Answer
+        self, versions: Mapping[str, int], found: Response, expected: Response
     ) -> str | None:
         made_by = _told_by(found)
         wanted = expected if isinstance(expected, _Versions) else _told_by(expected)
@@ -171,11 +171,13 @@ class TellingExaminer:
 
 
 class _Versions(dict):
-    """An answer, as far as anybody looks at it."""
+    """A response, as far as anybody looks at it."""
 
 
-def _told_by(answer: Any) -> dict[str, int]:
-    return told("people_foreground" if "foreground" in answer else "person_segmentation", answer)
+def _told_by(response: Any) -> dict[str, int]:
+    return told(
+        "people_foreground" if "foreground" in response else "person_segmentation", response
+    )
 
 
 def _step_config(step: Model) -> str:

@@ -111,8 +111,8 @@ def test_a_wrong_dtype_is_refused(call: Call, protocol: str) -> None:
 def test_a_tiny_and_a_very_narrow_image_are_answered(call: Call, width: int, height: int) -> None:
     pixels = np.full((height, width, 3), 90, dtype=np.uint8)
     image = image_array(cv2.imencode(".png", pixels)[1].tobytes())
-    answer = call("person_segmentation", {"image": image})
-    assert len(answer["boxes"]) == len(answer["scores"]) == len(answer["rles"])
+    response = call("person_segmentation", {"image": image})
+    assert len(response["boxes"]) == len(response["scores"]) == len(response["rles"])
     assert call("people_foreground", {"image": image})["foreground"].shape == (height, width)
 
 
@@ -127,8 +127,8 @@ def test_good_requests_beside_bad_ones_are_answered_as_if_alone(server: Embedded
 
     bad = BAD_IMAGES["truncated"][0]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(send, [GOOD, bad] * 8))
-    for good, refused in zip(answers[::2], answers[1::2], strict=True):
+        responses = list(pool.map(send, [GOOD, bad] * 8))
+    for good, refused in zip(responses[::2], responses[1::2], strict=True):
         assert isinstance(good, dict)
         np.testing.assert_array_equal(good["foreground"], alone["foreground"])
         assert isinstance(refused, Refused)

@@ -30,9 +30,9 @@ from benchmarks.speed.targets import (
     ONE_CALLER,
     SERVER,
     Group,
-    Question,
+    PeopleRequest,
     Server,
-    check_answers,
+    check_responses,
 )
 from peopleseg.cli.main import main
 from peopleseg.pixels.masks import decode_rle
@@ -136,7 +136,7 @@ def test_an_address_where_nobody_answers_is_an_error(
 
 
 def test_a_bad_image_is_a_failure_with_its_step(small_server: EmbeddedServer) -> None:
-    group = Group("1", [Question(b"no image", people=1)])
+    group = Group("1", [PeopleRequest(b"no image", people=1)])
     calls = Server(small_server.grpc_url, callers=2).run(group, SECONDS)
     assert calls.calls_ms == []
     assert list(calls.failures) == ["InvalidImage in preprocess"]
@@ -190,7 +190,7 @@ def test_memory_is_read_at_rest_under_load_and_after_requests(bench: Bench) -> N
 
 def test_a_server_that_answers_no_more_is_not_waited_for(small_server: EmbeddedServer) -> None:
     assert small_server.pid is not None
-    broken = Group("1", [Question(b"no image", people=1)])
+    broken = Group("1", [PeopleRequest(b"no image", people=1)])
     with pytest.raises(BenchError, match="answers no more.*InvalidImage in preprocess"):
         measure(Server(small_server.grpc_url, 1), small_server.pid, broken, [10])
 
@@ -273,9 +273,9 @@ def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
     export(module, path)
     image = (images[0] / "0.png").read_bytes()
     for people in (0, 1, 5):
-        question = Question(image, people)
-        ours = InTorch(module, threads=1, device=CPU)(question)
-        theirs = InOnnxRuntime(path, threads=1, device=CPU)(question)
+        request = PeopleRequest(image, people)
+        ours = InTorch(module, threads=1, device=CPU)(request)
+        theirs = InOnnxRuntime(path, threads=1, device=CPU)(request)
         assert len(ours.boxes_xyxy) == len(ours.rles) == people
         np.testing.assert_allclose(theirs.boxes_xyxy, ours.boxes_xyxy, atol=1e-2)
         for one, other in zip(ours.rles, theirs.rles, strict=True):
@@ -337,8 +337,8 @@ def test_locust_s_users_are_answered_and_failures_counted_by_cause(
         assert f"gRPC,{ENSEMBLE}," in statistics
 
 
-def test_the_same_answers_are_recognised(
+def test_the_same_responses_are_recognised(
     small_server: EmbeddedServer, images: tuple[Path, Path]
 ) -> None:
     image = (images[0] / "0.png").read_bytes()
-    check_answers(small_server.grpc_url, [Group("1", [Question(image, people=1)])])
+    check_responses(small_server.grpc_url, [Group("1", [PeopleRequest(image, people=1)])])

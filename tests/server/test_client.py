@@ -136,7 +136,7 @@ def test_the_mask_over_the_box_is_the_mask_in_the_image(people: list[Person]) ->
     assert share == pytest.approx((people[0].mask > 127).mean(), abs=0.03)
 
 
-def test_path_bytes_and_array_give_one_answer(
+def test_path_bytes_and_array_give_one_response(
     client: SegmentationClient, people: list[Person], tmp_path: Path
 ) -> None:
     path = tmp_path / "astronaut.png"
@@ -147,7 +147,7 @@ def test_path_bytes_and_array_give_one_answer(
     assert same(client.segment(image_bytes(IMAGE)), people)
 
 
-def test_asyncio_gives_the_same_answers(server: Any, people: list[Person]) -> None:
+def test_asyncio_gives_the_same_responses(server: Any, people: list[Person]) -> None:
     async def ask() -> tuple[list[Person], list[Person], list[Person], NDArray[np.uint8]]:
         async with AsyncSegmentationClient(server.grpc_url) as client:
             await client.wait_until_ready(5)
@@ -166,12 +166,12 @@ def test_asyncio_gives_the_same_answers(server: Any, people: list[Person]) -> No
 
 def test_from_boxes_keeps_the_order(client: SegmentationClient) -> None:
     boxes = np.array([[300, 100, 500, 500], WOMAN, [10, 20, 110, 300], WOMAN], dtype=np.float32)
-    answers = client.segment_from_boxes(IMAGE, boxes)
-    np.testing.assert_allclose([person.box_xyxy for person in answers], boxes, atol=0.1)
-    assert [person.score for person in answers] == [1] * 4
-    assert same([answers[1]], [answers[3]])
+    responses = client.segment_from_boxes(IMAGE, boxes)
+    np.testing.assert_allclose([person.box_xyxy for person in responses], boxes, atol=0.1)
+    assert [person.score for person in responses] == [1] * 4
+    assert same([responses[1]], [responses[3]])
     backwards = client.segment_from_boxes(IMAGE, boxes[::-1])
-    assert same(backwards[::-1], answers)
+    assert same(backwards[::-1], responses)
 
 
 def test_a_box_over_the_edge_comes_back_as_it_was_sent(client: SegmentationClient) -> None:

@@ -50,15 +50,15 @@ def test_the_surplus_is_refused_by_name_and_the_server_serves_on(
     impatient: EmbeddedServer,
 ) -> None:
     with ThreadPoolExecutor(CLIENTS) as pool:
-        answers = list(pool.map(lambda _: send(impatient, PEOPLE), range(CLIENTS)))
-    refusals = [answer for answer in answers if isinstance(answer, Refused)]
+        responses = list(pool.map(lambda _: send(impatient, PEOPLE), range(CLIENTS)))
+    refusals = [response for response in responses if isinstance(response, Refused)]
     assert 0 < len(refusals) < CLIENTS
     for refusal in refusals:
         assert "Request timeout expired" in refusal.message
         assert refusal.status == "StatusCode.UNAVAILABLE"
-    for answer in answers:
-        if isinstance(answer, dict):
-            assert len(answer["masks"]) == PEOPLE
+    for response in responses:
+        if isinstance(response, dict):
+            assert len(response["masks"]) == PEOPLE
     assert impatient.is_ready(ENSEMBLE)
     after = send(impatient, 1)
     assert isinstance(after, dict)

@@ -46,26 +46,26 @@ def planted(count: int) -> Arrays:
     return {"predictions": predictions, "letterbox": letterbox[np.newaxis]}
 
 
-def assert_lengths(answer: Arrays, count: int) -> None:
-    assert answer["boxes"].shape == (count, 4)
-    assert answer["scores"].shape == (count,)
-    assert answer["masks"].shape == (count, *MASK_SIZE_HW)
-    assert answer["rles"].shape == (count,)
+def assert_lengths(response: Arrays, count: int) -> None:
+    assert response["boxes"].shape == (count, 4)
+    assert response["scores"].shape == (count,)
+    assert response["masks"].shape == (count, *MASK_SIZE_HW)
+    assert response["rles"].shape == (count,)
 
 
 def test_nobody_in_the_image_is_four_empty_tensors(call: Call) -> None:
     # Whatever the weights take black for, they are not quite certain of it.
-    answer = call("person_segmentation", {"image": image_array(BLACK)}, min_score=1.0)
-    assert_lengths(answer, 0)
+    response = call("person_segmentation", {"image": image_array(BLACK)}, min_score=1.0)
+    assert_lengths(response, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, MAX_PEOPLE])
 def test_each_box_gets_one_mask_in_its_place(call: Call, count: int) -> None:
     boxes = grid_boxes(count)
-    answer = call("person_segmentation_from_boxes", {"image": image_array(IMAGE), "boxes": boxes})
-    assert_lengths(answer, count)
-    np.testing.assert_allclose(answer["boxes"], boxes, atol=0.01)
-    np.testing.assert_array_equal(answer["scores"], np.ones(count))
+    response = call("person_segmentation_from_boxes", {"image": image_array(IMAGE), "boxes": boxes})
+    assert_lengths(response, count)
+    np.testing.assert_allclose(response["boxes"], boxes, atol=0.01)
+    np.testing.assert_array_equal(response["scores"], np.ones(count))
 
 
 def test_one_box_too_many_is_refused_with_the_limit(call: Call) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from conversion.release import candidates
 from conversion.release.operations import Place, release, rollback
-from conversion.release.questions import question
+from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from peopleseg.releases import disk, journal
 from peopleseg.releases.errors import ReleaseError
@@ -157,7 +157,7 @@ def assert_starts_and_is_finished(
     with server_of(repository) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         with ModelControl(server.grpc_url) as control:
-            assert_answers_with(control, serving)
+            assert_responses_with(control, serving)
             record = release(Place(PEOPLE, repository, control, TellingExaminer()), "new", changed)
             assert_clean(repository, control, {**serving, **changed}, record.kept)
 
@@ -169,7 +169,7 @@ def assert_clean(
     kept: Mapping[str, list[int]],
 ) -> None:
     """Server and disk agree, and nothing is left over of what was killed."""
-    assert_answers_with(control, versions)
+    assert_responses_with(control, versions)
     assert current_versions(repository, PEOPLE) == versions
     loaded = {step: sorted(found) for step, found in control.loaded().items() if step in STEPS}
     assert loaded == kept
@@ -179,10 +179,10 @@ def assert_clean(
     assert list(repository.glob(".*.prepared")) == []
 
 
-def assert_answers_with(control: ModelControl, versions: Mapping[str, int]) -> None:
+def assert_responses_with(control: ModelControl, versions: Mapping[str, int]) -> None:
     for ensemble in ENSEMBLES_SERVED:
-        answer = control.ask(question(ensemble, IMAGE))
-        assert told(ensemble, answer) == expected(ensemble, versions)
+        response = control.ask(request_for(ensemble, IMAGE))
+        assert told(ensemble, response) == expected(ensemble, versions)
 
 
 def what_a_server_would_start_with(repository: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Four clients call without pause while releases come and go: no failure, no mixed answer."""
+"""Four clients call without pause while releases come and go: no failure, no mixed response."""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tritonclient.grpc import model_config_pb2
 
 from conversion.release import candidates
 from conversion.release.operations import Place, release, rollback
-from conversion.release.questions import question
+from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from conversion.release.settle import load_versions
 from peopleseg.releases import journal
@@ -59,7 +59,7 @@ def place(repository: Path, control: ModelControl) -> Place:
     return Place(PEOPLE, repository, control, TellingExaminer())
 
 
-def test_an_answer_made_by_two_releases_is_seen_as_such(
+def test_a_response_made_by_two_releases_is_seen_as_such(
     repository: Path, control: ModelControl
 ) -> None:
     old = current_versions(repository, PEOPLE)
@@ -73,10 +73,10 @@ def test_an_answer_made_by_two_releases_is_seen_as_such(
     for step in config.ensemble_scheduling.step:
         step.model_version = new[step.model_name]
     control.load_in_memory(config)
-    answer = control.ask(question("person_segmentation", IMAGE)._replace(model_name="mixed"))
+    response = control.ask(request_for("person_segmentation", IMAGE)._replace(model_name="mixed"))
     control.unload("mixed")
     load_versions(repository, control, "roi_align", [old["roi_align"]])
-    found = told("person_segmentation", answer)
+    found = told("person_segmentation", response)
     every_step_new = {step: version + 1 for step, version in old.items()}
     assert found == expected("person_segmentation", new)
     assert found != expected("person_segmentation", old)
@@ -197,8 +197,8 @@ def test_a_release_whose_answers_are_not_those_of_the_gate_is_refused(
     place: Place, control: ModelControl
 ) -> None:
     class Elsewhere(TellingExaminer):
-        def answers(self, versions, ensemble):  # type: ignore[no-untyped-def]
-            return super().answers({**versions, "postprocess": 99}, ensemble)
+        def responses(self, versions, ensemble):  # type: ignore[no-untyped-def]
+            return super().responses({**versions, "postprocess": 99}, ensemble)
 
     old = current_versions(place.repository, PEOPLE)
     version = new_version(place.repository, "postprocess")
@@ -209,8 +209,8 @@ def test_a_release_whose_answers_are_not_those_of_the_gate_is_refused(
             {"postprocess": version},
         )
     assert current_versions(place.repository, PEOPLE) == old
-    answer = control.ask(question("person_segmentation", IMAGE))
-    assert told("person_segmentation", answer) == expected("person_segmentation", old)
+    response = control.ask(request_for("person_segmentation", IMAGE))
+    assert told("person_segmentation", response) == expected("person_segmentation", old)
 
 
 def test_an_ensemble_appears_with_its_first_release_and_goes_with_its_rollback(
@@ -219,14 +219,14 @@ def test_an_ensemble_appears_with_its_first_release_and_goes_with_its_rollback(
     name = "person_segmentation_features"
     record = release(place, "by-features", {"feature_head": 1})
     assert record.ensembles == [name]
-    answer = control.ask(question(name, IMAGE))
-    assert told(name, answer) == expected(name, record.versions)
+    response = control.ask(request_for(name, IMAGE))
+    assert told(name, response) == expected(name, record.versions)
     assert record.versions["roi_align_features"] == 1
     rollback(place)
     assert control.config(name) is None
     assert not (place.repository / name).exists()
     rollback(place, "by-features")
-    assert told(name, control.ask(question(name, IMAGE))) == expected(name, record.versions)
+    assert told(name, control.ask(request_for(name, IMAGE))) == expected(name, record.versions)
     rollback(place)
     after = release(place, "after", {"yolov9": new_version(place.repository, "yolov9")})
     assert steps_loaded(control) == as_sets(after.kept), "none of an ensemble that is no more"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conversion.release.operations import Place, release, rollback
-from conversion.release.questions import question
+from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from peopleseg.releases import disk
 from peopleseg.releases.plan import current_versions, loaded_versions
@@ -56,8 +56,8 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
         log = server.log_file.read_text(errors="replace")
         assert log.count(f"Initialize: {STEP}_") == 2
         assert log.count(f"Initialize: {FIRST}_") == 1
-        answer = control.ask(question(FIRST_ENSEMBLE, IMAGE))
-        assert told(FIRST_ENSEMBLE, answer) == expected(FIRST_ENSEMBLE, begun.versions)
+        response = control.ask(request_for(FIRST_ENSEMBLE, IMAGE))
+        assert told(FIRST_ENSEMBLE, response) == expected(FIRST_ENSEMBLE, begun.versions)
         assert loaded_versions(repository / FIRST / used) == [2]
         assert loaded_versions(repository / FIRST / unused) == [1]
     assert loaded_versions(repository / STEP / used) == [2]
@@ -67,9 +67,9 @@ def test_only_the_config_in_use_changes_and_no_version_is_loaded_twice(
     assert loaded_versions(repository / STEP / unused) == [2]
     others = [] if arguments else ["--model-config-name=other"]
     with started(repository, others) as server, ModelControl(server.grpc_url) as control:
-        answer = control.ask(question("person_segmentation", IMAGE))
+        response = control.ask(request_for("person_segmentation", IMAGE))
     wanted = expected("person_segmentation", released.versions)
-    assert told("person_segmentation", answer) == wanted
+    assert told("person_segmentation", response) == wanted
     assert current_versions(repository, PEOPLE)[STEP] == 2
 
 

@@ -16,8 +16,8 @@ import tritonclient.grpc as triton
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle
 from peopleseg.systems.known import STEPS
-from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
+from peopleseg.systems.people.response import People
 from serving.embedded import EmbeddedServer
 from serving.ports import free_ports
 from tests.data.encoded import encoded, some_images
@@ -77,12 +77,12 @@ def some_boxes(image: bytes) -> np.ndarray:
     return (corners * ([width, height] * 2)).astype(np.float32)
 
 
-def assert_same(answer: Mapping[str, np.ndarray], people: People) -> None:
-    np.testing.assert_allclose(answer["boxes"], people.boxes, atol=1e-3)
-    np.testing.assert_allclose(answer["scores"], people.scores, atol=1e-6)
-    assert answer["masks"].shape == people.masks.shape
-    assert np.abs(answer["masks"].astype(int) - people.masks).max(initial=0) <= 1
-    for sent, rle in zip(answer["rles"], people.rles, strict=True):
+def assert_same(response: Mapping[str, np.ndarray], people: People) -> None:
+    np.testing.assert_allclose(response["boxes"], people.boxes, atol=1e-3)
+    np.testing.assert_allclose(response["scores"], people.scores, atol=1e-6)
+    assert response["masks"].shape == people.masks.shape
+    assert np.abs(response["masks"].astype(int) - people.masks).max(initial=0) <= 1
+    for sent, rle in zip(response["rles"], people.rles, strict=True):
         assert (decode_rle(sent) != decode_rle(rle)).mean() < 1e-3
 
 
@@ -104,22 +104,22 @@ def test_a_variant_answers_for_the_callers_boxes(
 ) -> None:
     image = IMAGES[0]
     boxes = some_boxes(image)
-    answer = ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
-    np.testing.assert_array_equal(answer["boxes"], boxes)
+    response = ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
+    np.testing.assert_array_equal(response["boxes"], boxes)
     people = made.pipeline(variant).segment_from_boxes(image, boxes)
-    assert_same(answer | {"boxes": people.boxes}, people)
+    assert_same(response | {"boxes": people.boxes}, people)
 
 
 @pytest.mark.parametrize("variant", SMALL)
 def test_nobody_in_the_image_is_four_empty_tensors(
     served: EmbeddedServer, made: Variants, variant: str
 ) -> None:
-    answer = ask(served, f"{DETECTED}_{variant}", BLACK)
-    assert answer["boxes"].shape == (0, 4) and answer["scores"].shape == answer["rles"].shape == (
-        0,
-    )
-    assert answer["masks"].shape == (0, *SMALL[variant])
-    assert_same(answer, made.pipeline(variant).segment(BLACK))
+    response = ask(served, f"{DETECTED}_{variant}", BLACK)
+    assert response["boxes"].shape == (0, 4) and response["scores"].shape == response[
+        "rles"
+    ].shape == (0,)
+    assert response["masks"].shape == (0, *SMALL[variant])
+    assert_same(response, made.pipeline(variant).segment(BLACK))
 
 
 @pytest.mark.parametrize("variant", ["everything", "rgb", "large"])
@@ -136,9 +136,9 @@ def test_answers_do_not_depend_on_what_they_were_batched_with(
 
 
 def test_the_variants_differ_so_that_a_mix_up_would_show(made: Variants) -> None:
-    answers = {v: made.pipeline(v).segment(WIDE) for v in SMALL if v != "large"}
-    for name, one in answers.items():
-        for other_name, other in answers.items():
+    responses = {v: made.pipeline(v).segment(WIDE) for v in SMALL if v != "large"}
+    for name, one in responses.items():
+        for other_name, other in responses.items():
             gap = np.abs(one.masks.astype(int) - other.masks)
             assert name == other_name or gap.max() > 10, (name, other_name)
 
@@ -186,8 +186,8 @@ def test_detectors_of_two_sizes_are_served_beside_each_other(
     boxes = some_boxes(image)
     people = made.pipeline(variant).segment_from_boxes(image, boxes)
     assert people.masks.std() > 10
-    answer = ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
-    assert_same(answer | {"boxes": people.boxes}, people)
+    response = ask(served, f"{FROM_BOXES}_{variant}", image, boxes=boxes)
+    assert_same(response | {"boxes": people.boxes}, people)
 
 
 def test_the_head_on_features_alone_has_an_ensemble(served: EmbeddedServer, made: Variants) -> None:
@@ -203,10 +203,10 @@ def test_the_published_head_on_features_answers_for_the_box_within_its_margin(
 ) -> None:
     pipeline = made.pipeline("published")
     for image in IMAGES:
-        prepared = pipeline.call("preprocess", {"image": image_array(image)})
-        detected = pipeline.call("yolov9", {"pixels": prepared["pixels"]})
+        prepared = pipeline.call_step("preprocess", {"image": image_array(image)})
+        detected = pipeline.call_step("yolov9", {"pixels": prepared["pixels"]})
         inputs = {"predictions": detected["predictions"], "letterbox": prepared["letterbox"]}
-        found = pipeline.call("select_people", inputs)
+        found = pipeline.call_step("select_people", inputs)
         head = made.networks["feature_head"]
         expected = masks_within_margin(head, detected["features"], found["rois"]).numpy()
         people = pipeline.segment_by_features(image)
@@ -234,9 +234,9 @@ def test_published_weights_answer_as_in_their_authors_pipeline(
         here = pipeline.segment_from_boxes(image, boxes)
         assert expected.std() > 10
         assert np.abs(here.masks - expected).max() <= TOLERANCE
-        answer = ask(served, f"{FROM_BOXES}_published", image, boxes=boxes)
-        assert np.abs(answer["masks"] - expected).max() <= TOLERANCE
-        assert_same(answer | {"boxes": here.boxes}, here)
+        response = ask(served, f"{FROM_BOXES}_published", image, boxes=boxes)
+        assert np.abs(response["masks"] - expected).max() <= TOLERANCE
+        assert_same(response | {"boxes": here.boxes}, here)
 
 
 @pytest.mark.parametrize("step", ["preprocess", "roi_align"])

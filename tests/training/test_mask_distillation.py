@@ -100,11 +100,11 @@ def test_the_teacher_adds_its_weighted_divergence_and_stays_as_it_was(
     images = batch.images.float() / 255
     task.eval()
     with torch.no_grad():
-        answer = PersonSegmenter(head, unet)(images, batch.rois).mask_logits
+        response = PersonSegmenter(head, unet)(images, batch.rois).mask_logits
         own = task._segmenter[0](images, batch.rois).mask_logits
         found = task.loss_terms(batch)["distillation"]
-    assert answer.shape[2:] == (48, 32) and own.shape[2:] == (32, 24)
-    assert found.item() == pytest.approx(3 * mask_divergence(own, answer, 4.0).item(), rel=1e-5)
+    assert response.shape[2:] == (48, 32) and own.shape[2:] == (32, 24)
+    assert found.item() == pytest.approx(3 * mask_divergence(own, response, 4.0).item(), rel=1e-5)
 
 
 def test_a_student_taught_by_itself_learns_from_the_labels_alone(

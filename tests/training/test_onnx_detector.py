@@ -68,8 +68,8 @@ def test_the_head_of_a_training_is_served_the_features_that_it_learned_on(
     pixels, _ = prepare(astronaut())
     trained = RoiReader(loaded, of_network(loaded), repository).read(pixels, ROIS)
     pipeline = PeoplePipeline(repository, versions={"yolov9": 2})
-    features = pipeline.call("yolov9", {"pixels": pixels})["features"]
-    served = pipeline.call("roi_align", {"pixels": pixels, "features": features, "rois": ROIS})
+    features = pipeline.call_step("yolov9", {"pixels": pixels})["features"]
+    served = pipeline.call_step("roi_align", {"pixels": pixels, "features": features, "rois": ROIS})
     np.testing.assert_allclose(
         trained["roi_features"].astype(np.float32),
         served["roi_features"].astype(np.float32),

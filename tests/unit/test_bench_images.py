@@ -42,12 +42,12 @@ def choose(found: list[AnnotatedImage], people: tuple[int, ...] = images.PEOPLE)
 def test_images_are_sorted_by_the_people_found(counted: list[AnnotatedImage]) -> None:
     chosen = choose(counted)
     files = {
-        group.name: [int(question.image) for question in group.questions] for group in chosen.groups
+        group.name: [int(request.image) for request in group.requests] for group in chosen.groups
     }
     assert files == {"0": [0], "1": [4, 6], "2": [10], "5": [3, 9], "10+": [5, 11]}
     for group in chosen.groups:
-        assert [question.people for question in group.questions] == [
-            FOUND[int(question.image)] for question in group.questions
+        assert [request.people for request in group.requests] == [
+            FOUND[int(request.image)] for request in group.requests
         ]
 
 
@@ -92,12 +92,12 @@ def test_made_up_boxes_are_ones_that_the_server_takes(size: tuple[int, int]) -> 
     np.testing.assert_array_equal(boxes, made_up_boxes(*size, MAX_PEOPLE))
 
 
-def test_a_question_with_more_rois_has_those_of_the_smaller_ones(tmp_path: Path) -> None:
+def test_a_request_with_more_rois_has_those_of_the_smaller_ones(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     write_image(path, np.zeros((480, 640, 3), dtype=np.uint8))
     groups = roi_groups(AnnotatedImage(1, path, 640, 480), [5, 0, 2, 5])
     assert [group.name for group in groups] == ["0", "2", "5"]
-    nobody, two, five = (group.questions[0].boxes_xyxy for group in groups)
+    nobody, two, five = (group.requests[0].boxes_xyxy for group in groups)
     assert nobody is not None and two is not None and five is not None
     assert [len(nobody), len(two), len(five)] == [0, 2, 5]
     np.testing.assert_array_equal(two, five[:2])

@@ -39,7 +39,7 @@ def test_the_limit_is_the_better_of_both_ways(many_ms: float, better: str) -> No
     assert {one.target for one in metrics.limit(measured, "5")} == {better}
 
 
-def test_a_round_without_an_answer_is_left_out_of_ratios() -> None:
+def test_a_round_without_a_response_is_left_out_of_ratios() -> None:
     ours, theirs = slices(SERVER, 10), slices(ONE_CALLER, 20)
     ours[1] = Slice(SERVER, "5", 1, 1, 1.0, [], {"ServerUnavailable": 7})
     assert metrics.throughput_ratio(ours, theirs) == pytest.approx((2, 2, 2))

@@ -19,7 +19,7 @@ from benchmarks.speed.perf_analyzer import (
     calls_of,
     input_data,
 )
-from benchmarks.speed.targets import Group, Question
+from benchmarks.speed.targets import Group, PeopleRequest
 from peopleseg.cli.main import main
 from peopleseg.client.errors import ServerError
 from tests.data.small_repository import write_images
@@ -93,7 +93,7 @@ def test_an_export_that_is_cut_short_is_asked_for_again(
     cut_short: int, runs: int, tmp_path: Path
 ) -> None:
     target, counted = tool_that_exports(tmp_path / "tool", cut_short)
-    calls = target.run(Group("1", [Question(b"image", people=1)]), seconds=1)
+    calls = target.run(Group("1", [PeopleRequest(b"image", people=1)]), seconds=1)
     assert calls.calls_ms == [(0, 50)]
     assert counted.read_text().split() == ["run"] * runs
 
@@ -101,7 +101,7 @@ def test_an_export_that_is_cut_short_is_asked_for_again(
 def test_one_that_is_never_whole_is_an_error(tmp_path: Path) -> None:
     target, _ = tool_that_exports(tmp_path / "tool", cut_short=100)
     with pytest.raises(ServerError, match="without a whole export of its 2 calls"):
-        target.run(Group("1", [Question(b"image", people=1)]), seconds=1)
+        target.run(Group("1", [PeopleRequest(b"image", people=1)]), seconds=1)
 
 
 def tool_that_exports(folder: Path, cut_short: int) -> tuple[PerfAnalyzer, Path]:

@@ -258,7 +258,7 @@ def test_without_a_gpu_every_runtime_for_it_says_what_it_lacks(
 
 
 @pytest.mark.parametrize("name", ["people_unet lite", "yolov9 t", LITE, FULL])
-def test_in_fp16_the_types_stay_and_the_answers_nearly(
+def test_in_fp16_the_types_stay_and_the_responses_nearly(
     name: str, networks: dict[str, Network]
 ) -> None:
     network = networks[name]

@@ -25,7 +25,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.parametrize("reads", [READS, READS[:2], READS[:1]])
-def test_the_answer_is_the_pipeline_s(
+def test_the_response_is_the_pipeline_s(
     repository: Path, image: bytes, reads: tuple[str, ...]
 ) -> None:
     write_head(repository, 7, reads=reads)
@@ -45,6 +45,6 @@ def test_bytes_are_those_of_the_tensors(repository: Path, image: bytes) -> None:
     assert runs["preprocess"][1:] == (len(image), pixels + letterbox)
     assert runs["yolov9"].read_bytes == pixels
     assert runs["people_unet"][1:] == (pixels, 640 * 640 * 4)
-    answer = sum(tensors[name].nbytes for name in ("boxes", "scores", "masks"))
-    assert runs["postprocess"].written_bytes == answer + len(tensors["rles"][0])
+    response = sum(tensors[name].nbytes for name in ("boxes", "scores", "masks"))
+    assert runs["postprocess"].written_bytes == response + len(tensors["rles"][0])
     assert all(run.ms > 0 for run in runs.values())

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.speed.targets import Question
+from benchmarks.speed.targets import PeopleRequest
 from benchmarks.speed.yolo_seg import YoloSeg, best_people
 from peopleseg.pixels.masks import decode_rle
 from tests.data.encoded import encoded
@@ -70,11 +70,11 @@ def test_masks_are_where_the_prototypes_say_within_the_box(tmp_path: Path) -> No
     predictions = predictions_of([[320.0, 320, 200, 200]], [0.9])
     path = write_yolo_seg(tmp_path / "yolo.onnx", predictions, prototypes)
     image = encoded(np.zeros((160, 320, 3), dtype=np.uint8))
-    answer = YoloSeg(path, threads=1, device="cpu")(Question(image, 1))
-    assert answer.boxes_xyxy.tolist() == [[110, 30, 210, 130]]
+    response = YoloSeg(path, threads=1, device="cpu")(PeopleRequest(image, 1))
+    assert response.boxes_xyxy.tolist() == [[110, 30, 210, 130]]
     expected = np.zeros((160, 320), dtype=np.uint8)
     expected[30:130, 160:210] = 1
-    wrong = decode_rle(answer.rles[0]) != expected
+    wrong = decode_rle(response.rles[0]) != expected
     assert wrong.sum() <= 2 * (100 + 50) + 4  # its edges
 
 

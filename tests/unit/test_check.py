@@ -226,7 +226,7 @@ CONFIG_FAULTS = {
             'output_map { key: "foreground" value: "foreground" }',
             'output_map { key: "foreground" value: "map" }',
         ),
-        r"people_foreground: the answer reads foreground, which no step makes",
+        r"people_foreground: the response reads foreground, which no step makes",
     ),
 }
 
@@ -655,7 +655,7 @@ def test_with_a_fit_both_have_one_least_score(repository: Path) -> None:
     assert all("has min_score 0.3, postprocess/1 has 0.2" in fault for fault in faults(repository))
     set_settings(repository, "select_people", score_fit=None, min_score=0.3)
     set_settings(repository, "postprocess", score_fit=None, min_score=0.2)
-    assert faults(repository) == []  # who is selected is in the answer
+    assert faults(repository) == []  # who is selected is in the response
 
 
 def set_settings(repository: Path, step: str, **settings: Any) -> None:

@@ -65,7 +65,7 @@ def test_an_image_larger_than_grpcs_default_limit_passes(fake: FakeTriton) -> No
         assert len(client.segment(large)) == 1
 
 
-def test_the_async_client_gives_the_same_answers(fake: FakeTriton) -> None:
+def test_the_async_client_gives_the_same_responses(fake: FakeTriton) -> None:
     boxes = [[50, 60, 90, 100]]
 
     async def ask() -> tuple[Any, ...]:
@@ -88,8 +88,8 @@ def test_the_async_client_gives_the_same_answers(fake: FakeTriton) -> None:
 
 def test_threads_share_a_client(fake: FakeTriton) -> None:
     with SegmentationClient(fake.grpc_url) as client, ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(client.segment, [IMAGE[:, :width] for width in range(10, 50)]))
-    assert [people[0].box_xyxy[2] for people in answers] == [w // 2 for w in range(10, 50)]
+        responses = list(pool.map(client.segment, [IMAGE[:, :width] for width in range(10, 50)]))
+    assert [people[0].box_xyxy[2] for people in responses] == [w // 2 for w in range(10, 50)]
 
 
 def failures(url: str, **options: Any) -> list[Callable[[], Any]]:
@@ -142,7 +142,7 @@ def test_no_answer_in_time_is_unavailable() -> None:
 
     with FakeTriton(hang) as fake:
         for call in failures(fake.grpc_url, timeout_s=0.2):
-            with pytest.raises(ServerUnavailable, match=r"no answer .* within 0\.2 s"):
+            with pytest.raises(ServerUnavailable, match=r"no response .* within 0\.2 s"):
                 call()
         leave.set()
 

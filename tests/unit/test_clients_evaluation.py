@@ -1,4 +1,4 @@
-"""Accuracy metrics, with answers whose metrics are known."""
+"""Accuracy metrics, with responses whose metrics are known."""
 
 import json
 from dataclasses import replace
@@ -140,11 +140,11 @@ def test_a_crowd_counts_neither_for_nor_against(images: list[AnnotatedImage]) ->
     image = next(p for p in images if p.people)
     crowd = np.zeros((image.height, image.width), dtype=np.uint8)
     crowd[:40] = 1
-    answer = Perfect([image]).foreground(image.path.read_bytes())
-    crowd[answer > 0] = 0
+    response = Perfect([image]).foreground(image.path.read_bytes())
+    crowd[response > 0] = 0
     with_crowd = crowded(image, crowd)
-    assert foreground_iou(answer | crowd * SURE, image) < 1
-    assert foreground_iou(answer | crowd * SURE, with_crowd) == 1
+    assert foreground_iou(response | crowd * SURE, image) < 1
+    assert foreground_iou(response | crowd * SURE, with_crowd) == 1
     report = evaluate(Perfect([with_crowd]), [with_crowd], concurrency=1)
     assert report["people"] == report["rois"] == len(image.people)
     assert report["mask_ap"] == pytest.approx(1.0)

@@ -9,7 +9,7 @@ import pytest
 
 from peopleseg.cli.main import main
 from peopleseg.pixels.masks import decode_rle, encode_rle
-from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.response import People
 from tests.data.small_repository import write_small_repository
 from training.data.mask_filling import Agreement, filled
 

@@ -84,14 +84,14 @@ def test_free_ports_are_different_and_none_that_the_system_gives_to_others() -> 
 def test_what_is_no_server_of_http_is_not_ready(tmp_path: Path) -> None:
     """Another program's port, such as gRPC's, answers with bytes of another protocol."""
 
-    def answer(listening: socket.socket) -> None:
+    def response(listening: socket.socket) -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(1000)
             connection.sendall(b"\0\0\x12\x04\0\0\0\0\0")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=answer, args=[listening])
+        thread = threading.Thread(target=response, args=[listening])
         thread.start()
         assert not make_server(tmp_path, http_port=listening.getsockname()[1]).is_ready("any")
         thread.join()
@@ -150,16 +150,16 @@ def test_a_python_without_its_shared_library_is_refused(tmp_path: Path) -> None:
 
 def test_the_stubs_python_sees_the_project_and_writes_no_bytecode(tmp_path: Path) -> None:
     programs = lay_out_python(tmp_path / "python")
-    question = "import sys, numpy, peopleseg, serving; print(sys.dont_write_bytecode)"
-    answer = subprocess.run(
-        [programs / "python3", "-c", question],
+    request = "import sys, numpy, peopleseg, serving; print(sys.dont_write_bytecode)"
+    response = subprocess.run(
+        [programs / "python3", "-c", request],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert answer.stdout.strip() == "True"
+    assert response.stdout.strip() == "True"
 
 
 def test_the_environment_keeps_what_the_user_set(tmp_path: Path) -> None:

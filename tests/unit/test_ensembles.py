@@ -67,10 +67,10 @@ def test_every_tensor_is_made_once_and_before_it_is_read(
         for own, shared in step.outputs.items():
             assert shared not in made, f"{shared} is made twice"
             made[shared] = by_name[own]
-    answer = {tensor.name: tensor for tensor in ENSEMBLES[ensemble].model.outputs}
-    assert all(fits(made[name], tensor) for name, tensor in answer.items())
+    response = {tensor.name: tensor for tensor in ENSEMBLES[ensemble].model.outputs}
+    assert all(fits(made[name], tensor) for name, tensor in response.items())
     # Triton loads no ensemble with a tensor that nobody reads.
-    assert set(made) == read | set(answer)
+    assert set(made) == read | set(response)
 
 
 def fits(source: Tensor, target: Tensor) -> bool:

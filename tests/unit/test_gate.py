@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from conversion import gate
-from conversion.answers import reference_answers
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
+from conversion.responses import reference_responses
 from conversion.step_version import new_step_version
 from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal, Record
@@ -205,7 +205,7 @@ def test_an_engine_is_refused_where_it_would_have_to_run_and_nowhere_else(
 def test_versions_that_do_not_answer_in_one_process_are_refused(examined: Gate) -> None:
     versions = serving_versions(examined.repository, PEOPLE) | {"yolov9": 99}
     with pytest.raises(Refused, match="person_segmentation does not answer.*yolov9/99"):
-        examined.answers(versions, "person_segmentation")
+        examined.responses(versions, "person_segmentation")
 
 
 def test_a_version_that_fails_on_an_image_is_refused_with_its_name(
@@ -317,25 +317,25 @@ def test_a_version_without_a_manifest_has_no_metrics(repository: Path) -> None:
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_the_same_versions_answer_alike_and_others_do_not(examined: Gate, ensemble: str) -> None:
     serving = serving_versions(examined.repository, PEOPLE)
-    expected = examined.answers(serving, ensemble)
+    expected = examined.responses(serving, ensemble)
     assert len(expected) == 1
-    again = examined.answers(serving, ensemble)[0]
+    again = examined.responses(serving, ensemble)[0]
     assert examined.difference(serving, again, expected[0]) is None
     changed = {"people_foreground": {}}.get(ensemble, {"hierarchical_head": 2})
-    other = examined.answers(serving | changed, ensemble)[0]
+    other = examined.responses(serving | changed, ensemble)[0]
     difference = examined.difference(serving, other, expected[0])
     assert bool(difference) == bool(changed)
 
 
 def test_the_features_ensemble_is_answered_as_the_pipeline_does(examined: Gate) -> None:
     versions = {"feature_head": 1, "roi_align_features": 1}
-    answers = reference_answers(
+    responses = reference_responses(
         examined.repository, versions, "person_segmentation_features", examined.images
     )
-    assert answers[0]["masks"].shape == (1, 56, 56)
+    assert responses[0]["masks"].shape == (1, 56, 56)
 
 
-def an_answer() -> dict[str, Any]:
+def a_response() -> dict[str, Any]:
     masks = np.zeros((2, 8, 6), dtype=np.uint8)
     masks[:, 2:6, 2:4] = 255
     return {
@@ -346,24 +346,24 @@ def an_answer() -> dict[str, Any]:
     }
 
 
-def people(answer: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
-    return {name: values[chosen] for name, values in answer.items()}
+def people(response: dict[str, Any], chosen: list[int]) -> dict[str, Any]:
+    return {name: values[chosen] for name, values in response.items()}
 
 
-def test_an_answer_agrees_with_itself_in_any_order() -> None:
-    assert agree(an_answer(), an_answer()) is None
-    assert agree(people(an_answer(), [1, 0]), an_answer()) is None
+def test_a_response_agrees_with_itself_in_any_order() -> None:
+    assert agree(a_response(), a_response()) is None
+    assert agree(people(a_response(), [1, 0]), a_response()) is None
 
 
 def test_nobody_agrees_with_nobody_alone() -> None:
-    nobody = people(an_answer(), [])
+    nobody = people(a_response(), [])
     assert agree(nobody, nobody) is None
-    assert "not found" in str(agree(nobody, an_answer()))
-    assert "should not be found" in str(agree(an_answer(), nobody))
+    assert "not found" in str(agree(nobody, a_response()))
+    assert "should not be found" in str(agree(a_response(), nobody))
 
 
 def test_somebody_at_the_smallest_score_may_come_or_go() -> None:
-    marginal = an_answer()
+    marginal = a_response()
     marginal["scores"][1] = 0.06
     assert agree(people(marginal, [0]), marginal) is None
     assert agree(marginal, people(marginal, [0])) is None
@@ -372,7 +372,7 @@ def test_somebody_at_the_smallest_score_may_come_or_go() -> None:
 def test_the_smallest_score_is_that_of_the_versions(tmp_path: Path) -> None:
     repository = write_small_repository(tmp_path / "repository")
     stricter = new_step_version(repository, "select_people", {"min_score": 0.2})
-    marginal = an_answer()
+    marginal = a_response()
     marginal["scores"][1] = 0.201
     serving = serving_versions(repository, PEOPLE)
     examiner = Gate(PEOPLE, repository, [])
@@ -386,30 +386,33 @@ def test_the_smallest_score_is_that_of_the_versions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda answer: answer["boxes"][0].__iadd__(3), "is not found"),
-        (lambda answer: answer["scores"][1:].__iadd__(0.05), "person 1 has score 0.550 instead"),
-        (lambda answer: answer["scores"].fill(np.nan), "has score nan"),
-        (lambda answer: answer["boxes"].fill(np.nan), "is not found"),
-        (lambda answer: answer["masks"][1].fill(0), "the mask of person 1 differs by"),
-        (lambda answer: answer.update(masks=answer["masks"][:, 1:]), r"shape \[7, 6\]"),
-        (lambda answer: answer.update(rles=answer["rles"][1:]), "differ in length"),
+        (lambda response: response["boxes"][0].__iadd__(3), "is not found"),
+        (
+            lambda response: response["scores"][1:].__iadd__(0.05),
+            "person 1 has score 0.550 instead",
+        ),
+        (lambda response: response["scores"].fill(np.nan), "has score nan"),
+        (lambda response: response["boxes"].fill(np.nan), "is not found"),
+        (lambda response: response["masks"][1].fill(0), "the mask of person 1 differs by"),
+        (lambda response: response.update(masks=response["masks"][:, 1:]), r"shape \[7, 6\]"),
+        (lambda response: response.update(rles=response["rles"][1:]), "differ in length"),
     ],
 )
 def test_answers_of_other_versions_do_not_agree(
     change: Callable[[dict[str, Any]], Any], said: str
 ) -> None:
-    found = an_answer()
+    found = a_response()
     change(found)
     with pytest.raises(AssertionError, match=said):
-        assert agree(found, an_answer()) is None
+        assert agree(found, a_response()) is None
 
 
 def test_rounding_agrees() -> None:
-    found = an_answer()
+    found = a_response()
     found["boxes"] += 0.5
     found["scores"] -= 0.01
     found["masks"][:, 0, 0] += 1
-    assert agree(found, an_answer()) is None
+    assert agree(found, a_response()) is None
 
 
 def test_foreground_maps_agree_within_the_tolerance_and_of_one_size() -> None:

@@ -1,4 +1,4 @@
-"""The Lovasz loss is 1 - IoU where every answer is certain, and its extension in between."""
+"""The Lovasz loss is 1 - IoU where every response is certain, and its extension in between."""
 
 import pytest
 import torch

@@ -119,7 +119,7 @@ def random_network(variant: str = "t", **dims: Any) -> YOLOv9:
     return network
 
 
-def assert_same_answer(a: YOLOv9, b: YOLOv9) -> None:
+def assert_same_response(a: YOLOv9, b: YOLOv9) -> None:
     images = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
         for ours, theirs in zip(a(images)[:2], b(images)[:2], strict=True):
@@ -132,7 +132,7 @@ def test_an_imported_detector_computes_the_same(tmp_path: Path, auxiliary: bool)
     imported = import_yolov9(written(tmp_path / "yolo.pt", {"model": published(original)}))
     assert not imported.training
     assert imported.dims == original.dims
-    assert_same_answer(imported, original)
+    assert_same_response(imported, original)
 
 
 def test_the_auxiliary_branch_of_a_training_file_comes_along(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_another_width_of_the_class_branch_is_found(tmp_path: Path) -> None:
     original = random_network(classes=80, class_width=80)
     imported = import_yolov9(written(tmp_path / "yolo.pt", published(original)))
     assert imported.dims == original.dims
-    assert_same_answer(imported, original)
+    assert_same_response(imported, original)
 
 
 @pytest.mark.parametrize("variant", ["t", "s"])

@@ -142,10 +142,10 @@ def test_the_command_writes_two_versions_that_belong_together(
     repository = tmp_path / "repository"
     changes = {"select_people": 2, "postprocess": 2}
     assert planned_faults(repository, PEOPLE, changes) == []
-    selects, answers = (StepManifest.read(repository / s / "2").settings for s in changes)
-    assert selects["score_fit"] == answers["score_fit"] and len(selects["score_fit"]) == 4
-    assert selects["min_score"] == answers["min_score"] and answers["max_mask_iou"] == 0.6
-    assert f"mask shift {answers['mask_shift']:g}: mean IoU in true boxes" in said
+    selects, responses = (StepManifest.read(repository / s / "2").settings for s in changes)
+    assert selects["score_fit"] == responses["score_fit"] and len(selects["score_fit"]) == 4
+    assert selects["min_score"] == responses["min_score"] and responses["max_mask_iou"] == 0.6
+    assert f"mask shift {responses['mask_shift']:g}: mean IoU in true boxes" in said
     image = next((tmp_path / "images").rglob("*.png")).read_bytes()
     (score,) = PeoplePipeline(repository, versions=changes).segment(image, min_score=0.01).scores
     assert score == pytest.approx(0.5, abs=0.15)  # half of those found are right

@@ -5,8 +5,8 @@ import pytest
 
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import encode_rle
-from peopleseg.systems.people.answer import people_of
 from peopleseg.systems.people.contract import NO_PERSON_SCORE
+from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.scores import GIVEN_SCORE, ScoreFit, distinct, mask_confidences
 from peopleseg.systems.people.selection import Rois, select_people
 from tests.unit.test_people import SQUARE, grid_boxes, predictions
@@ -22,7 +22,7 @@ def logits_of(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.stack((rest, np.maximum(probabilities, 1e-9), nobody), axis=1)).astype("f4")
 
 
-def answer(probabilities: np.ndarray, boxes: np.ndarray, scores: list[float], **settings):
+def response(probabilities: np.ndarray, boxes: np.ndarray, scores: list[float], **settings):
     found = Rois.of(boxes.astype(np.float32), np.array(scores, dtype=np.float32))
     return people_of(logits_of(probabilities), *found, SQUARE, **settings)
 
@@ -56,12 +56,12 @@ def test_whoever_is_hardly_there_scores_less_and_the_certain_as_without_a_judgem
     assert np.isfinite(extremes).all()
 
 
-def test_the_heads_judgement_goes_into_the_answers_scores():
+def test_the_heads_judgement_goes_into_the_responses_scores():
     boxes = np.array([[0, 0, 100, 200], [300, 0, 400, 200]])
     probabilities = np.stack([np.full((16, 12), 0.9)] * 2)
     fit = ScoreFit(detection=1.5, mask=3, shift=0.4, presence=0.7)
     judged = np.array([[-4.0], [2.0]], dtype=np.float32)
-    people = answer(probabilities, boxes, [0.9, 0.8], score_fit=fit, presence_logit=judged)
+    people = response(probabilities, boxes, [0.9, 0.8], score_fit=fit, presence_logit=judged)
     assert people.boxes[:, 0].tolist() == [300, 0]
     expected = fit(np.array([0.8, 0.9]), np.full(2, 0.9), judged[::-1, 0])
     np.testing.assert_allclose(people.scores, expected, atol=0.01)
@@ -72,7 +72,7 @@ def test_certain_and_impossible_scores_stay_finite():
     assert np.isfinite(FIT(extremes, extremes)).all()
 
 
-def test_whoever_is_left_out_before_the_masks_could_not_have_been_in_the_answer(random):
+def test_whoever_is_left_out_before_the_masks_could_not_have_been_in_the_response(random):
     for min_score in (0.001, 0.1, 0.5, 0.95):
         least = FIT.least_detection(min_score)
         below = random.uniform(0, least * 0.999, 500)
@@ -111,17 +111,17 @@ def test_a_repeated_mask_is_dropped_and_a_neighbour_is_not():
     assert distinct([], 0.5) == []
 
 
-def test_the_answer_is_best_first_without_repetitions_and_unlikely_people(random):
+def test_the_response_is_best_first_without_repetitions_and_unlikely_people(random):
     boxes = np.array([[0, 0, 100, 200], [0, 0, 100, 200], [300, 0, 400, 200], [500, 0, 600, 200]])
     probabilities = np.stack([np.full((16, 12), p) for p in (0.6, 0.95, 0.9, 0.99)])
     settings = {"score_fit": FIT, "max_mask_iou": 0.8, "min_score": 0.3}
-    people = answer(probabilities, boxes, [0.9, 0.8, 0.85, 0.02], **settings)
+    people = response(probabilities, boxes, [0.9, 0.8, 0.85, 0.02], **settings)
     assert people.boxes[:, 0].tolist() == [300, 0]  # the second's mask is the clearer of the two
     expected = FIT(np.array([0.85, 0.8]), np.array([0.9, 0.95]))
     np.testing.assert_allclose(people.scores, expected, atol=0.01)
     assert len(people.masks) == len(people.rles) == 2
     order = random.permutation(4)
-    shuffled = answer(
+    shuffled = response(
         probabilities[order],
         boxes[order],
         list(np.array([0.9, 0.8, 0.85, 0.02])[order]),
@@ -134,7 +134,7 @@ def test_boxes_that_were_brought_are_all_answered_in_their_order():
     boxes = np.array([[0, 0, 100, 200], [0, 0, 100, 200], [300, 0, 400, 200]])
     probabilities = np.stack([np.full((16, 12), p) for p in (0.1, 0.95, 0.9)])
     brought = [GIVEN_SCORE] * 3
-    people = answer(probabilities, boxes, brought, score_fit=FIT, max_mask_iou=0.5, min_score=0.9)
+    people = response(probabilities, boxes, brought, score_fit=FIT, max_mask_iou=0.5, min_score=0.9)
     assert people.boxes.tolist() == boxes.tolist() and people.scores.tolist() == brought
 
 

@@ -91,7 +91,7 @@ def test_a_version_runs_the_code_that_it_was_made_with(repository: Path, other_c
     image = (images / "0.png").read_bytes()
     now = PeoplePipeline(repository).segment(image)
     edit(
-        other_code / "peopleseg" / "systems" / "people" / "answer.py",
+        other_code / "peopleseg" / "systems" / "people" / "response.py",
         "boxes = letterbox.boxes_to_image(rois[found, 1:])",
         "boxes = letterbox.boxes_to_image(rois[found, 1:]) + 7",
     )

@@ -15,7 +15,7 @@ from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import ArtifactError, StepManifest
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
-from peopleseg.systems.people.answer import people_of
+from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from peopleseg.systems.people.selection import select_people
 from peopleseg.systems.versions import digest_now

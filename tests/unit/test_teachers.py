@@ -77,7 +77,7 @@ def test_a_copy_of_the_task_shares_the_teacher(nanodet: Path) -> None:
 def write_movenet(path: Path, values: int = 56) -> Path:
     """Answers any image with one person of the upper left quarter, and five of score 0."""
     person = [0.0] * 51 + [0.0, 0.0, 0.5, 0.25, 0.9]
-    answer = person + [0.0] * 56 * 5
+    response = person + [0.0] * 56 * 5
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
@@ -90,7 +90,7 @@ def write_movenet(path: Path, values: int = 56) -> Path:
         [helper.make_tensor_value_info("found", TensorProto.FLOAT, [1, 336 // values, values])],
         [
             helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]),
-            helper.make_tensor("people", TensorProto.FLOAT, [1, 336 // values, values], answer),
+            helper.make_tensor("people", TensorProto.FLOAT, [1, 336 // values, values], response),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

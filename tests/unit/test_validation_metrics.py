@@ -84,8 +84,8 @@ def test_ignored_cells_of_a_roi_count_nowhere(name: str) -> None:
     for changed in (said, perfect):
         changed[:, TARGET, :5] = 99.0
     plain, other, best = (mask_metrics()[name] for _ in range(3))
-    for metric, answer in ((plain, logits), (other, said), (best, perfect)):
-        metric.update(answer, labels)
+    for metric, response in ((plain, logits), (other, said), (best, perfect)):
+        metric.update(response, labels)
     assert 0 < float(plain.compute()) == float(other.compute()) < 1
     assert float(best.compute()) == 1
 

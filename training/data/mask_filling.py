@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from peopleseg.pixels.masks import decode_rle, encode_rle
-from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.people.response import People
 
 MARGIN = 0.05  # of a box's sides, added at each edge for the second look
 KEYPOINT_MARGIN = 0.03  # of a box's longer side, by which a keypoint may miss its mask

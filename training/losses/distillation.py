@@ -25,7 +25,7 @@ SURPASSED = 1.03  # student's metric over the teacher's, from which the teacher 
 
 @dataclass(frozen=True)
 class DistillationSchedule:
-    """How soft the teacher's answers are and how much its divergence counts."""
+    """How soft the teacher's outputs are and how much its divergence counts."""
 
     start_temperature: float = 4.0  # the published README says 10, the published code 4
     end_temperature: float = 1.0
@@ -58,7 +58,7 @@ def distillation_loss(
     """Weighted terms "task", "divergence" and "difference" and their sum "loss"; scalars.
 
     Logits [B, S, S] of person; labels [B, S, S] of 0, 1 and 255, which only the task leaves out:
-    the teacher has an answer for every pixel. Without alpha, the task alone.
+    the teacher has a response for every pixel. Without alpha, the task alone.
     """
     task = task_loss(student_logits, labels)
     if alpha is None:

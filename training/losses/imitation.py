@@ -1,4 +1,4 @@
-"""Learn a detector from another's answer at every anchor, without labels.
+"""Learn a detector from another's predictions at every anchor, without labels.
 
 Scores as in quality focal loss (arXiv:2006.04388) with the teacher's score as quality; distances as
 in localisation distillation (arXiv:2102.12252); maps of the neck by where they are active
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from peopleseg.networks.yolov9_blocks import Detect, anchor_points
 from training.losses.detection import boxes_at, ciou
-from training.teachers.teacher import DenseAnswer
+from training.teachers.teacher import DensePredictions
 
 LEAST_SCORE = 0.1  # of the teacher, from which its box is imitated
 
@@ -40,9 +40,9 @@ class ImitationLosses(NamedTuple):
 
 
 def imitation_losses(
-    detect: Detect, maps: Sequence[Tensor], answer: DenseAnswer
+    detect: Detect, maps: Sequence[Tensor], predictions: DensePredictions
 ) -> ImitationLosses:
-    """maps: the raw training outputs of a person-only head. answer: of the same anchors.
+    """maps: the raw training outputs of a person-only head. predictions: of the same anchors.
 
     Each is a sum over the anchors, divided by the sum of the teacher's scores from LEAST_SCORE on,
     or by 1 where that is less. Boxes and bins count in proportion to the teacher's score.
@@ -51,14 +51,14 @@ def imitation_losses(
     flat = torch.cat([level.flatten(2) for level in maps], dim=2).float()
     distribution, logits = flat.split((4 * detect.reg_max, 1), dim=1)
     logits = logits[:, 0]  # [B, A]
-    entropy = F.binary_cross_entropy_with_logits(logits, answer.scores, reduction="none")
-    difference = (logits.detach().sigmoid() - answer.scores).abs()
+    entropy = F.binary_cross_entropy_with_logits(logits, predictions.scores, reduction="none")
+    difference = (logits.detach().sigmoid() - predictions.scores).abs()
 
-    image, anchor = (answer.scores >= LEAST_SCORE).nonzero(as_tuple=True)
-    weight = answer.scores[image, anchor]
+    image, anchor = (predictions.scores >= LEAST_SCORE).nonzero(as_tuple=True)
+    weight = predictions.scores[image, anchor]
     normaliser = weight.sum().clamp(min=1)
     own = distribution[image, :, anchor].unflatten(1, (4, detect.reg_max))  # [n, 4, reg_max]
-    taught = F.pad(answer.bins[image, anchor], (0, detect.reg_max - answer.bins.shape[3]))
+    taught = F.pad(predictions.bins[image, anchor], (0, detect.reg_max - predictions.bins.shape[3]))
     divergence = F.kl_div(own.log_softmax(dim=2), taught, reduction="none").sum(dim=2).mean(dim=1)
     own_box, taught_box = (
         boxes_at(centres[anchor], (p * detect.dfl_positions).sum(dim=2))

@@ -13,7 +13,7 @@ from peopleseg.networks.resizing import resized
 
 @dataclass(frozen=True)
 class MaskDistillation:
-    """How much the teacher counts beside the labels, and how soft its answers are."""
+    """How much the teacher counts beside the labels, and how soft its responses are."""
 
     weight: float = 1.0  # of the divergence; at 1 it counts as the labels' cross-entropy does
     temperature: float = 2.0  # divides the logits of both

@@ -8,7 +8,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 DEFAULT_HUB = "https://huggingface.co"
-ANSWER_TIMEOUT_S = 5.0
+RESPONSE_TIMEOUT_S = 5.0
 _FILE = "model.safetensors"
 
 
@@ -30,17 +30,17 @@ def kept_or_downloaded(repository: str, revision: str | None) -> str:
     except LocalEntryNotFoundError:
         hub = os.environ.get("HF_ENDPOINT", DEFAULT_HUB)
     try:
-        _require_answer(hub)  # the download itself would retry for half a minute
+        _require_response(hub)  # the download itself would retry for half a minute
         return hf_hub_download(repository, _FILE, revision=revision, endpoint=hub)
     except (HfHubHTTPError, OSError) as error:
         raise NotFromHub(hub, f"{repository}/{_FILE}", error) from error
 
 
-def _require_answer(url: str) -> None:
+def _require_response(url: str) -> None:
     """Raises OSError unless something answers, be it with an error."""
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(url, method="HEAD"), timeout=ANSWER_TIMEOUT_S
+            urllib.request.Request(url, method="HEAD"), timeout=RESPONSE_TIMEOUT_S
         ):
             pass
     except HTTPError as error:

@@ -19,7 +19,7 @@ from training.losses.detection import DetectionLosses, detection_losses, dual_lo
 from training.losses.imitation import Imitation, attention_difference, imitation_losses
 from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
-from training.teachers.teacher import DenseAnswer, DenseTeacher, Kind, open_teacher
+from training.teachers.teacher import DensePredictions, DenseTeacher, Kind, open_teacher
 from training.teachers.unlabelled import filled_in
 from training.validation.metrics import BoxAveragePrecision
 
@@ -103,18 +103,20 @@ class PersonDetection(Task):
         return dual_losses(main, detection_losses(detect, output.auxiliary, boxes, ignored))
 
     def _imitation_terms(
-        self, output: YOLOv9Output, answer: DenseAnswer, labels: Tensor
+        self, output: YOLOv9Output, predictions: DensePredictions, labels: Tensor
     ) -> dict[str, Tensor]:
         weights = self.imitation
-        own = imitation_losses(self.network.detect, list(output.predictions), answer)
+        own = imitation_losses(self.network.detect, list(output.predictions), predictions)
         terms = {
             "labels": weights.labels * labels,
             "scores": weights.scores * own.scores,
             "boxes": weights.boxes * own.boxes,
             "bins": weights.bins * own.bins,
         }
-        if answer.levels:
-            terms["levels"] = weights.levels * attention_difference(output.levels, answer.levels)
+        if predictions.levels:
+            terms["levels"] = weights.levels * attention_difference(
+                output.levels, predictions.levels
+            )
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def validation_step(self, batch: DetectionValidationBatch, batch_idx: int) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from peopleseg.systems.people.selection import suppressed
-from training.teachers.teacher import DenseAnswer, People, TeacherError, TeacherGraph
+from training.teachers.teacher import DensePredictions, People, TeacherError, TeacherGraph
 
 STRIDES = (8, 16, 32)
 MEAN_BGR, STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # of values up to 255
@@ -40,19 +40,19 @@ class NanoDet:
         resized = F.interpolate(
             images, size=(self.dense_size,) * 2, mode="bilinear", antialias=True
         )
-        answer = self.dense(resized)
+        predictions = self.dense(resized)
         zoom = images.shape[2] / self.dense_size
-        boxes = decoded(answer.bins, self.dense_size) * zoom
-        return [_best(*found) for found in zip(boxes, answer.scores, strict=True)]
+        boxes = decoded(predictions.bins, self.dense_size) * zoom
+        return [_best(*found) for found in zip(boxes, predictions.scores, strict=True)]
 
-    def dense(self, images: Tensor) -> DenseAnswer:
+    def dense(self, images: Tensor) -> DensePredictions:
         outputs = self._graph(_normalised(images))
         scores = np.concatenate([outputs[name][..., PERSON] for name in self._scores], axis=1)
         distances = np.concatenate([outputs[name] for name in self._distances], axis=1)
         bins = torch.from_numpy(distances).unflatten(2, (4, -1)).softmax(dim=3)
         levels = (torch.from_numpy(outputs[name]) for name in self._levels)
         device = images.device
-        return DenseAnswer(
+        return DensePredictions(
             torch.from_numpy(scores).to(device),
             bins.to(device),
             tuple(level.to(device) for level in levels),

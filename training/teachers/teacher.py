@@ -29,8 +29,8 @@ class People(NamedTuple):
     scores: Tensor  # float32 [n] in [0, 1]
 
 
-class DenseAnswer(NamedTuple):
-    """A teacher's answer at every anchor: the cells of strides 8, 16 and 32, row by row."""
+class DensePredictions(NamedTuple):
+    """A teacher's predictions at every anchor: the cells of strides 8, 16 and 32, row by row."""
 
     scores: Tensor  # float32 [B, A] of person, in [0, 1]
     bins: (
@@ -54,8 +54,8 @@ class Teacher(Protocol):
 class DenseTeacher(Teacher, Protocol):
     """One that answers cell by cell, too."""
 
-    def dense(self, images: Tensor) -> DenseAnswer:
-        """The answer at the anchors of a student's grid; S is `dense_size`."""
+    def dense(self, images: Tensor) -> DensePredictions:
+        """The response at the anchors of a student's grid; S is `dense_size`."""
 
 
 class TeacherGraph:
@@ -83,8 +83,8 @@ class TeacherGraph:
         """A batch; a graph made for single images is asked image by image."""
         (name, shape) = next(iter(self.inputs.items()))
         parts = np.split(images, len(images)) if shape[0] == 1 else [images]
-        answers = [self._session.run(None, {name: part}) for part in parts]
-        joined = (np.concatenate(values) for values in zip(*answers, strict=True))
+        predictions = [self._session.run(None, {name: part}) for part in parts]
+        joined = (np.concatenate(values) for values in zip(*predictions, strict=True))
         return dict(zip(self.outputs, joined, strict=True))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TeacherGraph":

@@ -11,9 +11,9 @@ from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.feature_head import MASK_SIZE, ROI_PADDING
 from peopleseg.networks.person_segmenter import PersonSegmenter
 from peopleseg.pixels.geometry import Letterbox
-from peopleseg.systems.people.answer import people_of
 from peopleseg.systems.people.contract import MASK_CLASSES
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.roi_align import widened
 from peopleseg.systems.people.selection import Rois
 from training.data.features import roi_features

@@ -1,4 +1,4 @@
-"""Whether two answers of the same versions to one image agree, but for rounding."""
+"""Whether two responses of the same versions to one image agree, but for rounding."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from peopleseg.repository.manifest import StepManifest
 from peopleseg.systems.people.contract import FOREGROUND, SELECT_PEOPLE
 from peopleseg.systems.people.selection import MIN_SCORE
 
-Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
+Response = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 
 # Room for another CPU, thread count or batch, and for half precision on a GPU. Other weights
 # differ by far more.
@@ -21,8 +21,8 @@ SCORE_TOLERANCE = 0.02
 MASK_TOLERANCE = 5.0  # of 255, mean over the cells or pixels
 
 
-def unlike(folders: Mapping[str, Path], found: Answer, expected: Answer) -> str | None:
-    """How two answers of one ensemble of these versions differ; None within the tolerances above.
+def unlike(folders: Mapping[str, Path], found: Response, expected: Response) -> str | None:
+    """How two responses of one ensemble of these versions differ; None within the tolerances above.
 
     Somebody whose score is near the smallest one may be in only one of them. Raises ArtifactError.
     """
@@ -30,15 +30,15 @@ def unlike(folders: Mapping[str, Path], found: Answer, expected: Answer) -> str 
 
 
 def smallest_score(folders: Mapping[str, Path]) -> float:
-    """Of the people in an answer of these versions, a folder a step. Raises ArtifactError."""
+    """Of the people in a response of these versions, a folder a step. Raises ArtifactError."""
     if SELECT_PEOPLE.name not in folders:
         return MIN_SCORE
     settings = StepManifest.read(folders[SELECT_PEOPLE.name]).settings
     return float(settings.get("min_score", MIN_SCORE))
 
 
-def agree(found: Answer, expected: Answer, min_score: float = MIN_SCORE) -> str | None:
-    """How two answers of one ensemble to one image differ, None within the tolerances above.
+def agree(found: Response, expected: Response, min_score: float = MIN_SCORE) -> str | None:
+    """How two responses of one ensemble to one image differ, None within the tolerances above.
 
     Somebody whose score is that near min_score, the smallest one, may be in only one of them.
     """
@@ -48,7 +48,7 @@ def agree(found: Answer, expected: Answer, min_score: float = MIN_SCORE) -> str 
     return next(_differences(found, expected, min_score + SCORE_TOLERANCE), None)
 
 
-def _differences(found: Answer, expected: Answer, marginal: float) -> Iterator[str]:
+def _differences(found: Response, expected: Response, marginal: float) -> Iterator[str]:
     lengths = {name: len(found[name]) for name in expected}
     if len(set(lengths.values())) != 1:
         yield f"the tensors differ in length: {lengths}"

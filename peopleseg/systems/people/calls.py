@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.people.answer import People
 from peopleseg.systems.people.contract import (
     BOXES,
     FOREGROUND,
@@ -18,6 +17,7 @@ from peopleseg.systems.people.contract import (
     PERSON_SEGMENTATION_FROM_BOXES,
 )
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.response import People
 from peopleseg.systems.pipeline import Pipeline
 from peopleseg.systems.step import Arrays
 
@@ -25,29 +25,29 @@ from peopleseg.systems.step import Arrays
 def segment(pipeline: Pipeline, image: bytes, *, min_score: float | None = None) -> People:
     """Everybody. min_score: that of a request; None for the setting of select_people."""
     parameters = {} if min_score is None else {MIN_SCORE_PARAMETER: min_score}
-    return people_in(pipeline.answer(PERSON_SEGMENTATION.name, _image(image), parameters))
+    return people_in(pipeline.call(PERSON_SEGMENTATION.name, _image(image), parameters))
 
 
 def segment_from_boxes(pipeline: Pipeline, image: bytes, boxes_xyxy: NDArray[np.float32]) -> People:
     """One mask a box (K, 4) in image pixels."""
     inputs = _image(image) | {BOXES.name: boxes_xyxy}
-    return people_in(pipeline.answer(PERSON_SEGMENTATION_FROM_BOXES.name, inputs))
+    return people_in(pipeline.call(PERSON_SEGMENTATION_FROM_BOXES.name, inputs))
 
 
 def segment_by_features(pipeline: Pipeline, image: bytes) -> People:
     """Everybody, by the mask head that reads the detector's features alone."""
-    return people_in(pipeline.answer(PERSON_SEGMENTATION_FEATURES.name, _image(image)))
+    return people_in(pipeline.call(PERSON_SEGMENTATION_FEATURES.name, _image(image)))
 
 
 def foreground(pipeline: Pipeline, image: bytes) -> NDArray[np.uint8]:
     """(height, width) person probability x 255."""
-    return pipeline.answer(PEOPLE_FOREGROUND.name, _image(image))[FOREGROUND.name]
+    return pipeline.call(PEOPLE_FOREGROUND.name, _image(image))[FOREGROUND.name]
 
 
-def people_in(answer: Arrays) -> People:
-    """The people of an answer's tensors."""
-    rles = [json.loads(rle) for rle in answer["rles"]]
-    return People(answer["boxes"], answer["scores"], answer["masks"], rles)
+def people_in(response: Arrays) -> People:
+    """The people of a response's tensors."""
+    rles = [json.loads(rle) for rle in response["rles"]]
+    return People(response["boxes"], response["scores"], response["masks"], rles)
 
 
 def persons(people: People) -> list[Person]:

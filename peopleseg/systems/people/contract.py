@@ -9,7 +9,7 @@ from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.tensors import Model, Tensor
 
 MAX_IMAGES = 8  # images in one batch of the image models
-MAX_PEOPLE = 64  # people in one answer: the head's largest batch
+MAX_PEOPLE = 64  # people in one response: the head's largest batch
 
 # Of the default versions; others may differ, and their manifests say how.
 ROI_SIZE_HW = (64, 48)  # cells of roi_rgb and roi_logit
@@ -17,7 +17,7 @@ ROI_FEATURE_SIZE_HW = (32, 24)  # cells of roi_features; the head resizes them t
 MASK_SIZE_HW = (128, 96)  # cells of a mask over its box
 
 MASK_CLASSES = ("background", "target", "non_target")
-MIN_SCORE_PARAMETER = "min_score"  # of a request that looks for people: the lowest score in answers
+MIN_SCORE_PARAMETER = "min_score"  # of a request: the lowest score in its response
 NO_PERSON_SCORE = -1.0  # score of the one dummy roi that stands for "nobody"
 
 
@@ -61,7 +61,7 @@ def _many_or_none(tensor: Tensor) -> Tensor:
     return _whole(tensor, -1, optional=True)
 
 
-_ANSWER = (BOXES, SCORES, MASKS, RLES)
+_RESPONSE = (BOXES, SCORES, MASKS, RLES)
 
 # Python steps
 PREPROCESS = Model("preprocess", (IMAGE,), (PIXELS, LETTERBOX), MAX_IMAGES)
@@ -77,7 +77,7 @@ ROI_ALIGN_FEATURES = Model("roi_align_features", (_one(FEATURES), ROIS), (_many(
 POSTPROCESS = Model(
     "postprocess",
     (_many(MASK_LOGITS), _many_or_none(PRESENCE_LOGIT), ROIS, SCORES, _one(LETTERBOX)),
-    _ANSWER,
+    _RESPONSE,
 )
 POSTPROCESS_FOREGROUND = Model(
     "postprocess_foreground", (_one(PERSON_LOGIT), _one(LETTERBOX)), (FOREGROUND,)
@@ -95,7 +95,7 @@ HIERARCHICAL_HEAD = Model(
 FEATURE_HEAD = Model("feature_head", (ROI_FEATURES,), (MASK_LOGITS,), MAX_PEOPLE)
 
 # ensembles
-PERSON_SEGMENTATION = Model("person_segmentation", (IMAGE,), _ANSWER)
-PERSON_SEGMENTATION_FROM_BOXES = Model("person_segmentation_from_boxes", (IMAGE, BOXES), _ANSWER)
-PERSON_SEGMENTATION_FEATURES = Model("person_segmentation_features", (IMAGE,), _ANSWER)
+PERSON_SEGMENTATION = Model("person_segmentation", (IMAGE,), _RESPONSE)
+PERSON_SEGMENTATION_FROM_BOXES = Model("person_segmentation_from_boxes", (IMAGE, BOXES), _RESPONSE)
+PERSON_SEGMENTATION_FEATURES = Model("person_segmentation_features", (IMAGE,), _RESPONSE)
 PEOPLE_FOREGROUND = Model("people_foreground", (IMAGE,), (FOREGROUND,))

@@ -1,4 +1,4 @@
-"""Draw an answer over its image."""
+"""Draw a response over its image."""
 
 import colorsys
 import math

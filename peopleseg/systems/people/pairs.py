@@ -1,7 +1,7 @@
 """Versions that only work with one another, because one leaves to the other what is its own.
 
 The step roi_align_features widens the boxes that the head on features cuts its masks back by. Who
-is in an answer is decided twice, before the masks are made and with them, by the same fit and
+is in a response is decided twice, before the masks are made and with them, by the same fit and
 score.
 """
 
@@ -18,7 +18,7 @@ from peopleseg.systems.people.contract import (
 )
 
 _ALIGNER, _HEAD = ROI_ALIGN_FEATURES.name, FEATURE_HEAD.name
-_SELECTS, _ANSWERS = SELECT_PEOPLE.name, POSTPROCESS.name
+_SELECTS, _RESPONDS = SELECT_PEOPLE.name, POSTPROCESS.name
 
 
 def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
@@ -41,14 +41,15 @@ def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _score_faults(pins: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[str]:
-    """min_score counts only with a fit: without, who is selected is in the answer."""
-    selects, answers = (StepManifest.read(folders[n]).settings for n in (_SELECTS, _ANSWERS))
+    """min_score counts only with a fit: without, who is selected is in the response."""
+    selects, responds = (StepManifest.read(folders[n]).settings for n in (_SELECTS, _RESPONDS))
     shared = ("score_fit", "min_score") if selects.get("score_fit") else ("score_fit",)
     for name in shared:
-        if selects.get(name) != answers.get(name):
+        if selects.get(name) != responds.get(name):
             yield (
                 f"{_SELECTS}/{pins[_SELECTS]} has {name} {selects.get(name)}, "
-                f"{_ANSWERS}/{pins[_ANSWERS]} has {answers.get(name)}; make a version that fits: "
-                f"peopleseg new-step-version {_ANSWERS} --set "
+                f"{_RESPONDS}/{pins[_RESPONDS]} has {responds.get(name)}; "
+                "make a version that fits: "
+                f"peopleseg new-step-version {_RESPONDS} --set "
                 f"'{name}={json.dumps(selects.get(name))}'"
             )

@@ -1,4 +1,4 @@
-"""One person of an answer."""
+"""One person of a response."""
 
 from dataclasses import dataclass
 from typing import Any

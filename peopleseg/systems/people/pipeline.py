@@ -1,4 +1,4 @@
-"""The people system in one process: what the server's answers are compared with."""
+"""The people system in one process: what the server's responses are compared with."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.systems.people import calls
-from peopleseg.systems.people.answer import People
+from peopleseg.systems.people.response import People
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.pipeline import Pipeline
 

@@ -1,7 +1,7 @@
-"""How sure an answer is of a person: by the detector, how clear the mask is, and the mask head.
+"""How sure a response is of a person: by the detector, how clear the mask is, and the mask head.
 
 A detector's score tells nothing of the mask (Mask Scoring R-CNN, arXiv:1903.00241). The score of an
-answer is the probability that the person is right, a mask with an IoU of at least 0.5, by a
+response is the probability that the person is right, a mask with an IoU of at least 0.5, by a
 logistic fit of all three (Platt 1999).
 """
 

@@ -56,9 +56,9 @@ def select_people(
     """The people among the anchors of one image, best score first, after non-maximum suppression.
 
     predictions: (5, anchors) cx, cy, w, h in network pixels and score in [0, 1]. min_score: of the
-    answer; with a score_fit, whoever may reach it by a clear mask is taken. Of more than MAX_PEOPLE
-    the best are taken. The rois are cut to the image; one that lies in the letterbox's border alone
-    is nobody.
+    response; with a score_fit, whoever may reach it by a clear mask is taken. Of more than
+    MAX_PEOPLE the best are taken. The rois are cut to the image; one that lies in the letterbox's
+    border alone is nobody.
     """
     if score_fit is not None:
         min_score = score_fit.least_detection(min_score)

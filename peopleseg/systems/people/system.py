@@ -20,7 +20,7 @@ from peopleseg.systems.people.contract import (
     YOLOV9,
 )
 from peopleseg.systems.people.pairs import pair_faults
-from peopleseg.systems.people.questions import of_boxes, of_image
+from peopleseg.systems.people.sample_inputs import of_boxes, of_image
 from peopleseg.systems.people.steps.boxes_to_rois import BoxesToRois
 from peopleseg.systems.people.steps.postprocess import Postprocess
 from peopleseg.systems.people.steps.postprocess_foreground import PostprocessForeground
@@ -30,10 +30,10 @@ from peopleseg.systems.people.steps.roi_align_features import RoiAlignFeatures
 from peopleseg.systems.people.steps.select_people import SelectPeople
 from peopleseg.systems.system import Accuracy, Ensemble, System, Use
 
-# Scores of the rois, the dummy roi's too; `scores` are those of the answer.
+# Scores of the rois, the dummy roi's too; `scores` are those of the response.
 _ROI_SCORES = {"scores": "roi_scores"}
-_ANSWER = Use(POSTPROCESS, inputs=_ROI_SCORES)
-_MASKS = (Use(ROI_ALIGN), Use(HIERARCHICAL_HEAD), _ANSWER)
+_RESPONSE = Use(POSTPROCESS, inputs=_ROI_SCORES)
+_MASKS = (Use(ROI_ALIGN), Use(HIERARCHICAL_HEAD), _RESPONSE)
 _NETWORKS = (Use(PREPROCESS), Use(YOLOV9), Use(PEOPLE_UNET))
 _SELECT = Use(SELECT_PEOPLE, outputs=_ROI_SCORES)
 
@@ -56,7 +56,7 @@ ENSEMBLES = (
         "Every person of an image, by the mask head that reads the detector's features alone.",
         (
             *(Use(PREPROCESS), Use(YOLOV9), _SELECT),
-            *(Use(ROI_ALIGN_FEATURES), Use(FEATURE_HEAD), _ANSWER),
+            *(Use(ROI_ALIGN_FEATURES), Use(FEATURE_HEAD), _RESPONSE),
         ),
         of_image,
     ),

@@ -16,16 +16,16 @@ from peopleseg.systems.system import Ensemble, System, Use
 from .contract import BRIGHTNESS, GREY, GREY_VALUE, TO_GREY
 from .steps import ToGrey
 
-Answer = Mapping[str, NDArray[Any]]
+Response = Mapping[str, NDArray[Any]]
 
 
-def unlike(folders: Mapping[str, Path], found: Answer, expected: Answer) -> str | None:
+def unlike(folders: Mapping[str, Path], found: Response, expected: Response) -> str | None:
     if np.allclose(found[GREY.name], expected[GREY.name], atol=0.01):
         return None
     return f"grey is {found[GREY.name]} instead of {expected[GREY.name]}"
 
 
-def question(image: bytes) -> Arrays:
+def request(image: bytes) -> Arrays:
     return {IMAGE.name: bytes_tensor(image)}
 
 
@@ -38,7 +38,7 @@ SYSTEM = System(
             GREY_VALUE,
             "How bright an image is.",
             (Use(PREPROCESS), Use(BRIGHTNESS), Use(TO_GREY)),
-            question,
+            request,
         ),
     ),
     unlike=unlike,

@@ -18,7 +18,7 @@ Entry = dict[str, Any]  # COCO's, with area; segmentation is an RLE where masks 
 
 @dataclass(frozen=True)
 class Matched:
-    """One image's answer beside the truth.
+    """One image's response beside the truth.
 
     Best score first, each of those found takes the person that it fits best and nobody has taken;
     it is ignored where it fits only a crowd. pycocotools decides.

@@ -1,4 +1,4 @@
-"""Measure a server's answers against COCO annotations of people.
+"""Measure a server's responses against COCO annotations of people.
 
 mask_ap, mask_ap50, box_ap, box_ap50
     COCO's average precision of `segment`, over IoU 0.50:0.95 and at 0.50, at most 100 people a
@@ -10,7 +10,7 @@ roi_miou
     grid over the box.
 foreground_miou
     Of `foreground`: per image the mean of the IoU of people and the IoU of background, at its own
-    size, a class absent from answer and truth counting 1; the mean over the images. Left out are
+    size, a class absent from response and truth counting 1; the mean over the images. Left out are
     crowds' regions, of the boxes of those without a mask what no mask covers, and images of
     people of whom nobody has a mask.
 
@@ -116,11 +116,11 @@ def masks_in_true_boxes(
     masks = []
     for first in range(0, len(people), MAX_PEOPLE):
         part = slice(first, first + MAX_PEOPLE)
-        answers = segmenter.segment_from_boxes(data, boxes[part])
-        for answer, person, box in zip(answers, people[part], boxes[part], strict=True):
-            height, width = answer.mask.shape
+        responses = segmenter.segment_from_boxes(data, boxes[part])
+        for response, person, box in zip(responses, people[part], boxes[part], strict=True):
+            height, width = response.mask.shape
             true = grid_mask(person.mask(image.height, image.width), box, (height, width))
-            masks.append((answer.mask, true))
+            masks.append((response.mask, true))
     return masks
 
 

@@ -1,4 +1,4 @@
-"""What is wrong in answers: false positives by what they are, and missed people by size.
+"""What is wrong in responses: false positives by what they are, and missed people by size.
 
 The kinds are those of TIDE (Bolya et al. 2020, arXiv:2008.08115) for one class, and beside them
 parts of people and of crowds, which TIDE counts as background.
@@ -16,7 +16,7 @@ from peopleseg.systems.people.evaluation.matches import RIGHT_IOU, Entry, Matche
 
 PLACED_IOU = 0.1  # below it, something else was found
 FALSE_POSITIVES = {
-    "duplicate": "a person whom another answer with a better score fits",
+    "duplicate": "a person whom another detection with a better score fits",
     "poorly_placed": "IoU with a person is 0.1 to 0.5",
     "part_or_crowd": "at least half of it lies in a person, or a tenth in a crowd",
     "background": "anything else",

@@ -122,7 +122,7 @@ def _mistakes(image: Matched) -> Numbers:
 
 
 def _nobody(measured: Sequence[Measured], limit: Point) -> Numbers:
-    """How certain the answers are of people where there are none, and no crowds either."""
+    """How certain the responses are of people where there are none, and no crowds either."""
     empty = [one for one in measured if not one.image.annotations]
     highest = [max((entry["score"] for entry in one.found), default=0.0) for one in empty]
     return {

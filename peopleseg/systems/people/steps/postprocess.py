@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import rles_as_json
 from peopleseg.repository.settings import FRACTION, NUMBER
-from peopleseg.systems.people.answer import people_of
 from peopleseg.systems.people.contract import POSTPROCESS
+from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.steps.scored import SCORE_FIT, ScoredStep
 from peopleseg.systems.step import Arrays
 

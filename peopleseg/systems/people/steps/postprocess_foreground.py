@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
-from peopleseg.systems.people.answer import foreground_of
 from peopleseg.systems.people.contract import POSTPROCESS_FOREGROUND
+from peopleseg.systems.people.response import foreground_of
 from peopleseg.systems.step import Arrays, Step
 
 

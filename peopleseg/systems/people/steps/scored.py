@@ -1,4 +1,4 @@
-"""What the steps share that decide who is in an answer."""
+"""What the steps share that decide who is in a response."""
 
 from collections.abc import Mapping
 from typing import Any

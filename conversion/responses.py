@@ -1,4 +1,4 @@
-"""What a set of versions answers, in one process."""
+"""How a set of versions responds, in one process."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ from peopleseg.repository.manifest import ArtifactError, read_manifest
 from peopleseg.systems.known import ENSEMBLES, system_of
 from peopleseg.systems.pipeline import Pipeline
 
-Answer = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
+Response = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 
 
-def reference_answers(
+def reference_responses(
     repository: Path, versions: Mapping[str, int], ensemble: str, images: Sequence[bytes]
-) -> list[Answer]:
+) -> list[Response]:
     """What an ensemble of these versions has to answer when each encoded image tries it.
 
     Raises what Pipeline and the steps raise.
     """
     pipeline = Pipeline(system_of(ensemble), repository, versions=versions)
-    question = ENSEMBLES[ensemble].question
-    return [pipeline.answer(ensemble, question(image)) for image in images]
+    request = ENSEMBLES[ensemble].sample_inputs
+    return [pipeline.call(ensemble, request(image)) for image in images]
 
 
 def unanswerable(repository: Path, versions: Mapping[str, int]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The last step: from the networks' outputs, in the square, to the answer, in the image sent."""
+"""The last step: from the networks' outputs, in the square, to the response, in the image sent."""
 
 from typing import Any, NamedTuple
 

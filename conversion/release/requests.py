@@ -4,7 +4,7 @@ from peopleseg.client.wire import Request, request_of
 from peopleseg.systems.known import ENSEMBLES
 
 
-def question(ensemble: str, image: bytes) -> Request:
+def request_for(ensemble: str, image: bytes) -> Request:
     """A request for one encoded image."""
     record = ENSEMBLES[ensemble]
-    return request_of(record.model, record.question(image))
+    return request_of(record.model, record.sample_inputs(image))

@@ -51,26 +51,26 @@ evaluate: $(VENV)/.plots ## measure the accuracy on DATA through a server, into 
 
 BENCH = $(BIN)/peopleseg bench
 PEERS = $(if $(YOLO_SEG),--yolo-seg "$(YOLO_SEG)") $(if $(OTHER),--other-repository "$(OTHER)")
-IMAGES = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
+ANNOTATED = --images "$(DATA)/val" --annotations "$(DATA)/person_val.json"
 
 .PHONY: bench
 bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most), into OUT/bench
-	$(BENCH) server $(IMAGES) --people 1 5 10 --concurrency 1 4 --seconds 1.5 --results "$(OUT)/bench"
-	$(BENCH) steps $(IMAGES) --people 5 --seconds 1 --results "$(OUT)/bench"
-	$(BENCH) rois $(IMAGES) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
-	$(BENCH) peers $(IMAGES) $(PEERS) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) server $(ANNOTATED) --people 1 5 10 --concurrency 1 4 --seconds 1.5 --results "$(OUT)/bench"
+	$(BENCH) steps $(ANNOTATED) --people 5 --seconds 1 --results "$(OUT)/bench"
+	$(BENCH) rois $(ANNOTATED) --rois 0 1 5 10 64 --seconds 0.5 --results "$(OUT)/bench"
+	$(BENCH) peers $(ANNOTATED) $(PEERS) --people 5 --seconds 1 --results "$(OUT)/bench"
 	$(BENCH) runtimes --networks hierarchical_head --runtimes onnxruntime --rois 1 5 --rounds 3 --seconds 0.5 --results "$(OUT)/bench"
-	$(BENCH) memory $(IMAGES) --requests 100 1000 --results "$(OUT)/bench"
+	$(BENCH) memory $(ANNOTATED) --requests 100 1000 --results "$(OUT)/bench"
 	$(BENCH) report --results "$(OUT)/bench"
 
 .PHONY: bench-full
 bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/results
-	$(BENCH) server $(IMAGES) --seconds 2 --perf-analyzer
-	$(BENCH) steps $(IMAGES) --people 1 5 10 --seconds 1.5
-	$(BENCH) rois $(IMAGES) --seconds 1
-	$(BENCH) peers $(IMAGES) $(PEERS) --people 1 5 10 --seconds 2
+	$(BENCH) server $(ANNOTATED) --seconds 2 --perf-analyzer
+	$(BENCH) steps $(ANNOTATED) --people 1 5 10 --seconds 1.5
+	$(BENCH) rois $(ANNOTATED) --seconds 1
+	$(BENCH) peers $(ANNOTATED) $(PEERS) --people 1 5 10 --seconds 2
 	$(BENCH) runtimes --seconds 1
-	$(BENCH) memory $(IMAGES)
+	$(BENCH) memory $(ANNOTATED)
 	$(BENCH) report
 
 .PHONY: test

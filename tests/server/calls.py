@@ -71,14 +71,14 @@ def over_http(url: str, model: str, inputs: Arrays, **parameters: float) -> Arra
             headers={"Inference-Header-Content-Length": str(len(header))},
         )
         response = connection.getresponse()
-        response = json.loads(response.read())
+        body = json.loads(response.read())
     finally:
         connection.close()
     if response.status != 200:
-        raise Refused(str(response.status), response["error"])
+        raise Refused(str(response.status), body["error"])
     return {
         output["name"]: np.array(output.get("data", [])).reshape(output["shape"])
-        for output in response["outputs"]
+        for output in body["outputs"]
     }
 
 

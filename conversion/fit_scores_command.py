@@ -19,16 +19,17 @@ else.
 Exit code 0 when the versions are written (or --dry-run), 1 when the images cannot be measured.
 """
 
-import argparse
-from dataclasses import astuple
-from pathlib import Path
+from dataclasses import astuple, dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from conversion.gate import Reference
-from conversion.release.release_command import change
+from conversion.release.release_command import changes_of
 from conversion.score_fitting import FitError, Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
 from peopleseg.checks.check import planned_faults
-from peopleseg.cli.options import add_repository_option, positive
+from peopleseg.cli.options import AnnotatedImagesOptions, Help, LimitOption, RepositoryOption
 from peopleseg.cli.output import folder_fault
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.calls import InProcess
@@ -42,34 +43,20 @@ from peopleseg.systems.people.system import PEOPLE
 MAX_MASK_IOU = 0.7
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg fit-scores`."""
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument(
-        "--with",
-        dest="versions",
-        type=change,
-        nargs="+",
-        default=[],
-        metavar="MODEL=VERSION",
-        help="to measure in place of those that serve",
-    )
-    parser.add_argument(
-        "--max-mask-iou",
-        type=float,
-        default=MAX_MASK_IOU,
-        metavar="X",
-        help="of two people's masks, above which they are the same person (%(default)s)",
-    )
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
-    parser.add_argument("--dry-run", action="store_true", help="print the fit and write nothing")
-    add_repository_option(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RepositoryOption, LimitOption, AnnotatedImagesOptions):
+    instead: Annotated[
+        tuple[str, ...],
+        Help("MODEL=VERSION, to measure in place of what serves"),
+        Parameter(name="--with"),
+    ] = ()
+    max_mask_iou: Annotated[
+        float, Help("of two people's masks, above which they are the same person")
+    ] = MAX_MASK_IOU
+    dry_run: Annotated[bool, Help("print the fit and write nothing")] = False
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Print the fit and what it is worth; write the two versions.
 
     Raises FitError, GateError, ArtifactError, OSError.
@@ -90,23 +77,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: Options) -> None:
     """Before anything is measured. Raises FitError for what cannot be measured or written."""
     if not args.dry_run and (fault := folder_fault(args.model_repository)):
         raise FitError(f"{fault}, or try with --dry-run")
     iou = {"max_mask_iou": args.max_mask_iou}
     wrong = settings_faults(POSTPROCESS.name, Postprocess.settings, iou)
-    wrong += planned_faults(args.model_repository, PEOPLE, dict(args.versions))
+    wrong += planned_faults(args.model_repository, PEOPLE, changes_of(args.instead))
     if wrong:
         raise FitError("; ".join(wrong))
 
 
-def _unfitted(args: argparse.Namespace, mask_shift: float) -> PeoplePipeline:
+def _unfitted(args: Options, mask_shift: float) -> PeoplePipeline:
     """The versions asked for, with the detector's scores and everybody in the responses."""
     neutral = {"score_fit": None, "min_score": 0.0}
     masks = {"max_mask_iou": args.max_mask_iou, "mask_shift": mask_shift}
     settings = {"select_people": neutral, "postprocess": {**neutral, **masks}}
-    return PeoplePipeline(args.model_repository, versions=dict(args.versions), settings=settings)
+    return PeoplePipeline(
+        args.model_repository, versions=changes_of(args.instead), settings=settings
+    )
 
 
 def _report(found: Found, score_fit: ScoreFit, point: Point) -> None:
@@ -120,9 +109,7 @@ def _report(found: Found, score_fit: ScoreFit, point: Point) -> None:
     )
 
 
-def _write(
-    args: argparse.Namespace, score_fit: ScoreFit, min_score: float, mask_shift: float
-) -> None:
+def _write(args: Options, score_fit: ScoreFit, min_score: float, mask_shift: float) -> None:
     shared = {"score_fit": list(astuple(score_fit)), "min_score": round(min_score, 2)}
     masks = {"max_mask_iou": args.max_mask_iou, "mask_shift": mask_shift}
     of_step = {"select_people": shared, "postprocess": {**shared, **masks}}
@@ -130,5 +117,5 @@ def _write(
     for folder in folders.values():
         print(folder)
     pairs = " ".join(f"{step}={folder.name}" for step, folder in folders.items())
-    fitted_to = " ".join(f"{model}={version}" for model, version in args.versions)
+    fitted_to = " ".join(args.instead)
     print(f"serve them with: peopleseg release NAME {f'{fitted_to} ' if fitted_to else ''}{pairs}")

@@ -4,7 +4,7 @@
   peopleseg retrain training/configs/yolov9_t.yaml --data data/people --offline
   peopleseg retrain training/configs/hierarchical_fused.yaml --data data/people \\
       --out runs/head_2 --name better-head --why "more night images" \\
-      --train --model.detector runs/yolov9_t/best.ckpt \\
+      -- --model.detector runs/yolov9_t/best.ckpt \\
       --model.people_unet runs/people_unet_b0/best.ckpt
 
 --data is a folder with train/, val/, person_train.json and person_val.json. Stopped anywhere, by
@@ -17,17 +17,21 @@ Exit code 0 when the release serves, 1 when a stage failed or the release was re
 usage, 130 when it was stopped.
 """
 
-import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from conversion.release.options import add_gate_options, add_server_options, add_wait_option
-from peopleseg.cli.options import add_repository_option, positive
-from peopleseg.cli.output import folder_to_write
+from conversion.release.options import GateOptions, ServerOptions, WaitOption
+from peopleseg.cli.options import (
+    POSITIONAL,
+    FolderToWrite,
+    Help,
+    LimitOption,
+    WrittenRepositoryOption,
+)
 from peopleseg.errors import PeoplesegError, WrongUsage
 from peopleseg.labels.files import write_atomically
 from peopleseg.releases import journal
@@ -42,63 +46,44 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 STATE = "retrain.json"  # in the run's folder: what was asked for, and what the training ended with
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg retrain`."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML of training/configs")
-    parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="images and annotations"
-    )
-    parser.add_argument(
-        "--out",
-        type=folder_to_write,
-        metavar="DIR",
-        help="folder of the run (runs/ and the name of CONFIG)",
-    )
-    parser.add_argument("--name", help="of the release (model and version, such as people_unet-2)")
-    parser.add_argument("--why", default="", metavar="TEXT", help="a reason, for the record")
-    parser.add_argument(
-        "--data-licence", default="", metavar="TEXT", help="of the training data, for the manifest"
-    )
-    parser.add_argument(
-        "--skip-pinned-runtime",
-        action="store_true",
-        help="export without running the result under the server image's ONNX Runtime",
-    )
-    add_gate_options(parser)
-    parser.add_argument(
-        "--limit", type=positive, metavar="N", help="validate and measure on the first N images"
-    )
-    add_repository_option(parser, writes=True)
-    add_server_options(parser)
-    add_wait_option(parser)
-    parser.add_argument(
-        "--offline",
-        action="store_true",
-        help="release into the model repository alone, for a server that is not running",
-    )
-    parser.add_argument(
-        "--train",
-        dest="train_arguments",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="--KEY VALUE",
-        help="comes last; what follows is for `peopleseg train fit`",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Options(GateOptions, WaitOption, ServerOptions, WrittenRepositoryOption, LimitOption):
+    config: Annotated[Path, POSITIONAL, Help("a network's YAML, of training/configs")]
+    train_arguments: Annotated[
+        tuple[str, ...], POSITIONAL, Help("after --, for `peopleseg train fit`")
+    ] = ()
+    data: Annotated[Path, Help("folder of images and annotations")]
+    out: Annotated[
+        FolderToWrite | None, Help("folder of the run (runs/ and the name of CONFIG)")
+    ] = None
+    name: Annotated[
+        str | None, Help("of the release (model and version, such as people_unet-2)")
+    ] = None
+    why: Annotated[str, Help("a reason, for the record")] = ""
+    data_licence: Annotated[str, Help("of the training data, for the manifest")] = ""
+    skip_pinned_runtime: Annotated[
+        bool,
+        Help("export without running the result under the server image's ONNX Runtime"),
+    ] = False
+    offline: Annotated[
+        bool,
+        Help("release into the model repository alone, for a server that is not running"),
+    ] = False
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Every stage that is not done yet, one after the other. Raises RetrainError, WrongUsage."""
     if not args.config.is_file():
         raise WrongUsage(f"there is no file {args.config}; name a training's YAML")
     return Retraining(args).run()
 
 
-def asked_for(args: argparse.Namespace) -> dict[str, Any]:
+def asked_for(args: Options) -> dict[str, Any]:
     """What the training depends on, as a run's folder notes it."""
     return {
         "config": args.config.read_text(),
         "data": str(args.data.resolve()),
-        "train_arguments": args.train_arguments,
+        "train_arguments": list(args.train_arguments),
     }
 
 
@@ -118,7 +103,7 @@ class Stage:
 class Retraining:
     """The stages of one run's folder; what is done is read from the files, at each call."""
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: Options) -> None:
         self._args = args
         self.out: Path = args.out or Path("runs") / args.config.stem
         self.best = self.out / BEST
@@ -207,28 +192,28 @@ class Retraining:
         fit += ["--out", str(self.out), *self._args.train_arguments]
         if (self.out / LAST).is_file():
             fit += ["--ckpt_path", "last"]
-        code = _command("training.command", fit, tells_next=False)
+        code = _run("training.command", arguments=tuple(fit), tells_next=False)
         if code == 0:
             self._write_state(self._state() | {"trained": sha256(self.best)})
         return code
 
     def _validate(self) -> int:
-        return _command(
+        return _run(
             "training.validation.command",
-            [str(self.best), *self._reference(), "--json", str(self._metrics_file)],
+            checkpoints=[str(self.best)],
+            json=self._metrics_file,
+            **self._reference(),
         )
 
     def _export(self) -> int:
-        return _command(
+        return _run(
             "conversion.export.command",
-            [
-                str(self.best),
-                *("--model-repository", str(self._args.model_repository)),
-                *("--examples", str(self.images)),
-                # with its sum, as every data set has a file of this name
-                *("--accuracy-data", f"{self.annotations.name} {sha256(self.annotations)[:12]}"),
-                *("--data-licence", self._args.data_licence),
-            ],
+            checkpoint=self.best,
+            model_repository=self._args.model_repository,
+            examples=self.images,
+            # with its sum, as every data set has a file of this name
+            accuracy_data=f"{self.annotations.name} {sha256(self.annotations)[:12]}",
+            data_licence=self._args.data_licence,
             skip_pinned_runtime=self._args.skip_pinned_runtime,
         )
 
@@ -236,26 +221,28 @@ class Retraining:
         folder = self._version_folder()
         assert folder is not None  # the stage before is done
         model, version = folder.parent.name, folder.name
-        return _command(
+        args = self._args
+        return _run(
             "conversion.release.release_command",
-            [
-                self._args.name or f"{model}-{version}",
-                f"{model}={version}",
-                *self._reference(),
-                *("--why", self._args.why or f"retrained by {self._args.config.name}"),
-                *("--margin", str(self._args.margin)),
-            ],
-            model_repository=self._args.model_repository,
-            url=self._args.url,
-            admin_key=self._args.admin_key,
-            offline=self._args.offline,
-            force=self._args.force,
-            wait=self._args.wait,
+            name=args.name or f"{model}-{version}",
+            changes=(f"{model}={version}",),
+            **self._reference(),
+            why=args.why or f"retrained by {args.config.name}",
+            margin=args.margin,
+            model_repository=args.model_repository,
+            url=args.url,
+            admin_key=args.admin_key,
+            offline=args.offline,
+            force=args.force,
+            wait=args.wait,
         )
 
-    def _reference(self) -> list[str]:
-        limit = [] if self._args.limit is None else ["--limit", str(self._args.limit)]
-        return ["--images", str(self.images), "--annotations", str(self.annotations), *limit]
+    def _reference(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "annotations": self.annotations,
+            "limit": self._args.limit,
+        }
 
     @property
     def _metrics_file(self) -> Path:
@@ -298,13 +285,10 @@ def _done(stage: "Stage") -> int:
     return code
 
 
-def _command(module: str, arguments: Sequence[str], **values: Any) -> int:
-    """Run a subcommand by its module. values: options that are parsed already."""
+def _run(module: str, **options: Any) -> int:
+    """Run a command by its module; the exit code."""
     command = import_module(module)
-    parser = argparse.ArgumentParser(prog=f"peopleseg ({module})")
-    command.add_arguments(parser)
-    args = parser.parse_args(arguments, argparse.Namespace(**values))
-    return int(command.run(args))
+    return int(command.run(command.Options(**options)))
 
 
 def _say(stage: str, text: str) -> None:

@@ -12,14 +12,16 @@ serves it before `peopleseg release` does. Exit code 2 for a step or a setting t
 and where nothing would differ from the version that serves.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from peopleseg.cli.options import add_repository_option
+from cyclopts import Parameter
+
+from peopleseg.cli.options import POSITIONAL, Help, WrittenRepositoryOption
 from peopleseg.errors import WrongUsage
 from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit
@@ -38,24 +40,22 @@ class SettingsError(WrongUsage, ValueError):
     """Not a Python step, or settings that it cannot work with."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg new-step-version`."""
-    parser.add_argument("step", metavar="STEP", help="folder of a Python step, such as roi_align")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        type=_setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of the step; numbers and lists as in JSON (as in the version that serves)",
-    )
-    add_repository_option(parser, writes=True)
+@dataclass(frozen=True, kw_only=True)
+class Options(WrittenRepositoryOption):
+    step: Annotated[str, POSITIONAL, Help("a Python step, such as roi_align")]
+    set: Annotated[
+        tuple[str, ...],
+        Help(
+            "KEY=VALUE, a setting of the step; numbers and lists as in JSON (as in the version "
+            "that serves)"
+        ),
+        Parameter(consume_multiple=False),
+    ] = ()
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Write the version and print its folder. Raises SettingsError, ArtifactError."""
-    folder = new_step_version(args.model_repository, args.step, dict(args.settings))
+    folder = new_step_version(args.model_repository, args.step, dict(map(setting, args.set)))
     print(f"{folder}: settings {json.dumps(StepManifest.read(folder).settings)}")
     print(f"serve it with: peopleseg release NAME {args.step}={folder.name}")
     return 0
@@ -136,10 +136,10 @@ TritonPythonModel = triton_model({step.__qualname__})
 '''
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+        raise SettingsError(f"--set {text!r} is not KEY=VALUE")
     try:
         return name, json.loads(value)
     except ValueError:

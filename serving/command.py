@@ -3,16 +3,17 @@
 `peopleseg serve` loads the project's ensembles, prints one line when they answer, and stays.
 """
 
-import argparse
 import logging
 import os
 import signal
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
-from peopleseg.cli.options import add_repository_option
-from peopleseg.cli.output import file_to_write
+from cyclopts import Parameter
+
+from peopleseg.cli.options import FileToWrite, Help, RepositoryOption
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log
@@ -20,60 +21,53 @@ from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import ServerStartError
 from serving.exposure import exposure
 
+_LOG = logging.getLogger(__name__)
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--http-port", type=int, default=8000, help="(%(default)s)")
-    parser.add_argument("--grpc-port", type=int, default=8001, help="(%(default)s)")
-    parser.add_argument("--metrics-port", type=int, default=8002, help="(%(default)s)")
-    add_repository_option(parser)
-    parser.add_argument(
-        "--model-config-name",
-        metavar="NAME",
-        help="use each model's configs/NAME.pbtxt where it has one, e.g. cuda",
-    )
-    parser.add_argument(
-        "--load-model",
-        metavar="MODEL",
-        action="append",
-        help="load this model and its steps; may be repeated (those that the repository has of "
-        f"{', '.join(ENSEMBLES)})",
-    )
-    parser.add_argument(
-        "--log-file",
-        type=file_to_write,
-        help="Triton's log, begun anew at each start "
-        "(peopleseg/triton-HTTP_PORT.log under $XDG_STATE_HOME or ~/.local/state)",
-    )
-    parser.add_argument(
-        "--ready-timeout-s",
-        type=float,
-        default=READY_TIMEOUT_S,
-        help="give up if the models are not ready after this many seconds (%(default)g)",
-    )
-    parser.add_argument(
-        "--triton-argument",
-        metavar="FLAG",
-        action="append",
-        default=[],
-        help="passed to tritonserver as it is, e.g. --triton-argument=--log-verbose=1; "
-        "may be repeated",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Options(RepositoryOption):
+    host: Annotated[str, Help("address to listen on")] = "127.0.0.1"
+    http_port: int = 8000
+    grpc_port: int = 8001
+    metrics_port: int = 8002
+    model_config_name: Annotated[
+        str | None, Help("use each model's configs/NAME.pbtxt where it has one, e.g. cuda")
+    ] = None
+    load_model: Annotated[
+        tuple[str, ...],
+        Help(
+            "load these models and their steps (those that the repository has of "
+            f"{', '.join(ENSEMBLES)})"
+        ),
+    ] = ()
+    log_file: Annotated[
+        FileToWrite | None,
+        Help(
+            "Triton's log, begun anew at each start "
+            "(peopleseg/triton-HTTP_PORT.log under $XDG_STATE_HOME or ~/.local/state)"
+        ),
+    ] = None
+    ready_timeout_s: Annotated[
+        float, Help("give up if the models are not ready after this many seconds")
+    ] = READY_TIMEOUT_S
+    triton_argument: Annotated[
+        tuple[str, ...],
+        Help("passed to tritonserver as it is, e.g. --triton-argument=--log-verbose=1"),
+        Parameter(consume_multiple=False, allow_leading_hyphen=True),
+    ] = ()
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Serve until SIGINT or SIGTERM (exit code 0) or until Triton ends on its own (1)."""
     extra = list(args.triton_argument)
     if args.model_config_name:
         extra.append(f"--model-config-name={args.model_config_name}")
-    logging.basicConfig(format="peopleseg serve: %(message)s")
     try:
         exposed = exposure(args.host, extra)
     except ReleaseError as error:
-        _say(str(error))
+        _LOG.error("%s", error)
         return 1
     server = EmbeddedServer(
         model_repository=args.model_repository,
@@ -82,11 +76,11 @@ def run(args: argparse.Namespace) -> int:
         http_port=args.http_port,
         grpc_port=args.grpc_port,
         metrics_port=args.metrics_port,
-        models=args.load_model,
+        models=args.load_model or None,
         extra_arguments=[*extra, *exposed.arguments],
     )
     if exposed.said:
-        _say(exposed.said)
+        _LOG.warning("%s", exposed.said)
     return serve(server, args.ready_timeout_s)
 
 
@@ -96,7 +90,7 @@ def serve(server: EmbeddedServer, ready_timeout_s: float) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         server.start()
-        _say(f"loading {', '.join(server.models)}; log: {server.log_file}")
+        _LOG.info("loading %s; log: %s", ", ".join(server.models), server.log_file)
         server.wait_until_ready(ready_timeout_s)
         print(
             f"ready: gRPC {server.grpc_url}, HTTP {server.http_url}, "
@@ -104,16 +98,17 @@ def serve(server: EmbeddedServer, ready_timeout_s: float) -> int:
             flush=True,
         )
         status = server.wait()
-        _say(
-            f"Triton ended on its own ({describe_status(status)}); "
-            f"{triton_log.describe(server.log_file)}"
+        _LOG.error(
+            "Triton ended on its own (%s); %s",
+            describe_status(status),
+            triton_log.describe(server.log_file),
         )
         return 1
     except (ServerStartError, ReleaseError) as error:
-        _say(str(error))
+        _LOG.error("%s", error)
         return 1
     except KeyboardInterrupt:
-        _say("stopping")
+        _LOG.info("stopping")
         return 0
     finally:
         server.stop(STOP_TIMEOUT_S)
@@ -130,7 +125,3 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
-
-
-def _say(text: str) -> None:
-    print(f"peopleseg serve: {text}", file=sys.stderr, flush=True)

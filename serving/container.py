@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from peopleseg.cli.logs import log_to_stderr
 from peopleseg.errors import PeoplesegError
 from peopleseg.releases import servers
 from peopleseg.systems.known import SYSTEMS
@@ -22,13 +23,14 @@ from serving.loading import load_arguments
 from serving.mending import mend_unless_served, name_others
 from serving.ports import check_triton_ports
 
+_LOG = logging.getLogger("serving.container")  # also as a program
 TRITON = "tritonserver"
 BIND_VARIABLE, LOOPBACK = "PEOPLESEG_BIND", "127.0.0.1"  # where compose opens the ports
 
 
 def main(argv: Sequence[str]) -> int:
     """Become Triton. Returns, 1, when the repository cannot be served."""
-    logging.basicConfig(format="peopleseg: %(message)s")
+    log_to_stderr()
     repository = Path(argv[0])
     try:
         exposed = exposure(os.environ.get(BIND_VARIABLE, LOOPBACK), argv[1:])
@@ -48,14 +50,14 @@ def main(argv: Sequence[str]) -> int:
     if announcement := servers.announce(repository, ports):
         announcement.keep_across_exec()
     if exposed.said:
-        print(f"peopleseg: {exposed.said}", file=sys.stderr)
+        _LOG.warning("%s", exposed.said)
     loaded = load_arguments(ensembles)
     arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposed.arguments]
     os.execvp(TRITON, [TRITON, *arguments])
 
 
 def _refuse(reason: str) -> int:
-    print(f"peopleseg: {reason}", file=sys.stderr)
+    _LOG.error("%s", reason)
     return 1
 
 

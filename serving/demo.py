@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from peopleseg.cli import main as cli
+from peopleseg.cli.application import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from peopleseg.cli.main import main as command
 from peopleseg.errors import PeoplesegError
 from peopleseg.pixels.examples import example_images
 from peopleseg.repository.place import MODEL_REPOSITORY
@@ -32,16 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
         print(__doc__, file=sys.stderr)
-        return cli.EXIT_USAGE
+        return EXIT_USAGE
     arguments = with_examples(arguments)
     signal.signal(signal.SIGTERM, _interrupt)  # `make` passes it on; end as with Ctrl-C
     try:
         return _run(arguments)
     except KeyboardInterrupt:
-        return cli.EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED
     except PeoplesegError as error:
         print(f"peopleseg: {error}", file=sys.stderr)
-        return cli.EXIT_FAILED
+        return EXIT_FAILED
 
 
 def with_examples(arguments: list[str]) -> list[str]:
@@ -65,10 +66,10 @@ def _run(arguments: list[str]) -> int:
     ) as server:
         server.wait_until_ready(timeout_s=READY_TIMEOUT_S)
         print(f"server ready after {time.monotonic() - start:.1f} s", flush=True)
-        code = cli.main([*arguments, "--url", server.grpc_url])
+        code = command([*arguments, "--url", server.grpc_url])
         if (status := server.poll()) is not None:
             print(f"peopleseg: the server ended ({describe_status(status)})", file=sys.stderr)
-    if code != cli.EXIT_OK:
+    if code != EXIT_OK:
         print(f"the server's log is {log_file}", file=sys.stderr)
         return code
     log_file.unlink(missing_ok=True)

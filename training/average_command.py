@@ -9,27 +9,20 @@ separate trainings from scratch are worth nothing, so measure. The checkpoint th
 the first one's companions, and the metrics of the images, which it is measured on.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from peopleseg.cli.output import file_to_write
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg average-weights`."""
-    parser.add_argument(
-        "checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="two or more"
-    )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument(
-        "--out", type=file_to_write, required=True, metavar="CKPT", help="the checkpoint to write"
-    )
+from peopleseg.cli.options import POSITIONAL, AnnotatedImagesOptions, FileToWrite, Help
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(AnnotatedImagesOptions):
+    checkpoints: Annotated[list[Path], POSITIONAL, Help("two or more")]
+    out: Annotated[FileToWrite, Help("the checkpoint to write")]
+
+
+def run(args: Options) -> int:
     """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
     from training.averaging import run as work  # torch takes seconds to import
 

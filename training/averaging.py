@@ -1,6 +1,5 @@
 """Average the weights of checkpoints, and measure them."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ import torch
 from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
+from training.average_command import Options
 from training.data.images import report_skipped, usable_images
 from training.validation.evaluation import evaluate
 from training.validation.table import Row, table
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
     for checkpoint in args.checkpoints:
         require_separate({"the checkpoint": checkpoint, "--out": args.out})

@@ -1,6 +1,5 @@
 """The trainer: Lightning's command line, with errors in sentences."""
 
-import argparse
 import logging
 import re
 import sys
@@ -20,7 +19,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint  # 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import TensorBoardLogger  # noqa: E402
 
-from peopleseg.cli.main import EXIT_INTERRUPTED, EXIT_USAGE  # noqa: E402
+from peopleseg.cli.application import EXIT_INTERRUPTED, EXIT_USAGE  # noqa: E402
 from peopleseg.cli.output import folder_fault  # noqa: E402
 from peopleseg.errors import PeoplesegError  # noqa: E402
 from peopleseg.networks.checkpoint import CheckpointError, read_checkpoint  # noqa: E402
@@ -188,13 +187,13 @@ class _BuildOnly(TrainCLI):
         """Nothing."""
 
 
-def run(args: argparse.Namespace) -> int:
+def run(arguments: Sequence[str], *, tells_next: bool = False) -> int:
     """Exit code 0 trained, 1 failed, 2 wrong usage, 130 stopped (a checkpoint is left)."""
     _quieten()
     try:
-        cli = TrainCLI(args=configs_first(args.arguments), **_SETTINGS)
+        cli = TrainCLI(args=configs_first(arguments), **_SETTINGS)
         best = cli.out() / BEST
-        if args.tells_next and cli.trainer.is_global_zero and best.is_file():
+        if tells_next and cli.trainer.is_global_zero and best.is_file():
             print(f"the best weights are in {best}; next: peopleseg export {best}")
     except Stopped as stopped:
         print(stopped, file=sys.stderr)

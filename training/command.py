@@ -17,24 +17,32 @@ shows (tensorboard --logdir runs). Ctrl-C ends after the current step and leaves
 which `--ckpt_path last` goes on as if nothing had happened.
 """
 
-import argparse
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from peopleseg.cli.options import POSITIONAL, Help
+
+PASSES_HELP_ON = True  # `train fit --help` is the trainer's
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "arguments",
-        nargs=argparse.REMAINDER,
-        metavar="fit ...",
-        help="`fit --help` lists the trainer's keys, `fit --model.help CLASS` a network's",
-    )
-    parser.set_defaults(tells_next=True)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    arguments: Annotated[
+        tuple[str, ...],
+        POSITIONAL,
+        Help("`fit --help` lists the trainer's keys, `fit --model.help CLASS` a network's"),
+        Parameter(allow_leading_hyphen=True),
+    ] = ()
+    tells_next: Annotated[bool, Parameter(parse=False)] = True  # where the best weights go next
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Exit code 0 trained, 1 failed, 2 wrong usage, 130 stopped (a checkpoint is left)."""
-    if args.arguments in ([], ["--help"], ["-h"]):
+    if args.arguments in ((), ("--help",), ("-h",)):
         print(__doc__)
         return 0
     from training.cli import run as work  # torch takes seconds to import
 
-    return work(args)
+    return work(args.arguments, tells_next=args.tells_next)

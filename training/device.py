@@ -1,18 +1,22 @@
 """Where torch computes."""
 
-import argparse
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from peopleseg.cli.options import Help
 from peopleseg.errors import WrongUsage
 
 
-def add_device_option(parser: argparse.ArgumentParser) -> None:
-    """Add --device; `device_of` says which is meant."""
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), help="(cuda, where torch finds a GPU, else cpu)"
-    )
+@dataclass(frozen=True, kw_only=True)
+class DeviceOption:
+    """`device_of` says which device is meant."""
+
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, Help("(cuda, where torch finds a GPU, else cpu)")
+    ] = None
 
 
-def device_of(args: argparse.Namespace) -> str:
+def device_of(args: DeviceOption) -> str:
     """Raises WrongUsage for a GPU that there is not."""
     import torch  # takes seconds, and --help does not need it
 

@@ -9,52 +9,28 @@ was: files that are there are kept. features.json says what the features were co
 folder with other settings is refused.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from peopleseg.cli.options import fraction
-from peopleseg.cli.output import folder_to_write
-from training.device import add_device_option
+from peopleseg.cli.options import AnnotatedImagesOptions, FolderToWrite, Fraction, Help
+from training.device import DeviceOption
 
 PADDING = 0.1  # as published, like the resize
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg precompute-features`."""
-    parser.add_argument(
-        "--detector",
-        type=Path,
-        required=True,
-        metavar="CKPT",
-        help="a YOLOv9's, or a version folder",
+@dataclass(frozen=True, kw_only=True)
+class Options(DeviceOption, AnnotatedImagesOptions):
+    detector: Annotated[Path, Help("a YOLOv9's checkpoint, or a version folder")]
+    out: Annotated[FolderToWrite, Help("folder to write to")]
+    padding: Annotated[Fraction, Help("around boxes, at each edge, in parts of the side")] = PADDING
+    resize: Annotated[Literal["stretch", "letterbox"], Help("how an image becomes a square")] = (
+        "stretch"
     )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument(
-        "--out", type=folder_to_write, required=True, metavar="DIR", help="folder to write to"
-    )
-    parser.add_argument(
-        "--padding",
-        type=fraction,
-        default=PADDING,
-        metavar="PART",
-        help="around boxes, at each edge, in parts of the side (%(default)s)",
-    )
-    parser.add_argument(
-        "--resize",
-        choices=("stretch", "letterbox"),
-        default="stretch",
-        help="how an image becomes a square (%(default)s)",
-    )
-    parser.add_argument(
-        "--workers", type=int, default=2, metavar="N", help="processes that load (%(default)s)"
-    )
-    add_device_option(parser)
+    workers: Annotated[int, Help("processes that load")] = 2
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Compute what is missing. Raises AnnotationError, CheckpointError, FeaturesError."""
     from training.precomputing import run as work  # torch takes seconds to import
 

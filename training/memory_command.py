@@ -10,23 +10,21 @@ the head on features alone. Averaged weights, a teacher and the loader's workers
 variant that fails or does not fit is named, the others go on; the exit code is then 1.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from peopleseg.cli.output import file_to_write
-from training.device import add_device_option
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg train-memory`."""
-    parser.add_argument("configs", nargs="+", type=Path, metavar="CONFIG", help="a variant's YAML")
-    add_device_option(parser)
-    parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
-    )
+from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
+from training.device import DeviceOption
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(DeviceOption):
+    configs: Annotated[list[Path], POSITIONAL, Help("a variant's YAML")]
+    json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
+
+
+def run(args: Options) -> int:
     """Measure one after the other and print a table. Returns 1 when one failed."""
     from training.memory_measuring import run as work  # torch takes seconds to import
 

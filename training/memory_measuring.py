@@ -1,6 +1,5 @@
 """What a training step of each variant needs, each found in a process of its own."""
 
-import argparse
 import multiprocessing
 import sys
 import tempfile
@@ -13,11 +12,12 @@ from peopleseg.labels.files import write_json
 from peopleseg.pixels.image_files import unique
 from training.device import device_of
 from training.memory import Need, need_of
+from training.memory_command import Options
 
 MILLION = 1_000_000
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Measure one after the other and print a table. Returns 1 when one failed."""
     device = device_of(args)
     needs: list[Need] = []

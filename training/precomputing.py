@@ -1,6 +1,5 @@
 """Compute the features of images once, for trainings of the head that reads them alone."""
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
@@ -28,12 +27,13 @@ from training.data.samples import RoiSample, roi_sample
 from training.data.scene import read_scene
 from training.data.transforms import whole_view
 from training.device import device_of
+from training.features_command import Options
 
 MOST_PEOPLE = 10  # of an image; as published
 BYTES_OF_FP16 = 2
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Compute what is missing. Raises AnnotationError, CheckpointError, FeaturesError."""
     folder, device = FeatureFolder(args.out), device_of(args)
     detector = load_detector(args.detector)
@@ -59,7 +59,7 @@ def needed_bytes(images: Sequence[AnnotatedImage], channels: int) -> tuple[int, 
     return people, people * channels * ROI_FEATURE_SIZE**2 * BYTES_OF_FP16
 
 
-def _claim(folder: FeatureFolder, detector: YOLOv9, args: argparse.Namespace) -> None:
+def _claim(folder: FeatureFolder, detector: YOLOv9, args: Options) -> None:
     """Say what the folder will hold. Raises FeaturesError when it holds something else."""
     description = FeatureDescription(
         sha256(detector_file(args.detector)), detector.feature_channels, args.padding, args.resize
@@ -88,7 +88,7 @@ def _compute(
     detector: YOLOv9,
     images: Sequence[AnnotatedImage],
     folder: FeatureFolder,
-    args: argparse.Namespace,
+    args: Options,
     device: str,
 ) -> int:
     """Write every image's file; returns how many images were broken, each named on stderr."""

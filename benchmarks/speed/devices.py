@@ -1,10 +1,9 @@
 """Where the networks run: on the CPUs, or on the machine's first NVIDIA GPU."""
 
-import argparse
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnxruntime
 
@@ -14,18 +13,14 @@ from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.pipeline import OnnxModel, open_on_processors
 from serving.onnx_model import Instance, execution_providers
 
-CPU, CUDA = "cpu", "cuda"
-PROVIDERS = {CPU: "CPUExecutionProvider", CUDA: "CUDAExecutionProvider"}  # of ONNX Runtime
+Device = Literal["cpu", "cuda"]
+CPU: Device = "cpu"
+CUDA: Device = "cuda"
+PROVIDERS: dict[str, str] = {
+    CPU: "CPUExecutionProvider",
+    CUDA: "CUDAExecutionProvider",
+}  # of ONNX Runtime
 _QUERY = ("nvidia-smi", "--id=0", "--query-gpu=name,driver_version", "--format=csv,noheader")
-
-
-def add_device_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device",
-        choices=(CPU, CUDA),
-        default=CPU,
-        help="for the networks: the CPUs, or the first NVIDIA GPU (%(default)s)",
-    )
 
 
 def require(device: str) -> None:

@@ -6,23 +6,22 @@ Called in both ways to use the threads: by one caller with all of them, and by a
 threads, with one each. The better one is the limit for a server with the same threads.
 """
 
-import argparse
+from dataclasses import dataclass
 
 from benchmarks.speed.devices import open_pipeline
-from benchmarks.speed.images import add_image_options, choose_images
-from benchmarks.speed.options import add_round_options, add_run_options, confined_to
+from benchmarks.speed.images import ImageOptions, choose_images
+from benchmarks.speed.options import RoundOptions, RunOptions, confined_to
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import direct_targets, interleave
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_image_options(parser)
-    add_run_options(parser)
-    add_round_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions, ImageOptions):
+    """These groups alone."""
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_images(args, pipeline)

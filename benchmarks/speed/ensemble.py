@@ -6,14 +6,17 @@ Asked is what tries a release: the images, and what else the ensemble reads, mad
 ratios are as in `peopleseg bench server`.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts.types import PositiveInt
 
 from benchmarks.speed.devices import CUDA, open_on_gpu
 from benchmarks.speed.options import (
-    add_round_options,
-    add_run_options,
-    add_server_option,
+    RoundOptions,
+    RunOptions,
+    ServerOption,
     confined_to,
     running_server,
 )
@@ -28,29 +31,22 @@ from benchmarks.speed.targets import (
     TensorRequest,
     interleave,
 )
-from peopleseg.cli.options import positive
+from peopleseg.cli.options import POSITIONAL, Help
+from peopleseg.cli.system_options import EnsembleName
 from peopleseg.pixels.image_files import find_images
 from peopleseg.systems.known import ENSEMBLES, system_of
 from peopleseg.systems.pipeline import Pipeline
 
-CONCURRENCY = (1, 4)
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions, ServerOption):
+    ensemble: Annotated[EnsembleName, POSITIONAL, Help("its name")]
+    images: Annotated[Path, Help("folder of the images")]
+    most_images: Annotated[PositiveInt, Help("of the folder")] = 4
+    concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 4)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ensemble", choices=ENSEMBLES, help="its name")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="real images")
-    parser.add_argument(
-        "--most-images", type=positive, default=4, metavar="N", help="of the folder (%(default)s)"
-    )
-    parser.add_argument(
-        "--concurrency", type=positive, nargs="+", default=CONCURRENCY, metavar="N", help="callers"
-    )
-    add_server_option(parser)
-    add_run_options(parser)
-    add_round_options(parser)
-
-
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     ensemble, system = ENSEMBLES[args.ensemble], system_of(args.ensemble)
     files = find_images(args.images, leave_out=args.images / "out")[: args.most_images]
     requests = [

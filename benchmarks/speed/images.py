@@ -4,16 +4,17 @@ What an image costs is decided by the rois that the detector finds and not by th
 there: so the groups go by the former, and each image's record has both.
 """
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
+from cyclopts.types import PositiveInt
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.targets import Group, PeopleRequest
+from peopleseg.cli.options import AnnotatedImagesOptions, Help, one_of
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.repository.tensors import bytes_tensor
@@ -28,38 +29,23 @@ class Chosen(NamedTuple):
     records: list[dict[str, Any]]  # of each image: file, group, people found and annotated, size
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="real images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="their people, as COCO"
-    )
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(AnnotatedImagesOptions):
+    people: Annotated[
+        tuple[int, ...],
+        one_of(PEOPLE),
+        Help(f"groups of images, by the people found; {PEOPLE[-1]} means as many or more"),
+    ] = PEOPLE
+    per_group: Annotated[PositiveInt, Help("images of each group")] = 4
 
 
-def add_image_options(parser: argparse.ArgumentParser, people: Sequence[int] = PEOPLE) -> None:
-    """people: of the groups, unless the options name others."""
-    add_data_options(parser)
-    parser.add_argument(
-        "--people",
-        type=int,
-        nargs="+",
-        choices=PEOPLE,
-        default=people,
-        metavar="N",
-        help=f"images with so many people found, of {', '.join(map(str, PEOPLE))} or more "
-        f"({' '.join(map(str, people))})",
-    )
-    parser.add_argument(
-        "--per-group", type=int, default=4, metavar="N", help="of each group (%(default)s)"
-    )
-
-
-def choose_images(args: argparse.Namespace, pipeline: PeoplePipeline) -> Chosen:
+def choose_images(args: ImageOptions, pipeline: PeoplePipeline) -> Chosen:
     """As the options say. Raises BenchError when no image fits."""
     images = annotated_images(args)
     return choose(pipeline, images, people=args.people, each=args.per_group)
 
 
-def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
+def annotated_images(args: AnnotatedImagesOptions) -> list[AnnotatedImage]:
     """The first IMAGES_LOOKED_AT of the annotations. Raises BenchError, OSError."""
     try:
         return load_images(args.annotations, args.images)[:IMAGES_LOOKED_AT]

@@ -8,7 +8,6 @@ so many requests. RSS counts memory that processes share once for each of them; 
 size (PSS) shares it out, so its sum is what the server takes. Starts a server of its own.
 """
 
-import argparse
 import re
 import threading
 import time
@@ -16,22 +15,22 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Annotated
 
 import psutil
+from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
 from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.errors import BenchError
-from benchmarks.speed.images import add_image_options, choose_images
-from benchmarks.speed.options import add_run_options, confined_to, running_server
+from benchmarks.speed.images import ImageOptions, choose_images
+from benchmarks.speed.options import RunOptions, confined_to, running_server
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, Server
-from peopleseg.cli.options import positive
+from peopleseg.cli.options import Help
 from serving.guard import processes_of_group
 
 AT_REST, UNDER_LOAD, AFTER = "at rest", "under load", "after {} requests"
-REQUESTS = (1000, 10_000)
-CONCURRENCY = 4
 SLICE_S = 2.0  # between two looks at how many requests were answered
 FIRST_LOOK_S, RARER = 0.3, 1.5  # under load: the first pause, and by how much the next is longer
 SETTLE_S = 2.0  # from the last response to the look at rest
@@ -48,23 +47,13 @@ class MemorySample:
     failures: dict[str, int] = field(default_factory=dict)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_image_options(parser)
-    parser.add_argument(
-        "--requests",
-        type=positive,
-        nargs="+",
-        default=REQUESTS,
-        metavar="N",
-        help=f"after which to look ({' '.join(map(str, REQUESTS))})",
-    )
-    parser.add_argument(
-        "--concurrency", type=positive, default=CONCURRENCY, metavar="N", help="callers"
-    )
-    add_run_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions, ImageOptions):
+    requests: Annotated[tuple[PositiveInt, ...], Help("after which to look")] = (1000, 10_000)
+    concurrency: Annotated[PositiveInt, Help("callers at a time")] = 4
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     with confined_to(args.threads):
         chosen = choose_images(
             args, open_pipeline(args.model_repository, threads=args.threads, device=args.device)

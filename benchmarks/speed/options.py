@@ -1,27 +1,29 @@
 """The options and the surroundings that several benchmarks share."""
 
-import argparse
 import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from cyclopts.types import PositiveInt
 from tritonclient.grpc import InferenceServerClient
 
-from benchmarks.speed.devices import CPU, CUDA, add_device_option, server_arguments
-from benchmarks.speed.result import RESULTS
+from benchmarks.speed.devices import CPU, CUDA, Device, require, server_arguments
+from benchmarks.speed.errors import BenchError
+from benchmarks.speed.result import RESULTS, folder_of
 from benchmarks.speed.targets import asking
-from peopleseg.cli.options import add_repository_option, positive
-from peopleseg.cli.output import folder_to_write
-from peopleseg.client.wire import CHANNEL_ARGS, grpc_address
+from peopleseg.cli.options import FolderToWrite, Help, RepositoryOption
+from peopleseg.cli.output import folder_fault
+from peopleseg.cli.server_options import Address
+from peopleseg.client.wire import CHANNEL_ARGS
 from serving.embedded import EmbeddedServer
 from serving.ports import free_ports
 
 READY_TIMEOUT_S = 300.0
-ROUNDS, SECONDS = 5, 3.0
 
 
 class Running(NamedTuple):
@@ -32,41 +34,40 @@ class Running(NamedTuple):
     pid: int | None  # None for one that was running before
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    add_repository_option(parser)
-    add_device_option(parser)
-    parser.add_argument(
-        "--threads",
-        type=positive,
-        default=len(os.sched_getaffinity(0)),
-        metavar="N",
-        help="CPUs for all that is measured, its callers too (all: %(default)s)",
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(RepositoryOption):
+    """Of every benchmark that measures."""
+
+    device: Annotated[Device, Help("for the networks: the CPUs, or the first NVIDIA GPU")] = CPU
+    threads: Annotated[PositiveInt, Help("CPUs for all that is measured, its callers too")] = len(
+        os.sched_getaffinity(0)
     )
-    parser.add_argument(
-        "--results",
-        type=folder_to_write,
-        metavar="DIR",
-        help=f"for the JSON ({RESULTS}; on cuda the folder {CUDA} there)",
-    )
+    results: Annotated[
+        FolderToWrite | None, Help(f"for the JSON ({RESULTS}; on cuda the folder {CUDA} there)")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Raises MissingTool for a device that there is not, BenchError: nowhere to write."""
+        require(self.device)
+        if fault := folder_fault(self.results or folder_of(self.device)):
+            raise BenchError(f"--results: {fault}")
 
 
-def add_round_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--rounds", type=positive, default=ROUNDS, metavar="N", help="of slices (%(default)s)"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=SECONDS, metavar="S", help="of each slice (%(default)s)"
-    )
+@dataclass(frozen=True, kw_only=True)
+class RoundOptions:
+    rounds: Annotated[PositiveInt, Help("of slices")] = 5
+    seconds: Annotated[float, Help("of each slice")] = 3.0
 
 
-def add_server_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--url",
-        type=grpc_address,
-        metavar="HOST:PORT",
-        help="gRPC port of a server of this machine that is up, on --device; without it, one is "
-        "started",
-    )
+@dataclass(frozen=True, kw_only=True)
+class ServerOption:
+    url: Annotated[
+        Address | None,
+        Help(
+            "gRPC port of a server of this machine that is up, on --device; without it, one is "
+            "started"
+        ),
+    ] = None
 
 
 @contextmanager

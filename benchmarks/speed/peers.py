@@ -17,18 +17,19 @@ All have all threads. Graphs that have to be exported first are kept in a cache.
 for training.
 """
 
-import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
 from benchmarks.speed.devices import open_model, open_pipeline
 from benchmarks.speed.errors import MissingTool
-from benchmarks.speed.images import add_image_options, choose_images, detected
+from benchmarks.speed.images import ImageOptions, choose_images, detected
 from benchmarks.speed.options import (
-    add_round_options,
-    add_run_options,
-    add_server_option,
+    RoundOptions,
+    RunOptions,
+    ServerOption,
     confined_to,
     running_server,
 )
@@ -44,32 +45,27 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
+from peopleseg.cli.options import FolderToWrite, Help
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 
 MASK_RCNN_TORCH, MASK_RCNN_ONNX = "mask_rcnn_torch", "mask_rcnn_onnx"
 DETECTOR_AND_UNET, PUBLISHED = "detector_and_unet", "published"
 YOLO_SEG, OTHER_REPOSITORY = "yolo_seg", "other_repository"  # with a file, with a folder
-PEERS = (DETECTOR_AND_UNET, PUBLISHED, MASK_RCNN_TORCH, MASK_RCNN_ONNX)
+Peer = Literal["detector_and_unet", "published", "mask_rcnn_torch", "mask_rcnn_onnx"]
+PEERS: tuple[Peer, ...] = get_args(Peer)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_image_options(parser)
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, help="some of them")
-    parser.add_argument(
-        "--cache", type=Path, default=CACHE, metavar="DIR", help="for exported graphs (%(default)s)"
-    )
-    parser.add_argument("--yolo-seg", type=Path, metavar="FILE", help="an ONNX file as a peer")
-    parser.add_argument(
-        "--other-repository", type=Path, metavar="DIR", help="another model repository as a peer"
-    )
-    add_server_option(parser)
-    add_run_options(parser)
-    add_round_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
+    peers: Annotated[tuple[Peer, ...], Help("some of them")] = PEERS
+    cache: Annotated[FolderToWrite, Help("for exported graphs")] = CACHE
+    yolo_seg: Annotated[Path | None, Help("an ONNX file as a peer")] = None
+    other_repository: Annotated[Path | None, Help("another model repository as a peer")] = None
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
-    settings = {"rounds": args.rounds, "seconds": args.seconds}
+    settings: dict[str, Any] = {"rounds": args.rounds, "seconds": args.seconds}
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_images(args, pipeline)
@@ -92,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def _chosen(args: argparse.Namespace) -> list[str]:
+def _chosen(args: Options) -> list[str]:
     given = {YOLO_SEG: args.yolo_seg, OTHER_REPOSITORY: args.other_repository}
     for name, path in given.items():
         if path is not None and not path.exists():
@@ -100,7 +96,7 @@ def _chosen(args: argparse.Namespace) -> list[str]:
     return [*args.peers, *(name for name, path in given.items() if path is not None)]
 
 
-def _detector_and_unet(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
+def _detector_and_unet(args: Options) -> Callable[[PeopleRequest], object]:
     pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
 
     def response(request: PeopleRequest) -> object:
@@ -112,7 +108,7 @@ def _detector_and_unet(args: argparse.Namespace) -> Callable[[PeopleRequest], ob
     return response
 
 
-def _published(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
+def _published(args: Options) -> Callable[[PeopleRequest], object]:
     networks = ("people_unet", "hierarchical_head")
     unet, head = (published_graph(name, args.cache) for name in networks)
     pipeline = open_pipeline(
@@ -129,24 +125,26 @@ def _published(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
     return lambda request: pipeline.segment(request.image)
 
 
-def _yolo_seg(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
+def _yolo_seg(args: Options) -> Callable[[PeopleRequest], object]:
     from benchmarks.speed.yolo_seg import YoloSeg
 
+    assert args.yolo_seg is not None  # or it were not chosen
     return YoloSeg(args.yolo_seg, threads=args.threads, device=args.device)
 
 
-def _other_repository(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
+def _other_repository(args: Options) -> Callable[[PeopleRequest], object]:
+    assert args.other_repository is not None  # or it were not chosen
     other = open_pipeline(args.other_repository, threads=args.threads, device=args.device)
     return lambda request: other.segment(request.image)
 
 
-def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
+def _mask_rcnn_torch(args: Options) -> Callable[[PeopleRequest], object]:
     from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
 
     return InTorch(MaskRCNN(), threads=args.threads, device=args.device)
 
 
-def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
+def _mask_rcnn_onnx(args: Options) -> Callable[[PeopleRequest], object]:
     from benchmarks.speed.mask_rcnn import InOnnxRuntime, MaskRCNN, export
 
     path = args.cache / f"mask_rcnn-torchvision_{version('torchvision')}.onnx"

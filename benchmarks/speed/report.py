@@ -7,13 +7,15 @@ Writes a PNG beside each JSON that `peopleseg bench` has left in the folder, and
 tables. Needs matplotlib, which is among the packages for training.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.result import RESULTS, read_results
 from benchmarks.speed.summary import summary
 from benchmarks.speed.tables import TABLES, heading
+from peopleseg.cli.options import Help
 from peopleseg.labels.files import write_atomically
 
 PAGE = "speed.md"
@@ -29,13 +31,12 @@ TITLES = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="DIR", help="with the JSON (%(default)s)"
-    )
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    results: Annotated[Path, Help("folder with the JSON")] = RESULTS
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     from benchmarks.speed.plots import draw
 
     results = read_results(args.results, list(TITLES))

@@ -6,17 +6,19 @@ The ensemble person_segmentation_from_boxes is asked for made-up boxes of a pers
 image, by one caller, and by turns the same networks are called directly.
 """
 
-import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.devices import open_pipeline
-from benchmarks.speed.images import add_data_options, annotated_images
+from benchmarks.speed.images import annotated_images
 from benchmarks.speed.options import (
-    add_round_options,
-    add_run_options,
-    add_server_option,
+    RoundOptions,
+    RunOptions,
+    ServerOption,
     confined_to,
     running_server,
 )
@@ -31,32 +33,25 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
+from peopleseg.cli.options import AnnotatedImagesOptions, Help, one_of
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.contract import MAX_PEOPLE
 
-ROIS = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 _SEED = 0
 _HEIGHTS = (0.2, 0.8)  # of a box, as a part of the image's
 _WIDTHS = (0.3, 0.6)  # of a box, as a part of its height
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_data_options(parser)
-    parser.add_argument(
-        "--rois",
-        type=int,
-        nargs="+",
-        choices=range(MAX_PEOPLE + 1),
-        default=ROIS,
-        metavar="N",
-        help=f"in one request, at most {MAX_PEOPLE} ({' '.join(map(str, ROIS))})",
-    )
-    add_server_option(parser)
-    add_run_options(parser)
-    add_round_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions, ServerOption, AnnotatedImagesOptions):
+    rois: Annotated[
+        tuple[int, ...],
+        one_of(range(MAX_PEOPLE + 1)),
+        Help(f"in one request, at most {MAX_PEOPLE}"),
+    ] = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     image = annotated_images(args)[0]
     groups = roi_groups(image, args.rois)
     with (
@@ -76,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def roi_groups(image: AnnotatedImage, counts: list[int]) -> list[Group]:
+def roi_groups(image: AnnotatedImage, counts: Sequence[int]) -> list[Group]:
     """One request each: a larger one has the boxes of the smaller ones too."""
     data = image.read()
     boxes = made_up_boxes(image.width, image.height, MAX_PEOPLE)

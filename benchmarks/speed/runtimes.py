@@ -22,22 +22,25 @@ outputs are compared with the first one's. A call takes and gives arrays in the 
 Needs the packages for training.
 """
 
-import argparse
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts.types import PositiveInt
 
 from benchmarks.speed import metrics
 from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
 from benchmarks.speed.load import Calls, Slice, drive_threads
 from benchmarks.speed.metrics import of_kind
-from benchmarks.speed.options import add_round_options, add_run_options, confined_to
+from benchmarks.speed.options import RoundOptions, RunOptions, confined_to
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, interleave
+from peopleseg.cli.options import Help, one_of
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
 
 HEAD = HIERARCHICAL_HEAD.name
@@ -50,7 +53,7 @@ if TYPE_CHECKING:  # they bring torch, which --help does without
     Opened = dict[str, dict[str, Runner]]  # by runtime and network
 
 NETWORKS = ("yolov9", "people_unet", HEAD, "feature_head")
-RUNTIMES = {
+RUNTIMES: dict[str, tuple[str, ...]] = {
     CPU: ("onnxruntime", "torch", "torch_compile"),
     CUDA: (
         *("onnxruntime", "onnxruntime_fp16", "onnxruntime_tensorrt_fp16"),
@@ -58,7 +61,6 @@ RUNTIMES = {
         *("torch_compile", "torch_compile_fp16", "torch_cuda_graph", "torch_cuda_graph_fp16"),
     ),
 }
-ROIS = (1, 5, 10)
 
 
 class Runtime:
@@ -81,45 +83,27 @@ class Runtime:
         return drive_threads(lambda turn: call(), self.callers, seconds)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        nargs="+",
-        default=(),
-        metavar="FILE",
-        help="trained networks, in place of those of the same variant or beside the others",
-    )
-    parser.add_argument(
-        "--networks",
-        nargs="+",
-        choices=NETWORKS,
-        default=NETWORKS,
-        metavar="NAME",
-        help=f"of {', '.join(NETWORKS)} (all)",
-    )
-    every = dict.fromkeys(name for names in RUNTIMES.values() for name in names)
-    parser.add_argument(
-        "--runtimes",
-        nargs="+",
-        choices=every,
-        metavar="NAME",
-        help=f"of {', '.join(every)} (all of the device)",
-    )
-    parser.add_argument(
-        "--rois",
-        type=int,
-        nargs="+",
-        choices=range(1, MAX_PEOPLE + 1),
-        default=ROIS,
-        metavar="N",
-        help=f"in one call of a mask head ({' '.join(map(str, ROIS))})",
-    )
-    add_run_options(parser)
-    add_round_options(parser)
+_EVERY = tuple(dict.fromkeys(name for names in RUNTIMES.values() for name in names))
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions):
+    checkpoint: Annotated[
+        tuple[Path, ...],
+        Help("trained networks, in place of those of the same variant or beside the others"),
+    ] = ()
+    networks: Annotated[tuple[str, ...], one_of(NETWORKS), Help("some of them")] = NETWORKS
+    runtimes: Annotated[
+        tuple[str, ...], one_of(_EVERY), Help(f"of {', '.join(_EVERY)} (all of the device)")
+    ] = ()
+    rois: Annotated[
+        tuple[PositiveInt, ...],
+        Help(f"in one call of a mask head, at most {MAX_PEOPLE}"),
+        one_of(range(1, MAX_PEOPLE + 1)),
+    ] = (1, 5, 10)
+
+
+def run(args: Options) -> int:
     from benchmarks.speed.networks import find_networks
 
     names, rois = runtimes_of(args.device, args.runtimes), sorted(set(args.rois))
@@ -147,14 +131,14 @@ def run(args: argparse.Namespace) -> int:
     )
 
 
-def runtimes_of(device: str, wanted: Sequence[str] | None) -> list[str]:
-    """Those wanted, None for all, in the device's order. Raises BenchError for another device's."""
-    for name in wanted or ():
+def runtimes_of(device: str, wanted: Sequence[str]) -> list[str]:
+    """Those wanted, none for all, in the device's order. Raises BenchError for another device's."""
+    for name in wanted:
         if name not in RUNTIMES[device]:
             raise BenchError(
                 f"{name} does not run on --device {device}, which has {', '.join(RUNTIMES[device])}"
             )
-    return [name for name in RUNTIMES[device] if wanted is None or name in wanted]
+    return [name for name in RUNTIMES[device] if not wanted or name in wanted]
 
 
 def cases_of(networks: "Sequence[Network]") -> "Iterator[tuple[str, Network, Case]]":

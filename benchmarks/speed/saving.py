@@ -1,12 +1,12 @@
 """The end of every benchmark: its result is written and its table is printed."""
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.options import RunOptions
 from benchmarks.speed.result import Result, folder_of, make_result, write_result
 from benchmarks.speed.tables import TABLES
 from peopleseg.systems.people.system import PEOPLE
@@ -15,7 +15,7 @@ from peopleseg.systems.wiring import serving_versions
 
 
 def finish(
-    args: argparse.Namespace,
+    args: RunOptions,
     benchmark: str,
     *,
     settings: Mapping[str, Any],
@@ -24,7 +24,7 @@ def finish(
     triton: str | None = None,
     system: System = PEOPLE,
 ) -> int:
-    """Save what was measured with the options of `add_run_options`; the exit code of `save`."""
+    """Save what was measured with these options; the exit code of `save`."""
     result = make_result(
         benchmark,
         threads=args.threads,

@@ -12,15 +12,17 @@ same rounds: so it holds on a machine whose speed varies.
 --perf-analyzer measures by NVIDIA's perf_analyzer as well; it is fetched where it is not at hand.
 """
 
-import argparse
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Annotated
+
+from cyclopts.types import PositiveInt
 
 from benchmarks.speed.devices import open_pipeline
-from benchmarks.speed.images import add_image_options, choose_images
+from benchmarks.speed.images import ImageOptions, choose_images
 from benchmarks.speed.options import (
-    add_round_options,
-    add_run_options,
-    add_server_option,
+    RoundOptions,
+    RunOptions,
+    ServerOption,
     confined_to,
     running_server,
 )
@@ -28,36 +30,18 @@ from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_pe
 from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_responses, direct_targets, interleave
-from peopleseg.cli.options import positive
-
-CONCURRENCY = (1, 2, 4, 8)
+from peopleseg.cli.options import FolderToWrite, Help
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_image_options(parser)
-    parser.add_argument(
-        "--concurrency",
-        type=positive,
-        nargs="+",
-        default=CONCURRENCY,
-        metavar="N",
-        help=f"callers at a time ({' '.join(map(str, CONCURRENCY))})",
-    )
-    parser.add_argument(
-        "--perf-analyzer",
-        type=Path,
-        nargs="?",
-        const=DEFAULT_FOLDER,
-        metavar="DIR",
-        help=f"measure by perf_analyzer too; it is in DIR or is put there ({DEFAULT_FOLDER})",
-    )
-    add_server_option(parser)
-    add_run_options(parser)
-    add_round_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
+    concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 2, 4, 8)
+    perf_analyzer: Annotated[bool, Help("measure by perf_analyzer too")] = False
+    perf_analyzer_folder: Annotated[FolderToWrite, Help("where it is, or is put")] = DEFAULT_FOLDER
 
 
-def run(args: argparse.Namespace) -> int:
-    tool = find_perf_analyzer(args.perf_analyzer) if args.perf_analyzer else None
+def run(args: Options) -> int:
+    tool = find_perf_analyzer(args.perf_analyzer_folder) if args.perf_analyzer else None
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_images(args, pipeline)

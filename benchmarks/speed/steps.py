@@ -8,34 +8,33 @@ Steps that run beside each other add up to more than the request takes. Called d
 follows the other. `read` and `written` are the bytes of a step's tensors.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts.types import PositiveInt
 from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
 
 from benchmarks.speed.devices import open_pipeline
-from benchmarks.speed.images import add_image_options, choose_images
+from benchmarks.speed.images import ImageOptions, choose_images
 from benchmarks.speed.options import (
-    add_round_options,
-    add_run_options,
-    add_server_option,
+    RoundOptions,
+    RunOptions,
+    ServerOption,
     confined_to,
     running_server,
 )
 from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_responses
-from peopleseg.cli.options import positive
+from peopleseg.cli.options import Help
 from peopleseg.client.wire import CHANNEL_ARGS
 from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.wiring import steps_of
 
-CONCURRENCY = (1, 4)
 PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 Times = dict[str, float]  # milliseconds a request, by part
 
@@ -54,17 +53,12 @@ class StepSample:
     tensor_bytes: dict[str, dict[str, int]] = field(default_factory=dict)  # mean; direct only
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_image_options(parser)
-    parser.add_argument(
-        "--concurrency", type=positive, nargs="+", default=CONCURRENCY, metavar="N", help="callers"
-    )
-    add_server_option(parser)
-    add_run_options(parser)
-    add_round_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
+    concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 4)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen, steps = (

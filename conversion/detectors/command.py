@@ -26,53 +26,48 @@ Exit code 0 when the version is there, 1 when the file is not what it should be 
 for wrong usage.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 from conversion.export.options import (
-    add_version_options,
+    VersionOptions,
     print_version,
     settings_of,
     tell_stage,
     wrong_usage,
 )
+from peopleseg.cli.options import POSITIONAL, Help
 from peopleseg.repository.manifest import Manifest
 
-KINDS = ("nanodet", "yolox", "yolov8")
+Kind = Literal["nanodet", "yolox", "yolov8"]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg import-detector`."""
-    parser.add_argument("file", type=Path, metavar="FILE.onnx")
-    parser.add_argument("--decoder", choices=KINDS, required=True, help="what its outputs mean")
-    parser.add_argument("--licence", metavar="TEXT", help="of the weights, for the manifest")
-    parser.add_argument(
-        "--person-class",
-        type=int,
-        default=0,
-        metavar="INDEX",
-        help="which of the file's classes is found; 0 is the person of COCO (%(default)s)",
-    )
-    parser.add_argument(
-        "--features", metavar="TENSOR", help="the map that mask heads read (the neck's at stride 8)"
-    )
-    parser.add_argument(
-        "--list-features", action="store_true", help="print the maps at stride 8, and do no more"
-    )
-    add_version_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(VersionOptions):
+    file: Annotated[Path, POSITIONAL, Help("an ONNX file")]
+    decoder: Annotated[Kind, Help("what its outputs mean")]
+    licence: Annotated[str, Help("of the weights, for the manifest")] = ""
+    person_class: Annotated[
+        int, Help("which of the file's classes is found; 0 is the person of COCO")
+    ] = 0
+    features: Annotated[
+        str | None, Help("the map that mask heads read (the neck's at stride 8)")
+    ] = None
+    list_features: Annotated[bool, Help("print the maps at stride 8, and do no more")] = False
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Import one file, and print the version's folder."""
     if args.list_features and args.file.is_file():
         return _list_features(args.file)
     return print_version(args, _wrong_usage(args), lambda images: _import(args, images))
 
 
-def _wrong_usage(args: argparse.Namespace) -> str | None:
+def _wrong_usage(args: Options) -> str | None:
     if not args.file.is_file():
         return f"there is no file {args.file}; name an ONNX file"
-    if not (args.licence or "").strip():
+    if not args.licence.strip():
         return (
             "--licence is missing: name the licence of the weights, which the manifest carries "
             "with them (for example --licence Apache-2.0)"
@@ -92,7 +87,7 @@ def _list_features(file: Path) -> int:
     return 0
 
 
-def _import(args: argparse.Namespace, images: list[Path]) -> Path:
+def _import(args: Options, images: list[Path]) -> Path:
     """Raises ExportError, OSError."""
     from conversion.detectors.imported import Wanted
     from conversion.detectors.importer import import_version

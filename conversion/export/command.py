@@ -17,39 +17,42 @@ Exit code 0 when the version is there, 1 when it was refused, 2 for wrong usage 
 that it takes is not on this machine.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from conversion.export.options import (
-    add_version_options,
+    VersionOptions,
     print_version,
     settings_of,
     tell_stage,
     wrong_usage,
 )
 from conversion.export.settings import ExportError
+from peopleseg.cli.options import POSITIONAL, Help
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg export`."""
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    add_version_options(parser)
-    heads = parser.add_argument_group("for mask heads on detector features")
-    heads.add_argument(
-        "--roi-padding",
-        type=float,
-        metavar="X",
-        help="each side of a box was widened by X of it at both ends in training (as published: "
-        "0.1)",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Options(VersionOptions):
+    checkpoint: Annotated[Path, POSITIONAL, Help("a file that a training wrote")]
+    roi_padding: Annotated[
+        float | None,
+        Help(
+            "each side of a box was widened by so much of it at both ends in training (as "
+            "published: 0.1)"
+        ),
+        Parameter(group="For mask heads on detector features"),
+    ] = None
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Export one checkpoint, and print the folder of the version."""
     return print_version(args, _wrong_usage(args), lambda images: _export(args, images))
 
 
-def _wrong_usage(args: argparse.Namespace) -> str | None:
+def _wrong_usage(args: Options) -> str | None:
     if not args.checkpoint.is_file():
         return f"there is no checkpoint {args.checkpoint}; name a file that a training wrote"
     if args.roi_padding is not None and not 0 <= args.roi_padding < 1:
@@ -57,7 +60,7 @@ def _wrong_usage(args: argparse.Namespace) -> str | None:
     return wrong_usage(args)
 
 
-def _export(args: argparse.Namespace, images: list[Path]) -> Path:
+def _export(args: Options, images: list[Path]) -> Path:
     """Raises ExportError, OSError."""
     from conversion.export.exporter import export
     from peopleseg.networks.checkpoint import CheckpointError

@@ -1,71 +1,59 @@
 """What the commands that make a version of a network share: options, errors, exit codes."""
 
-import argparse
 import errno
+import logging
 import shutil
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from conversion.export.settings import (
-    ACCELERATORS,
-    PRECISIONS,
-    STORED,
-    ExportError,
-    Settings,
-)
-from peopleseg.cli.options import add_repository_option, positive
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
+
+from conversion.export.settings import Accelerator, ExportError, Precision, Settings, Stored
+from peopleseg.cli.options import Help, WrittenRepositoryOption
 from peopleseg.errors import WrongUsage
 from peopleseg.pixels.image_files import find_images
 from peopleseg.repository.manifest import Manifest
 
+_LOG = logging.getLogger(__name__)
+_MEASURED = Parameter(group="To measure accuracy, as --precision int8 has to")
 
-def add_version_options(parser: argparse.ArgumentParser) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class VersionOptions(WrittenRepositoryOption):
     """Precision, what it is made for and checked with, where it goes, what its manifest says."""
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="(%(default)s)")
-    parser.add_argument(
-        "--accelerator",
-        choices=ACCELERATORS,
-        default="cpu",
-        help="what it is made for; TensorRT gives an engine, the others ONNX (%(default)s)",
-    )
-    add_repository_option(parser, writes=True)
-    parser.add_argument(
-        "--examples",
-        type=Path,
-        metavar="DIR",
-        help="to compare on, and to calibrate INT8 with (some example images)",
-    )
-    measured = parser.add_argument_group("to measure accuracy, as --precision int8 has to")
-    measured.add_argument("--images", type=Path, metavar="DIR", help="images to measure it on")
-    measured.add_argument("--annotations", type=Path, metavar="FILE", help="people, COCO format")
-    measured.add_argument("--limit", type=positive, metavar="N", help="take the first N of them")
-    measured.add_argument(
-        "--most-loss",
-        type=float,
-        default=Settings.most_loss,
-        metavar="X",
-        help="of accuracy that INT8 may cost; blocks of layers stay in float until it is met "
-        "(%(default)s)",
-    )
-    parser.add_argument(
-        "--weights",
-        choices=STORED,
-        default="fp16",
-        help="how an FP32 graph stores its weights: fp16 is half as large (%(default)s)",
-    )
-    parser.add_argument(
-        "--skip-pinned-runtime",
-        action="store_true",
-        help="do not run it under the server image's ONNX Runtime; the manifest says so",
-    )
-    parser.add_argument("--accuracy-data", default="", metavar="TEXT", help="it was validated on")
-    parser.add_argument("--data-licence", default="", metavar="TEXT", help="of the training data")
+
+    precision: Precision = "fp32"
+    accelerator: Annotated[
+        Accelerator, Help("what it is made for; TensorRT gives an engine, the others ONNX")
+    ] = "cpu"
+    examples: Annotated[
+        Path | None,
+        Help("images to compare on, and to calibrate INT8 with (some example images)"),
+    ] = None
+    images: Annotated[Path | None, Help("folder of the images"), _MEASURED] = None
+    annotations: Annotated[Path | None, Help("people in COCO format"), _MEASURED] = None
+    limit: Annotated[PositiveInt | None, Help("take the first so many images"), _MEASURED] = None
+    most_loss: Annotated[
+        float,
+        Help("of accuracy that INT8 may cost; blocks of layers stay in float until it is met"),
+        _MEASURED,
+    ] = Settings.most_loss
+    weights: Annotated[
+        Stored, Help("how an FP32 graph stores its weights: fp16 is half as large")
+    ] = "fp16"
+    skip_pinned_runtime: Annotated[
+        bool,
+        Help("do not run it under the server image's ONNX Runtime; the manifest says so"),
+    ] = False
+    accuracy_data: Annotated[str, Help("what it was validated on")] = ""
+    data_licence: Annotated[str, Help("of the training data")] = ""
 
 
-def wrong_usage(args: argparse.Namespace) -> str | None:
-    """What is wrong with the options of `add_version_options`."""
+def wrong_usage(args: VersionOptions) -> str | None:
+    """What is wrong with these options."""
     measured = args.images is not None and args.annotations is not None
     if args.precision == "int8" and not (measured and args.examples):
         return (
@@ -84,8 +72,8 @@ def wrong_usage(args: argparse.Namespace) -> str | None:
     return None
 
 
-def settings_of(args: argparse.Namespace, **others: Any) -> Settings:
-    """Of the options of `add_version_options`, and of the command's own."""
+def settings_of(args: VersionOptions, **others: Any) -> Settings:
+    """Of these options, and of the command's own."""
     return Settings(
         precision=args.precision,
         accelerator=args.accelerator,
@@ -102,7 +90,7 @@ def settings_of(args: argparse.Namespace, **others: Any) -> Settings:
 
 
 def print_version(
-    args: argparse.Namespace, fault: str | None, make: Callable[[list[Path]], Path]
+    args: VersionOptions, fault: str | None, make: Callable[[list[Path]], Path]
 ) -> int:
     """Print the folder of the version that `make` writes. Returns the exit code.
 
@@ -125,8 +113,8 @@ def print_version(
 
 
 def tell_stage(stage: str) -> None:
-    """On stderr, what begins."""
-    print(f"{stage} ...", file=sys.stderr, flush=True)
+    """What begins."""
+    _LOG.info("%s ...", stage)
 
 
 def _require_accelerator(accelerator: str) -> None:

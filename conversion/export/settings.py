@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from peopleseg.errors import PeoplesegError, WrongUsage
 
-PRECISIONS = ("fp32", "fp16", "int8")
-ACCELERATORS = ("cpu", "cuda", "tensorrt")
-STORED = ("fp16", "fp32")
+Precision = Literal["fp32", "fp16", "int8"]
+Accelerator = Literal["cpu", "cuda", "tensorrt"]
+Stored = Literal["fp16", "fp32"]
 
 
 class ExportError(PeoplesegError):
@@ -22,9 +23,9 @@ class MissingRequirement(ExportError, WrongUsage):
 class Settings:
     """Every choice of one export."""
 
-    precision: str = "fp32"  # of the computation; one of PRECISIONS
-    accelerator: str = "cpu"  # one of ACCELERATORS
-    stored: str = "fp16"  # how an FP32 graph stores its large weights; one of STORED
+    precision: str = "fp32"  # of the computation; a Precision
+    accelerator: str = "cpu"  # an Accelerator
+    stored: str = "fp16"  # how an FP32 graph stores its large weights; a Stored
     roi_padding: float | None = None  # of a head on detector features; None as published
     check_pinned_runtime: bool = True
     # For INT8: images and their annotations in COCO format, and how many of them to measure on.

@@ -7,24 +7,23 @@ Kept are the versions of the last N releases, of the serving one and the one bef
 that were never released and are newer. Nothing but version folders is deleted.
 """
 
-import argparse
+from dataclasses import dataclass
+from typing import Annotated
 
-from conversion.release.options import add_wait_option
-from peopleseg.cli.options import add_repository_option, positive
+from cyclopts.types import PositiveInt
+
+from conversion.release.options import WaitOption
+from peopleseg.cli.options import Help, RepositoryOption
 from peopleseg.releases.prune import prune
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg prune`."""
-    parser.add_argument(
-        "--keep", type=positive, required=True, metavar="N", help="keep the last N releases"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be deleted")
-    add_wait_option(parser)
-    add_repository_option(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(RepositoryOption, WaitOption):
+    keep: Annotated[PositiveInt, Help("the last so many releases")]
+    dry_run: Annotated[bool, Help("only print what would be deleted")] = False
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Delete, and print what. Raises Locked where somebody is releasing, ReleaseError."""
     found = prune(args.model_repository, args.keep, dry_run=args.dry_run, wait_s=args.wait)
     for old in found:

@@ -18,49 +18,46 @@ Exit code 0 when the release serves, 1 when it is refused or the server cannot b
 wrong usage.
 """
 
-import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts.types import PositiveInt
+
+from conversion.gate import Reference
 from conversion.release.operations import release
 from conversion.release.options import (
-    add_gate_options,
-    add_release_options,
-    add_system_option,
+    GateOptions,
+    ReleaseOptions,
     place_of,
 )
-from peopleseg.cli.options import positive
+from peopleseg.cli.options import POSITIONAL, Help
 from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import STEPS, SYSTEMS, system_named
 from peopleseg.systems.system import System
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg release`."""
-    parser.add_argument("name", metavar="NAME", help="of the release, for example better-head")
-    parser.add_argument(
-        "changes",
-        nargs="+",
-        type=change,
-        metavar="MODEL=VERSION",
-        help=f"what changes; models are {', '.join(STEPS)}",
-    )
-    add_release_options(parser)
-    add_system_option(parser, "where several have all of these models")
-    parser.add_argument(
-        "--annotations",
-        type=Path,
-        metavar="FILE",
-        help="people of --images in COCO format: the release is measured on them",
-    )
-    parser.add_argument("--limit", type=positive, metavar="N", help="measure on the first N images")
-    add_gate_options(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(GateOptions, ReleaseOptions):
+    name: Annotated[str, POSITIONAL, Help("of the release, for example better-head")]
+    changes: Annotated[
+        tuple[str, ...],
+        POSITIONAL,
+        Help(f"MODEL=VERSION, what changes; models are {', '.join(STEPS)}"),
+    ]
+    annotations: Annotated[
+        Path | None,
+        Help("people of --images in COCO format: the release is measured on them"),
+    ] = None
+    limit: Annotated[PositiveInt | None, Help("measure on the first so many images")] = None
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Release, and print what serves then. Raises ReleaseError."""
-    changes = _changes(args.changes)
-    with place_of(args, system_for(changes, args.system)) as place:
+    changes = changes_of(args.changes)
+    system = system_for(changes, args.system)
+    with place_of(args, system, _reference(args), args.margin) as place:
         record = release(place, args.name, changes, why=args.why, force=args.force)
     swap = f", after {record.swap_ms:g} ms" if record.swap_ms is not None else ""
     where = f"{args.model_repository}, from the next start on" if args.offline else args.url
@@ -70,12 +67,34 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _changes(pairs: Sequence[tuple[str, int]]) -> dict[str, int]:
-    changes = dict(pairs)
+def changes_of(pairs: Sequence[str]) -> dict[str, int]:
+    """Versions by model, of MODEL=VERSION. Raises WrongRelease."""
+    changes = dict(map(_change, pairs))
     if len(changes) < len(pairs):
-        named = " ".join(f"{model}={version}" for model, version in pairs)
-        raise WrongRelease(f"{named} names a model twice; a release serves one version of each")
+        raise WrongRelease(
+            f"{' '.join(pairs)} names a model twice; a release serves one version of each"
+        )
     return changes
+
+
+def _change(text: str) -> tuple[str, int]:
+    model, _, version = text.partition("=")
+    if model not in STEPS or not version.isdecimal():
+        raise WrongRelease(
+            f"{text!r} is not MODEL=VERSION, like hierarchical_head=2; models are "
+            f"{', '.join(STEPS)}"
+        )
+    return model, int(version)
+
+
+def _reference(args: Options) -> Reference | None:
+    if args.annotations is None:
+        return None
+    if args.images is None:
+        raise WrongRelease("--annotations needs --images, their folder")
+    if not args.annotations.is_file():
+        raise WrongRelease(f"--annotations {args.annotations}: there is no such file")
+    return Reference(args.images, args.annotations, args.limit)
 
 
 def system_for(changes: Iterable[str], named: str | None) -> System:
@@ -90,14 +109,3 @@ def system_for(changes: Iterable[str], named: str | None) -> System:
         raise WrongRelease(f"no system has all of {models}; release each system by itself")
     names = " and ".join(system.name for system in fitting)
     raise WrongRelease(f"{names} have {models}; say with --system which is to be released")
-
-
-def change(text: str) -> tuple[str, int]:
-    """argparse type: a model and its version."""
-    model, _, version = text.partition("=")
-    if model not in STEPS or not version.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not MODEL=VERSION, like hierarchical_head=2; models are "
-            f"{', '.join(STEPS)}"
-        )
-    return model, int(version)

@@ -14,28 +14,26 @@ Exit code 0 when the release serves, 1 when it does not come up or the server ca
 for wrong usage.
 """
 
-import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from conversion.release.operations import rollback
-from conversion.release.options import add_release_options, add_system_option, place_of
+from conversion.release.options import ReleaseOptions, place_of
+from peopleseg.cli.options import POSITIONAL, Help
 from peopleseg.releases import journal
 from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import SYSTEMS, system_named
 from peopleseg.systems.system import System
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg rollback`."""
-    parser.add_argument(
-        "release", nargs="?", metavar="RELEASE", help="name or number (the one before)"
-    )
-    add_release_options(parser)
-    add_system_option(parser, "where several were released")
+@dataclass(frozen=True, kw_only=True)
+class Options(ReleaseOptions):
+    release: Annotated[str | None, POSITIONAL, Help("name or number (the one before)")] = None
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Roll back, and print what serves then. Raises ReleaseError."""
     begin = time.perf_counter()
     with place_of(args, _system(args.model_repository, args.system)) as place:

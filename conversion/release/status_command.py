@@ -7,17 +7,18 @@
 Exit code 0 when the server answers with what is on disk, 1 when it does not, or cannot be reached.
 """
 
-import argparse
 import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 from conversion.gate import MANIFESTS
-from conversion.release.options import add_server_options
+from conversion.release.options import ServerOptions
 from conversion.release.server import ModelControl, admin_headers
 from conversion.release.status import Status, SystemStatus, status
-from peopleseg.cli.options import add_repository_option
+from peopleseg.cli.options import Help, RepositoryOption
 from peopleseg.releases import journal
 from peopleseg.releases.journal import Record
 
@@ -25,20 +26,18 @@ _SHOWN = 10  # attempts of the history, the last ones
 _REASON = 80  # letters of a reason; --json has all
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg status`."""
-    add_repository_option(parser)
-    add_server_options(parser)
-    parser.add_argument("--offline", action="store_true", help="do not ask a server")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+@dataclass(frozen=True, kw_only=True)
+class Options(ServerOptions, RepositoryOption):
+    offline: Annotated[bool, Help("do not ask a server")] = False
+    json: Annotated[bool, Help("print everything as JSON")] = False
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Print the status. Returns 1 when something is not as it should be. Raises ReleaseError."""
     if args.offline:
         found = status(args.model_repository, None)
     else:
-        with ModelControl(args.url, headers=args.admin_key or admin_headers()) as control:
+        with ModelControl(args.url, headers=admin_headers(args.admin_key)) as control:
             found = status(args.model_repository, control)
     print(json.dumps(found.as_dict(), indent=2) if args.json else text(found))
     for problem in found.problems:

@@ -8,16 +8,17 @@ when a release is tried: boxes of fixed places. An image's tensors become one NA
 are called as they are; texts are strings. Without --out only their shapes are printed.
 """
 
-import argparse
 import io
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.cli.output import folder_to_write
-from peopleseg.cli.server_options import add_url_option
+from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help
+from peopleseg.cli.server_options import UrlOption
+from peopleseg.cli.system_options import EnsembleName
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.labels.files import write_atomically
 from peopleseg.pixels.image_files import find_images, result_paths, unique
@@ -27,15 +28,14 @@ from peopleseg.systems.step import Arrays
 READY_TIMEOUT_S = 60.0
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg call`."""
-    parser.add_argument("ensemble", choices=ENSEMBLES, help="its name")
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="images and folders")
-    parser.add_argument("--out", type=folder_to_write, metavar="DIR", help="for the tensors")
-    add_url_option(parser)
+@dataclass(frozen=True, kw_only=True)
+class Options(UrlOption):
+    ensemble: Annotated[EnsembleName, POSITIONAL, Help("its name")]
+    paths: Annotated[list[Path], POSITIONAL, Help("images and folders")]
+    out: Annotated[FolderToWrite | None, Help("for the tensors")] = None
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Print a line an image. Raises SegmentationError, OSError."""
     ensemble = ENSEMBLES[args.ensemble]
     out = args.out or Path()

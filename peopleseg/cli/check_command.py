@@ -10,19 +10,14 @@ line for each fault says where it is, what was found and what was expected. Exit
 0 without.
 """
 
-import argparse
-
 from peopleseg.checks.check import faults
 from peopleseg.checks.reading import read_models
-from peopleseg.cli.options import add_repository_option
+from peopleseg.cli.options import RepositoryOption
+
+Options = RepositoryOption
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg check`."""
-    add_repository_option(parser)
-
-
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Print the faults. Returns 1 when there are any."""
     found = faults(args.model_repository)
     for fault in found:

@@ -14,20 +14,27 @@ precision and recall over the score, which share of a score is right, what is mi
 instead, and the worst images on one sheet.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from cyclopts import Parameter
+from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
-from peopleseg.cli.options import positive
-from peopleseg.cli.output import file_to_write, folder_to_write
-from peopleseg.cli.server_options import READY_TIMEOUT_S, add_url_option, min_score_of
+from peopleseg.cli.options import (
+    AnnotatedImagesOptions,
+    FileToWrite,
+    FolderToWrite,
+    Help,
+    LimitOption,
+)
+from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
@@ -41,7 +48,7 @@ from peopleseg.systems.people.evaluation.metrics import (
     measure,
     metrics_of,
 )
-from peopleseg.systems.people.evaluation.writing import PAGE, report_folder, write_report
+from peopleseg.systems.people.evaluation.writing import PAGE, drawing_fault, write_report
 
 PRINTED = (
     "mask_ap",
@@ -58,40 +65,27 @@ PRINTED = (
 DEFAULT_CONCURRENCY = 2  # images under way; one is prepared while another is computed
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg evaluate`."""
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    add_url_option(parser)
-    parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
-    )
-    parser.add_argument(
-        "--report",
-        type=_report_folder,
-        metavar="DIR",
-        help="write what is behind the metrics here (needs matplotlib)",
-    )
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
-    parser.add_argument(
-        "--concurrency",
-        type=positive,
-        default=DEFAULT_CONCURRENCY,
-        metavar="N",
-        help="images under way at a time (%(default)s)",
-    )
-    parser.add_argument(
-        "--min-score",
-        type=min_score_of,
-        default=AP_MIN_SCORE,
-        metavar="SCORE",
-        help="of the people that enter mask_ap and box_ap, 0.001 to 1 (%(default)s)",
-    )
+def _can_be_drawn(_: object, folder: Path | None) -> None:
+    if folder is not None and (fault := drawing_fault()):
+        raise ValueError(fault)
 
 
-def run(args: argparse.Namespace) -> int:
+ReportFolder = Annotated[FolderToWrite, Parameter(validator=_can_be_drawn)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(LimitOption, UrlOption, AnnotatedImagesOptions):
+    json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
+    report: Annotated[
+        ReportFolder | None, Help("write what is behind the metrics here (needs matplotlib)")
+    ] = None
+    concurrency: Annotated[PositiveInt, Help("images under way at a time")] = DEFAULT_CONCURRENCY
+    min_score: Annotated[
+        MinScore, Help("of the people that enter mask_ap and box_ap, 0.001 to 1")
+    ] = AP_MIN_SCORE
+
+
+def run(args: Options) -> int:
     """Measure and report. Returns 1 when any image failed or there is nobody to find."""
     try:
         images = load_images(args.annotations, args.images)[: args.limit]
@@ -176,12 +170,6 @@ def table(report: dict[str, Any]) -> str:
         total = failed + report["images"]
         lines.append(f"{'failed':16} {failed} of {total} images, left out of the metrics above")
     return "\n".join(lines)
-
-
-def _report_folder(text: str) -> Path:
-    """argparse type: a folder for a report, which can be drawn and written."""
-    report_folder(text)
-    return folder_to_write(text)
 
 
 def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:

@@ -1,11 +1,6 @@
 """Where a command writes to, refused before the work where nothing can be written there.
 
-    parser.add_argument("--json", type=file_to_write)
-    parser.add_argument("--out", type=folder_to_write, default="out")
-    require_separate({"--annotations": args.annotations, "--out": args.out})
-
-A default has to be text, which argparse then checks as it checks what is given. Folders that are
-missing are made when something is written.
+Folders that are missing are made when something is written.
 """
 
 import argparse
@@ -14,7 +9,7 @@ from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
-from peopleseg.errors import PeoplesegError
+from peopleseg.errors import PeoplesegError, WrongUsage
 
 
 class SameFile(PeoplesegError, ValueError):
@@ -42,6 +37,12 @@ def folder_to_write(text: str) -> Path:
     return _checked(Path(text), folder_fault(Path(text)))
 
 
+def _checked(path: Path, fault: str | None) -> Path:
+    if fault:
+        raise argparse.ArgumentTypeError(fault)
+    return path
+
+
 def file_fault(path: Path) -> str | None:
     """Why a file cannot be written; None where it can, by all that is known now."""
     try:
@@ -66,10 +67,10 @@ def folder_fault(path: Path) -> str | None:
     return None
 
 
-def _checked(path: Path, fault: str | None) -> Path:
-    if fault:
-        raise argparse.ArgumentTypeError(fault)
-    return path
+def require_folder(option: str, path: Path) -> None:
+    """Raises WrongUsage where an option's default, which nobody has checked, cannot be written."""
+    if fault := folder_fault(path):
+        raise WrongUsage(f"{option}: {fault}")
 
 
 def _is_one(path: Path, other: Path) -> bool:

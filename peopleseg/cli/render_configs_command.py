@@ -11,24 +11,22 @@ step without a config.pbtxt gets one to begin with. Those of the ensembles are w
 Exit code 0, or 1 with --check where something would be written.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from peopleseg.cli.options import add_repository_option
+from peopleseg.cli.options import Help, RepositoryOption
 from peopleseg.labels.files import write_atomically
 from peopleseg.releases import lock
 from peopleseg.systems.rendered import stale_files
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg render-configs`."""
-    add_repository_option(parser)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing, and tell what would be"
-    )
+@dataclass(frozen=True, kw_only=True)
+class Options(RepositoryOption):
+    check: Annotated[bool, Help("write nothing, and tell what would be")] = False
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Print every file that changes. Raises Locked, ConfigError, ArtifactError, OSError."""
     if args.check:
         stale = stale_files(args.model_repository)

@@ -13,16 +13,17 @@ highest.
 An image that fails is named, and the others go on; the exit code is then 1.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from tqdm import tqdm
 
-from peopleseg.cli.output import folder_to_write
-from peopleseg.cli.server_options import READY_TIMEOUT_S, add_url_option, min_score_of
+from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help
+from peopleseg.cli.output import require_folder
+from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.errors import InvalidInput
@@ -51,25 +52,16 @@ class Job(NamedTuple):
     image_id: int
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg segment`."""
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="an image or a folder")
-    add_url_option(parser)
-    parser.add_argument(
-        "--out", type=folder_to_write, default="out", metavar="DIR", help="written to (%(default)s)"
-    )
-    parser.add_argument(
-        "--format",
-        choices=("results", "coco"),
-        default="results",
-        help="a list of COCO results, or a whole COCO file (%(default)s)",
-    )
-    parser.add_argument(
-        "--min-score",
-        type=min_score_of,
-        metavar="SCORE",
-        help="leave out people below it, 0.001 to 1 (the server's own)",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Options(UrlOption):
+    paths: Annotated[list[Path], POSITIONAL, Help("images and folders")]
+    out: Annotated[FolderToWrite, Help("written to")] = Path("out")
+    format: Annotated[
+        Literal["results", "coco"], Help("a list of COCO results, or a whole COCO file")
+    ] = "results"
+    min_score: Annotated[
+        MinScore | None, Help("leave out people below it, 0.001 to 1 (the server's own)")
+    ] = None
 
 
 class Findings(NamedTuple):
@@ -87,8 +79,9 @@ class Findings(NamedTuple):
         write_json(out / RESULTS, named)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Segment all images. Returns 1 when any path or image failed."""
+    require_folder("--out", args.out)
     jobs, failures = _jobs(args.paths, args.out)
     for path, reason in failures:
         _report_failure(path, reason)

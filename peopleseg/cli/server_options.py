@@ -1,35 +1,31 @@
 """Options of commands that ask a server."""
 
-import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
+from cyclopts import Parameter, Token
+
+from peopleseg.cli.options import Help
 from peopleseg.client.wire import DEFAULT_URL, grpc_address
-from peopleseg.errors import InvalidInput
 from peopleseg.systems.people.selection import requested_min_score
 
 READY_TIMEOUT_S = 5.0  # for a server that is about to be up
 
 
-def add_url_option(parser: argparse.ArgumentParser) -> None:
-    """Add --url, the host:port of the server's gRPC port."""
-    parser.add_argument(
-        "--url",
-        type=_address,
-        default=DEFAULT_URL,
-        metavar="HOST:PORT",
-        help="the server's gRPC port (%(default)s)",
-    )
+def _address(_: object, tokens: Sequence[Token]) -> str:
+    return grpc_address(tokens[0].value)
 
 
-def _address(text: str) -> str:
-    try:
-        return grpc_address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _can_be_asked_for(_: object, min_score: float | None) -> None:
+    if min_score is not None:
+        requested_min_score(min_score)
 
 
-def min_score_of(text: str) -> float:
-    """argparse type: a min_score that a request may ask for."""
-    try:
-        return requested_min_score(float(text))
-    except (InvalidInput, ValueError) as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+Address = Annotated[str, Parameter(converter=_address)]  # host:port, however it is written
+MinScore = Annotated[float, Parameter(validator=_can_be_asked_for)]  # that a request may ask for
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlOption:
+    url: Annotated[Address, Help("the server's gRPC port")] = DEFAULT_URL

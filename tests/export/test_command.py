@@ -1,6 +1,5 @@
 """`peopleseg export` as it is typed: what it takes, prints and returns."""
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from conversion.export import command, pinned_runtime
 from conversion.export.settings import MissingRequirement
 from peopleseg.cli import main as cli
+from peopleseg.cli.application import parse
 from peopleseg.repository.manifest import Manifest
 from tests.data.encoded import some_images
 from tests.export.networks import checkpoint, image_files, people_unet
@@ -135,11 +135,9 @@ def test_annotations_that_are_not_cocos_are_refused(
 
 
 def test_the_help_shows_commands_to_type() -> None:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
     assert command.__doc__ is not None
     lines = command.__doc__.replace("\\\n", " ").splitlines()
     calls = [line.split()[2:] for line in lines if line.startswith("  peopleseg export")]
     assert len(calls) >= 3
     for call in calls:
-        parser.parse_args(call)
+        parse(command, call)

@@ -5,7 +5,7 @@ with what a few numbers worked out by hand say.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -16,7 +16,7 @@ from onnx import external_data_helper
 from torch import nn
 
 from conversion.detectors import decoders, references
-from conversion.detectors.command import KINDS
+from conversion.detectors.command import Kind
 from conversion.detectors.decoders import DECODERS
 from conversion.detectors.imported import Wanted, import_detector
 from conversion.detectors.maps import candidates
@@ -95,7 +95,7 @@ def outputs_of(kind: str) -> dict[str, np.ndarray]:
     return {str(index): part[0].numpy() for index, part in enumerate(parts)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_the_decoders_agree_with_those_in_numpy(kind: str) -> None:
     outputs = outputs_of(kind)
     shapes = {name: array.shape for name, array in outputs.items()}
@@ -326,7 +326,7 @@ def test_wrong_usage_is_told(
 
 
 def test_the_kinds_of_the_command_are_those_there_are() -> None:
-    assert set(KINDS) == DECODERS.keys() == REFERENCES.keys()
+    assert set(get_args(Kind)) == DECODERS.keys() == REFERENCES.keys()
 
 
 def test_no_map_is_padded_with_the_lowest_number(tmp_path: Path) -> None:

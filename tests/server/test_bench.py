@@ -292,7 +292,7 @@ def test_perf_analyzer_measures_the_same_ensemble(
         perf_analyzer.find_perf_analyzer(folder)
     except MissingTool as error:
         pytest.skip(f"no perf_analyzer: {error}")
-    options = ["--concurrency", "2", f"--perf-analyzer={folder}"]
+    options = ["--concurrency", "2", "--perf-analyzer", f"--perf-analyzer-folder={folder}"]
     slices = slices_of(bench("server", *rounds(small_server.grpc_url), *options))
     (first, second) = [one for one in slices if one.target == perf_analyzer.TARGET]
     for one in (first, second):
@@ -309,7 +309,12 @@ def test_perf_analyzer_s_failure_is_told(
         (folder / name).touch()
     script = '#!/bin/sh\n[ "$1" = --version ] || { echo "queue is full" >&2; exit 99; }\n'
     (folder / perf_analyzer.PROGRAM).write_text(script)
-    options = [*bench.options, *rounds(small_server.grpc_url), f"--perf-analyzer={folder}"]
+    options = [
+        *bench.options,
+        *rounds(small_server.grpc_url),
+        "--perf-analyzer",
+        f"--perf-analyzer-folder={folder}",
+    ]
     assert main(["bench", "server", *options, "--concurrency=1"]) == 1
     assert "perf_analyzer ended with 99: queue is full" in capsys.readouterr().err
 

@@ -1,6 +1,5 @@
 """Run the training command, small."""
 
-import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +37,7 @@ class Data(NamedTuple):
 
 def train(*arguments: str) -> int:
     """`peopleseg train ...`, in this process. Returns the exit code."""
-    return cli.run(argparse.Namespace(arguments=list(arguments), tells_next=True))
+    return cli.run(arguments, tells_next=True)
 
 
 def unet_arguments(data: Data, out: Path, epochs: int) -> list[str]:

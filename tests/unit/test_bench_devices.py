@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from benchmarks.speed import devices
-from benchmarks.speed.command import BENCHMARKS
+from benchmarks.speed.command import COMMANDS
 from benchmarks.speed.devices import CPU, CUDA, PROVIDERS, open_pipeline
 from benchmarks.speed.errors import MissingTool
 from benchmarks.speed.result import RESULTS, folder_of, make_result
@@ -15,7 +15,7 @@ from benchmarks.speed.tables import heading
 from peopleseg.cli.main import main
 from tests.data.small_repository import write_images, write_small_repository
 
-MEASURING = [name for name in BENCHMARKS if name != "report"]
+MEASURING = [name for name in COMMANDS if name != "report"]
 has_cuda = PROVIDERS[CUDA] in onnxruntime.get_available_providers()
 without_cuda = pytest.mark.skipif(has_cuda, reason="this ONNX Runtime has CUDA")
 

@@ -82,7 +82,10 @@ def test_without_a_registry_it_says_what_is_missing_and_ends_with_2(
     images, annotations = write_images(tmp_path / "images", count=1)
     arguments = ["--images", str(images), "--annotations", str(annotations)]
     folder = tmp_path / "tool"
-    assert main(["bench", "server", *arguments, "--perf-analyzer", str(folder)]) == 2
+    assert (
+        main(["bench", "server", *arguments, "--perf-analyzer", f"--perf-analyzer-folder={folder}"])
+        == 2
+    )
     told = capsys.readouterr().err
     assert f"{folder / PROGRAM} is missing" in told and "tritonclient==2.51.0" in told
     assert list(folder.iterdir()) == []

@@ -94,7 +94,7 @@ def test_every_runtime_is_opened_by_its_name() -> None:
 
 
 def test_runtimes_keep_their_order_and_those_of_another_device_are_refused() -> None:
-    assert runtimes_of(CPU, None) == list(RUNTIMES[CPU])
+    assert runtimes_of(CPU, ()) == list(RUNTIMES[CPU])
     assert runtimes_of(CPU, ["torch", "onnxruntime"]) == ["onnxruntime", "torch"]
     with pytest.raises(BenchError, match="tensorrt does not run on --device cpu, which has onnx"):
         runtimes_of(CPU, ["torch", "tensorrt"])
@@ -226,8 +226,10 @@ def test_what_cannot_be_a_network_is_named(
         (["--networks", "feature_head"], "serves no feature_head; name a checkpoint"),
         (["--runtimes", "torch_cuda_graph"], "torch_cuda_graph does not run on --device cpu"),
     ):
-        plain = [*bench.options, "--networks", HEAD, "--runtimes", "torch"]
-        assert main(["bench", "runtimes", *plain, *options]) == 1
+        plain = {"--networks": HEAD, "--runtimes": "torch"}
+        given = [word for pair in plain.items() if pair[0] not in options for word in pair]
+        others = bench.options[1:] if "repository" in options[0] else bench.options
+        assert main(["bench", "runtimes", *others, *given, *options]) == 1
         assert message in capsys.readouterr().err
     assert not bench.results.exists()
 

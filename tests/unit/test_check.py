@@ -1,6 +1,5 @@
 """`peopleseg check` finds each planted fault, names its place, and says nothing of a good one."""
 
-import argparse
 import json
 import re
 import shutil
@@ -608,9 +607,7 @@ def test_a_folder_that_is_no_repository_is_named(tmp_path: Path) -> None:
 
 
 def run_check(repository: Path) -> int:
-    parser = argparse.ArgumentParser()
-    check.add_arguments(parser)
-    return check.run(parser.parse_args(["--model-repository", str(repository)]))
+    return check.run(check.Options(model_repository=repository))
 
 
 def test_the_command_counts_the_models_of_a_good_repository(

@@ -1,17 +1,20 @@
 """The command line around the subcommands."""
 
-import argparse
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import pytest
 
 from peopleseg import ServerUnavailable, __version__
-from peopleseg.cli.main import COMMANDS, EXIT_NOBODY_READS, main
+from peopleseg.cli.application import EXIT_NOBODY_READS
+from peopleseg.cli.main import COMMANDS, main
+from peopleseg.cli.options import Help
 
 
 class Command(ModuleType):
@@ -19,10 +22,11 @@ class Command(ModuleType):
 
     outcome: int | BaseException = 0
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--number", type=int)
+    @dataclass(frozen=True, kw_only=True)
+    class Options:
+        number: Annotated[int, Help("any")] = 0
 
-    def run(self, args: argparse.Namespace) -> int:
+    def run(self, args: Options) -> int:
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
@@ -66,14 +70,19 @@ def test_wrong_usage_is_2_and_says_how(
     command: Command, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert main(arguments) == 2
-    assert "usage: peopleseg" in capsys.readouterr().err
+    said = capsys.readouterr()
+    if arguments:
+        assert said.out == "" and said.err.startswith("peopleseg: ")
+        assert " --help`" in said.err and len(said.err.splitlines()) == 1
+    else:
+        assert "Usage: peopleseg COMMAND" in said.out
 
 
 def test_help_names_every_subcommand_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed and summary in printed for name, (_, summary) in COMMANDS.items())
-    assert "examples:" in printed
+    assert "\n  peopleseg serve\n" in printed
 
 
 @pytest.mark.parametrize("name", ["segment", "evaluate"])
@@ -142,4 +151,4 @@ for name in COMMANDS:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("usage: peopleseg ") == len(COMMANDS)
+    assert done.stdout.count("Usage: peopleseg ") == len(COMMANDS) - 1  # train prints its own

@@ -143,7 +143,7 @@ def test_an_unfit_least_score_is_refused_before_anything_is_sent(
     photos: Path, score: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["segment", str(photos), "--min-score", score]) == 2
-    assert "--min-score: " in capsys.readouterr().err
+    assert "for --min-score" in capsys.readouterr().err
 
 
 def test_a_second_run_does_not_take_its_own_overlays(

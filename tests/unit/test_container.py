@@ -3,7 +3,6 @@
 And what `peopleseg serve` does before its own Triton starts.
 """
 
-import argparse
 import os
 import re
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conversion.release.operations import Place, release
+from peopleseg.cli.application import parse
 from peopleseg.releases import lock, servers
 from peopleseg.releases.plan import current_versions
 from peopleseg.systems.people.system import PEOPLE
@@ -141,10 +141,8 @@ def test_a_record_that_cannot_be_read_is_named_and_nothing_starts(
     (line,) = done.stderr.splitlines()
     assert "releases.jsonl, line 1 is not a release record" in line
 
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
     arguments = ["--model-repository", str(repository), *port_arguments()]
-    assert command.run(parser.parse_args(arguments)) == 1
+    assert command.run(parse(command, arguments)) == 1
     assert "releases.jsonl, line 1" in capsys.readouterr().err
 
 

@@ -1,6 +1,5 @@
 """What the conversion's README tells to type is accepted, and what it says of limits is so."""
 
-import argparse
 import re
 import shlex
 from importlib import import_module
@@ -9,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from conversion import gate
+from conversion.step_version import setting
+from peopleseg.cli.application import parse
 from peopleseg.cli.main import COMMANDS
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
@@ -32,13 +33,10 @@ def calls() -> list[list[str]]:
 
 @pytest.mark.parametrize("call", calls(), ids=" ".join)
 def test_each_command_is_accepted(call: list[str]) -> None:
-    parser = argparse.ArgumentParser()
-    import_module(COMMANDS[call[0]][0]).add_arguments(parser)
-    args = parser.parse_args(call[1:])
+    args = parse(import_module(COMMANDS[call[0]][0]), call[1:])
     if call[0] == "new-step-version":
-        assert (
-            settings_faults(args.step, STEP_CLASSES[args.step].settings, dict(args.settings)) == []
-        )
+        settings = dict(map(setting, args.set))
+        assert settings_faults(args.step, STEP_CLASSES[args.step].settings, settings) == []
 
 
 def test_the_whole_way_is_there() -> None:

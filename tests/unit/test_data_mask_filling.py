@@ -126,9 +126,9 @@ def red_data(tmp_path: Path) -> Path:
     return tmp_path / "people.json"
 
 
-def fill(annotations: Path, out: Path, *options: str) -> int:
+def fill(annotations: Path, out: Path, *options: str, images: Path | None = None) -> int:
     named = [f"--annotations={annotations}", f"--out={out}"]
-    return main(["fill-masks", f"--images={annotations.parent}", *named, *options])
+    return main(["fill-masks", f"--images={images or annotations.parent}", *named, *options])
 
 
 def test_the_command_writes_a_file_with_what_is_sure(
@@ -150,10 +150,10 @@ def test_what_cannot_be_filled_is_told_and_nothing_is_written(
     red_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "filled.json"
-    assert fill(red_data, out, f"--images={tmp_path / 'nowhere'}") == 1
+    assert fill(red_data, out, images=tmp_path / "nowhere") == 1
     assert f"{tmp_path / 'nowhere'} has none of the images of" in capsys.readouterr().err
     assert fill(red_data, out, "--least-iou=5") == 2
-    assert "'5' is not a number from 0 to 1" in capsys.readouterr().err
+    assert "5.0 is not a number from 0 to 1" in capsys.readouterr().err
     red_data.write_text("[]")
     assert fill(red_data, out) == 1
     assert "is not a COCO annotation file" in capsys.readouterr().err

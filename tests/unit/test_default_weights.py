@@ -1,6 +1,5 @@
 """What the script that trains the default weights types is accepted, and in an order that works."""
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
+from peopleseg.cli.application import parse
 from peopleseg.cli.main import COMMANDS
 from tests.training.runs import train
 
@@ -61,9 +61,7 @@ def test_each_command_is_accepted(first: Run, root: Path, monkeypatch: pytest.Mo
         if call[0] == "train":
             assert train(*call[1:], "--print_config") == 0, call
         else:
-            parser = argparse.ArgumentParser()
-            import_module(COMMANDS[call[0]][0]).add_arguments(parser)
-            parser.parse_args(call[1:])
+            parse(import_module(COMMANDS[call[0]][0]), call[1:])
 
 
 def test_what_a_command_reads_was_there_or_is_written_before(first: Run) -> None:

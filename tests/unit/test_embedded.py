@@ -1,6 +1,5 @@
 """The parts of the embedded server that need no server."""
 
-import argparse
 import os
 import re
 import signal
@@ -15,7 +14,7 @@ import pytest
 from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError
 from serving import guard
-from serving.command import add_arguments, default_log_file, run
+from serving.command import Options, default_log_file, run
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import PortInUseError, ServerStartError
 from serving.exposure import Exposure, exposure
@@ -295,12 +294,10 @@ def test_model_control_is_closed_to_other_machines(monkeypatch: pytest.MonkeyPat
 def test_serve_reports_a_missing_repository_and_exits_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     repository = tmp_path / "nowhere"
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        assert run(parser.parse_args(["--model-repository", str(repository)])) == 1
+        assert run(Options(model_repository=repository)) == 1
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)

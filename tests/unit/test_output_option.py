@@ -1,17 +1,20 @@
 """What a command cannot write is refused before its work."""
 
-import argparse
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
+from cyclopts import Parameter
 
-from peopleseg.cli.main import COMMANDS, EXIT_USAGE, main
-from peopleseg.cli.output import file_fault, file_to_write, folder_fault, folder_to_write
+from peopleseg.cli.application import EXIT_USAGE
+from peopleseg.cli.main import COMMANDS, main
+from peopleseg.cli.output import file_fault, folder_fault
 
-OUTPUTS = {"--out", "--json", "--rest", "--report", "--results", "--log-file"}
+OUTPUTS = {"out", "json", "rest", "report", "results", "sheets", "log_file"}
 READS_RESULTS = ("bench", "report")
 OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
 
@@ -20,9 +23,9 @@ def test_what_can_be_written_is_taken_and_nothing_is_made(tmp_path: Path) -> Non
     there = tmp_path / "there.json"
     there.touch()
     for path in (there, tmp_path / "new.json", tmp_path / "a" / "b" / "new.json"):
-        assert file_to_write(str(path)) == path
+        assert file_fault(path) is None
     for folder in (tmp_path, tmp_path / "a" / "b", Path("relative")):
-        assert folder_to_write(str(folder)) == folder
+        assert folder_fault(folder) is None
     assert [path.name for path in tmp_path.iterdir()] == ["there.json"]
 
 
@@ -39,8 +42,6 @@ def test_what_can_be_written_is_taken_and_nothing_is_made(tmp_path: Path) -> Non
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").touch()
     assert reason in str(file_fault(tmp_path / name))
-    with pytest.raises(argparse.ArgumentTypeError, match=reason):
-        file_to_write(str(tmp_path / name))
 
 
 def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
@@ -61,29 +62,36 @@ def test_a_read_only_folder_is_refused(tmp_path: Path) -> None:
     assert folder_fault(tmp_path) is None
 
 
-def parsers() -> dict[tuple[str, ...], argparse.ArgumentParser]:
-    """The parser of every command, and of every benchmark."""
-    found: dict[tuple[str, ...], argparse.ArgumentParser] = {}
-    for name, (module, _) in COMMANDS.items():
-        parser = argparse.ArgumentParser()
-        import_module(module).add_arguments(parser)
-        found[(name,)] = parser
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                found |= {(name, sub): parser for sub, parser in action.choices.items()}
+def every_options() -> dict[tuple[str, ...], type]:
+    """The options of every command, and of every benchmark."""
+    found: dict[tuple[str, ...], type] = {}
+    for name, (place, _) in COMMANDS.items():
+        module = import_module(place)
+        inner = getattr(module, "COMMANDS", {})
+        found |= {(name, sub): import_module(place).Options for sub, (place, _) in inner.items()}
+        if not inner:
+            found[(name,)] = module.Options
     return found
+
+
+def validators(hint: Any) -> Iterator[Callable[[Any, Any], None]]:
+    """Those of an option's annotation, however deep."""
+    for part in get_args(hint):
+        if isinstance(part, Parameter):
+            yield from part.validator  # type: ignore[misc]
+        else:
+            yield from validators(part)
 
 
 def test_every_command_checks_where_it_writes(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     checked = set()
-    for name, parser in parsers().items():
-        for action in parser._actions:
-            (option, *_) = action.option_strings or ("",)
-            if option in OUTPUTS and action.nargs != 0 and name != READS_RESULTS:
-                assert callable(action.type), (name, option)
-                with pytest.raises(argparse.ArgumentTypeError, match="is a file, not a folder"):
-                    action.type(str(tmp_path / "file" / "x"))
+    for name, options in every_options().items():
+        for option, hint in get_type_hints(options, include_extras=True).items():
+            if option in OUTPUTS and "bool" not in str(hint) and name != READS_RESULTS:
+                with pytest.raises(ValueError, match="is a file, not a folder"):
+                    for validate in validators(hint):
+                        validate(Path, tmp_path / "file" / "x")
                 checked.add((name[0], option))
     assert len(checked) >= 15, checked
 

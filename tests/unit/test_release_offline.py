@@ -1,6 +1,5 @@
 """Releases on disk alone: what is planned, written, mended, pruned and shown."""
 
-import argparse
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from tritonclient.grpc import model_config_pb2
 from conversion.release import prune_command, release_command, rollback_command, status_command
 from conversion.release.examiner import Judgement
 from conversion.release.operations import Place, release, rollback
-from conversion.release.options import add_release_options, place_of
+from conversion.release.options import ReleaseOptions, place_of
 from conversion.release.variants import config_as, used_by
 from peopleseg.releases import disk, journal, lock
 from peopleseg.releases.errors import Locked, Refused, ReleaseError
@@ -494,10 +493,8 @@ def test_a_broken_image_is_named(repository: Path, tmp_path: Path, capsys: Captu
 
 
 def test_without_a_server_no_image_is_read(repository: Path, tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_release_options(parser)
-    where = ["--model-repository", str(repository), "--images", str(tmp_path / "nowhere")]
-    with place_of(parser.parse_args([*where, "--offline"]), PEOPLE) as place:
+    options = ReleaseOptions(model_repository=repository, images=tmp_path / "nowhere", offline=True)
+    with place_of(options, PEOPLE) as place:
         assert place.examiner.images == []
 
 
@@ -510,7 +507,7 @@ def test_a_model_is_named_once(repository: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize("limit", ["0", "-3", "many"])
 def test_a_release_is_measured_on_one_image_at_least(limit: str, capsys: Capture) -> None:
     assert run(release_command, "new", "yolov9=2", f"--limit={limit}") == 2
-    assert f"'{limit}' is not a whole number from 1 on" in capsys.readouterr().err
+    assert "--limit" in capsys.readouterr().err
 
 
 def test_the_status_command_shows_the_release_and_its_history(

@@ -1,6 +1,5 @@
 """`peopleseg retrain`: the whole way in one command, and on from wherever it was stopped."""
 
-import argparse
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import pytest
 from conversion import retrain
 from conversion.release import rollback_command
 from peopleseg.checks.check import faults
+from peopleseg.cli.application import parse
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import read_checkpoint, save_network
 from peopleseg.networks.people_unet import PeopleUNet
@@ -65,15 +65,13 @@ class Place:
             "--offline",
             "--skip-pinned-runtime",
             *further,
-            "--train",
+            "--",
             *SMALL_TRAINING,
             f"--trainer.max_epochs={epochs}",
         ]
 
-    def parsed(self, *further: str, epochs: int = 2) -> argparse.Namespace:
-        parser = argparse.ArgumentParser()
-        retrain.add_arguments(parser)
-        return parser.parse_args(self.arguments(*further, epochs=epochs))
+    def parsed(self, *further: str, epochs: int = 2) -> retrain.Options:
+        return parse(retrain, self.arguments(*further, epochs=epochs))
 
     def retrain(self, *further: str, epochs: int = 2) -> int:
         return main(["retrain", *self.arguments(*further, epochs=epochs)])
@@ -165,10 +163,8 @@ def test_a_version_that_was_rolled_back_is_not_released_again(
 ) -> None:
     kept = shutil.copytree(done.repository, tmp_path / "repository")
     try:
-        parser = argparse.ArgumentParser()
-        rollback_command.add_arguments(parser)
-        where = ["--model-repository", str(done.repository)]
-        assert rollback_command.run(parser.parse_args(["--offline", *where])) == 0
+        where = rollback_command.Options(model_repository=done.repository, offline=True)
+        assert rollback_command.run(where) == 0
         assert done.version() == 1
         assert done.retrain() == 0
         assert done.version() == 1

@@ -1,6 +1,5 @@
 """What the training's README tells to type is accepted."""
 
-import argparse
 import re
 import shlex
 from importlib import import_module
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from peopleseg.cli.application import parse
 from peopleseg.cli.main import COMMANDS
 from tests.training.runs import CONFIGS, train
 
@@ -60,9 +60,8 @@ def test_the_keys_of_a_class_are_listed(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("call", OTHERS, ids=" ".join)
 def test_each_other_command_is_accepted(call: list[str]) -> None:
-    parser = argparse.ArgumentParser()
-    import_module(COMMANDS[call[0]][0]).add_arguments(parser)
-    parser.parse_args([re.sub(VERSION_TO_FILL_IN, r"\1=1", argument) for argument in call[1:]])
+    module = import_module(COMMANDS[call[0]][0])
+    parse(module, [re.sub(VERSION_TO_FILL_IN, r"\1=1", argument) for argument in call[1:]])
 
 
 @pytest.mark.parametrize("page", ["README.md", "training/README.md"])

@@ -4,11 +4,17 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# What the command line itself needs.
+COMMAND_LINE = (
+    *("attr", "attrs", "cyclopts", "docstring_parser", "markdown_it", "mdurl", "pygments"),
+    *("pythonjsonlogger", "rich", "rich_rst"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +46,20 @@ def test_it_takes_no_other_name(unpacked: Path) -> None:
         (["--version"], 0, "peopleseg 0."),
         (["serve"], 1, "peopleseg: serve runs from a checkout of peopleseg"),
         (["train", "fit"], 1, "peopleseg: train runs from a checkout of peopleseg"),
-        (["segment"], 1, "peopleseg: segment needs"),  # there is no package in this interpreter
+        (["segment"], 1, "peopleseg: segment needs"),  # no other package is in this interpreter
     ],
 )
 def test_its_command_line_starts(
     arguments: list[str], code: int, said: str, unpacked: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "packages").mkdir()
+    for name in COMMAND_LINE:
+        found = find_spec(name)
+        assert found is not None and found.submodule_search_locations
+        (tmp_path / "packages" / name).symlink_to(found.submodule_search_locations[0])
     start = (
-        f"import sys; sys.path.insert(0, {str(unpacked)!r}); from peopleseg.cli.main import main"
+        f"import sys; sys.path[:0] = [{str(unpacked)!r}, {str(tmp_path / 'packages')!r}]; "
+        "from peopleseg.cli.main import main"
     )
     command = [sys.executable, "-I", "-S", "-c", f"{start}; sys.exit(main({arguments!r}))"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -10,16 +10,23 @@ by a training. Images that are missing or broken are named, and their people sta
 Stopped, the command starts from the beginning.
 """
 
-import argparse
 import json
 import sys
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
+from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
-from peopleseg.cli.options import add_repository_option, fraction, positive
-from peopleseg.cli.output import file_to_write, require_separate
+from peopleseg.cli.options import (
+    AnnotatedImagesOptions,
+    FileToWrite,
+    Fraction,
+    Help,
+    LimitOption,
+    RepositoryOption,
+)
+from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import AnnotatedImage, load_labels
 from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import PeoplePipeline
@@ -27,26 +34,16 @@ from training.data.images import BrokenImage, DataError, checked, read_rgb, repo
 from training.data.mask_filling import Agreement, filled
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg fill-masks`."""
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
-    parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="written")
-    parser.add_argument(
-        "--least-iou",
-        type=fraction,
-        default=Agreement.least_iou,
-        metavar="X",
-        help="of the three masks, from which they agree (%(default)s)",
+@dataclass(frozen=True, kw_only=True)
+class Options(RepositoryOption, LimitOption, AnnotatedImagesOptions):
+    out: Annotated[FileToWrite, Help("the COCO file to write")]
+    least_iou: Annotated[Fraction, Help("of the three masks, from which they agree")] = (
+        Agreement.least_iou
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
-    parser.add_argument(
-        "--threads", type=positive, default=2, metavar="N", help="of each network (%(default)s)"
-    )
-    add_repository_option(parser)
+    threads: Annotated[PositiveInt, Help("of each network")] = 2
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Write the file and say how many masks it gained.
 
     Raises AnnotationError, SameFile, and DataError when no image can be used.

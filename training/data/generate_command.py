@@ -6,25 +6,23 @@ writes people/train with people/person_train.json, and a quarter as many images 
 people/person_val.json.
 """
 
-import argparse
+from dataclasses import dataclass
+from typing import Annotated
 
-from peopleseg.cli.options import positive
-from peopleseg.cli.output import folder_to_write
+from cyclopts.types import PositiveInt
+
+from peopleseg.cli.options import FolderToWrite, Help
 from training.data.generated import write_training_data
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg data-generate`."""
-    parser.add_argument(
-        "--out", type=folder_to_write, required=True, metavar="DIR", help="folder to write to"
-    )
-    parser.add_argument(
-        "--images", type=positive, default=40, metavar="N", help="training images (%(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the images (%(default)s)")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    out: Annotated[FolderToWrite, Help("folder to write to")]
+    images: Annotated[PositiveInt, Help("training images")] = 40
+    seed: Annotated[int, Help("of the images")] = 0
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Write the images and say where they are."""
     for images, annotations in write_training_data(args.out, count=args.images, seed=args.seed):
         print(f"{images}: {len(list(images.iterdir()))} images, annotated in {annotations}")

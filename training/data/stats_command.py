@@ -8,33 +8,30 @@ weights from the JSON: class_weights.plain and class_weights.separation_aware, e
 target and other people.
 """
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from peopleseg.cli.options import fraction
-from peopleseg.cli.output import file_to_write, require_separate
+from peopleseg.cli.options import FileToWrite, Fraction, Help
+from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.files import write_json
 from training.data.images import report_skipped, usable_images
 from training.data.statistics import ROI_PADDING, statistics, table
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg data-stats`."""
-    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="check the images as well")
-    parser.add_argument("--json", type=file_to_write, metavar="FILE", help="write the metrics here")
-    parser.add_argument(
-        "--roi-padding",
-        type=fraction,
-        default=ROI_PADDING,
-        metavar="PART",
-        help="around boxes, at each edge, in parts of the side (%(default)s)",
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    annotations: Annotated[Path, Help("people in COCO format")]
+    images: Annotated[Path | None, Help("check the images as well")] = None
+    json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
+    roi_padding: Annotated[Fraction, Help("around boxes, at each edge, in parts of the side")] = (
+        ROI_PADDING
     )
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Measure and report. Returns 1 when the annotations cannot be used."""
     require_separate({"--annotations": args.annotations, "--json": args.json})
     try:

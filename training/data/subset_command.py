@@ -12,42 +12,38 @@ number are among those of a larger one. Annotations that are broken are named an
 without people can only be learned from beside others, so that it is an error without --nobody.
 """
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from peopleseg.cli.options import positive
-from peopleseg.cli.output import file_to_write, require_separate
+from cyclopts.types import PositiveInt
+
+from peopleseg.cli.options import FileToWrite, Help
+from peopleseg.cli.output import require_separate
+from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import Labels, load_labels
 from peopleseg.labels.files import write_atomically
 from training.data.images import DataError
 from training.data.subset import rest, subset
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg data-subset`."""
-    parser.add_argument("--annotations", type=Path, required=True, metavar="FILE", help="COCO file")
-    parser.add_argument("--out", type=file_to_write, required=True, metavar="FILE", help="written")
-    parser.add_argument(
-        "--rest", type=file_to_write, metavar="FILE", help="written: the images left out"
-    )
-    parser.add_argument(
-        "--images-count", type=positive, metavar="N", help="images to take, such as 100 (all)"
-    )
-    people = parser.add_mutually_exclusive_group()
-    people.add_argument(
-        "--only-people", action="store_true", help="leave out images without a person"
-    )
-    people.add_argument(
-        "--nobody", action="store_true", help="take a set without people, to use beside others"
-    )
-    parser.add_argument("--no-crowds", action="store_true", help="leave out crowds' annotations")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    annotations: Annotated[Path, Help("a COCO file")]
+    out: Annotated[FileToWrite, Help("the COCO file to write")]
+    rest: Annotated[FileToWrite | None, Help("written: the images left out")] = None
+    images_count: Annotated[PositiveInt | None, Help("images to take, such as 100 (all)")] = None
+    only_people: Annotated[bool, Help("leave out images without a person")] = False
+    nobody: Annotated[bool, Help("take a set without people, to use beside others")] = False
+    no_crowds: Annotated[bool, Help("leave out crowds' annotations")] = False
+    seed: Annotated[int, Help("of the choice")] = 0
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Write the file and say what is in it. Raises AnnotationError, SameFile, DataError."""
+    if args.only_people and args.nobody:
+        raise WrongUsage("--only-people and --nobody contradict each other; name one of them")
     require_separate({"--annotations": args.annotations, "--out": args.out, "--rest": args.rest})
     labels = load_labels(args.annotations, Path())  # no image is looked at
     part = _part(args, labels)
@@ -57,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _part(args: argparse.Namespace, labels: Labels) -> dict[str, Any]:
+def _part(args: Options, labels: Labels) -> dict[str, Any]:
     """Raises DataError."""
     part = subset(
         labels,

@@ -9,43 +9,47 @@ or is missing, is listed, and nothing is written. Files are read as weights only
 one that pickles whole objects (as the YOLOv9 project's own files do) says how to convert it.
 """
 
-import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from peopleseg.cli.output import file_to_write
+from cyclopts import Parameter, Token
 
-KINDS = ("people_unet", "hierarchical_head", "yolov9")  # families of networks, as checkpoints name
+from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg import-weights`."""
-    parser.add_argument("kind", choices=KINDS, help="what the file holds")
-    parser.add_argument("file", type=Path, metavar="FILE", help="the published weights")
-    parser.add_argument(
-        "--out", type=file_to_write, required=True, metavar="CKPT", help="the checkpoint to write"
-    )
-    parser.add_argument(
-        "--keep-class",
-        type=int,
-        metavar="INDEX",
-        help="of a yolov9 with several classes, keep this one: 0 is the person of COCO and the "
-        "body of wholebody25",
-    )
-    parser.add_argument(
-        "--roi-size",
-        type=_size_hw,
-        metavar="HxW",
-        help="of a hierarchical_head, the rois it was trained on, as in its published name (64x48)",
-    )
+Kind = Literal["people_unet", "hierarchical_head", "yolov9"]  # families, as checkpoints name them
 
 
-def run(args: argparse.Namespace) -> int:
+def _size_hw(_: object, tokens: Sequence[Token]) -> tuple[int, int]:
+    height, _, width = tokens[0].value.partition("x")
+    return int(height), int(width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    kind: Annotated[Kind, POSITIONAL, Help("what the file holds")]
+    file: Annotated[Path, POSITIONAL, Help("the published weights")]
+    out: Annotated[FileToWrite, Help("the checkpoint to write")]
+    keep_class: Annotated[
+        int | None,
+        Help(
+            "of a yolov9 with several classes, keep this one: 0 is the person of COCO and the body "
+            "of wholebody25"
+        ),
+    ] = None
+    roi_size: Annotated[
+        tuple[int, int] | None,
+        Help(
+            "of a hierarchical_head, the rois it was trained on, height x width, as in its "
+            "published name (64x48)"
+        ),
+        Parameter(converter=_size_hw, n_tokens=1),
+    ] = None
+
+
+def run(args: Options) -> int:
     """Import one file. Writes nothing when it does not fit: raises WeightsError."""
     from training.pretrained.importing import run as work  # torch takes seconds to import
 
     return work(args)
-
-
-def _size_hw(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return int(height), int(width)  # argparse reports a ValueError as wrong usage

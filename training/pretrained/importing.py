@@ -1,6 +1,5 @@
 """Published weights as a checkpoint."""
 
-import argparse
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,6 +7,7 @@ from typing import Any, NamedTuple
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.hierarchical import import_hierarchical
+from training.pretrained.import_command import Options
 from training.pretrained.people_unet import import_people_unet
 from training.pretrained.state_dict import WeightsError
 from training.pretrained.yolov9 import import_yolov9, keep_class
@@ -20,7 +20,7 @@ class Imported(NamedTuple):
     companions: dict[str, Any] = {}
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Import one file. Writes nothing when it does not fit: raises WeightsError."""
     _refuse_misplaced_options(args)
     network, companions = _IMPORTERS[args.kind](args)
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_misplaced_options(args: argparse.Namespace) -> None:
+def _refuse_misplaced_options(args: Options) -> None:
     for option, value, kind in (
         ("--keep-class", args.keep_class, "yolov9"),
         ("--roi-size", args.roi_size, "hierarchical_head"),
@@ -45,16 +45,16 @@ def _refuse_misplaced_options(args: argparse.Namespace) -> None:
             raise WeightsError(f"{option} is for {kind}, not for {args.kind}; leave it out")
 
 
-def _people_unet(args: argparse.Namespace) -> Imported:
+def _people_unet(args: Options) -> Imported:
     return Imported(import_people_unet(args.file))
 
 
-def _hierarchical_head(args: argparse.Namespace) -> Imported:
+def _hierarchical_head(args: Options) -> Imported:
     head, people_unet = import_hierarchical(args.file, args.roi_size or ROI_SIZE_HW)
     return Imported(head, {"people_unet": people_unet})
 
 
-def _yolov9(args: argparse.Namespace) -> Imported:
+def _yolov9(args: Options) -> Imported:
     network = import_yolov9(args.file)
     if args.keep_class is not None:
         network = keep_class(network, args.keep_class)
@@ -68,7 +68,7 @@ def _yolov9(args: argparse.Namespace) -> Imported:
 
 
 # By the family of the network, as checkpoints name it.
-_IMPORTERS: dict[str, Callable[[argparse.Namespace], Imported]] = {
+_IMPORTERS: dict[str, Callable[[Options], Imported]] = {
     "people_unet": _people_unet,
     "hierarchical_head": _hierarchical_head,
     "yolov9": _yolov9,

@@ -11,43 +11,38 @@ checkpoint or given, mask_ap and mask_ap50 on the boxes that it finds. A checkpo
 measured is named, the others go on; the exit code is then 1.
 """
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from peopleseg.cli.options import positive
-from peopleseg.cli.output import file_to_write, folder_to_write
-from training.device import add_device_option
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `peopleseg validate`."""
-    parser.add_argument(
-        "checkpoints", nargs="+", metavar="CHECKPOINT", help="a file, or a pattern in quotes"
-    )
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N images")
-    parser.add_argument(
-        "--detector",
-        type=Path,
-        metavar="CHECKPOINT",
-        help="finds the boxes of mask heads without a detector of their own; or a version folder",
-    )
-    parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
-    )
-    parser.add_argument(
-        "--sheets",
-        type=folder_to_write,
-        metavar="DIR",
-        help="write a PNG of true and found people for each",
-    )
-    add_device_option(parser)
+from peopleseg.cli.options import (
+    POSITIONAL,
+    AnnotatedImagesOptions,
+    FileToWrite,
+    FolderToWrite,
+    Help,
+    LimitOption,
+)
+from training.device import DeviceOption
 
 
-def run(args: argparse.Namespace) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Options(DeviceOption, LimitOption, AnnotatedImagesOptions):
+    checkpoints: Annotated[list[str], POSITIONAL, Help("a file, or a pattern in quotes")]
+    detector: Annotated[
+        Path | None,
+        Help(
+            "finds the boxes of mask heads without a detector of their own: a checkpoint, or a "
+            "version folder"
+        ),
+    ] = None
+    json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
+    sheets: Annotated[
+        FolderToWrite | None, Help("write a PNG of true and found people for each")
+    ] = None
+
+
+def run(args: Options) -> int:
     """Measure and report. Returns 1 when a checkpoint failed. Raises PeoplesegError."""
     from training.validation.measuring import run as work  # torch takes seconds to import
 

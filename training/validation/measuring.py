@@ -1,6 +1,5 @@
 """Checkpoints measured on annotated images, and compared."""
 
-import argparse
 import glob
 import math
 import sys
@@ -18,12 +17,13 @@ from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_detector
 from peopleseg.pixels.image_files import result_paths, unique
 from training.data.images import Skipped, report_skipped, usable_images
 from training.device import device_of
+from training.validation.command import Options
 from training.validation.evaluation import evaluate
 from training.validation.images import choose_images, validation_sheet
 from training.validation.table import Row, table
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Options) -> int:
     """Measure and report. Returns 1 when a checkpoint failed. Raises PeoplesegError."""
     device = device_of(args)
     checkpoints: list[Path] = []

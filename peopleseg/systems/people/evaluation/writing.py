@@ -5,7 +5,6 @@ report.md and PNG files     tables and plots of them
 worst.png                   the images with the most mistakes, as annotated and as answered
 """
 
-import argparse
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,14 +21,14 @@ PAGE = "report.md"
 SHEET = "worst.png"
 
 
-def report_folder(text: str) -> Path:
-    """argparse type: a folder for a report, where matplotlib is there to draw it."""
-    if find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError(
-            "a report has plots, which need matplotlib: `pip install matplotlib`, or leave the "
-            "option out"
-        )
-    return Path(text)
+def drawing_fault() -> str | None:
+    """Why no report can be drawn on this machine; None where one can."""
+    if find_spec("matplotlib") is not None:
+        return None
+    return (
+        "a report has plots, which need matplotlib: `pip install matplotlib`, or leave the option "
+        "out"
+    )
 
 
 def write_report(measured: Sequence[Measured], metrics: dict[str, Any], folder: Path) -> None:

@@ -8,7 +8,7 @@ Exit code 0 when the server answers with what is on disk, 1 when it does not, or
 """
 
 import json
-import sys
+import logging
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from peopleseg.cli.options import Help, RepositoryOption
 from peopleseg.releases import journal
 from peopleseg.releases.journal import Record
 
+_LOG = logging.getLogger(__name__)
 _SHOWN = 10  # attempts of the history, the last ones
 _REASON = 80  # letters of a reason; --json has all
 
@@ -41,7 +42,7 @@ def run(args: Options) -> int:
             found = status(args.model_repository, control)
     print(json.dumps(found.as_dict(), indent=2) if args.json else text(found))
     for problem in found.problems:
-        print(f"peopleseg: {problem}", file=sys.stderr)
+        _LOG.error("%s", problem)
     return 1 if found.problems else 0
 
 

@@ -14,7 +14,7 @@ precision and recall over the score, which share of a score is right, what is mi
 instead, and the worst images on one sheet.
 """
 
-import sys
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -38,7 +38,6 @@ from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
-from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_json
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
 from peopleseg.systems.people.evaluation.metrics import (
@@ -50,6 +49,7 @@ from peopleseg.systems.people.evaluation.metrics import (
 )
 from peopleseg.systems.people.evaluation.writing import PAGE, drawing_fault, write_report
 
+_LOG = logging.getLogger(__name__)
 PRINTED = (
     "mask_ap",
     "mask_ap50",
@@ -86,13 +86,9 @@ class Options(LimitOption, UrlOption, AnnotatedImagesOptions):
 
 
 def run(args: Options) -> int:
-    """Measure and report. Returns 1 when any image failed or there is nobody to find."""
-    try:
-        images = load_images(args.annotations, args.images)[: args.limit]
-        require_people(images, args.annotations)
-    except AnnotationError as error:
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+    """Measure and report. Returns 1 when any image failed. Raises AnnotationError."""
+    images = load_images(args.annotations, args.images)[: args.limit]
+    require_people(images, args.annotations)
     with SegmentationClient(args.url) as client:
         client.wait_until_ready(READY_TIMEOUT_S)
         evaluation = measure_all(
@@ -123,7 +119,7 @@ def measure_all(
     concurrency: int,
     min_score: float = AP_MIN_SCORE,
 ) -> Evaluation:
-    """Ask for every image. One that fails is named on stderr."""
+    """Ask for every image. One that fails is named  in the log."""
     start = time.perf_counter()
     measured: dict[int, Measured] = {}
     failed: dict[int, dict[str, str]] = {}
@@ -133,7 +129,7 @@ def measure_all(
         else:
             path = str(images[number].path)
             failed[number] = {"file": path, "reason": str(outcome)}
-            tqdm.write(f"peopleseg: {path}: {outcome}", file=sys.stderr)
+            _LOG.error("%s: %s", path, outcome)
     return Evaluation(
         [measured[number] for number in sorted(measured)],
         [failed[number] for number in sorted(failed)],
@@ -175,7 +171,7 @@ def table(report: dict[str, Any]) -> str:
 def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:
     """Without file names, which `failed` has."""
     if not any(one.image.people for one in evaluation.measured):
-        print("peopleseg: no report, because no image with people was measured", file=sys.stderr)
+        _LOG.warning("no report, because no image with people was measured")
         return
     shown = {name: value for name, value in found.items() if name != "failed"}
     write_report(evaluation.measured, shown, folder)

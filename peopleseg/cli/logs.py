@@ -3,23 +3,19 @@
 import logging
 import os
 import sys
-from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
+from tqdm import tqdm
 
 VARIABLE = "PEOPLESEG_LOG"
 OURS = ("peopleseg", "serving", "conversion", "training", "benchmarks")  # told from INFO on
 
 
-class _ToStderr(logging.StreamHandler[TextIO]):
+class _ToStderr(logging.Handler):
     """To what stderr is when something is logged, which tests replace."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-
-    @property
-    def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)  # above a bar, where there is one
 
 
 def log_to_stderr() -> None:

@@ -13,7 +13,7 @@ highest.
 An image that fails is named, and the others go on; the exit code is then 1.
 """
 
-import sys
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ from peopleseg.pixels.images import decode_image
 from peopleseg.systems.people.drawing import draw_people
 from peopleseg.systems.people.results import coco_file, coco_image, coco_results
 
+_LOG = logging.getLogger(__name__)
 RESULTS, ANNOTATIONS = "results.json", "annotations.json"
 _MOST_NAMES = 5  # of files that are skipped
 
@@ -96,18 +97,15 @@ def run(args: Options) -> int:
             finally:  # also what was found before Ctrl-C
                 findings.write(args.out, args.format)
     if failed:
-        print(f"peopleseg: {failed} failed", file=sys.stderr)
+        _LOG.error("%d failed", failed)
     return 1 if failed else 0
 
 
 def _name_skipped(files: Sequence[Path]) -> None:
     if files:
         more = f" and {len(files) - _MOST_NAMES} more" if len(files) > _MOST_NAMES else ""
-        print(
-            f"peopleseg: not taken: {', '.join(map(str, files[:_MOST_NAMES]))}{more}; of a folder, "
-            f"{', '.join(SUFFIXES)} are",
-            file=sys.stderr,
-        )
+        named = ", ".join(map(str, files[:_MOST_NAMES]))
+        _LOG.warning("not taken: %s%s; of a folder, %s are", named, more, ", ".join(SUFFIXES))
 
 
 def _jobs(paths: Iterable[Path], out: Path) -> tuple[list[Job], list[tuple[Path, str]]]:
@@ -161,4 +159,4 @@ def _segment(
 
 
 def _report_failure(path: Path, reason: str) -> None:
-    tqdm.write(f"peopleseg: {path}: {reason}", file=sys.stderr)
+    _LOG.error("%s: %s", path, reason)

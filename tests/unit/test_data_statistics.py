@@ -128,7 +128,7 @@ def test_boxes_alone_have_no_pixels_and_no_class_weights(tmp_path):
 
 
 def test_a_data_set_without_anybody_is_named():
-    with pytest.raises(ValueError, match="none of the 2 images has a person of 16 pixels"):
+    with pytest.raises(DataError, match="none of the 2 images has a person of 16 pixels"):
         statistics([image(), image(person(0, 0, 300, 15))])
 
 

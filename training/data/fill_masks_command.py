@@ -11,7 +11,7 @@ Stopped, the command starts from the beginning.
 """
 
 import json
-import sys
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -32,6 +32,8 @@ from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from training.data.images import BrokenImage, DataError, checked, read_rgb, report_skipped
 from training.data.mask_filling import Agreement, filled
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def _fill(
     try:
         masks = filled(pipeline, read_rgb(image), own, agreement)
     except BrokenImage as error:
-        tqdm.write(f"left out: {error}", file=sys.stderr)
+        _LOG.warning("left out: %s", error)
         return 0
     for place, rle in masks.items():
         own[place].update(segmentation=rle, mask="filled")

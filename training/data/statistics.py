@@ -21,7 +21,7 @@ from tqdm import tqdm
 from peopleseg.labels.coco import AnnotatedImage, Annotation, box_pixels
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.systems.people.contract import MASK_CLASSES
-from training.data.images import SMALLEST_SIDE_PX
+from training.data.images import SMALLEST_SIDE_PX, DataError
 
 RATIO_OFFSET = 1e-3  # keeps the weight of an absent class finite
 SEPARATION = 1.2  # more weight for other people, whom the target must be told apart from
@@ -78,14 +78,14 @@ def read_class_weights(
 def statistics(
     images: Sequence[AnnotatedImage], roi_padding: float = ROI_PADDING
 ) -> dict[str, Any]:
-    """All metrics, ready for JSON. Raises ValueError when nobody is large enough for a roi."""
+    """All metrics, ready for JSON. Raises DataError when nobody is large enough for a roi."""
     peopled = [image for image in images if image.people]
     measured = [
         _measured(image, roi_padding)
         for image in tqdm(peopled, desc="measuring", unit="image", disable=None, delay=2)
     ]
     if not any(len(m.roi_sizes_wh) for m in measured):
-        raise ValueError(
+        raise DataError(
             f"none of the {len(images)} images has a person of {SMALLEST_SIDE_PX} pixels"
         )
     counts = [m.people for m in measured]

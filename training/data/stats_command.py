@@ -8,7 +8,6 @@ weights from the JSON: class_weights.plain and class_weights.separation_aware, e
 target and other people.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -32,13 +31,9 @@ class Options:
 
 
 def run(args: Options) -> int:
-    """Measure and report. Returns 1 when the annotations cannot be used."""
+    """Measure and report. Raises AnnotationError, SameFile, DataError."""
     require_separate({"--annotations": args.annotations, "--json": args.json})
-    try:
-        metrics = statistics(_annotated(args.annotations, args.images), args.roi_padding)
-    except ValueError as error:  # no JSON, not COCO's, or nobody in it
-        print(f"peopleseg: {error}", file=sys.stderr)
-        return 1
+    metrics = statistics(_annotated(args.annotations, args.images), args.roi_padding)
     print(table(metrics))
     if args.json:
         write_json(args.json, metrics)

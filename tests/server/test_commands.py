@@ -1,71 +1,170 @@
-"""`peopleseg segment` and `peopleseg evaluate` against the real server and its models."""
+"""Every command as one types it: a first own release, from made-up images to a rollback."""
 
 import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from skimage.data import astronaut
+import yaml
 
-from peopleseg.cli.main import main
-from peopleseg.pixels.images import decode_image
-from peopleseg.pixels.masks import decode_rle
-from tests.data.people_images import data_set, people_image, write_image
+from peopleseg.cli.main import COMMANDS
+from peopleseg.networks.checkpoint import save_network
+from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.yolov9 import YOLOv9
+from serving.ports import free_ports
+from tests.data.detectors import write_nanodet
+from tests.data.published import numbered, written
+from tests.data.small_repository import write_images, write_small_repository
+from tests.training.runs import CONFIGS
 
-pytestmark = pytest.mark.server
-
-METRICS = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "roi_miou", "foreground_miou")
-
-
-def test_segment_finishes_the_others_when_one_image_is_bad(
-    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    photos, out = tmp_path / "photos", tmp_path / "out"
-    photos.mkdir()
-    write_image(photos / "astronaut.png", astronaut())
-    write_image(photos / "metrics.jpg", people_image(3).image_rgb)
-    (photos / "bad.jpg").write_bytes(b"this is no image")
-
-    assert main(["segment", str(photos), "--url", server.grpc_url, "--out", str(out)]) == 1
-
-    written = sorted(path.name for path in out.iterdir())
-    assert written == ["astronaut.png", "metrics.png", "results.json"]
-    assert decode_image((out / "astronaut.png").read_bytes()).shape == (512, 512, 3)
-    results = json.loads((out / "results.json").read_text())
-    names = [Path(result["file_name"]).name for result in results]
-    assert "astronaut.png" in names and "bad.jpg" not in names
-    first = results[names.index("astronaut.png")]
-    assert decode_rle(first["segmentation"]).shape == (512, 512)
-    assert len(first["bbox"]) == 4 and 0 < first["score"] <= 1
-    printed = capsys.readouterr()
-    assert f"{photos / 'bad.jpg'}: " in printed.err and "preprocess" in printed.err
-    assert "astronaut.png: " in printed.out
+PROGRAM = Path(sys.executable).with_name("peopleseg")
+SMALL = (
+    "--model.shrink=4 --data.size=64 --data.loader.batch_size=2 --data.loader.workers=0 "
+    "--data.loader.validation_batch_size=2 --trainer.accelerator=cpu --trainer.max_epochs=1"
+)
 
 
-def test_segment_of_good_images_succeeds(
-    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    image = tmp_path / "astronaut.bmp"
-    write_image(image, astronaut())
-    out = tmp_path / "out"
-    assert main(["segment", str(image), "--url", server.grpc_url, "--out", str(out)]) == 0
-    assert capsys.readouterr().err == ""
+class Terminal:
+    """A folder in which commands are typed."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.folder = folder
+        self.typed: set[str] = set()
+        self._environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+
+    def __call__(self, command: str, code: int = 0) -> str:
+        """What a command printed, which ends with this exit code."""
+        done = subprocess.run(
+            [PROGRAM, *shlex.split(command)],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, (command, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        self._note(command)
+        return done.stdout
+
+    def start(self, command: str) -> "subprocess.Popen[str]":
+        self._note(command)
+        return subprocess.Popen(
+            [PROGRAM, *shlex.split(command)],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _note(self, command: str) -> None:
+        self.typed.add(command.split()[0])
 
 
-def test_evaluate_prints_and_writes_the_metrics(
-    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    images, annotations = data_set(tmp_path / "data")
-    file = tmp_path / "accuracy.json"
-    arguments = ["--images", str(images), "--annotations", str(annotations)]
-    options = ["--url", server.grpc_url, "--json", str(file), "--limit", "4"]
+@pytest.fixture(scope="module")
+def terminal(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """With a model repository of tiny networks, and four images of a person."""
+    folder = tmp_path_factory.mktemp("commands")
+    write_small_repository(folder / "models")
+    write_images(folder / "images", count=4)
+    return Terminal(folder, root)
 
-    assert main(["evaluate", *arguments, *options]) == 0
 
-    report = json.loads(file.read_text())
-    assert report["images"] == 4 and report["failed"] == [] and report["seconds"] > 0
-    assert report["people"] >= report["rois"] >= 1
-    printed = capsys.readouterr().out
-    for name in METRICS:
-        assert 0 <= report[name] <= 1
-        assert f"{name:16} {report[name]:.4f}" in printed
+@pytest.fixture(scope="module")
+def url(terminal: Terminal) -> Iterator[str]:
+    """Of `peopleseg serve`, which Ctrl-C ends."""
+    ports = zip(("http", "grpc", "metrics"), free_ports(3), strict=True)
+    options = " ".join(f"--{service}-port={port}" for service, port in ports)
+    command = f"serve --model-repository models --log-file triton.log {options}"
+    with terminal.start(command) as serve:
+        assert serve.stdout is not None
+        ready = re.match(r"ready: gRPC (\S+),", serve.stdout.readline())
+        try:
+            assert ready, (terminal.folder / "triton.log").read_text()
+            yield ready[1]
+        finally:
+            serve.send_signal(signal.SIGINT)
+        assert serve.wait(timeout=60) == 0
+
+
+def test_data_are_made_measured_and_filled(terminal: Terminal) -> None:
+    assert "6 images" in terminal("data-generate --out people --images 6")
+    terminal("data-stats --annotations people/person_train.json --json stats.json")
+    assert json.loads((terminal.folder / "stats.json").read_text())["images"] == 6
+    terminal(
+        "data-subset --annotations people/person_train.json --only-people --out some.json "
+        "--images-count 2"
+    )
+    images = "--images images --annotations images/people.json"
+    assert "0 people got a mask" in terminal(
+        f"fill-masks {images} --model-repository models --out filled.json"
+    )
+
+
+def test_networks_are_imported_trained_and_compared(terminal: Terminal) -> None:
+    folder = terminal.folder
+    written(folder / "published.pth", numbered(lambda: PeopleUNet("b0")))
+    terminal("import-weights people_unet published.pth --out imported.ckpt")
+    fit = f"train fit --config={CONFIGS / 'people_unet_b0.yaml'} --data.root=people --out=run"
+    assert "peopleseg export run/best.ckpt" in terminal(f"{fit} {SMALL}")
+    val = "--images people/val --annotations people/person_val.json"
+    terminal(f"average-weights run/best.ckpt run/last.ckpt --out mean.ckpt {val}")
+    assert "people_seg_miou" in terminal(f"validate run/best.ckpt mean.ckpt {val}")
+    detector = YOLOv9("t")
+    save_network(folder / "detector.ckpt", "yolov9", detector, dims=detector.dims)
+    terminal(f"precompute-features --detector detector.ckpt {val} --out features")
+    config = yaml.safe_load((CONFIGS / "people_unet_b0.yaml").read_text())
+    config["model"]["init_args"]["shrink"] = 8
+    config["data"]["init_args"] |= {"size": 64, "loader": {"batch_size": 1}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    assert "tiny" in terminal("train-memory tiny.yaml")
+
+
+def test_versions_are_made_and_checked(terminal: Terminal) -> None:
+    here, quick = "--model-repository models", "--skip-pinned-runtime"
+    assert "people_unet/2" in terminal(f"export mean.ckpt {here} --examples images {quick}")
+    write_nanodet(terminal.folder / "nanodet.onnx")
+    assert "yolov9/2" in terminal(
+        "import-detector nanodet.onnx --decoder nanodet --licence CC0 --examples images "
+        f"--features /neck.0/Conv_output_0 {here} {quick}"
+    )
+    terminal(f"new-step-version select_people --set max_iou=0.6 {here}")
+    images = "--images images --annotations images/people.json"
+    terminal(f"fit-scores {images} {here} --dry-run", code=1)  # everybody found is right
+    assert "tensorrt.pbtxt" in terminal(f"render-configs {here}")
+    assert "no faults" in terminal(f"check {here}")
+
+
+def test_a_server_is_asked_measured_and_changed(terminal: Terminal, url: str) -> None:
+    here = f"--model-repository models --url {url}"
+    images = "--images images --annotations images/people.json"
+    terminal(f"segment images --url {url} --out out")
+    assert len(json.loads((terminal.folder / "out" / "results.json").read_text())) == 4
+    terminal(f"call people_foreground images/0.png --url {url} --out tensors")
+    assert "mask_ap50        1.0000" in terminal(f"evaluate {images} --url {url}")
+    terminal(f"release closer select_people=2 {here} {images}")
+    assert "1 closer" in terminal(f"status {here}")
+    assert "initial serves again" in terminal(f"rollback {here}")
+    terminal("prune --keep 3 --dry-run --model-repository models")
+    assert "| server |" in terminal(
+        f"bench ensemble people_foreground --images images {here} --rounds 1 --seconds 0.1 "
+        "--concurrency 1 --results bench"
+    )
+
+
+def test_a_retraining_does_it_all(terminal: Terminal) -> None:
+    config = CONFIGS / "people_unet_b0.yaml"
+    terminal(
+        f"retrain {config} --data people --out again --model-repository models --offline --force "
+        f"--skip-pinned-runtime -- {SMALL}"
+    )
+    assert "people_unet-3" in terminal("status --offline --model-repository models")
+
+
+def test_no_command_was_left_out(terminal: Terminal) -> None:
+    assert terminal.typed == set(COMMANDS)

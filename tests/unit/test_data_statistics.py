@@ -8,6 +8,7 @@ import pytest
 
 from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from tests.data.people_images import write_data_set
+from training.data.images import DataError
 from training.data.statistics import (
     class_weights,
     read_class_weights,

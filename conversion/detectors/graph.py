@@ -83,9 +83,7 @@ def _opened(source: Source, shapes: Shapes, features: str) -> Any:
     model.graph.output.append(helper.make_empty_tensor_value_info(_FEATURES))
     model.graph.output[-1].type.tensor_type.elem_type = TensorProto.FLOAT
     open_batch(model, shapes)
-    simplified = _simplified(_in_opset(source, model))
-    pad_in_pooling(simplified)
-    return simplified
+    return pad_in_pooling(_simplified(_in_opset(source, model)))
 
 
 def _in_opset(source: Source, model: Any) -> Any:

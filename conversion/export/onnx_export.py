@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from conversion.export.graph_nodes import Shapes, replace_nodes
 from conversion.export.settings import ExportError
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.tensors import Model, Tensor
@@ -35,7 +35,10 @@ _SMALLEST_HALVED = 1024  # weights; smaller tensors (biases, constants) stay FP3
 
 
 def export_onnx(
-    module: nn.Module, model: Model, path: Path, input_shapes: Shapes | None = None
+    module: nn.Module,
+    model: Model,
+    path: Path,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
     """Export `module`, whose arguments and results are the tensors of `model`; any batch size.
 
@@ -122,7 +125,9 @@ def halve_weights(source: Path, target: Path) -> None:
         halved = numpy_helper.from_array(values.astype(np.float16), stored)
         graph.initializer[index].CopyFrom(halved)
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    replace_nodes(graph, [*casts, *graph.node])
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
     save(model, target)
 
 

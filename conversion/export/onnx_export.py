@@ -1,6 +1,7 @@
 """Write a network as ONNX that ONNX Runtime 1.19 reads; its weights may be stored as FP16."""
 
 import re
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,26 +52,35 @@ def export_onnx(
         torch.zeros((2, *map(abs, shapes[tensor.name])), dtype=_TORCH_DTYPES[tensor.dtype])
         for tensor in model.inputs
     )
-    tensors = (*model.inputs, *model.outputs)
-    with warnings.catch_warnings():
+    names = ([tensor.name for tensor in tensors] for tensors in (model.inputs, model.outputs))
+    exported = traced(module, examples, *names)
+    _declare_unread_inputs(exported.graph, model)
+    check_contract(exported.graph, model)
+    name_open_axes(exported, model)
+    save(exported, path)
+
+
+def traced(
+    module: nn.Module, examples: tuple[torch.Tensor, ...], inputs: list[str], outputs: list[str]
+) -> Any:
+    """The graph of a module for any batch, by examples of its arguments; the names of both ends."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / "traced.onnx"
         # torch's newer exporter starts at opset 18; ours has to be readable by ONNX Runtime 1.19.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
             examples,
             str(path),
-            input_names=[tensor.name for tensor in model.inputs],
-            output_names=[tensor.name for tensor in model.outputs],
-            dynamic_axes={tensor.name: {0: BATCH} for tensor in tensors},
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes={name: {0: BATCH} for name in (*inputs, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
-    exported = onnx.load(path)
-    exported.ir_version = min(exported.ir_version, MAX_IR_VERSION)
-    _declare_unread_inputs(exported.graph, model)
-    check_contract(exported.graph, model)
-    name_open_axes(exported, model)
-    save(exported, path)
+        model = onnx.load(path)
+    model.ir_version = min(model.ir_version, MAX_IR_VERSION)
+    return model
 
 
 def check_contract(graph: Any, model: Model) -> None:

@@ -14,6 +14,7 @@ from conversion.release.server import ModelControl
 from conversion.release.settle import settle
 from conversion.release.transition import Offline, Online
 from peopleseg.releases import disk, journal, lock
+from peopleseg.releases.disk import OnStage
 from peopleseg.releases.errors import ControlError, Refused, ReleaseError
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import (
@@ -24,7 +25,6 @@ from peopleseg.releases.plan import (
     kept_together,
     require_ensembles,
 )
-from peopleseg.releases.stages import OnStage, silent
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 from peopleseg.systems.wiring import served
@@ -40,7 +40,7 @@ class Place:
     repository: Path
     control: ModelControl | None  # None: on disk alone, for a server that is not running
     examiner: Examiner
-    on_stage: OnStage = silent
+    on_stage: OnStage = lambda stage: None
     lock_wait_s: float = 0.0
 
 

@@ -26,7 +26,6 @@ from peopleseg.releases.plan import (
     read_config,
     with_policy,
 )
-from peopleseg.releases.stages import OnStage, silent
 from peopleseg.repository.model_folder import config_files
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.known import ENSEMBLES, SYSTEMS, system_named
@@ -37,6 +36,7 @@ LOCK_WAIT_S = 30.0  # of a server that starts, for a release that is going on
 _KEEP = ".gitkeep"  # in an ensemble's version folder, which git would drop without it
 
 Files = dict[Path, str]
+OnStage = Callable[[str], None]  # is told the name of each stage that has ended
 
 FINISHED = "finished after an interruption"  # the reason in the record of what `mend` finished
 
@@ -125,7 +125,7 @@ def write(
     system: System,
     versions: Versions,
     kept: Kept,
-    on_stage: OnStage = silent,
+    on_stage: OnStage = lambda stage: None,
 ) -> None:
     """Make the repository serve these versions of a system from a server's next start on.
 

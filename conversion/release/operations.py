@@ -18,7 +18,6 @@ from peopleseg.releases.disk import OnStage
 from peopleseg.releases.errors import ControlError, Refused, ReleaseError
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import (
-    changed_ensembles,
     changed_versions,
     current_versions,
     ensembles_of,
@@ -134,7 +133,8 @@ def _record(
     repository, system = place.repository, place.system
     before = current_versions(repository, system)
     on_disk = served(repository, SYSTEMS)
-    changed = changed_ensembles(repository, ensembles_of(repository, system, versions))
+    wanted = ensembles_of(repository, system, versions)
+    changed = [path.parent.name for path in disk.ensemble_files(repository, wanted)]
     ensembles = [name for name in changed if name in here or name not in on_disk]
     if place.control and changed and not ensembles:  # none is changed when one only goes
         raise ReleaseError(

@@ -23,7 +23,7 @@ from peopleseg.releases import disk, journal
 from peopleseg.releases.disk import Files, OnStage
 from peopleseg.releases.errors import ControlError, Refused
 from peopleseg.releases.journal import Journal, Record
-from peopleseg.releases.plan import ensembles_of, read_config, steps_pinned_by
+from peopleseg.releases.plan import ensembles_of, read_config
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import Response
 from peopleseg.systems.wiring import pinned, served
@@ -61,7 +61,7 @@ class Online:
 
     def try_out(self) -> None:
         """Load and ask what is new. Raises Refused."""
-        for step in sorted(steps_pinned_by(self._served.values())):
+        for step in sorted({step for text in self._served.values() for step in pinned(text)}):
             there = self._loaded.get(step, set())
             needed = there | set(self._kept[step])
             if needed != there:

@@ -21,7 +21,6 @@ from peopleseg.releases.plan import (
     current_versions,
     ensembles_of,
     kept_together,
-    loaded_at_start,
     loaded_versions,
     read_config,
     with_policy,
@@ -71,7 +70,8 @@ def _kept_at_start(
 ) -> dict[str, list[int]]:
     """By the configs; what these load of a step that another system has released is that one's."""
     released = {step for record in attempts for step in record.kept}
-    return loaded_at_start(repository, versions.keys() - released)
+    own = versions.keys() - released
+    return {step: loaded_versions(repository / step / CONFIG_FILE) for step in own}
 
 
 def step_files(repository: Path, kept: Kept) -> Files:
@@ -201,14 +201,11 @@ def files_behind(repository: Path) -> Files:
         return {}
     kept = kept_by_all(repository, attempts)
     apart = {step: versions for step, versions in kept.items() if _disagree(repository, step)}
-    return step_files(repository, apart) | _of_other_lengths(repository, kept)
-
-
-def _of_other_lengths(repository: Path, kept: Kept) -> Files:
-    return {
+    of_other_lengths = {
         path: with_policy(text, kept.get(path.parents[1].name, ()))
         for path, text in files_of_other_lengths(repository).items()
     }
+    return step_files(repository, apart) | of_other_lengths
 
 
 def mend(repository: Path) -> Record | None:

@@ -83,7 +83,6 @@ def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
         module=reference,
         reference=reference,
         input_shapes={"pixels": DETECTOR.inputs[0].shape},
-        reads=("pixels",),
         dims={
             "decoder": wanted.decoder,
             "input_size": source.size,

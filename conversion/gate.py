@@ -14,8 +14,8 @@ from pathlib import Path
 
 import peopleseg
 from conversion.release.examiner import Judgement
-from conversion.responses import Response, reference_responses, unanswerable
 from peopleseg.checks.check import planned_faults
+from peopleseg.checks.reading import TENSORRT_ARTIFACT
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
@@ -25,7 +25,7 @@ from peopleseg.releases.journal import Journal, of_system
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
 from peopleseg.systems.pipeline import Pipeline
-from peopleseg.systems.system import Metrics, System
+from peopleseg.systems.system import Metrics, Response, System
 
 NOTHING = "nothing"  # that metrics are measured on
 MANIFESTS = f"{NOTHING}: the metrics are those of the manifests"
@@ -92,6 +92,23 @@ def measure(
         raise GateError(f"versions {dict(versions)} cannot be measured: {error}") from error
     write_atomically(file, json.dumps(metrics).encode())
     return metrics
+
+
+def unanswerable(repository: Path, versions: Mapping[str, int]) -> list[str]:
+    """Versions that cannot be read, or run on no CPU, one line each."""
+    wrong = []
+    for model, version in versions.items():
+        try:
+            artifact = read_manifest(repository / model / str(version)).artifact
+        except ArtifactError as error:
+            wrong.append(str(error))
+            continue
+        if artifact == TENSORRT_ARTIFACT:
+            wrong.append(
+                f"{model}/{version} is a TensorRT engine, which can be neither measured nor "
+                "compared in this process; release it with --offline and without --annotations"
+            )
+    return wrong
 
 
 def recorded(repository: Path, versions: Mapping[str, int]) -> Metrics:
@@ -215,8 +232,10 @@ class Gate:
 
     def responses(self, versions: Mapping[str, int], ensemble: str) -> list[Response]:
         """What an ensemble of these versions has to answer for each image. Raises Refused."""
+        request = self.system.ensemble(ensemble).sample_inputs
         try:
-            return reference_responses(self.repository, versions, ensemble, self.images)
+            pipeline = Pipeline(self.system, self.repository, versions=versions)
+            return [pipeline.call(ensemble, request(image)) for image in self.images]
         except Exception as error:  # whatever a network does, it is this release's fault
             raise Refused(f"the new {ensemble} does not answer in one process: {error}") from error
 

@@ -12,11 +12,11 @@ from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import PERSON_CATEGORY_ID, AnnotatedImage
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.people.calls import people_in
 from peopleseg.systems.people.contract import MIN_SCORE_PARAMETER
 from peopleseg.systems.people.evaluation.matches import Entry, matched
 from peopleseg.systems.people.evaluation.metrics import Segmenter, mask_iou, masks_in_true_boxes
 from peopleseg.systems.people.evaluation.scores import Judged, Point, best, curve
+from peopleseg.systems.people.person import people_in
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.scores import ScoreFit, mask_confidences
 from peopleseg.systems.step import Arrays

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 GRACE_S = 8.0  # from SIGTERM to SIGKILL
@@ -75,10 +76,8 @@ def clear_away(server_pid: int, runtime_folder: Path, regions: Iterable[Path] = 
     regions: further shared memory, that no process of the group may have mapped any more.
     """
     regions = {*regions, *shared_memory_regions(processes_of_group(server_pid))}
-    try:
+    with suppress(ProcessLookupError):  # nothing is left of the group
         os.killpg(server_pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # nothing is left of the group
     for region in regions:
         region.unlink(missing_ok=True)
     shutil.rmtree(runtime_folder, ignore_errors=True)
@@ -87,15 +86,10 @@ def clear_away(server_pid: int, runtime_folder: Path, regions: Iterable[Path] = 
 def processes_of_group(group: int) -> list[int]:
     """Ids of the running processes of a process group."""
     members = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                stat = (folder / "stat").read_text()
-            except OSError:
-                continue  # it ended meanwhile
-            # "pid (name) state parent group ...": the name may hold spaces and brackets
-            if int(stat.rpartition(")")[2].split()[2]) == group:
-                members.append(int(folder.name))
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            if os.getpgid(int(name)) == group:
+                members.append(int(name))
     return members
 
 
@@ -103,11 +97,9 @@ def shared_memory_regions(pids: Iterable[int]) -> set[Path]:
     """Files under /dev/shm of Triton's Python backend that the processes have mapped."""
     regions: set[Path] = set()
     for pid in pids:
-        try:
+        with suppress(OSError):
             maps = Path(f"/proc/{pid}/maps").read_text()
-        except OSError:
-            continue
-        regions.update(Path(path) for path in REGION.findall(maps))
+            regions.update(Path(path) for path in REGION.findall(maps))
     return regions
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-BATCH = "batch"
+from conversion.export.onnx_export import BATCH
+
 _SIZES, _SCALES = 3, 2  # which input of a Resize holds the lengths that it makes, and the factors
 
 Shapes = Mapping[str, tuple[int, ...]]  # of every tensor that a node makes

@@ -18,7 +18,7 @@ goes down and up again, or the one that --features names. A head that serves wit
 to be trained on it: `peopleseg train fit ... --model.detector model_repository/yolov9/N`.
 
 The new graph is compared with the file, run by ONNX Runtime on the same pixels and decoded in
-numpy: on images and random numbers, alone and in batches. Out of tolerance nothing is written.
+torch: on images and random numbers, alone and in batches. Out of tolerance nothing is written.
 With --images and --annotations the file's box_ap50 on them is printed too, and its metrics go into
 the version's manifest.
 

@@ -1,8 +1,7 @@
 """The kinds of detector: the pixels that they take, and what their outputs mean.
 
 A decoder finds its outputs by their shapes, and turns them into `predictions` of the tensor
-contract within the exported graph. `conversion.detectors.references` does the same in numpy, for
-the comparison.
+contract within the exported graph.
 """
 
 import math

@@ -1,8 +1,6 @@
 """Put a file's graph between the served pixels and the predictions of the tensor contract."""
 
 import tempfile
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,13 @@ from onnx import TensorProto, compose, helper, version_converter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from conversion.detectors.batches import BATCH, Shapes, open_batch
+from conversion.detectors.batches import Shapes, open_batch
 from conversion.detectors.decoders import Decoder, Pixels
 from conversion.detectors.maps import Map
 from conversion.detectors.pooling import pad_in_pooling
 from conversion.detectors.source import Source
 from conversion.export.int8 import CONVOLUTIONS
-from conversion.export.onnx_export import check_contract, name_open_axes
+from conversion.export.onnx_export import BATCH, check_contract, name_open_axes, traced
 from conversion.export.settings import ExportError
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
@@ -59,11 +57,14 @@ def served_graph(source: Source, shapes: Shapes, neck: Map, decoder: Decoder) ->
     the pinned ONNX Runtime could not read it.
     """
     pixels = torch.zeros((2, 3, INPUT_SIZE, INPUT_SIZE), dtype=torch.uint8)
-    before = _traced(PreparedPixels(decoder.pixels, source.size), (pixels,), ["pixels"], "images")
+    prepare = PreparedPixels(decoder.pixels, source.size)
+    before = traced(prepare, (pixels,), ["pixels"], ["images"])
     file = compose.add_prefix(_opened(source, shapes, neck.name), _FILE)
     outputs = tuple(torch.zeros((2, *shapes[name][1:])) for name in decoder.names)
     taken = [f"output_{index}" for index in range(len(outputs))]  # torch takes no number as a name
-    after = compose.add_prefix(_traced(decoder, outputs, taken, "predictions"), _DECODER)
+    after = compose.add_prefix(traced(decoder, outputs, taken, ["predictions"]), _DECODER)
+    for part in (before, file, after):  # which may be of different ones
+        part.ir_version = MAX_IR_VERSION
     model = compose.merge_models(before, file, [("images", _FILE + source.input_name)])
     read = [(_FILE + name, _DECODER + own) for name, own in zip(decoder.names, taken, strict=True)]
     model = compose.merge_models(model, after, read)
@@ -83,9 +84,7 @@ def _opened(source: Source, shapes: Shapes, features: str) -> Any:
     model.graph.output.append(helper.make_empty_tensor_value_info(_FEATURES))
     model.graph.output[-1].type.tensor_type.elem_type = TensorProto.FLOAT
     open_batch(model, shapes)
-    simplified = _simplified(_in_opset(source, model))
-    pad_in_pooling(simplified)
-    return simplified
+    return pad_in_pooling(_simplified(_in_opset(source, model)))
 
 
 def _in_opset(source: Source, model: Any) -> Any:
@@ -120,7 +119,6 @@ def _simplified(model: Any) -> Any:
             raise ExportError(f"ONNX Runtime cannot load the file: {error}") from error
         simplified = onnx.load(options.optimized_model_filepath)
     _keep_used_domains(simplified)
-    simplified.ir_version = MAX_IR_VERSION
     return simplified
 
 
@@ -157,24 +155,3 @@ def _declare_outputs(graph: Any, neck: Map, anchors: int) -> None:
             (features, predictions), (TensorProto.FLOAT16, TensorProto.FLOAT), shapes, strict=True
         )
     )
-
-
-def _traced(
-    module: nn.Module, examples: tuple[Tensor, ...], names: Sequence[str], output: str
-) -> Any:
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        path = Path(folder) / "traced.onnx"
-        warnings.simplefilter("ignore")  # as in conversion.export.onnx_export
-        torch.onnx.export(
-            module.eval(),
-            examples,
-            str(path),
-            input_names=list(names),
-            output_names=[output],
-            dynamic_axes={name: {0: BATCH} for name in (*names, output)},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-        model = onnx.load(path)
-    model.ir_version = MAX_IR_VERSION
-    return model

@@ -14,12 +14,10 @@ from conversion.detectors.batches import Shapes
 from conversion.detectors.decoders import DECODERS, Decoder
 from conversion.detectors.graph import DETECTOR, PreparedPixels, served_graph
 from conversion.detectors.maps import Map, choose_map
-from conversion.detectors.references import REFERENCES
 from conversion.detectors.source import Source, file_runner, read_source, shapes_of
 from conversion.export.exportable import Exportable
 from conversion.export.onnx_export import save
 from conversion.export.settings import ExportError
-from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.runtime.onnx_threads import options_for
 
 
@@ -44,34 +42,31 @@ class ImportedDetector(Exportable):
 
 
 class FileReference(nn.Module):
-    """The file, image by image, behind the same pixels and before a decoder in numpy."""
+    """The file, image by image, behind the same pixels and before its decoder."""
 
-    def __init__(self, source: Source, neck: Map, decoder: Decoder, kind: str) -> None:
+    def __init__(self, source: Source, neck: Map, decoder: Decoder) -> None:
         super().__init__()
         self.prepare = PreparedPixels(decoder.pixels, source.size)
-        self._source, self._names, self._person = source, decoder.names, decoder.person
-        self._decode = REFERENCES[kind]
-        self._run = file_runner(source, [neck.name, *self._names])
+        self.decoder = decoder
+        self._path = source.path
+        self._run = file_runner(source, [neck.name, *decoder.names])
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """features (FP16) and predictions. Raises ExportError for numbers that are none."""
         found = [self._of_one(image) for image in self.prepare(pixels).split(1)]
-        features, predictions = (np.stack(part) for part in zip(*found, strict=True))
-        return torch.from_numpy(features).half(), torch.from_numpy(predictions)
+        features, predictions = (torch.cat(part) for part in zip(*found, strict=True))
+        return features.half(), predictions
 
-    def _of_one(self, image: Tensor) -> tuple[Any, Any]:
-        features, *outputs = self._run(image.numpy())
-        named = {name: array[0] for name, array in zip(self._names, outputs, strict=True)}
-        with np.errstate(over="ignore", invalid="ignore"):  # told below
-            predictions = self._decode(named, self._source.size, self._person)
-        if not np.isfinite(predictions).all():
+    def _of_one(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        features, *outputs = map(torch.from_numpy, self._run(image.numpy()))
+        predictions = self.decoder(*outputs)
+        if not predictions.isfinite().all():
             raise ExportError(
-                f"{self._source.path}: decoded, its boxes or scores are not finite numbers; is "
-                "this the --decoder, and is the file exported without decoding of its own (for "
-                "YOLOX without decode_in_inference)?"
+                f"{self._path}: decoded, its boxes or scores are not finite numbers; is this the "
+                "--decoder, and is the file exported without decoding of its own (for YOLOX "
+                "without decode_in_inference)?"
             )
-        predictions[:4] *= INPUT_SIZE / self._source.size
-        return features[0], predictions
+        return features, predictions
 
 
 def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
@@ -80,7 +75,7 @@ def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
     shapes = shapes_of(source)
     neck = choose_map(source, shapes, wanted.features)
     decoder = _decoder(source, shapes, wanted)
-    reference = FileReference(source, neck, decoder, wanted.decoder)
+    reference = FileReference(source, neck, decoder)
     graph = served_graph(source, shapes, neck, decoder)
     _require_batches(source, graph)
     return ImportedDetector(
@@ -88,7 +83,6 @@ def import_detector(path: Path, wanted: Wanted) -> ImportedDetector:
         module=reference,
         reference=reference,
         input_shapes={"pixels": DETECTOR.inputs[0].shape},
-        reads=("pixels",),
         dims={
             "decoder": wanted.decoder,
             "input_size": source.size,

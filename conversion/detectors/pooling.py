@@ -6,49 +6,36 @@ INT8 has no place for such a number: a range that reaches to it leaves nothing f
 from typing import Any
 
 import numpy as np
-from onnx import helper
+import onnx_ir as ir
+from onnxscript.rewriter import RewriteRule
 
-from conversion.export.graph_nodes import (
-    attributes_of,
-    read_once,
-    replace_with_read_nodes,
-    weights_of,
-)
+from conversion.export.rewriting import attributes_of, node_of, rewritten, stored
 
 _LOWEST = -1e30  # or less; no map has it
 
 
-def pad_in_pooling(model: Any) -> None:
-    """Rewrite a graph in place; the responses stay."""
-    graph = model.graph
-    constants = weights_of(graph)
-    paddings = {}
-    for node in read_once(graph, "Pad"):
-        pads = _spatial_pads(node, constants)
-        if pads is not None:
-            paddings[node.output[0]] = node.input[0], pads
-    for node in graph.node:
-        attributes = attributes_of(node)
-        if node.op_type != "MaxPool" or node.input[0] not in paddings:
-            continue
-        if attributes.pop("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
-            continue
-        node.input[0], pads = paddings[node.input[0]]
-        own = attributes.get("pads", [0] * 4)
-        attributes["pads"] = [a + b for a, b in zip(own, pads, strict=True)]
-        del node.attribute[:]
-        node.attribute.extend(helper.make_attribute(name, v) for name, v in attributes.items())
-    read = {name for node in graph.node for name in node.input}
-    unread = [n for n in graph.node if n.op_type == "Pad" and n.output[0] not in read]
-    replace_with_read_nodes(graph, [node for node in graph.node if node not in unread])
+def pad_in_pooling(model: Any) -> Any:
+    """The graph rewritten; the responses stay."""
+    return rewritten(model, RewriteRule(_of_padded, _padding_itself, _pads_maps_alone))
 
 
-def _spatial_pads(node: Any, constants: dict[str, Any]) -> list[int] | None:
-    """Top, left, bottom, right of a node that pads maps with the lowest number alone."""
-    if len(node.input) != 3 or not constants.keys() >= {*node.input[1:]}:
-        return None
-    pads, value = (constants[name] for name in node.input[1:])
-    before, after = np.split(pads, 2)
-    if len(before) != 4 or before[:2].any() or after[:2].any() or value > _LOWEST:
-        return None
-    return [int(length) for length in (*before[2:], *after[2:])]
+def _of_padded(op: Any, maps: Any, pads: Any, value: Any) -> Any:
+    return op.MaxPool(op.Pad(maps, pads, value), _outputs=["pooled"])
+
+
+def _pads_maps_alone(
+    context: Any, pads: ir.Value, value: ir.Value, pooled: ir.Value, **_: Any
+) -> bool:
+    """Height and width, with the lowest number, before a pooling that does not choose pads."""
+    lengths, lowest = stored(pads), stored(value)
+    if lengths is None or lowest is None or len(lengths) != 8 or lowest > _LOWEST:
+        return False
+    own = attributes_of(node_of(pooled)).get("auto_pad", "NOTSET")
+    return own in ("NOTSET", "VALID") and not lengths.reshape(2, 4)[:, :2].any()
+
+
+def _padding_itself(op: Any, maps: ir.Value, pads: ir.Value, pooled: ir.Value, **_: Any) -> Any:
+    attributes = attributes_of(node_of(pooled))
+    before, after = stored(pads).reshape(2, 4)[:, 2:]
+    total = np.array(attributes.get("pads", [0] * 4)) + (*before, *after)
+    return op.MaxPool(maps, **attributes | {"auto_pad": "NOTSET", "pads": total.tolist()})

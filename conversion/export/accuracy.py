@@ -18,7 +18,7 @@ from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.pixels.images import prepare_file
 from peopleseg.systems.people.evaluation.boxes import box_metrics, found_boxes
 from peopleseg.systems.people.evaluation.metrics import foreground_iou, roi_ious
-from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.person import Person, persons
 from peopleseg.systems.people.response import foreground_of, people_of
 from peopleseg.systems.people.selection import boxes_to_rois
 from peopleseg.systems.step import Arrays
@@ -117,12 +117,7 @@ class _HeadOnImage:
             self._inputs[key] = with_unread(inputs, self._exportable)
         logits = self.run(self._inputs[key])["mask_logits"]
         people = people_of(logits, rois.rois, rois.scores, letterbox)
-        return [
-            Person(tuple(box), float(score), mask, rle)
-            for box, score, mask, rle in zip(
-                boxes.tolist(), people.scores, people.masks, people.rles, strict=True
-            )
-        ]
+        return persons(people._replace(boxes=boxes))
 
 
 def _progress(images: Sequence[AnnotatedImage]) -> "tqdm[AnnotatedImage]":

@@ -27,6 +27,8 @@ Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes
 
 CERTAIN = 20.0  # a logit: the logarithm of its probability is 0 in FP32
 
+_PIXELS = {"pixels": STEPS["yolov9"].inputs[0].shape}  # what image networks read
+
 NUMPY_DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP16": np.float16, "FP32": np.float32}
 
 
@@ -37,38 +39,34 @@ class Exportable:
     model: Model
     module: nn.Module  # what is exported: arguments and results are the tensors of `model`
     reference: nn.Module  # what it is compared with: the same, as it was trained
-    input_shapes: dict[str, Shape]
-    reads: tuple[str, ...]  # the inputs that it computes with
+    input_shapes: dict[str, Shape]  # of what it does not read, of any length
     dims: dict[str, Any]  # the arguments that build the network
     settings: dict[str, Any] = field(default_factory=dict)  # of the export, beside the dims
     reference_name: str = "torch"  # where `reference` computes
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The inputs that it computes with."""
+        return tuple(name for name, shape in self.input_shapes.items() if -1 not in shape)
 
     def trace(self, path: Path) -> None:
         """Write the graph in FP32. Raises ExportError."""
         export_onnx(self.module, self.model, path, self.input_shapes)
 
 
-class ExportableYOLOv9(nn.Module):
-    """pixels [B, 3, 640, 640] uint8 to features (FP16) and predictions."""
+class ExportableOnImages(nn.Module):
+    """pixels [B, 3, 640, 640] uint8 to a detector's features (FP16) and predictions, or to a people
+    UNet's person_logit."""
 
-    def __init__(self, network: YOLOv9) -> None:
+    def __init__(self, network: YOLOv9 | PeopleUNet) -> None:
         super().__init__()
         self.network = network.eval()
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         output = self.network(pixels.float() / 255)
+        if isinstance(output, Tensor):
+            return output
         return output.features.half(), output.predictions
-
-
-class ExportablePeopleUNet(nn.Module):
-    """pixels [B, 3, 640, 640] uint8 to person_logit."""
-
-    def __init__(self, network: PeopleUNet) -> None:
-        super().__init__()
-        self.network = network.eval()
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.network(pixels.float() / 255)
 
 
 class ExportableHead(nn.Module):
@@ -163,60 +161,44 @@ def of_network(loaded: Loaded, *, roi_padding: float | None = None) -> Exportabl
 
 
 def of_detector(network: Any) -> Exportable:
-    """A YOLOv9; see `ExportableYOLOv9`. Raises CheckpointError unless it finds people alone."""
+    """A YOLOv9. Raises CheckpointError unless it finds people alone."""
     if network.classes != 1:
         raise CheckpointError(
             f"the detector has {network.classes} classes, served is one that finds people alone; "
             "`peopleseg import-weights yolov9 FILE --keep-class 0` makes one of a published one"
         )
     deploy = network.without_auxiliary()
-    return Exportable(
-        STEPS["yolov9"],
-        ExportableYOLOv9(copy.deepcopy(deploy).eval().fuse()).eval(),
-        ExportableYOLOv9(deploy).eval(),
-        {"pixels": STEPS["yolov9"].inputs[0].shape},
-        ("pixels",),
-        network.dims,
-    )
+    fused = ExportableOnImages(copy.deepcopy(deploy).eval().fuse()).eval()
+    reference = ExportableOnImages(deploy).eval()
+    return Exportable(STEPS["yolov9"], fused, reference, _PIXELS, network.dims)
 
 
 def of_people_unet(network: Any) -> Exportable:
     """A people UNet."""
-    module = ExportablePeopleUNet(network).eval()
-    model = STEPS["people_unet"]
-    shapes = {"pixels": model.inputs[0].shape}
-    return Exportable(model, module, module, shapes, ("pixels",), network.dims)
+    module = ExportableOnImages(network).eval()
+    return Exportable(STEPS["people_unet"], module, module, _PIXELS, network.dims)
 
 
 def of_mask_head(network: Any) -> Exportable:
-    """A hierarchical head. Its unread inputs are of any length."""
+    """A hierarchical head."""
     module = ExportableHead(network).eval()
-    reads = ["roi_rgb"]
     shapes: dict[str, Shape] = {
         "roi_rgb": (3, *network.roi_size_hw),
         "roi_logit": (1, -1, -1),
         "roi_features": (-1, -1, -1),
     }
     if network.reads_person_logit:
-        reads.append("roi_logit")
         shapes["roi_logit"] = (1, *network.roi_size_hw)
     if network.feature_channels:
-        reads.append("roi_features")
         shapes["roi_features"] = (network.feature_channels, *ROI_FEATURE_SIZE_HW)
-    model = STEPS["hierarchical_head"]
-    return Exportable(model, module, module, shapes, tuple(reads), network.dims)
+    return Exportable(STEPS["hierarchical_head"], module, module, shapes, network.dims)
 
 
 def of_feature_head(network: Any, padding: float = ROI_PADDING) -> Exportable:
     """A head on detector features."""
     module = ExportableFeatureHead(network, padding).eval()
-    shape = (network.in_channels, ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
-    return Exportable(
-        STEPS["feature_head"],
-        module,
-        module,
-        {"roi_features": shape},
-        ("roi_features",),
-        network.dims,
-        {"roi_padding": padding},
-    )
+    shapes: dict[str, Shape] = {
+        "roi_features": (network.in_channels, ROI_FEATURE_SIZE, ROI_FEATURE_SIZE)
+    }
+    settings = {"roi_padding": padding}
+    return Exportable(STEPS["feature_head"], module, module, shapes, network.dims, settings)

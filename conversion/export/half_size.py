@@ -6,117 +6,63 @@ logits take as long as sixteen. By phases (conversion.export.phases) they are ei
 size, and what is doubled is the logits, by DepthToSpace.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+import onnx_ir as ir
+from onnxscript.rewriter import RewriteRule
 
-from conversion.export.graph_nodes import (
-    BLOCK,
-    attributes_of,
-    like,
-    read_once,
-    replace_with_read_nodes,
-    weights_of,
-)
-from conversion.export.phases import (
-    PHASES,
-    Phase,
-    Weights,
-    convolution_in_phases,
-    transposed_in_phases,
-)
+from conversion.export.phases import PHASES, convolution_in_phases, transposed_in_phases
+from conversion.export.rewriting import BLOCK, attributes_of, node_of, rewritten, stored
 
-_DOUBLING = {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0] * 4}
-_SAME_SIZE = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1] * 4}
+_DOUBLING = {"kernel_shape": (2, 2), "strides": (2, 2), "pads": (0, 0, 0, 0)}
+_SAME_SIZE = {"kernel_shape": (3, 3), "strides": (1, 1), "pads": (1, 1, 1, 1)}
 
 
-class _Ending(NamedTuple):
-    """The nodes from the maps to the logits."""
-
-    double: Any
-    norm: Any
-    relu: Any
-    conv: Any
+def double_late(model: Any) -> Any:
+    """The graph rewritten; one without such an ending as it is."""
+    return rewritten(model, RewriteRule(_ending, _computed_by_phases, _is_doubling))
 
 
-def double_late(model: Any) -> None:
-    """Rewrite a graph in place; one without such an ending stays as it is."""
-    graph = model.graph
-    weights = weights_of(graph)
-    endings = {ending.conv.name: ending for ending in _endings(graph, weights)}
-    nodes: list[Any] = []
-    for node in graph.node:
-        ending = endings.get(node.name)
-        nodes += _computed_by_phases(graph, ending, weights) if ending else [node]
-    replace_with_read_nodes(graph, nodes)
+def _ending(op: Any, maps: Any, doubling: Any, weights: Any) -> Any:
+    """From the maps to the logits."""
+    doubled = op.ConvTranspose(maps, doubling, _allow_other_inputs=True, _outputs=["doubled"])
+    normed = op.BatchNormalization(doubled, _allow_other_inputs=True, _outputs=["normed"])
+    return op.Conv(op.Relu(normed), weights, _allow_other_inputs=True, _outputs=["logits"])
 
 
-def _endings(graph: Any, weights: Mapping[str, Weights]) -> Iterator[_Ending]:
-    operators = ("ConvTranspose", "BatchNormalization", "Relu")
-    made = {node.output[0]: node for node in read_once(graph, *operators)}
-    for conv in (node for node in graph.node if node.op_type == "Conv"):
-        chain = [conv]
-        while len(chain) < len(_Ending._fields) and chain[0].input[0] in made:
-            chain.insert(0, made[chain[0].input[0]])
-        if [node.op_type for node in chain] != [*operators, "Conv"]:
-            continue
-        ending = _Ending(*chain)
-        known = weights.keys() >= {*ending.double.input[1:], *conv.input[1:]}
-        if known and _is(ending.double, _DOUBLING) and _is(conv, _SAME_SIZE):
-            if len(PHASES) * len(weights[conv.input[1]]) <= BLOCK:
-                yield ending
+def _is_doubling(context: Any, doubled: ir.Value, logits: ir.Value, **_: Any) -> bool:
+    double, conv = node_of(doubled), node_of(logits)
+    if any(stored(value) is None for value in (*double.inputs[1:], *conv.inputs[1:])):
+        return False
+    fits = _is(double, _DOUBLING) and _is(conv, _SAME_SIZE)
+    return fits and len(PHASES) * len(stored(conv.inputs[1])) <= BLOCK
 
 
-def _is(convolution: Any, attributes: Mapping[str, Any]) -> bool:
-    return attributes_of(convolution) == {**attributes, "dilations": [1, 1], "group": 1}
+def _is(convolution: ir.Node, attributes: Mapping[str, Any]) -> bool:
+    return attributes_of(convolution) == {**attributes, "dilations": (1, 1), "group": 1}
 
 
 def _computed_by_phases(
-    graph: Any, ending: _Ending, weights: Mapping[str, Weights]
-) -> Iterator[Any]:
-    """The nodes that make the logits of all phases, added up, and interleave the phases."""
-    pointwise = transposed_in_phases(weights[ending.double.input[1]])
-    two_by_two = convolution_in_phases(weights[ending.conv.input[1]])
-    total = ""
+    op: Any, maps: ir.Value, doubled: ir.Value, normed: ir.Value, logits: ir.Value, **_: Any
+) -> Any:
+    """The logits of all phases, each from what it reads of one phase, added up and interleaved."""
+    double, norm, conv = node_of(doubled), node_of(normed), node_of(logits)
+    pointwise = transposed_in_phases(stored(double.inputs[1]))
+    two_by_two = convolution_in_phases(stored(conv.inputs[1]))
+    bias = [_stored(op, logits, "bias", np.repeat(stored(b), len(PHASES))) for b in conv.inputs[2:]]
+    total = None
     for number, phase in enumerate(PHASES):
-        *nodes, last = _of_phase(
-            graph, ending, phase, f"_phase{number}", pointwise[number], two_by_two[number]
-        )
-        if number == 0:
-            for name in ending.conv.input[2:]:  # the bias, which is added once
-                of_phases = np.repeat(weights[name], len(PHASES))
-                last.input.append(_stored(graph, f"{name}_phases", of_phases))
-        yield from (*nodes, last)
-        (part,) = last.output
-        if total:
-            yield helper.make_node("Add", [total, part], [f"{part}_sum"], f"{part}_sum_made")
-            total = f"{part}_sum"
-        else:
-            total = part
-    (logits,) = ending.conv.output
-    made = f"{logits}_made"
-    yield helper.make_node("DepthToSpace", [total], [logits], made, blocksize=2, mode="CRD")
+        weights = _stored(op, doubled, f"phase{number}", pointwise[number])
+        x = op.Conv(maps, weights, *double.inputs[2:], kernel_shape=[1, 1])
+        x = op.Relu(op.BatchNormalization(x, *norm.inputs[1:], **norm.attributes))
+        weights = _stored(op, logits, f"phase{number}", two_by_two[number])
+        part = op.Conv(x, weights, *bias, kernel_shape=[2, 2], pads=phase.pads)
+        bias = []  # added once
+        total = part if total is None else op.Add(total, part)
+    return op.DepthToSpace(total, blocksize=2, mode="CRD")
 
 
-def _of_phase(
-    graph: Any, ending: _Ending, phase: Phase, suffix: str, pointwise: Weights, two_by_two: Weights
-) -> Iterator[Any]:
-    """The nodes that an ending's become for what it reads of one phase."""
-    double, norm, relu, conv = ending
-    outputs = [f"{node.output[0]}{suffix}" for node in ending]
-    weights = _stored(graph, f"{double.input[1]}{suffix}", pointwise)
-    inputs = [double.input[0], weights, *double.input[2:]]
-    yield helper.make_node("Conv", inputs, outputs[:1], double.name + suffix, kernel_shape=[1, 1])
-    yield like(norm, [outputs[0], *norm.input[1:]], outputs[1], norm.name + suffix)
-    yield like(relu, outputs[1:2], outputs[2], relu.name + suffix)
-    weights = _stored(graph, f"{conv.input[1]}{suffix}", two_by_two)
-    inputs, shape = [outputs[2], weights], [2, 2]
-    name, pads = conv.name + suffix, phase.pads
-    yield helper.make_node("Conv", inputs, outputs[3:], name, kernel_shape=shape, pads=pads)
-
-
-def _stored(graph: Any, name: str, values: Weights) -> str:
-    graph.initializer.append(numpy_helper.from_array(values, name))
-    return name
+def _stored(op: Any, value: ir.Value, name: str, array: Any) -> ir.Value:
+    return op.initializer(ir.tensor(array), name=f"{value.name}_{name}")

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -189,21 +190,10 @@ def _mean_abs(values: Sequence[NDArray[Any]]) -> float:
 
 
 def _ranges(source: Path, calibration: Sequence[Arrays]) -> Any:
-    from onnxruntime.quantization.calibrate import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        create_calibrator,
-    )
+    from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
 
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.remaining = iter(
-                tqdm(calibration, desc="calibrating", unit="call", leave=False, disable=None)
-            )
-
-        def get_next(self) -> Arrays | None:  # type: ignore[override]
-            return next(self.remaining, None)
-
+    calls = iter(tqdm(calibration, desc="calibrating", unit="call", leave=False, disable=None))
+    reader = SimpleNamespace(get_next=lambda: next(calls, None))  # all that a calibrator asks of it
     with tempfile.TemporaryDirectory() as folder:
         calibrator = create_calibrator(
             source,
@@ -211,5 +201,5 @@ def _ranges(source: Path, calibration: Sequence[Arrays]) -> Any:
             augmented_model_path=str(Path(folder) / "augmented.onnx"),
             calibrate_method=CalibrationMethod.MinMax,
         )
-        calibrator.collect_data(Reader())
+        calibrator.collect_data(reader)
         return calibrator.compute_data()

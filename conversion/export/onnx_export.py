@@ -1,7 +1,9 @@
 """Write a network as ONNX that ONNX Runtime 1.19 reads; its weights may be stored as FP16."""
 
 import re
+import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,6 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from conversion.export.graph_nodes import Shapes, replace_nodes
 from conversion.export.settings import ExportError
 from peopleseg.repository.limits import MAX_IR_VERSION, OPSET
 from peopleseg.repository.tensors import Model, Tensor
@@ -35,7 +36,10 @@ _SMALLEST_HALVED = 1024  # weights; smaller tensors (biases, constants) stay FP3
 
 
 def export_onnx(
-    module: nn.Module, model: Model, path: Path, input_shapes: Shapes | None = None
+    module: nn.Module,
+    model: Model,
+    path: Path,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> None:
     """Export `module`, whose arguments and results are the tensors of `model`; any batch size.
 
@@ -48,26 +52,35 @@ def export_onnx(
         torch.zeros((2, *map(abs, shapes[tensor.name])), dtype=_TORCH_DTYPES[tensor.dtype])
         for tensor in model.inputs
     )
-    tensors = (*model.inputs, *model.outputs)
-    with warnings.catch_warnings():
+    names = ([tensor.name for tensor in tensors] for tensors in (model.inputs, model.outputs))
+    exported = traced(module, examples, *names)
+    _declare_unread_inputs(exported.graph, model)
+    check_contract(exported.graph, model)
+    name_open_axes(exported, model)
+    save(exported, path)
+
+
+def traced(
+    module: nn.Module, examples: tuple[torch.Tensor, ...], inputs: list[str], outputs: list[str]
+) -> Any:
+    """The graph of a module for any batch, by examples of its arguments; the names of both ends."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / "traced.onnx"
         # torch's newer exporter starts at opset 18; ours has to be readable by ONNX Runtime 1.19.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
             examples,
             str(path),
-            input_names=[tensor.name for tensor in model.inputs],
-            output_names=[tensor.name for tensor in model.outputs],
-            dynamic_axes={tensor.name: {0: BATCH} for tensor in tensors},
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes={name: {0: BATCH} for name in (*inputs, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
-    exported = onnx.load(path)
-    exported.ir_version = min(exported.ir_version, MAX_IR_VERSION)
-    _declare_unread_inputs(exported.graph, model)
-    check_contract(exported.graph, model)
-    name_open_axes(exported, model)
-    save(exported, path)
+        model = onnx.load(path)
+    model.ir_version = min(model.ir_version, MAX_IR_VERSION)
+    return model
 
 
 def check_contract(graph: Any, model: Model) -> None:
@@ -122,7 +135,9 @@ def halve_weights(source: Path, target: Path) -> None:
         halved = numpy_helper.from_array(values.astype(np.float16), stored)
         graph.initializer[index].CopyFrom(halved)
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    replace_nodes(graph, [*casts, *graph.node])
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
     save(model, target)
 
 

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import onnx
 
 from conversion.export import parity
-from conversion.export.for_processors import rewrite_for_processors
+from conversion.export.blocked_layout import keep_blocked
+from conversion.export.early_convolution import convolve_early
 from conversion.export.fp16 import to_fp16
+from conversion.export.half_size import double_late
 from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
 from conversion.export.onnx_export import halve_weights, save
@@ -36,9 +38,8 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
         to_fp16(full, artifact)
         return Converted(parity.HALF, "fp16", {})
     if settings.accelerator == "cpu":
-        model = onnx.load(full)
-        rewrite_for_processors(model)
-        save(model, full)
+        # in the order in which one rewriting can read the other's graph; the responses stay
+        save(keep_blocked(double_late(convolve_early(onnx.load(full)))), full)
     if settings.stored == "fp16":
         halve_weights(full, artifact)
         return Converted(parity.HALF_WEIGHTS, "fp16", {})

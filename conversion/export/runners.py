@@ -9,13 +9,12 @@ from torch import nn
 
 from conversion.export.settings import MissingRequirement
 from peopleseg.repository.tensors import Model
+from peopleseg.runtime.onnx_threads import options_for
 from peopleseg.systems.step import Arrays
 
 Runner = Callable[[Arrays], Arrays]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
-_THREADS = 2
-_ERRORS = 3  # the least that ONNX Runtime logs; casts that it adds for FP16 are no news
 
 
 def torch_runner(module: nn.Module, model: Model) -> Runner:
@@ -35,10 +34,7 @@ def torch_runner(module: nn.Module, model: Model) -> Runner:
 
 def onnx_runner(path: Path, providers: Sequence[str] = (CPU,)) -> Runner:
     """An ONNX file, on the CPU unless `providers` says otherwise."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS
+    options = options_for(threads=2)
     session = onnxruntime.InferenceSession(path, options, providers=list(providers))
     names = [output.name for output in session.get_outputs()]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tritonclient.grpc import model_config_pb2
 
+from peopleseg.client.wire import Request, request_of
 from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.known import ENSEMBLES
 
@@ -29,6 +30,12 @@ def candidate(config_text: str) -> Any:
     config = parse_config(config_text)
     config.name = candidate_name(config.name)
     return config
+
+
+def request_for(ensemble: str, image: bytes) -> Request:
+    """A request to try an ensemble with, for one encoded image."""
+    record = ENSEMBLES[ensemble]
+    return request_of(record.model, record.sample_inputs(image))
 
 
 def swap_of(config_texts: Mapping[str, str]) -> Any:

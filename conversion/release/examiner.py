@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
-Response = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
+from peopleseg.systems.system import Response
 
 
 @dataclass(frozen=True)

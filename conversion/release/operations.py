@@ -14,17 +14,16 @@ from conversion.release.server import ModelControl
 from conversion.release.settle import settle
 from conversion.release.transition import Offline, Online
 from peopleseg.releases import disk, journal, lock
+from peopleseg.releases.disk import OnStage
 from peopleseg.releases.errors import ControlError, Refused, ReleaseError
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.releases.plan import (
-    changed_ensembles,
     changed_versions,
     current_versions,
     ensembles_of,
     kept_together,
     require_ensembles,
 )
-from peopleseg.releases.stages import OnStage, silent
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 from peopleseg.systems.wiring import served
@@ -40,7 +39,7 @@ class Place:
     repository: Path
     control: ModelControl | None  # None: on disk alone, for a server that is not running
     examiner: Examiner
-    on_stage: OnStage = silent
+    on_stage: OnStage = lambda stage: None
     lock_wait_s: float = 0.0
 
 
@@ -134,7 +133,8 @@ def _record(
     repository, system = place.repository, place.system
     before = current_versions(repository, system)
     on_disk = served(repository, SYSTEMS)
-    changed = changed_ensembles(repository, ensembles_of(repository, system, versions))
+    wanted = ensembles_of(repository, system, versions)
+    changed = [path.parent.name for path in disk.ensemble_files(repository, wanted)]
     ensembles = [name for name in changed if name in here or name not in on_disk]
     if place.control and changed and not ensembles:  # none is changed when one only goes
         raise ReleaseError(

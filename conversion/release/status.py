@@ -10,7 +10,8 @@ from conversion.release.server import ModelControl
 from peopleseg.releases import journal, lock
 from peopleseg.releases.errors import ControlError
 from peopleseg.releases.journal import Journal, Record
-from peopleseg.releases.plan import current_versions, require_ensembles, versions_on_disk
+from peopleseg.releases.plan import current_versions, require_ensembles
+from peopleseg.repository.model_folder import versions_in
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
 from peopleseg.systems.wiring import pinned, served
@@ -91,10 +92,10 @@ def _of_system(
             pins.get(step),
             serving.get(step),
             sorted(loaded.get(step, ())),
-            versions_on_disk(repository, step),
+            versions_in(repository / step),
         )
         for step in system.steps
-        if step in pins or versions_on_disk(repository, step)
+        if step in pins or versions_in(repository / step)
     ]
     own = journal.of_system(attempts, system.name)
     release, change = journal.serving(own), journal.last_change(own)

@@ -16,17 +16,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from conversion.release import candidates, variants
-from conversion.release.examiner import Examiner, Response
-from conversion.release.requests import request_for
+from conversion.release.examiner import Examiner
 from conversion.release.server import ModelControl
 from conversion.release.settle import keep_loaded, load_versions, unload_gone, unload_leftovers
 from peopleseg.releases import disk, journal
-from peopleseg.releases.disk import Files
+from peopleseg.releases.disk import Files, OnStage
 from peopleseg.releases.errors import ControlError, Refused
 from peopleseg.releases.journal import Journal, Record
-from peopleseg.releases.plan import ensembles_of, read_config, steps_pinned_by
-from peopleseg.releases.stages import OnStage
+from peopleseg.releases.plan import ensembles_of, read_config
 from peopleseg.systems.known import SYSTEMS
+from peopleseg.systems.system import Response
 from peopleseg.systems.wiring import pinned, served
 
 
@@ -62,7 +61,7 @@ class Online:
 
     def try_out(self) -> None:
         """Load and ask what is new. Raises Refused."""
-        for step in sorted(steps_pinned_by(self._served.values())):
+        for step in sorted({step for text in self._served.values() for step in pinned(text)}):
             there = self._loaded.get(step, set())
             needed = there | set(self._kept[step])
             if needed != there:
@@ -142,7 +141,9 @@ class Online:
     def _try_candidate(self, name: str) -> None:
         expected = self.examiner.responses(self.record.versions, name)
         for number, image in enumerate(self.examiner.images):
-            request = request_for(name, image)._replace(model_name=candidates.candidate_name(name))
+            request = candidates.request_for(name, image)._replace(
+                model_name=candidates.candidate_name(name)
+            )
             try:
                 found = self.control.ask(request)
             except ControlError as error:
@@ -182,7 +183,7 @@ class Online:
             config = self.control.config(name)
             if config is None or pinned(config) != pinned(text):
                 raise Refused(f"{name} does not serve the new versions after the swap")
-            found = self.control.ask(request_for(name, self.examiner.images[0]))
+            found = self.control.ask(candidates.request_for(name, self.examiner.images[0]))
             if name in self._responses:
                 if difference := self._difference(found, self._responses[name]):
                     raise Refused(f"{name} answers otherwise than when it was tried: {difference}")

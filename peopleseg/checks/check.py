@@ -16,14 +16,7 @@ from peopleseg.repository.triton_config import ConfigError, parse_config
 from peopleseg.systems.known import ENSEMBLES, STEPS, SYSTEMS, system_of
 from peopleseg.systems.rendered import stale_files
 from peopleseg.systems.system import System
-from peopleseg.systems.wiring import (
-    choosers,
-    config_text,
-    pinned,
-    reads_in,
-    steps_of,
-    wiring,
-)
+from peopleseg.systems.wiring import choosers, config_texts, pinned, reads_in, wiring
 
 
 def faults(repository: Path) -> list[str]:
@@ -105,16 +98,11 @@ def _planned(
     pins: dict[str, int] = {}
     for one in system.ensembles:
         pins |= pinned(models[one.name].config) if one.name in models else {}
-    pins |= versions
     try:
-        reads = reads_in(repository, system, pins)
+        texts = config_texts(repository, system, {**pins, **versions})
     except ArtifactError as error:
         return {}, [str(error)]
-    return {
-        one.name: parse_config(config_text(one, pins, reads))
-        for one in system.ensembles
-        if pins.keys() >= set(steps_of(one, reads))
-    }, []
+    return {name: parse_config(text) for name, text in texts.items()}, []
 
 
 def _conflicting_pins(ensembles: Mapping[str, Any]) -> list[str]:

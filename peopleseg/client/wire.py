@@ -4,7 +4,6 @@ A request is built by `segment_request`, `segment_from_boxes_request` or `foregr
 result is read by `people_of` or `foreground_of`.
 """
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,15 +21,12 @@ from peopleseg.systems.people.contract import (
     BOXES,
     FOREGROUND,
     IMAGE,
-    MASKS,
     MIN_SCORE_PARAMETER,
     PEOPLE_FOREGROUND,
     PERSON_SEGMENTATION,
     PERSON_SEGMENTATION_FROM_BOXES,
-    RLES,
-    SCORES,
 )
-from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.person import Person, people_in, persons
 from peopleseg.systems.people.selection import requested_min_score
 
 DEFAULT_URL = "localhost:8001"  # Triton's gRPC port
@@ -97,16 +93,12 @@ def request_of(ensemble: Model, inputs: Mapping[str, NDArray[Any]]) -> Request:
 
 def people_of(result: Any) -> list[Person]:
     """The people of an InferResult, in its order. Raises ServerError when tensors are missing."""
-    boxes, scores, masks, rles = (_tensor(result, name) for name in (BOXES, SCORES, MASKS, RLES))
-    if not len(boxes) == len(scores) == len(masks) == len(rles):
-        lengths = f"{len(boxes)}, {len(scores)}, {len(masks)}, {len(rles)}"
-        raise ServerError(f"boxes, scores, masks and rles differ in length: {lengths}")
-    return [
-        Person((x1, y1, x2, y2), score, mask, json.loads(rle))
-        for (x1, y1, x2, y2), score, mask, rle in zip(
-            boxes.tolist(), scores.tolist(), masks, rles, strict=True
-        )
-    ]
+    tensors = tensors_of(result, PERSON_SEGMENTATION)
+    lengths = [len(values) for values in tensors.values()]
+    if len(set(lengths)) > 1:
+        shown = ", ".join(map(str, lengths))
+        raise ServerError(f"{', '.join(tensors)} differ in length: {shown}")
+    return persons(people_in(tensors))
 
 
 def tensors_of(result: Any, ensemble: Model) -> dict[str, NDArray[Any]]:

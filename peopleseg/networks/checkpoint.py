@@ -73,15 +73,11 @@ def save_network(
 
     path: of a safetensors file, where its name says so. companions: name to (network, dims).
     """
-    modules = {NETWORK: network} | {name: m for name, (m, _) in (companions or {}).items()}
-    described = {name: dict(d) for name, (_, d) in (companions or {}).items()}
+    beside = companions or {}
+    modules = nn.ModuleDict({NETWORK: network} | {name: one for name, (one, _) in beside.items()})
     state = {
-        "state_dict": {
-            f"{prefix}.{key}": value
-            for prefix, module in modules.items()
-            for key, value in module.state_dict().items()
-        },
-        "network": describe(family, dims, described),
+        "state_dict": dict(modules.state_dict()),
+        "network": describe(family, dims, {name: dict(d) for name, (_, d) in beside.items()}),
         "metrics": dict(metrics or {}),
     }
     write_checkpoint(state, path)

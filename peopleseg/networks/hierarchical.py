@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -175,19 +176,6 @@ class SpatialAttention(nn.Module):
         return x * self.conv(pooled).sigmoid()
 
 
-class ChannelAttention(nn.Module):
-    """Weight every channel by its mean over the roi (squeeze and excitation, arXiv:1709.01507)."""
-
-    def __init__(self, channels: int, reduction: int = 8) -> None:
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, channels // reduction, 1, bias=False)
-        self.fc2 = nn.Conv2d(channels // reduction, channels, 1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weights = self.fc2(F.relu(self.fc1(x.mean(dim=(2, 3), keepdim=True))))
-        return x * weights.sigmoid()
-
-
 class HierarchicalHead(nn.Module):
     """Person against background, gating the features that tell target from non-target."""
 
@@ -220,7 +208,7 @@ class HierarchicalHead(nn.Module):
             nn.ConvTranspose2d(channels, 128, 2, 2),
             nn.BatchNorm2d(128),
             nn.ReLU(),
-            ChannelAttention(128),
+            SEModule(128, rd_channels=16, bias=False),  # arXiv:1709.01507
             nn.Dropout2d(0.1),
             ResidualBlock(128),
             nn.Conv2d(128, 2, 1),

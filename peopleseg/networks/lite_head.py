@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import Conv2dNormActivation
 
 from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
 from peopleseg.networks.resizing import doubled, resized
@@ -32,9 +33,9 @@ class LiteMaskHead(MaskHead):
     ) -> None:
         super().__init__(LITE, feature_channels, reads_person_logit, roi_size_hw, judges_presence)
         in_channels = 3 + UNET_CHANNELS * reads_person_logit
-        self.stem = _conv_norm_relu(in_channels, WIDTHS[0], 3)
+        self.stem = Conv2dNormActivation(in_channels, WIDTHS[0], 3)
         self.feature_reducer = (
-            _conv_norm_relu(feature_channels, FEATURE_WIDTH, 1) if feature_channels else None
+            Conv2dNormActivation(feature_channels, FEATURE_WIDTH, 1) if feature_channels else None
         )
         self.unet = GhostUNet(FEATURE_WIDTH if feature_channels else 0)
         self.person_branch = nn.Conv2d(WIDTHS[0], 2, 1)
@@ -79,10 +80,10 @@ class GhostUNet(nn.Module):
         super().__init__()
         pairs = list(zip(WIDTHS[:-1], WIDTHS[1:], strict=True))
         self.encoders = nn.ModuleList(_two_blocks(width) for width in WIDTHS)
-        self.downs = nn.ModuleList(_conv_norm_relu(a, b, 3, stride=2) for a, b in pairs)
-        self.join = _conv_norm_relu(WIDTHS[1] + extra_channels, WIDTHS[1], 1)
+        self.downs = nn.ModuleList(Conv2dNormActivation(a, b, 3, stride=2) for a, b in pairs)
+        self.join = Conv2dNormActivation(WIDTHS[1] + extra_channels, WIDTHS[1], 1)
         self.context = ChannelAttention(WIDTHS[-1])
-        self.ups = nn.ModuleList(_conv_norm_relu(a + b, a, 1) for a, b in reversed(pairs))
+        self.ups = nn.ModuleList(Conv2dNormActivation(a + b, a, 1) for a, b in reversed(pairs))
         self.decoders = nn.ModuleList(_two_blocks(a) for a, _ in reversed(pairs))
 
     def forward(self, x: Tensor, extra: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -105,9 +106,9 @@ class Ghost(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, activation: bool = True) -> None:
         super().__init__()
-        half = out_channels // 2
-        self.primary = _conv_norm_relu(in_channels, half, 1, activation=activation)
-        self.cheap = _conv_norm_relu(half, half, 3, groups=half, activation=activation)
+        half, act = out_channels // 2, nn.ReLU if activation else None
+        self.primary = Conv2dNormActivation(in_channels, half, 1, activation_layer=act)
+        self.cheap = Conv2dNormActivation(half, half, groups=half, activation_layer=act)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.primary(x)
@@ -156,19 +157,3 @@ def _to_mask_size(channels: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Conv2d(UP_WIDTH, 2, 3, padding=1),
     )
-
-
-def _conv_norm_relu(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    *,
-    stride: int = 1,
-    groups: int = 1,
-    activation: bool = True,
-) -> nn.Sequential:
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
-    )
-    layers: list[nn.Module] = [conv, nn.BatchNorm2d(out_channels)]
-    return nn.Sequential(*layers, nn.ReLU()) if activation else nn.Sequential(*layers)

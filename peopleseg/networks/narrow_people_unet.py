@@ -8,18 +8,14 @@ excitation) and MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381); the decoder
 from collections.abc import Sequence
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.conv_bn_act import ConvNormAct
 from torch import Tensor, nn
 
 from peopleseg.networks.resizing import doubled
-from peopleseg.networks.torchvision_ops import declare_missing_ops
-
-declare_missing_ops()
-
-import timm  # noqa: E402  (after declare_missing_ops)
-from timm.layers.conv2d_same import Conv2dSame  # noqa: E402
-from timm.layers.conv_bn_act import ConvNormAct  # noqa: E402
 
 ENCODERS = {  # variant to timm's name
     "lite0": "tf_efficientnet_lite0",

@@ -8,19 +8,14 @@ narrow one for CPUs.
 from collections.abc import Sequence
 from typing import Any
 
+import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks.torchvision_ops import declare_missing_ops
-
-declare_missing_ops()
-
-import segmentation_models_pytorch as smp  # noqa: E402  (after declare_missing_ops)
-
-from peopleseg.networks import narrow_people_unet  # noqa: E402
-from peopleseg.networks.lite_people_unet import LitePeopleUNet  # noqa: E402
-from peopleseg.networks.narrow_people_unet import NarrowPeopleUNet  # noqa: E402
+from peopleseg.networks import narrow_people_unet
+from peopleseg.networks.lite_people_unet import LitePeopleUNet
+from peopleseg.networks.narrow_people_unet import NarrowPeopleUNet
 
 ENCODERS = {variant: f"timm-efficientnet-{variant}" for variant in ("b0", "b1", "b3", "b7")}
 NARROW = tuple(narrow_people_unet.ENCODERS)  # for CPUs, see `NarrowPeopleUNet`

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Conv(nn.Module):
@@ -47,22 +48,13 @@ class RepConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.act(self.conv1(x) + self.conv2(x))
 
+    @torch.no_grad()
     def fused(self) -> nn.Sequential:
         """The same function as one convolution; for evaluation mode only."""
-        weight_3x3, bias_3x3 = _folded(self.conv1)
-        weight_1x1, bias_1x1 = _folded(self.conv2)
-        channels = weight_3x3.shape[0]
-        conv = nn.Conv2d(channels, channels, 3, padding=1)
-        conv.weight.data = weight_3x3 + F.pad(weight_1x1, (1, 1, 1, 1))
-        conv.bias.data = bias_3x3 + bias_1x1  # type: ignore[union-attr]
+        conv, pointwise = (fuse_conv_bn_eval(one.conv, one.bn) for one in (self.conv1, self.conv2))
+        conv.weight += F.pad(pointwise.weight, (1, 1, 1, 1))
+        conv.bias += pointwise.bias  # type: ignore[operator]
         return nn.Sequential(conv, self.act)
-
-
-def _folded(block: Conv) -> tuple[Tensor, Tensor]:
-    assert block.bn.running_var is not None and block.bn.running_mean is not None
-    scale = block.bn.weight / torch.sqrt(block.bn.running_var + block.bn.eps)
-    bias = block.bn.bias - block.bn.running_mean * scale
-    return (block.conv.weight * scale.reshape(-1, 1, 1, 1)).detach(), bias.detach()
 
 
 class RepBottleneck(nn.Module):

@@ -21,12 +21,10 @@ from peopleseg.releases.plan import (
     current_versions,
     ensembles_of,
     kept_together,
-    loaded_at_start,
     loaded_versions,
     read_config,
     with_policy,
 )
-from peopleseg.releases.stages import OnStage, silent
 from peopleseg.repository.model_folder import config_files
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.known import ENSEMBLES, SYSTEMS, system_named
@@ -37,6 +35,7 @@ LOCK_WAIT_S = 30.0  # of a server that starts, for a release that is going on
 _KEEP = ".gitkeep"  # in an ensemble's version folder, which git would drop without it
 
 Files = dict[Path, str]
+OnStage = Callable[[str], None]  # is told the name of each stage that has ended
 
 FINISHED = "finished after an interruption"  # the reason in the record of what `mend` finished
 
@@ -71,7 +70,8 @@ def _kept_at_start(
 ) -> dict[str, list[int]]:
     """By the configs; what these load of a step that another system has released is that one's."""
     released = {step for record in attempts for step in record.kept}
-    return loaded_at_start(repository, versions.keys() - released)
+    own = versions.keys() - released
+    return {step: loaded_versions(repository / step / CONFIG_FILE) for step in own}
 
 
 def step_files(repository: Path, kept: Kept) -> Files:
@@ -125,7 +125,7 @@ def write(
     system: System,
     versions: Versions,
     kept: Kept,
-    on_stage: OnStage = silent,
+    on_stage: OnStage = lambda stage: None,
 ) -> None:
     """Make the repository serve these versions of a system from a server's next start on.
 
@@ -201,14 +201,11 @@ def files_behind(repository: Path) -> Files:
         return {}
     kept = kept_by_all(repository, attempts)
     apart = {step: versions for step, versions in kept.items() if _disagree(repository, step)}
-    return step_files(repository, apart) | _of_other_lengths(repository, kept)
-
-
-def _of_other_lengths(repository: Path, kept: Kept) -> Files:
-    return {
+    of_other_lengths = {
         path: with_policy(text, kept.get(path.parents[1].name, ()))
         for path, text in files_of_other_lengths(repository).items()
     }
+    return step_files(repository, apart) | of_other_lengths
 
 
 def mend(repository: Path) -> Record | None:

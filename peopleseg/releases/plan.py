@@ -5,9 +5,8 @@ version), how they are wired (what the networks read) and what a server loads wh
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.repository.manifest import ArtifactError
@@ -15,15 +14,7 @@ from peopleseg.repository.model_folder import versions_in
 from peopleseg.repository.triton_config import CONFIG_FILE, ConfigError, parse_config_file
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.system import System
-from peopleseg.systems.wiring import (
-    Reads,
-    config_text,
-    pinned,
-    reads_in,
-    served,
-    serving_versions,
-    steps_of,
-)
+from peopleseg.systems.wiring import config_texts, served, serving_versions
 
 Versions = Mapping[str, int]  # one of each step
 Kept = Mapping[str, Collection[int]]  # those of each step that are loaded
@@ -50,14 +41,18 @@ def require_ensembles(repository: Path) -> None:
         )
 
 
-def loaded_at_start(repository: Path, steps: Iterable[str]) -> dict[str, list[int]]:
-    """Versions of each step that a server loads when it starts, by the step's config.pbtxt."""
-    return {step: loaded_versions(repository / step / CONFIG_FILE) for step in steps}
-
-
 def loaded_versions(config_file: Path) -> list[int]:
-    """Versions that a server loads when it starts with this config of a step."""
-    return sorted(_parsed(config_file).version_policy.specific.versions)
+    """Versions that a server loads when it starts with this config of a step.
+
+    Raises ReleaseError where it cannot be read.
+    """
+    try:
+        config = parse_config_file(config_file)
+    except (OSError, ConfigError) as error:
+        raise ReleaseError(
+            f"{config_file} cannot be read ({error}); see `peopleseg check`"
+        ) from error
+    return sorted(config.version_policy.specific.versions)
 
 
 def changed_versions(
@@ -73,8 +68,8 @@ def changed_versions(
             raise ReleaseError(
                 f"{system.name} has no step {step!r}; its steps are {', '.join(system.steps)}"
             )
-        if version not in versions_on_disk(repository, step):
-            known = ", ".join(map(str, versions_on_disk(repository, step))) or "none"
+        if version not in (there := versions_in(repository / step)):
+            known = ", ".join(map(str, there)) or "none"
             raise ReleaseError(
                 f"{repository / step} has no version {version}; there are: {known}. "
                 "Make one with `peopleseg export`, or of a Python step with "
@@ -83,7 +78,7 @@ def changed_versions(
         versions[step] = version
     for step in changes.keys() - serving.keys():
         for needed in _first_needed(system, step, versions):
-            newest = max(versions_on_disk(repository, needed), default=None)
+            newest = max(versions_in(repository / needed), default=None)
             if newest is None:
                 raise ReleaseError(f"{step} needs a version of {needed}, which has none")
             versions[needed] = newest
@@ -95,12 +90,10 @@ def ensembles_of(repository: Path, system: System, versions: Versions) -> dict[s
 
     Raises ReleaseError when it cannot be told what a network reads.
     """
-    reads = _reads(repository, system, versions)
-    return {
-        ensemble.name: config_text(ensemble, versions, reads)
-        for ensemble in system.ensembles
-        if versions.keys() >= set(steps_of(ensemble, reads))
-    }
+    try:
+        return config_texts(repository, system, versions)
+    except ArtifactError as error:
+        raise ReleaseError(f"a version does not tell what it reads: {error}") from error
 
 
 def kept_together(*several: Versions | Kept) -> dict[str, list[int]]:
@@ -120,16 +113,6 @@ def with_policy(text: str, versions: Collection[int]) -> str:
     return changed if count else f"{text.rstrip()}\n{policy}\n"
 
 
-def versions_on_disk(repository: Path, step: str) -> list[int]:
-    """Numbers of the version folders that are there, in order."""
-    return versions_in(repository / step)
-
-
-def changed_ensembles(repository: Path, wanted: Mapping[str, str]) -> list[str]:
-    """Ensembles whose config.pbtxt on disk differs from the wanted one, or is not there."""
-    return [name for name, text in wanted.items() if read_config(repository, name) != text]
-
-
 def read_config(repository: Path, ensemble: str) -> str | None:
     """The text of an ensemble's config.pbtxt; None if it is not there."""
     try:
@@ -138,25 +121,7 @@ def read_config(repository: Path, ensemble: str) -> str | None:
         return None
 
 
-def steps_pinned_by(configs: Iterable[str]) -> set[str]:
-    return {step for text in configs for step in pinned(text)}
-
-
-def _reads(repository: Path, system: System, versions: Versions) -> Reads:
-    try:
-        return reads_in(repository, system, versions)
-    except ArtifactError as error:
-        raise ReleaseError(f"a version does not tell what it reads: {error}") from error
-
-
 def _first_needed(system: System, step: str, versions: Versions) -> set[str]:
     """Steps without a version that the ensembles with this step need besides."""
     ensembles = (one.steps for one in system.ensembles if step in one.steps)
     return {needed for steps in ensembles for needed in steps} - versions.keys()
-
-
-def _parsed(path: Path) -> Any:
-    try:
-        return parse_config_file(path)
-    except (OSError, ConfigError) as error:
-        raise ReleaseError(f"{path} cannot be read ({error}); see `peopleseg check`") from error

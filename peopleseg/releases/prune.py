@@ -1,7 +1,6 @@
 """Delete version folders that no release needs any more."""
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +11,8 @@ from peopleseg.releases.plan import (
     kept_together,
     loaded_versions,
     require_ensembles,
-    versions_on_disk,
 )
-from peopleseg.repository.model_folder import config_files
+from peopleseg.repository.model_folder import config_files, versions_in
 from peopleseg.systems.known import STEPS, SYSTEMS
 
 _TRASH = ".pruned"  # below the repository; a folder is moved there whole before it is deleted
@@ -47,49 +45,28 @@ def old_versions(repository: Path, attempts: list[Record], keep: int) -> list[Ol
     A version newer than every released one is not old: its release is still to come. Nor is one
     that a server loads at its start.
     """
+    systems = [journal.of_system(attempts, system.name) for system in SYSTEMS]
     steps = [step for step in STEPS if config_files(repository / step)[0].is_file()]
     needed = kept_together(
         *(current_versions(repository, system) for system in SYSTEMS),
         disk.kept_by_all(repository, attempts),
-        *(record.versions for record in _last_of_each(attempts, keep)),
-        *_loaded_at_start(repository, steps),
+        *(record.versions for own in systems for record in _last(own, keep)),
+        *({s: loaded_versions(path)} for s in steps for path in config_files(repository / s)),
     )
-    newest = _newest_released(attempts, needed)
+    served = (record.versions for own in systems for record in journal.releases(own))
+    newest = {step: max(n) for step, n in kept_together(needed, *served).items() if n}
     return [
         Old(step, version)
         for step in steps
-        for version in versions_on_disk(repository, step)
+        for version in versions_in(repository / step)
         if version not in needed.get(step, ()) and version < newest.get(step, 0)
     ]
-
-
-def _loaded_at_start(repository: Path, steps: Iterable[str]) -> Iterator[dict[str, list[int]]]:
-    for step in steps:
-        for path in config_files(repository / step):
-            yield {step: loaded_versions(path)}
-
-
-def _last_of_each(attempts: list[Record], keep: int) -> Iterator[Record]:
-    for system in SYSTEMS:
-        yield from _last(journal.of_system(attempts, system.name), keep)
 
 
 def _last(attempts: list[Record], keep: int) -> list[Record]:
     before = journal.release_before(attempts)
     last = journal.releases(attempts)[-keep:] if keep else []
     return [*last, *([before] if before else [])]
-
-
-def _newest_released(
-    attempts: list[Record], needed: Mapping[str, Collection[int]]
-) -> dict[str, int]:
-    served = [
-        record.versions
-        for system in SYSTEMS
-        for record in journal.releases(journal.of_system(attempts, system.name))
-    ]
-    every = kept_together(needed, *served)
-    return {step: max(numbers) for step, numbers in every.items() if numbers}
 
 
 def _delete(repository: Path, old: Old) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Folders = Mapping[str, Path]  # the version folder of each step
 Metrics = dict[str, Any]
+Response = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class System:
     networks: tuple[Model, ...]
     python_steps: tuple[type[Step], ...]
     ensembles: tuple[Ensemble, ...]
-    unlike: Callable[[Folders, Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]], str | None]
+    unlike: Callable[[Folders, Response, Response], str | None]
     pair_faults: Callable[[Folders], Iterator[str]] = nothing_wrong
     accuracy: Accuracy | None = None  # None: a release is judged by its responses alone
 

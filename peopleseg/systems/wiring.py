@@ -115,6 +115,19 @@ ensemble_scheduling {{
 """
 
 
+def config_texts(repository: Path, system: System, versions: Mapping[str, int]) -> dict[str, str]:
+    """The config.pbtxt of each ensemble of a system that these versions make up, by name.
+
+    Raises ArtifactError when it cannot be told what a network reads.
+    """
+    reads = reads_in(repository, system, versions)
+    return {
+        one.name: config_text(one, versions, reads)
+        for one in system.ensembles
+        if versions.keys() >= set(steps_of(one, reads))
+    }
+
+
 def pinned(config: Any) -> dict[str, int]:
     """Step to version of an ensemble's config, as text or as tritonclient's ModelConfig.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from conversion.export.blocked_layout import keep_blocked, leave_blocked
+from conversion.export.blocked_layout import keep_blocked
 from tests.export.graphs import exported, response_and_operators
 
 
@@ -52,7 +52,7 @@ def test_a_rewritten_graph_answers_the_same_in_other_operators(
 ) -> None:
     model = exported(network(), tmp_path)
     before, operators = response_and_operators(model, tmp_path)
-    keep_blocked(model)
+    model = keep_blocked(model)
     onnx.checker.check_model(model)
     after, rewritten = response_and_operators(model, tmp_path)
     np.testing.assert_allclose(after, before, atol=1e-6)
@@ -64,16 +64,4 @@ def test_a_rewritten_graph_answers_the_same_in_other_operators(
 def test_a_graph_with_nothing_to_rewrite_stays_as_it_is(tmp_path: Path) -> None:
     model = exported(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), tmp_path)
     before = model.SerializeToString()
-    keep_blocked(model)
-    assert model.SerializeToString() == before
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("network", [Silus, OneChannel])
-def test_the_rewriting_is_undone_without_a_trace(network: type[nn.Module], tmp_path: Path) -> None:
-    model = exported(network(), tmp_path)
-    before = model.SerializeToString()
-    keep_blocked(model)
-    assert model.SerializeToString() != before
-    leave_blocked(model)
-    assert model.SerializeToString() == before
+    assert keep_blocked(model).SerializeToString() == before

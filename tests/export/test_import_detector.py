@@ -1,7 +1,7 @@
 """A published detector becomes a version: what it computes stays, a wrong file is told.
 
-The files are small ones of each kind; the responses are compared with the numpy decoders, and those
-with what a few numbers worked out by hand say.
+The files are small ones of each kind; the decoders are compared with those in numpy, and those with
+what a few numbers worked out by hand say.
 """
 
 from pathlib import Path
@@ -15,12 +15,11 @@ import torch
 from onnx import external_data_helper
 from torch import nn
 
-from conversion.detectors import decoders, references
+from conversion.detectors import decoders
 from conversion.detectors.command import Kind
 from conversion.detectors.decoders import DECODERS
 from conversion.detectors.imported import Wanted, import_detector
 from conversion.detectors.maps import candidates
-from conversion.detectors.references import REFERENCES
 from conversion.detectors.source import read_source
 from conversion.export.settings import ExportError
 from peopleseg.checks.check import planned_faults
@@ -30,6 +29,8 @@ from peopleseg.repository.manifest import Manifest, sha256
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.system import PEOPLE
 from tests.data.small_repository import write_head, write_images, write_small_repository
+from tests.export import numpy_decoders
+from tests.export.numpy_decoders import REFERENCES
 from tests.export.published_detectors import (
     CHANNELS,
     CLASSES,
@@ -109,7 +110,7 @@ def test_the_decoders_agree_with_those_in_numpy(kind: str) -> None:
 def test_nanodet_plus_has_a_fourth_stride_and_stands_in_the_corners() -> None:
     lengths = [(SIZE // stride) ** 2 for stride in (8, 16, 32, 64)]
     table = np.zeros((sum(lengths), 80 + 32), dtype=np.float32)
-    found = references.nanodet({"output": table}, SIZE, 0)
+    found = numpy_decoders.nanodet({"output": table}, SIZE, 0)
     # Equal bins from 0 to 7 are 3.5 strides to each side.
     np.testing.assert_allclose(found[:, 1], [8, 0, 56, 56, 0])
     np.testing.assert_allclose(found[:, -1], [64, 64, 448, 448, 0])
@@ -123,7 +124,7 @@ def test_a_box_worked_out_by_hand() -> None:
     second_row = SIZE // 8 + 2  # row 1, column 2, stride 8
     yolox[second_row] = [0.5, 0.25, np.log(3), np.log(2), 0.5, 0.1, 0.8]
     np.testing.assert_allclose(
-        references.yolox({"output": yolox}, SIZE, 1)[:, second_row],
+        numpy_decoders.yolox({"output": yolox}, SIZE, 1)[:, second_row],
         [20, 10, 24, 16, 0.4],
         rtol=1e-6,
     )
@@ -132,7 +133,7 @@ def test_a_box_worked_out_by_hand() -> None:
     nanodet = np.zeros((ANCHORS, 80 + 44), dtype=np.float32)
     nanodet[second_row] = [*[0.7] * 80, *bins.reshape(-1)]
     np.testing.assert_allclose(
-        references.nanodet({"output": nanodet}, SIZE, 0)[:, second_row],
+        numpy_decoders.nanodet({"output": nanodet}, SIZE, 0)[:, second_row],
         [28, 20, 32, 48, 0.7],
         rtol=1e-6,
     )
@@ -313,7 +314,7 @@ def test_a_wrong_file_is_told_in_a_sentence_and_changes_nothing(
         (["--licence", "CC0", "--precision", "int8"], "--precision int8 needs --examples"),
         (["--licence", "CC0", "--images", "."], "--annotations is missing: to measure the file"),
         (["--licence", "CC0", "--annotations", "people.json"], "--images is missing: to measure"),
-        (["--licence", "CC0", "--decoder", "ssd"], "invalid choice: 'ssd'"),
+        (["--licence", "CC0", "--precision", "fp8"], '"fp8" for --precision. Choose from'),
     ],
 )
 def test_wrong_usage_is_told(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from tritonclient.grpc import InferenceServerClient
 
-from conversion.release.requests import request_for
+from conversion.release.candidates import request_for
 from conversion.release.server import ModelControl
 from peopleseg.releases.errors import ControlError
 from tests.server.telling import ENSEMBLES_SERVED, IMAGE, expected, told

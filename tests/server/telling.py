@@ -17,13 +17,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from conversion.release.examiner import Judgement, Response
+from conversion.release.examiner import Judgement
 from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg.repository.manifest import Manifest
 from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.systems.known import ENSEMBLES, STEPS
 from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.system import Response
 from peopleseg.systems.wiring import config_text, steps_of
 from serving.embedded import EmbeddedServer
 from serving.ports import free_ports

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conversion.release import candidates
+from conversion.release.candidates import request_for
 from conversion.release.operations import Place, release, rollback
-from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from peopleseg.releases import disk, journal
 from peopleseg.releases.errors import ReleaseError

@@ -9,8 +9,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from conversion.release import candidates
+from conversion.release.candidates import request_for
 from conversion.release.operations import Place, release, rollback
-from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from conversion.release.settle import load_versions
 from peopleseg.releases import journal

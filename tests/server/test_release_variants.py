@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from conversion.release.candidates import request_for
 from conversion.release.operations import Place, release, rollback
-from conversion.release.requests import request_for
 from conversion.release.server import ModelControl
 from peopleseg.releases import disk
 from peopleseg.releases.plan import current_versions, loaded_versions

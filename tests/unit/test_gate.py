@@ -13,7 +13,6 @@ import pytest
 
 from conversion import gate
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
-from conversion.responses import reference_responses
 from conversion.step_version import new_step_version
 from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal, Record
@@ -329,9 +328,7 @@ def test_the_same_versions_answer_alike_and_others_do_not(examined: Gate, ensemb
 
 def test_the_features_ensemble_is_answered_as_the_pipeline_does(examined: Gate) -> None:
     versions = {"feature_head": 1, "roi_align_features": 1}
-    responses = reference_responses(
-        examined.repository, versions, "person_segmentation_features", examined.images
-    )
+    responses = examined.responses(versions, "person_segmentation_features")
     assert responses[0]["masks"].shape == (1, 56, 56)
 
 

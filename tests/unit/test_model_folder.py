@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from peopleseg.releases.plan import versions_on_disk
 from peopleseg.repository.model_folder import config_files, is_version, versions_in
 from peopleseg.repository.version_folder import newest_version
 
@@ -24,7 +23,7 @@ def test_whoever_counts_versions_finds_the_same(tmp_path: Path) -> None:
     for name in ("10", "2", "011", "configs", ".export-1"):
         (model / name).mkdir(parents=True)
     (model / "12").touch()
-    assert versions_in(model) == versions_on_disk(tmp_path, "yolov9") == [2, 10]
+    assert versions_in(model) == [2, 10]
     assert newest_version(model) == 10
 
 

@@ -88,7 +88,7 @@ def test_what_does_not_fit_is_listed_and_nothing_is_written(
         (("people_unet", "--keep-class", "0"), 1, "--keep-class is for yolov9"),
         (("yolov9", "--roi-size", "64x48"), 1, "--roi-size is for hierarchical_head"),
         (("hierarchical_head", "--roi-size", "64"), 2, "--roi-size"),
-        (("mask_rcnn",), 2, "invalid choice"),
+        (("mask_rcnn",), 2, "Choose from"),
     ],
 )
 def test_wrong_use_is_said(

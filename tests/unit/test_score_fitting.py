@@ -197,6 +197,7 @@ def test_a_dry_run_writes_nothing(arguments: list[str], tmp_path: Path) -> None:
 def test_images_that_cannot_be_measured_end_in_a_sentence(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    images, annotations, repository = arguments
     (tmp_path / "none.json").write_text("{}")
-    assert run(*arguments, f"--annotations={tmp_path / 'none.json'}") == 1
+    assert run(images, f"--annotations={tmp_path / 'none.json'}", repository) == 1
     assert "is not a COCO annotation file" in capsys.readouterr().err

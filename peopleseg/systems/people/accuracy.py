@@ -6,10 +6,11 @@ from tqdm import tqdm
 
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import AnnotatedImage
-from peopleseg.systems.people.calls import InProcess, persons, segment_by_features
+from peopleseg.systems.people.calls import InProcess, segment_by_features
 from peopleseg.systems.people.contract import FEATURE_HEAD
 from peopleseg.systems.people.evaluation import metrics as evaluation
 from peopleseg.systems.people.evaluation.average_precision import average_precision
+from peopleseg.systems.people.person import persons
 from peopleseg.systems.people.results import coco_results
 from peopleseg.systems.pipeline import Pipeline
 from peopleseg.systems.system import Metrics

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from peopleseg.repository.manifest import StepManifest
 from peopleseg.systems.people.contract import FOREGROUND, SELECT_PEOPLE
 from peopleseg.systems.people.selection import MIN_SCORE
-
-Response = Mapping[str, NDArray[Any]]  # tensors by name, as an ensemble answers
+from peopleseg.systems.system import Response
 
 # Room for another CPU, thread count or batch, and for half precision on a GPU. Other weights
 # differ by far more.

@@ -1,7 +1,5 @@
 """The ensembles of the people system as functions of an encoded image, in one process."""
 
-import json
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,7 +14,7 @@ from peopleseg.systems.people.contract import (
     PERSON_SEGMENTATION_FEATURES,
     PERSON_SEGMENTATION_FROM_BOXES,
 )
-from peopleseg.systems.people.person import Person
+from peopleseg.systems.people.person import Person, people_in, persons
 from peopleseg.systems.people.response import People
 from peopleseg.systems.pipeline import Pipeline
 from peopleseg.systems.step import Arrays
@@ -42,22 +40,6 @@ def segment_by_features(pipeline: Pipeline, image: bytes) -> People:
 def foreground(pipeline: Pipeline, image: bytes) -> NDArray[np.uint8]:
     """(height, width) person probability x 255."""
     return pipeline.call(PEOPLE_FOREGROUND.name, _image(image))[FOREGROUND.name]
-
-
-def people_in(response: Arrays) -> People:
-    """The people of a response's tensors."""
-    rles = [json.loads(rle) for rle in response["rles"]]
-    return People(response["boxes"], response["scores"], response["masks"], rles)
-
-
-def persons(people: People) -> list[Person]:
-    """The same people as a client gives them."""
-    return [
-        Person((x1, y1, x2, y2), score, mask, rle)
-        for (x1, y1, x2, y2), score, mask, rle in zip(
-            people.boxes.tolist(), people.scores.tolist(), people.masks, people.rles, strict=True
-        )
-    ]
 
 
 class InProcess:

@@ -1,5 +1,7 @@
-"""One person of a response."""
+"""The people of a response, one by one."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.pixels.masks import decode_rle
+from peopleseg.systems.people.response import People
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,3 +25,19 @@ class Person:
     def image_mask(self) -> NDArray[np.bool_]:
         """(H, W) True where the image shows this person. Decoded anew at each access."""
         return decode_rle(self.rle).astype(np.bool_)
+
+
+def people_in(response: Mapping[str, NDArray[Any]]) -> People:
+    """The people of a response's tensors."""
+    rles = [json.loads(rle) for rle in response["rles"]]
+    return People(response["boxes"], response["scores"], response["masks"], rles)
+
+
+def persons(people: People) -> list[Person]:
+    """The same people one by one, in their order."""
+    return [
+        Person((x1, y1, x2, y2), score, mask, rle)
+        for (x1, y1, x2, y2), score, mask, rle in zip(
+            people.boxes.tolist(), people.scores.tolist(), people.masks, people.rles, strict=True
+        )
+    ]

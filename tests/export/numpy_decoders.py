@@ -1,4 +1,4 @@
-"""What a file's outputs mean, in numpy, anchor by anchor: an imported graph is compared with this.
+"""What a file's outputs mean, in numpy, anchor by anchor: the decoders are compared with this.
 
 Nothing is shared with `conversion.detectors.decoders`, so that the two do not err alike.
 """

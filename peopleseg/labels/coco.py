@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.errors import InvalidInput
-from peopleseg.labels.coco_file import AnnotationError, person_ids, read_coco
+from peopleseg.labels.coco_file import AnnotationError, exif_applied, person_ids, read_coco
 from peopleseg.labels.numbers import is_number
 from peopleseg.labels.segmentation import decode, fault
 from peopleseg.pixels.images import Header, decode_image, header_of
@@ -51,6 +51,7 @@ class AnnotatedImage:
     width: int
     height: int
     annotations: list[Annotation] = field(default_factory=list)
+    upright: bool = True  # was annotated as EXIF turns it; counts where the size does not tell
     everybody: bool = True  # is annotated; otherwise there may be others
     weight: float = 1.0  # how often an epoch of training draws it
 
@@ -73,7 +74,7 @@ class AnnotatedImage:
     def drawn_upright(self, header: Header) -> bool:
         """Whether the annotations were drawn on the image as EXIF turns it, as it is served.
 
-        Their size tells it; where both ways have that size, upright. Raises InvalidInput where
+        Their size tells it; where both ways have that size, `upright`. Raises InvalidInput where
         neither has.
         """
         size_wh, stored_wh = (self.width, self.height), (header.width, header.height)
@@ -84,6 +85,8 @@ class AnnotatedImage:
                 f"image is {header.shown_wh[0]} x {header.shown_wh[1]} pixels{before}, its "
                 f"annotations are for {self.width} x {self.height}"
             )
+        if header.shown_wh == stored_wh:
+            return self.upright or header.orientation == 1
         return size_wh == header.shown_wh
 
     @property
@@ -121,9 +124,10 @@ def load_labels(annotations: Path, images: Path) -> Labels:
     """
     data = read_coco(annotations)
     people = person_ids(data, annotations)
+    upright = exif_applied(data, annotations)
     by_id: dict[int, AnnotatedImage] = {}
     for entry in data["images"]:
-        image = _image(entry, annotations, images)
+        image = _image(entry, annotations, images, upright)
         if (other := by_id.get(image.id)) is not None:
             raise AnnotationError(
                 f"{annotations}: {other.path.name} and {image.path.name} both have the image id "
@@ -174,7 +178,7 @@ def box_pixels(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> tuple[sli
     return rows, slice(max(0, math.floor(x1)), max(0, min(width, math.ceil(x2))))
 
 
-def _image(entry: dict[str, Any], annotations: Path, images: Path) -> AnnotatedImage:
+def _image(entry: dict[str, Any], annotations: Path, images: Path, upright: bool) -> AnnotatedImage:
     """Raises AnnotationError."""
     identity, name = entry.get("id"), entry.get("file_name")
     for key, least in (("id", 0), ("width", 1), ("height", 1)):
@@ -199,7 +203,8 @@ def _image(entry: dict[str, Any], annotations: Path, images: Path) -> AnnotatedI
             f"{annotations}: image {identity} has the Windows path {name} as its file_name; write "
             "it with / and from the folder of the images on"
         )
-    return AnnotatedImage(entry["id"], images / name, entry["width"], entry["height"])
+    size = entry["width"], entry["height"]
+    return AnnotatedImage(entry["id"], images / name, *size, upright=upright)
 
 
 def _entry_fault(

@@ -47,6 +47,21 @@ def person_ids(data: dict[str, Any], path: Path) -> set[int]:
     return found
 
 
+def exif_applied(data: dict[str, Any], path: Path) -> bool:
+    """Whether the images were annotated as EXIF turns them, where their sizes do not tell.
+
+    The file says so in its info: `"exif_orientation": "ignored"`. Raises AnnotationError for
+    another value.
+    """
+    info = data.get("info")
+    said = info.get("exif_orientation", "applied") if isinstance(info, dict) else "applied"
+    if said not in ("applied", "ignored"):
+        raise AnnotationError(
+            f'{path} has the exif_orientation {said!r} in its info; write "applied" or "ignored"'
+        )
+    return bool(said == "applied")
+
+
 def _json(path: Path) -> Any:
     try:
         content = path.read_bytes()

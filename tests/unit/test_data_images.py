@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from peopleseg.errors import InvalidInput
-from peopleseg.labels.coco import AnnotatedImage
+from peopleseg.labels.coco import AnnotatedImage, load_images
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.pixels.images import decode_image
 from tests.data.people_images import write_data_set, write_image
 from training.data.images import (
@@ -110,6 +111,40 @@ def test_an_image_is_read_the_way_that_its_annotations_were_drawn(tmp_path, name
             assert read[red][..., 0].min() > 200 and read[red][..., 2].max() < 60
             assert read[..., 0].mean() < 110
     assert shown.read() == shown.path.read_bytes()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("said", [None, "applied", "ignored"])
+def test_where_the_size_does_not_tell_the_file_says_how_images_were_drawn(
+    tmp_path, orientation, said
+):
+    pixels = np.zeros((20, 20, 3), dtype=np.uint8)
+    pixels[:, :8, 0] = 255  # stored: red on the left
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    annotations = tmp_path / "people.json"
+    data = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 20, "height": 20}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    annotations.write_text(
+        json.dumps({**data, "info": {"exif_orientation": said}} if said else data)
+    )
+    (image,) = load_images(annotations, tmp_path)
+    shown = {1: pixels, 3: pixels[:, ::-1], 6: pixels.transpose(1, 0, 2)}[orientation]
+    expected = pixels if said == "ignored" else shown
+    np.testing.assert_array_equal(read_rgb(image), expected)
+    np.testing.assert_array_equal(decode_image(image.read()), expected)
+
+
+def test_another_word_for_how_images_were_drawn_is_named(tmp_path):
+    annotations = tmp_path / "people.json"
+    none = dict.fromkeys(("images", "annotations", "categories"), [{"id": 1, "name": "person"}])
+    annotations.write_text(json.dumps({**none, "info": {"exif_orientation": 6}}))
+    with pytest.raises(AnnotationError, match='exif_orientation 6 in its info; write "applied"'):
+        load_images(annotations, tmp_path)
 
 
 def test_the_turn_is_named_where_neither_way_has_the_annotated_size(tmp_path):

@@ -195,7 +195,7 @@ def _published(peer: Json) -> str:
 
 def _peer_command(name: str, one: Json) -> str:
     return (
-        f"python -m benchmarks.peers_accuracy {one['kind']} {name} --images data/people/val "
+        f"python -m benchmarks.peers.accuracy {one['kind']} {name} --images data/people/val "
         f"--annotations data/people/{one['annotations']} "
         f"--json {RESULTS.as_posix()}/peers_accuracy.json"
     )

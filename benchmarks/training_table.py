@@ -26,9 +26,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.mask_rcnn import evaluate as mask_rcnn
-from benchmarks.mask_rcnn.network import load_mask_rcnn
-from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
+from benchmarks.peers.mask_rcnn import evaluate as mask_rcnn
+from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
+from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter
 from peopleseg.cli.output import file_to_write, folder_to_write
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
@@ -41,7 +41,7 @@ from training.validation.metrics import PEOPLE_SEG_MIOU
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "training" / "configs"
 HEAD = CONFIGS / "hierarchical_lite.yaml"
-MASK_RCNN = ROOT / "benchmarks" / "mask_rcnn" / "mask_rcnn_r50_fpn.yaml"
+MASK_RCNN = ROOT / "benchmarks" / "peers" / "mask_rcnn" / "mask_rcnn_r50_fpn.yaml"
 NEEDS_UNET, NEEDS_DETECTOR = "people_unet", "detector"
 BOTH = (NEEDS_UNET, NEEDS_DETECTOR)
 NEEDS_SETS, NEEDS_TEACHER, NEEDS_START = "sets", "teacher", "start"

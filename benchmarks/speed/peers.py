@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
             targets += [InProcess(name, response) for name, response in made.items()]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
     if MASK_RCNN_TORCH in made:
-        from benchmarks.speed.mask_rcnn import operators
+        from benchmarks.peers.mask_rcnn.speed import operators
 
         settings["mask_rcnn_torch_operators"] = operators()
     return finish(
@@ -130,7 +130,7 @@ def _published(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
 
 
 def _yolo_seg(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
-    from benchmarks.speed.yolo_seg import YoloSeg
+    from benchmarks.peers.yolo_seg import YoloSeg
 
     return YoloSeg(args.yolo_seg, threads=args.threads, device=args.device)
 
@@ -141,13 +141,13 @@ def _other_repository(args: argparse.Namespace) -> Callable[[PeopleRequest], obj
 
 
 def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
-    from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
+    from benchmarks.peers.mask_rcnn.speed import InTorch, MaskRCNN
 
     return InTorch(MaskRCNN(), threads=args.threads, device=args.device)
 
 
 def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:
-    from benchmarks.speed.mask_rcnn import InOnnxRuntime, MaskRCNN, export
+    from benchmarks.peers.mask_rcnn.speed import InOnnxRuntime, MaskRCNN, export
 
     path = args.cache / f"mask_rcnn-torchvision_{version('torchvision')}.onnx"
     if not path.is_file():

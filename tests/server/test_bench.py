@@ -267,7 +267,7 @@ def test_on_a_gpu_the_server_and_the_limit_are_measured(
 def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
     images: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from benchmarks.speed.mask_rcnn import InOnnxRuntime, InTorch, MaskRCNN, export
+    from benchmarks.peers.mask_rcnn.speed import InOnnxRuntime, InTorch, MaskRCNN, export
 
     module, path = MaskRCNN(), tmp_path / "mask_rcnn.onnx"
     export(module, path)

@@ -1,6 +1,6 @@
 """Measure a Mask R-CNN checkpoint as `peopleseg evaluate` measures our server.
 
-  python -m benchmarks.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
+  python -m benchmarks.peers.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
       --annotations person_val.json --json mask_rcnn.json
 
 The metrics have the definitions of `peopleseg.systems.people.evaluation.metrics`; roi_miou is of
@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.mask_rcnn.network import load_mask_rcnn
-from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
+from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
+from benchmarks.peers.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
 from peopleseg.cli.evaluate_command import table
 from peopleseg.cli.output import file_to_write
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
@@ -103,7 +103,7 @@ def _foreground_iou(measured: Measured, score: float) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.mask_rcnn.evaluate",
+        prog="python -m benchmarks.peers.mask_rcnn.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

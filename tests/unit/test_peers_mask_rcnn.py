@@ -12,11 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.mask_rcnn import evaluate, ops
-from benchmarks.mask_rcnn.data import MaskRCNNData, instance_sample
-from benchmarks.mask_rcnn.network import MASK_SIZE, Features, Found, MaskRCNNNetwork, load_mask_rcnn
-from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
-from benchmarks.mask_rcnn.task import MaskRCNN
+from benchmarks.peers.mask_rcnn import evaluate, ops
+from benchmarks.peers.mask_rcnn.data import MaskRCNNData, instance_sample
+from benchmarks.peers.mask_rcnn.network import (
+    MASK_SIZE,
+    Features,
+    Found,
+    MaskRCNNNetwork,
+    load_mask_rcnn,
+)
+from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
+from benchmarks.peers.mask_rcnn.task import MaskRCNN
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.networks.roi_align import roi_align as half_pixel_roi_align

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from torch import Tensor
 from torchmetrics import Metric
 
-from benchmarks.mask_rcnn.data import InstanceBatch, MaskRCNNData
-from benchmarks.mask_rcnn.network import FAMILY, MaskRCNNNetwork
+from benchmarks.peers.mask_rcnn.data import InstanceBatch, MaskRCNNData
+from benchmarks.peers.mask_rcnn.network import FAMILY, MaskRCNNNetwork
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
 from training.data.images import DataError

@@ -22,7 +22,7 @@ from training.data.samples import (
     detection_sample,
 )
 from training.data.scene import read_scene
-from training.data.transforms import letterbox
+from training.data.transforms import whole_view
 
 declare_missing_ops()
 
@@ -87,7 +87,7 @@ class DetectionData(PeopleData):
         self, image: AnnotatedImage, epoch: int
     ) -> tuple[AnnotatedImage, DetectionSample | BrokenImage]:
         try:
-            scene = letterbox(INPUT_SIZE)(read_scene(image, with_masks=False))
+            scene = whole_view(INPUT_SIZE)(read_scene(image, with_masks=False))
         except BrokenImage as broken:
             return image, broken
         return image, detection_sample(scene)

@@ -354,7 +354,6 @@ def finds_the_truth(network: MaskRCNNNetwork, image: AnnotatedImage) -> None:
 
 def test_true_boxes_have_the_best_metrics_in_validation(images: list[AnnotatedImage]) -> None:
     data, task = MaskRCNNData(size=SIZE), MaskRCNN(SIZE)
-    task.images = {image.id: image for image in images}
     task.average_precision = BoxAveragePrecision(images)
     for image in images:
         if image.people:

@@ -17,7 +17,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     ONE_CALLER,
@@ -69,12 +68,8 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "ensemble",
-        settings={
-            "rounds": args.rounds,
-            "seconds": args.seconds,
-            "images": [file.name for file in files],
-        },
-        samples=as_samples(slices),
+        slices,
+        {"images": [file.name for file in files]},
         triton=running.triton,
         system=system,
     )

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import psutil
 from tqdm import tqdm
@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "memory",
-        settings={"concurrency": args.concurrency, "images": chosen.records},
-        samples=[asdict(sample) for sample in samples],
+        samples,
+        {"concurrency": args.concurrency, "images": chosen.records},
         triton=running.triton,
     )
 

@@ -33,7 +33,6 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.random_weights import CACHE, published_graph
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     InProcess,
@@ -69,7 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
-    settings = {"rounds": args.rounds, "seconds": args.seconds}
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_images(args, pipeline)
@@ -79,16 +77,9 @@ def run(args: argparse.Namespace) -> int:
             targets: list[Target] = [Server(running.url, callers=1), one_caller(pipeline)]
             targets += [InProcess(name, response) for name, response in made.items()]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
-    if MASK_RCNN_TORCH in made:
-        from benchmarks.peers.mask_rcnn.speed import operators
-
-        settings["mask_rcnn_torch_operators"] = operators()
+    operators = _mask_rcnn_operators() if MASK_RCNN_TORCH in made else {}
     return finish(
-        args,
-        "peers",
-        settings={**settings, "images": chosen.records},
-        samples=as_samples(slices),
-        triton=running.triton,
+        args, "peers", slices, {**operators, "images": chosen.records}, triton=running.triton
     )
 
 
@@ -144,6 +135,12 @@ def _mask_rcnn_torch(args: argparse.Namespace) -> Callable[[PeopleRequest], obje
     from benchmarks.peers.mask_rcnn.speed import InTorch, MaskRCNN
 
     return InTorch(MaskRCNN(), threads=args.threads, device=args.device)
+
+
+def _mask_rcnn_operators() -> dict[str, str]:
+    from benchmarks.peers.mask_rcnn.speed import operators
+
+    return {"mask_rcnn_torch_operators": operators()}
 
 
 def _mask_rcnn_onnx(args: argparse.Namespace) -> Callable[[PeopleRequest], object]:

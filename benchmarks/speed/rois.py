@@ -20,7 +20,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     Group,
@@ -67,13 +66,7 @@ def run(args: argparse.Namespace) -> int:
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         targets: list[Target] = [one_caller(pipeline), Server(running.url, callers=1)]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
-    return finish(
-        args,
-        "rois",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "image": image.path.name},
-        samples=as_samples(slices),
-        triton=running.triton,
-    )
+    return finish(args, "rois", slices, {"image": image.path.name}, triton=running.triton)
 
 
 def roi_groups(image: AnnotatedImage, counts: list[int]) -> list[Group]:

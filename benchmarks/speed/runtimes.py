@@ -35,7 +35,6 @@ from benchmarks.speed.errors import BenchError, MissingTool
 from benchmarks.speed.load import Calls, Slice, drive_threads
 from benchmarks.speed.metrics import of_kind
 from benchmarks.speed.options import add_round_options, add_run_options, confined_to
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, interleave
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
@@ -136,8 +135,8 @@ def run(args: argparse.Namespace) -> int:
     return finish(
         args,
         "runtimes",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "rois": rois},
-        samples=as_samples(slices),
+        slices,
+        {"rois": rois},
         metrics={
             "networks": {network.name: network.describe() for network in networks},
             "left_out": left_out,

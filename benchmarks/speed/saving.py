@@ -17,23 +17,25 @@ from peopleseg.systems.wiring import serving_versions
 def finish(
     args: argparse.Namespace,
     benchmark: str,
-    *,
+    samples: Sequence[Any],
     settings: Mapping[str, Any],
-    samples: Sequence[Mapping[str, Any]],
-    metrics: Mapping[str, Any] | None = None,
-    triton: str | None = None,
+    *,
     system: System = PEOPLE,
+    **more: Any,
 ) -> int:
-    """Save what was measured with the options of `add_run_options`; the exit code of `save`."""
+    """Save what was measured with the options of `add_run_options`; the exit code of `save`.
+
+    samples: dataclasses. settings: beside the rounds. more: as `make_result` takes it.
+    """
+    rounds = {name: vars(args)[name] for name in ("rounds", "seconds") if name in args}
     result = make_result(
         benchmark,
+        samples,
+        {**rounds, **settings},
         threads=args.threads,
         versions=serving_versions(args.model_repository, system),
-        settings=settings,
-        samples=samples,
         device=args.device,
-        metrics=metrics,
-        triton=triton,
+        **more,
     )
     return save(args.results or folder_of(args.device), result)
 

@@ -11,7 +11,7 @@ follows the other. `read` and `written` are the bytes of a step's tensors.
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -29,6 +29,7 @@ from benchmarks.speed.options import (
 )
 from benchmarks.speed.saving import finish
 from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
+from benchmarks.speed.tables import PARTS
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_responses
 from peopleseg.cli.options import positive
 from peopleseg.client.wire import CHANNEL_ARGS
@@ -36,7 +37,6 @@ from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.wiring import steps_of
 
 CONCURRENCY = (1, 4)
-PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
 Times = dict[str, float]  # milliseconds a request, by part
 
 
@@ -67,10 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-        chosen, steps = (
-            choose_images(args, pipeline),
-            steps_of(ENSEMBLES[ENSEMBLE], pipeline.reads),
-        )
+        chosen = choose_images(args, pipeline)
+        steps = steps_of(ENSEMBLES[ENSEMBLE], pipeline.reads)
         stepwise = Stepwise(pipeline)
         with running_server(args.model_repository, args.url, device=args.device) as running:
             check_responses(running.url, chosen.groups)
@@ -84,13 +82,7 @@ def run(args: argparse.Namespace) -> int:
                         for server in servers
                     ]
                     samples += found if number >= 0 else []  # the round before warms up
-    return finish(
-        args,
-        "steps",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
-        samples=[asdict(sample) for sample in samples],
-        triton=running.triton,
-    )
+    return finish(args, "steps", samples, {"images": chosen.records}, triton=running.triton)
 
 
 def called_directly(stepwise: Stepwise, group: Group, number: int, seconds: float) -> StepSample:

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.pixels.images import decode_image
 from tests.data.detectors import write_nanodet
 from tests.data.people_images import write_data_set
-from training.teachers.teacher import People
+from training.teachers.teacher import People, Teacher
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +27,8 @@ def images(data: tuple[Path, Path]) -> list[AnnotatedImage]:
     return load_images(data[1], data[0])
 
 
-class Knowing:
+class Knowing(Teacher):
     """Answers with the truth of each image in turn, moved to the right."""
-
-    dense_size: int | None = None
 
     def __init__(self, images: list[AnnotatedImage], right_px: float = 0.0) -> None:
         self.left, self.right_px = list(images), right_px
@@ -40,9 +37,6 @@ class Knowing:
         boxes = [person.box_xyxy for person in self.left.pop(0).people]
         moved = torch.tensor(boxes).reshape(-1, 4) + torch.tensor([self.right_px, 0.0] * 2)
         return [People(moved, torch.full((len(boxes),), 0.9))]
-
-    def dense(self, images: Tensor) -> Any:
-        raise NotImplementedError
 
 
 def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(

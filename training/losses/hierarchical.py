@@ -20,8 +20,13 @@ from training.losses.class_weights import (
 )
 from training.losses.dice import dice_loss
 from training.losses.distance_aware import distance_aware_cross_entropy
-from training.losses.known import known_mean
-from training.losses.refinement import boundary_loss, contour_loss, contour_weight, distance_loss
+from training.losses.refinement import (
+    boundary_loss,
+    contour_loss,
+    contour_weight,
+    distance_loss,
+    known_mean,
+)
 
 PERSON_GAIN = 1.2  # of people over background, on top of the balance
 

@@ -18,7 +18,7 @@ from training.data.samples import DetectionBatch
 from training.losses.detection import DetectionLosses, detection_losses, dual_losses
 from training.losses.imitation import Imitation, attention_difference, imitation_losses
 from training.tasks.base import Task
-from training.teachers.teacher import DensePredictions, DenseTeacher, Kind, open_teacher
+from training.teachers.teacher import DensePredictions, Kind, open_teacher
 from training.teachers.unlabelled import filled_in
 from training.validation.metrics import BoxAveragePrecision
 
@@ -87,7 +87,7 @@ class PersonDetection(BoxTask):
         output = self.network(images)
         boxes: Sequence[Tensor] = batch.boxes_xyxy
         teacher = self.teacher
-        if isinstance(teacher, DenseTeacher) and teacher.dense_size == images.shape[2]:
+        if teacher is not None and teacher.dense_size == images.shape[2]:
             labels = self._label_losses(output, boxes, batch.ignored_xyxy).total
             return self._imitation_terms(output, teacher.dense(images), labels)
         if teacher is not None:

@@ -5,7 +5,7 @@ it out and names it.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -126,9 +126,9 @@ def roi_sample(
 
 def collate_detection(samples: Sequence[DetectionSample | BrokenImage]) -> DetectionBatch:
     """B = 0 when every image is broken."""
-    whole, skipped = _split(samples)
+    whole, skipped = split_broken(samples)
     return DetectionBatch(
-        _stacked_images(whole),
+        stacked_images(whole),
         [s.boxes_xyxy for s in whole],
         [s.ignored_xyxy for s in whole],
         skipped,
@@ -137,18 +137,18 @@ def collate_detection(samples: Sequence[DetectionSample | BrokenImage]) -> Detec
 
 def collate_foreground(samples: Sequence[ForegroundSample | BrokenImage]) -> ForegroundBatch:
     """B = 0 when every image is broken."""
-    whole, skipped = _split(samples)
+    whole, skipped = split_broken(samples)
     labels = [s.labels for s in whole] or [torch.empty((0, 0), dtype=torch.uint8)]
-    return ForegroundBatch(_stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
+    return ForegroundBatch(stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
 
 
 def collate_rois(samples: Sequence[RoiSample | BrokenImage]) -> RoiBatch:
     """B = 0 when every image is broken; N = 0 also when nobody is seen in any."""
-    whole, skipped = _split(samples)
+    whole, skipped = split_broken(samples)
     rois = [F.pad(s.boxes_xyxy, (1, 0), value=index) for index, s in enumerate(whole)]
     labels = [s.labels for s in whole] or [torch.empty((0, 0, 0), dtype=torch.uint8)]
     return RoiBatch(
-        _stacked_images(whole),
+        stacked_images(whole),
         torch.cat(rois or [torch.empty((0, 5))]),
         torch.cat(labels),
         [s.people_xyxy for s in whole],
@@ -215,14 +215,13 @@ def _plain(image: Tensor) -> Tensor:
     return image.as_subclass(Tensor)
 
 
-def _split(samples: Sequence[Sample | BrokenImage]) -> tuple[list[Sample], list[str]]:
+def split_broken(samples: Sequence[Sample | BrokenImage]) -> tuple[list[Sample], list[str]]:
+    """The whole samples, and a line for each broken one."""
     whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
     return whole, [str(sample) for sample in samples if isinstance(sample, BrokenImage)]
 
 
-def _stacked_images(
-    samples: Sequence[DetectionSample] | Sequence[ForegroundSample] | Sequence[RoiSample],
-) -> Tensor:
-    if not samples:
-        return torch.empty((0, 3, 0, 0), dtype=torch.uint8)
-    return torch.stack([sample.image for sample in samples])
+def stacked_images(samples: Sequence[Any]) -> Tensor:
+    """uint8 (B, 3, S, S) of samples with an `image`; S is 0 without any."""
+    images = [sample.image for sample in samples]
+    return torch.stack(images or [torch.empty((3, 0, 0), dtype=torch.uint8)])[: len(images)]

@@ -16,6 +16,8 @@ from training.data.samples import (
     DetectionSample,
     cut,
     detection_sample,
+    split_broken,
+    stacked_images,
     well_seen,
 )
 from training.data.scene import Scene, read_scene
@@ -58,14 +60,9 @@ class MaskRCNNData(PeopleData):
     @staticmethod
     def collate(samples: Sequence[InstanceSample | BrokenImage]) -> InstanceBatch:
         """B = 0 when every image is broken."""
-        whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
-        images = [sample.image for sample in whole]
-        return InstanceBatch(
-            torch.stack(images) if images else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
-            [sample.boxes_xyxy for sample in whole],
-            [sample.masks for sample in whole],
-            [str(sample) for sample in samples if isinstance(sample, BrokenImage)],
-        )
+        whole, skipped = split_broken(samples)
+        boxes, masks = [s.boxes_xyxy for s in whole], [s.masks for s in whole]
+        return InstanceBatch(stacked_images(whole), boxes, masks, skipped)
 
     collate_validation = staticmethod(DetectionData.collate_validation)
 

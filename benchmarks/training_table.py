@@ -34,6 +34,7 @@ from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
 from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.systems.people.evaluation.page import as_table
 from training.data.images import usable_images
 from training.validation.evaluation import evaluate
 from training.validation.metrics import PEOPLE_SEG_MIOU
@@ -278,11 +279,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def table(results: dict[str, Any]) -> str:
     """The runs as a Markdown table."""
-    lines = ["| run | differs | " + " | ".join(SHOWN) + " |", "|---" * (2 + len(SHOWN)) + "|"]
-    for name, row in results["runs"].items():
-        shown = [_shown(key, row.get(key)) for key in SHOWN]
-        lines.append(f"| `{name}` | {row['what']} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+    rows = [
+        (f"`{name}`", row["what"], *(_shown(key, row.get(key)) for key in SHOWN))
+        for name, row in results["runs"].items()
+    ]
+    return as_table(("run", "differs", *SHOWN), rows)
 
 
 def _shown(key: str, value: float | None) -> str:

@@ -7,6 +7,7 @@ it out and names it.
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -196,14 +197,9 @@ def _widened(
 
 def _cut_to_content(boxes: Tensor, ignored: NDArray[np.uint8]) -> Tensor:
     """Boxes cut to the part of the square that the image covers, as the server's are."""
-    inside = ignored != OUTSIDE
-    edges = []
-    for axis in (0, 1):
-        filled = np.flatnonzero(inside.any(axis=axis))
-        edges.append((filled[0], filled[-1] + 1) if len(filled) else (0, inside.shape[1 - axis]))
-    (left, right), (top, bottom) = edges
-    low, high = boxes.new_tensor([left, top] * 2), boxes.new_tensor([right, bottom] * 2)
-    return boxes.maximum(low).minimum(high)
+    left, top, width, height = cv2.boundingRect((ignored != OUTSIDE).astype(np.uint8))
+    low, high = [left, top] * 2, [left + width, top + height] * 2
+    return boxes.clamp(boxes.new_tensor(low), boxes.new_tensor(high))
 
 
 def _sides(boxes_xyxy: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
 
 ROOT = Path(__file__).parents[1]
+COMMAND = "python -m benchmarks.accuracy_page"
 RESULTS = Path("benchmarks") / "results"
 METRICS_FILE, REPORT_FOLDER = "accuracy.json", "accuracy"
 OTHER_RELEASES = "accuracy_*.json"  # metrics of each, by its name
@@ -130,7 +131,7 @@ def _chosen(root: Path) -> str:
 
 
 def _opening(chosen: str) -> str:
-    commands = ("make evaluate DATA=data/people OUT=out", f"{_module()} --take out")
+    commands = ("make evaluate DATA=data/people OUT=out", f"{COMMAND} --take out")
     return (
         "The default weights, measured through the server on the validation images. These also "
         f"chose the checkpoints and, of the settings that serve, {chosen}: expect a little less "
@@ -148,7 +149,7 @@ def _held_out(measured: Json) -> str:
     commands = (
         "python -m serving.demo evaluate --images data/more/voc --annotations runs/voc_test.json "
         "--json held_out/accuracy.json --report held_out/report",
-        f"{_module()} --take-held-out held_out",
+        f"{COMMAND} --take-held-out held_out",
     )
     return (
         f"{measured['images']} of Pascal VOC's with {measured['people']} people, who have boxes "
@@ -260,13 +261,9 @@ def _curve_command(stem: str, curve: Json) -> str:
     return f"python -m benchmarks.learning_curve {runs} --metric {curve['metric']}{target} {files}"
 
 
-def _module() -> str:
-    return "python -m benchmarks.accuracy_page"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=_module(),
+        prog=COMMAND,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -61,6 +61,10 @@ def heavy_colour() -> v2.Transform:
     )
 
 
+# By the strength of augmentation.
+COLOURS = {"none": v2.Identity, "light": light_colour, "heavy": heavy_colour}
+
+
 def on_image(change: Callable[..., ImageRGB], **settings: Any) -> v2.Transform:
     """`change(image_rgb, **settings)` of the image of a scene; the rest passes through."""
     return v2.Lambda(partial(_changed, change=partial(change, **settings)), tv_tensors.Image)

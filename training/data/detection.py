@@ -11,7 +11,7 @@ from torch import Tensor
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.pixels.geometry import INPUT_SIZE
-from training.data.colour import heavy_colour, light_colour
+from training.data.colour import COLOURS
 from training.data.images import BrokenImage, DataError
 from training.data.module import PeopleData
 from training.data.mosaic import copy_paste, mosaic
@@ -27,8 +27,6 @@ from training.data.transforms import whole_view
 declare_missing_ops()
 
 from torchvision.transforms import v2  # noqa: E402  (after declare_missing_ops)
-
-COLOURS = {"none": v2.Identity, "light": light_colour, "heavy": heavy_colour}
 
 
 class DetectionValidationBatch(NamedTuple):

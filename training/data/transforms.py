@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.pixels.geometry import Resize
-from training.data.colour import heavy_colour, light_colour
+from training.data.colour import COLOURS
 from training.data.scene import Scene
 from training.data.views import in_square, random_part, randomly_bordered
 
@@ -46,8 +46,7 @@ def training_transforms(
         )
     if strength == "none":
         return whole_view(size, resize)
-    colour = light_colour() if strength == "light" else heavy_colour()
     part = partial(random_part, scales=scales, size=size, most_hw=(size, size), resize=resize)
     border = partial(randomly_bordered, size=size)
     # Colour after the crop, where pixels are fewest, and before the border, which stays grey.
-    return v2.Compose([part, v2.RandomHorizontalFlip(0.5), colour, border])
+    return v2.Compose([part, v2.RandomHorizontalFlip(0.5), COLOURS[strength](), border])

@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.speed import metrics
 from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
-from benchmarks.speed.load import Calls, Slice, drive_threads
+from benchmarks.speed.load import Slice
 from benchmarks.speed.metrics import of_kind
 from benchmarks.speed.options import add_round_options, add_run_options, confined_to
 from benchmarks.speed.saving import finish
-from benchmarks.speed.targets import Group, interleave
+from benchmarks.speed.targets import Group, InProcess, interleave
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
 
 HEAD = HIERARCHICAL_HEAD.name
@@ -58,26 +58,6 @@ RUNTIMES = {
     ),
 }
 ROIS = (1, 5, 10)
-
-
-class Runtime:
-    """One runtime with every network opened, to be put under load."""
-
-    callers = 1
-
-    def __init__(
-        self, name: str, runners: "Mapping[str, Runner]", networks: "Sequence[Network]"
-    ) -> None:
-        """runners: by the network's name."""
-        self.name = name
-        self._calls = {
-            group: partial(runners[network.name], case.inputs)
-            for group, network, case in cases_of(networks)
-        }
-
-    def run(self, group: Group, seconds: float) -> Calls:
-        call = self._calls[group.name]
-        return drive_threads(lambda turn: call(), self.callers, seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,8 +108,8 @@ def run(args: argparse.Namespace) -> int:
         )
         opened, left_out = open_all(names, networks, device=args.device, threads=args.threads)
         differences = compare(opened, networks)
-        groups = [Group(group, ()) for group, _, _ in cases_of(networks)]
-        targets = [Runtime(name, runners, networks) for name, runners in opened.items()]
+        groups = [Group(name, [(one.name, case)]) for name, one, case in cases_of(networks)]
+        targets = [InProcess(name, partial(_called, runners)) for name, runners in opened.items()]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
     heads = [network.name for network in networks if network.reads_rois]
     return finish(
@@ -144,6 +124,12 @@ def run(args: argparse.Namespace) -> int:
             "heads": compare_heads(slices, heads, rois),
         },
     )
+
+
+def _called(runners: "Mapping[str, Runner]", request: "tuple[str, Case]") -> object:
+    """One call of a network, by its name."""
+    name, case = request
+    return runners[name](case.inputs)
 
 
 def runtimes_of(device: str, wanted: Sequence[str] | None) -> list[str]:
@@ -228,7 +214,7 @@ def compare_heads(
     for runtime in dict.fromkeys(one.target for one in slices):
         for size in rois:
             groups = [group_name(head, size) for head in heads]
-            measured = [of_kind(slices, group, runtime, Runtime.callers) for group in groups]
+            measured = [of_kind(slices, group, runtime, 1) for group in groups]
             for head, group, ours in zip(heads, groups, measured, strict=True):
                 latency = metrics.latencies(ours)
                 times = metrics.latency_ratio(measured[0], ours)

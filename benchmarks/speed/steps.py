@@ -10,11 +10,12 @@ follows the other. `read` and `written` are the bytes of a step's tensors.
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
 
@@ -28,14 +29,19 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.saving import finish
-from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
 from benchmarks.speed.tables import PARTS
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_responses
 from peopleseg.cli.options import positive
 from peopleseg.client.wire import CHANNEL_ARGS
+from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems import pipeline as pipelines
 from peopleseg.systems.known import ENSEMBLES
-from peopleseg.systems.wiring import steps_of
+from peopleseg.systems.people.contract import IMAGE
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.step import Arrays
+from peopleseg.systems.wiring import steps_of, wiring
 
+ENSEMBLE = "person_segmentation"
 CONCURRENCY = (1, 4)
 Times = dict[str, float]  # milliseconds a request, by part
 
@@ -52,6 +58,37 @@ class StepSample:
     steps: dict[str, Times]
     failures: dict[str, int] = field(default_factory=dict)
     tensor_bytes: dict[str, dict[str, int]] = field(default_factory=dict)  # mean; direct only
+
+
+class StepRun(NamedTuple):
+    """One call of one step."""
+
+    ms: float
+    read_bytes: int  # of its input tensors
+    written_bytes: int  # of its output tensors
+
+
+class Stepwise:
+    """A pipeline whose steps are timed, in the wiring of its ensemble."""
+
+    def __init__(self, pipeline: PeoplePipeline) -> None:
+        self._pipeline = pipeline
+        self._wiring = wiring(pipeline.system.ensemble(ENSEMBLE), pipeline.reads)
+
+    def run(self, image: bytes) -> tuple[dict[str, StepRun], Arrays]:
+        """Every step of one image, by name, and all tensors of the ensemble."""
+        runs: dict[str, StepRun] = {}
+
+        def timed(name: str, wanted: Collection[str], inputs: Arrays) -> Arrays:
+            begin = time.perf_counter()
+            made = self._pipeline.call_step(name, inputs, wanted)
+            ms = 1000 * (time.perf_counter() - begin)
+            outputs = {name: made[name] for name in wanted}
+            runs[name] = StepRun(ms, _bytes_of(inputs), _bytes_of(outputs))
+            return outputs
+
+        tensors = pipelines.run(self._wiring, {IMAGE.name: bytes_tensor(image)}, timed)
+        return runs, tensors
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,3 +184,10 @@ def _sums(found: Sequence[Any]) -> dict[str, tuple[int, int]]:
         part: (sum(one.count for one in ours), sum(one.ns for one in ours))
         for part, ours in durations.items()
     }
+
+
+def _bytes_of(tensors: Arrays) -> int:
+    return sum(
+        sum(map(len, values)) if values.dtype == np.object_ else values.nbytes
+        for values in tensors.values()
+    )

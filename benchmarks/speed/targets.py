@@ -89,18 +89,13 @@ class Server:
         self._url = url
 
     def run(self, group: Group, seconds: float) -> Calls:
-        requests = [one.request() for one in group.requests]
-        return self.drive(lambda turn: requests[turn % len(requests)], seconds)
+        return asyncio.run(self._run([one.request() for one in group.requests], seconds))
 
-    def drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
-        """request_of_turn: takes a call's number and is part of the call."""
-        return asyncio.run(self._drive(request_of_turn, seconds))
-
-    async def _drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
+    async def _run(self, requests: Sequence[wire.Request], seconds: float) -> Calls:
         async with InferenceServerClient(self._url, channel_args=wire.CHANNEL_ARGS) as server:
 
             async def call(turn: int) -> None:
-                request = request_of_turn(turn)
+                request = requests[turn % len(requests)]
                 with asking(self._url):
                     await server.infer(**request._asdict(), client_timeout=TIMEOUT_S)
 

@@ -23,7 +23,7 @@ from benchmarks.speed.memory import AT_REST, UNDER_LOAD, measure
 from benchmarks.speed.options import running_server
 from benchmarks.speed.peers import DETECTOR_AND_UNET, OTHER_REPOSITORY, PEERS
 from benchmarks.speed.result import slices_of
-from benchmarks.speed.stepwise import ENSEMBLE
+from benchmarks.speed.steps import ENSEMBLE
 from benchmarks.speed.tables import PARTS
 from benchmarks.speed.targets import (
     MANY_CALLERS,

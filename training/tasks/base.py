@@ -231,9 +231,6 @@ class Task(lightning.LightningModule):
         """What is trained and validated on; once attached to a trainer."""
         return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
 
-    def to_tensor(self, values: Any) -> Tensor:
-        return torch.as_tensor(values, device=self.device)
-
     def _name_broken(self, batch: Any) -> None:
         for line in sorted(set(batch.skipped) - self.broken_images):
             print(f"left out: {line}", file=sys.stderr)

@@ -8,14 +8,12 @@ from torch import Tensor
 
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.pixels.geometry import INPUT_SIZE
-from training.data.detection import DetectionData
+from training.data.detection import DetectionData, ValidationSample, validation_sample
 from training.data.images import BrokenImage
 from training.data.module import PeopleData
 from training.data.samples import (
     SMALLEST_SEEN_PX,
-    DetectionSample,
     cut,
-    detection_sample,
     split_broken,
     stacked_images,
     well_seen,
@@ -48,14 +46,8 @@ class MaskRCNNData(PeopleData):
     def training_sample(self, image: AnnotatedImage, epoch: int) -> InstanceSample:
         return instance_sample(self.augment(read_scene(image)))
 
-    def validation_sample(
-        self, image: AnnotatedImage, epoch: int
-    ) -> tuple[AnnotatedImage, DetectionSample | BrokenImage]:
-        try:
-            scene = self.whole(read_scene(image, with_masks=False))
-        except BrokenImage as broken:
-            return image, broken
-        return image, detection_sample(scene)
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> ValidationSample:
+        return validation_sample(image, self.whole)
 
     @staticmethod
     def collate(samples: Sequence[InstanceSample | BrokenImage]) -> InstanceBatch:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from benchmarks.peers.mask_rcnn.data import InstanceBatch, MaskRCNNData
@@ -54,5 +55,5 @@ class MaskRCNN(BoxTask):
             image = self.average_precision.images[image_id]
             letterbox = Letterbox.fit(image.width, image.height, size)
             boxes = letterbox.clip_to_content(people.boxes_xyxy.float().cpu().numpy())
-            in_image = self.to_tensor(letterbox.boxes_to_image(boxes))
+            in_image = torch.from_numpy(letterbox.boxes_to_image(boxes)).to(self.device)
             self.average_precision.update(image_id, in_image, people.scores)

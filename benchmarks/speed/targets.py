@@ -137,20 +137,14 @@ def respond(asked: PeoplePipeline | SegmentationClient, request: PeopleRequest) 
 
 def check_responses(url: str, groups: Sequence[Group]) -> None:
     """Raises BenchError unless the server finds in every image whom the pipeline here found."""
-    for group in groups:
-        for request, found in zip(group.requests, people_found_at(url, group), strict=True):
-            if found != request.people:
+    with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
+        for request in (one for group in groups for one in group.requests):
+            if (found := len(respond(client, request))) != request.people:
                 raise BenchError(
                     f"the server at {url} finds {found} people where the model repository's "
                     f"networks find {request.people}: they are not the same; name the "
                     "server's own with --model-repository"
                 )
-
-
-def people_found_at(url: str, group: Group) -> list[int]:
-    """How many people a server finds, by request."""
-    with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
-        return [len(respond(client, request)) for request in group.requests]
 
 
 def interleave(

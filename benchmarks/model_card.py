@@ -3,7 +3,8 @@
   python -m benchmarks.model_card
 
 What a card says comes from the version's manifest, from the metrics and the report of
-`make evaluate` in benchmarks/results, and, for what no file knows, from CARDS below.
+`make evaluate` in benchmarks/results, and, for what no file knows, from CARDS
+below; its other words are in model_card.md.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from peopleseg.systems.wiring import serving_versions
 
 FOLDER = Path("docs") / "models"
 CONFIGS = Path("training") / "configs"
+TEMPLATE = Path(__file__).with_suffix(".md")  # a card without its network
 
 Json = dict[str, Any]
 
@@ -156,17 +158,23 @@ def _networks(repository: Path) -> dict[str, Served]:
 
 def _card(name: str, networks: Mapping[str, Served], accuracy: Json, numbers: Json) -> str:
     card, served = CARDS[name], networks[name]
-    parts = [
-        f"# {name}, version {served.version}",
-        f"{card.what} Written by `python -m benchmarks.model_card`.",
-        as_table(("what", "value"), _facts(served)),
-        f"## Intended use\n\n{card.use}",
-        f"## Limits\n\n{card.limits.format(side=served.side)}{_missed(numbers)}",
-        f"## Trained on\n\n{served.manifest.data_licence}.",
-        f"## Metrics\n\n{_metrics(card, served.manifest, accuracy)}",
-        f"## Make it again\n\n{_made(name, networks)}",
-    ]
-    return "\n\n".join(parts) + "\n"
+    missed = (
+        f"{row['missed']} of {row['people']} {size} ones" for size, row in numbers["missed"].items()
+    )
+    return TEMPLATE.read_text().format(
+        name=name,
+        served=served,
+        manifest=served.manifest,
+        card=card,
+        facts=as_table(("what", "value"), _facts(served)),
+        limits=card.limits.format(side=served.side),
+        score=numbers["best_f1"][numbers["judged_by"]]["score"],
+        missed=", ".join(missed),
+        nobody=numbers["nobody"],
+        metrics=as_table(("metric", "value", "of"), _metrics(card, served.manifest, accuracy)),
+        accuracy=accuracy,
+        made=_made(name, networks),
+    )
 
 
 def _facts(served: Served) -> Iterator[tuple[str, str]]:
@@ -181,37 +189,16 @@ def _facts(served: Served) -> Iterator[tuple[str, str]]:
     yield f"sha256 of the {source}", f"`{manifest.checkpoint_sha256}`"
 
 
-def _missed(numbers: Json) -> str:
-    """Of the whole pipeline."""
-    score = numbers["best_f1"][numbers["judged_by"]]["score"]
-    missed = ", ".join(
-        f"{row['missed']} of {row['people']} {size} ones" for size, row in numbers["missed"].items()
-    )
-    nobody = numbers["nobody"]
-    return (
-        "\n\nAll steps together, on the validation images at the score of the best F1, "
-        f"{score:.2f}, miss {missed} (COCO's sizes), and find somebody in "
-        f"{nobody['with_somebody']} of {nobody['images']} images without people."
-    )
-
-
-def _metrics(card: Card, manifest: Manifest, accuracy: Json) -> str:
+def _metrics(card: Card, manifest: Manifest, accuracy: Json) -> Iterator[tuple[str, ...]]:
     """Through the server, of the checkpoint, and what the precision cost."""
-    rows = [(f"`{name}`", shown(accuracy[name]), "through the server") for name in card.metrics]
-    rows += [
-        (f"`{name}`", shown(value), "before the export")
-        for name, value in manifest.accuracy.items()
-    ]
+    for name in card.metrics:
+        yield f"`{name}`", shown(accuracy[name]), "through the server"
+    for name, value in manifest.accuracy.items():
+        yield f"`{name}`", shown(value), "before the export"
     if gate := manifest.accuracy_gate:
         for when in ("before", "after"):
             what = f"the graph {when} it was made {manifest.precision}"
-            rows.append((f"`{gate['metric']}`", shown(gate[when]), what))
-    return (
-        f"{as_table(('metric', 'value', 'of'), rows)}\n\n"
-        f"Through the server: {accuracy['images']} images with {accuracy['people']} people of "
-        f"{accuracy['annotations']}, see [accuracy](../accuracy.md). Before the export: "
-        f"{manifest.accuracy_data}."
-    )
+            yield f"`{gate['metric']}`", shown(gate[when]), what
 
 
 def _made(name: str, networks: Mapping[str, Served]) -> str:

@@ -26,14 +26,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.mask_rcnn import evaluate as mask_rcnn
-from benchmarks.mask_rcnn.network import load_mask_rcnn
-from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter
+from benchmarks.peers.mask_rcnn import evaluate as mask_rcnn
+from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
+from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter
 from peopleseg.cli.output import file_to_write, folder_to_write
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
 from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.systems.people.evaluation.page import as_table
 from training.data.images import usable_images
 from training.validation.evaluation import evaluate
 from training.validation.metrics import PEOPLE_SEG_MIOU
@@ -41,7 +42,7 @@ from training.validation.metrics import PEOPLE_SEG_MIOU
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "training" / "configs"
 HEAD = CONFIGS / "hierarchical_lite.yaml"
-MASK_RCNN = ROOT / "benchmarks" / "mask_rcnn" / "mask_rcnn_r50_fpn.yaml"
+MASK_RCNN = ROOT / "benchmarks" / "peers" / "mask_rcnn" / "mask_rcnn_r50_fpn.yaml"
 NEEDS_UNET, NEEDS_DETECTOR = "people_unet", "detector"
 BOTH = (NEEDS_UNET, NEEDS_DETECTOR)
 NEEDS_SETS, NEEDS_TEACHER, NEEDS_START = "sets", "teacher", "start"
@@ -278,11 +279,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def table(results: dict[str, Any]) -> str:
     """The runs as a Markdown table."""
-    lines = ["| run | differs | " + " | ".join(SHOWN) + " |", "|---" * (2 + len(SHOWN)) + "|"]
-    for name, row in results["runs"].items():
-        shown = [_shown(key, row.get(key)) for key in SHOWN]
-        lines.append(f"| `{name}` | {row['what']} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+    rows = [
+        (f"`{name}`", row["what"], *(_shown(key, row.get(key)) for key in SHOWN))
+        for name, row in results["runs"].items()
+    ]
+    return as_table(("run", "differs", *SHOWN), rows)
 
 
 def _shown(key: str, value: float | None) -> str:

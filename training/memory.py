@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import yaml
 
-from peopleseg.labels.coco import PERSON_CATEGORY_ID
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.people_unet import PeopleUNet
@@ -18,7 +17,7 @@ from peopleseg.networks.person_mask_head import PEOPLE_UNETS
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
 from training.cli import build
-from training.data.generated import write_image
+from training.data.generated import PeopleImage, coco_annotations, write_image
 from training.data.module import PeopleData
 from training.tasks.base import Task
 
@@ -28,7 +27,7 @@ import lightning  # noqa: E402  (it imports torchvision, after declare_missing_o
 from lightning.pytorch.callbacks import Callback  # noqa: E402
 
 PEOPLE, COLUMNS = 10, 5  # of a made-up image, side by side in rows
-IMAGE_HW = (480, 640)
+IMAGE_HW, MARGIN_PX = (480, 640), 10
 FUSED_DETECTOR, FEATURE_DETECTOR = "t", "e"
 MIB = 2**20
 
@@ -76,31 +75,24 @@ def need_of(config: Path, folder: Path, device: str) -> Need:
 def write_crowded_images(images: Path, annotations: Path, count: int) -> None:
     """A data set of `count` images, one file, of PEOPLE people who do not overlap."""
     images.mkdir()
+    crowd, name = _crowd(), "crowded.png"
+    write_image(images / name, crowd.image_rgb)
+    write_json(annotations, coco_annotations([crowd] * count, [name] * count))
+
+
+def _crowd() -> PeopleImage:
+    """Upright rectangles in rows, as people."""
     height, width = IMAGE_HW
     grain = np.random.default_rng(0).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
-    image = cv2.resize(grain, (width, height)).astype(np.uint8)
-    write_image(images / "crowded.png", image)
-    info = {"file_name": "crowded.png", "width": width, "height": height}
-    people = [
-        {"image_id": image_id, "category_id": PERSON_CATEGORY_ID} | _person(place)
-        for image_id in range(count)
-        for place in range(PEOPLE)
-    ]
-    data = {
-        "images": [{"id": image_id} | info for image_id in range(count)],
-        "annotations": people,
-        "categories": [{"id": PERSON_CATEGORY_ID, "name": "person"}],
-    }
-    write_json(annotations, data)
-
-
-def _person(place: int) -> dict[str, Any]:
-    """The box and the mask, an upright rectangle, of one of PEOPLE cells."""
-    height, width = IMAGE_HW[0] / (PEOPLE // COLUMNS), IMAGE_HW[1] / COLUMNS
-    x, y = place % COLUMNS * width + 10, place // COLUMNS * height + 10
-    right, bottom = x + width - 20, y + height - 20
-    box = [x, y, right - x, bottom - y]
-    return {"bbox": box, "segmentation": [[x, y, right, y, right, bottom, x, bottom]]}
+    image_rgb = cv2.resize(grain, (width, height)).astype(np.uint8)
+    row, column = np.divmod(np.arange(PEOPLE), COLUMNS)
+    cell = np.array([width // COLUMNS, height // (PEOPLE // COLUMNS)])
+    corners = np.stack((column, row), axis=1) * cell
+    boxes = np.concatenate((corners + MARGIN_PX, corners + cell - MARGIN_PX), axis=1)
+    masks = np.zeros((PEOPLE, height, width), dtype=np.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
+        mask[top:bottom, left:right] = 1
+    return PeopleImage(image_rgb, masks, boxes.astype(np.float32))
 
 
 def _companions(model: Mapping[str, Any], folder: Path) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.images import ImageOptions, choose_images
 from benchmarks.speed.options import RoundOptions, RunOptions, confined_to
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import direct_targets, interleave
 
@@ -29,9 +28,4 @@ def run(args: Options) -> int:
             pipeline, args.model_repository, threads=args.threads, device=args.device
         )
         slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
-    return finish(
-        args,
-        "direct",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
-        samples=as_samples(slices),
-    )
+    return finish(args, "direct", slices, {"images": chosen.records})

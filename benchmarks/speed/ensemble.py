@@ -20,7 +20,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     ONE_CALLER,
@@ -65,12 +64,8 @@ def run(args: Options) -> int:
     return finish(
         args,
         "ensemble",
-        settings={
-            "rounds": args.rounds,
-            "seconds": args.seconds,
-            "images": [file.name for file in files],
-        },
-        samples=as_samples(slices),
+        slices,
+        {"images": [file.name for file in files]},
         triton=running.triton,
         system=system,
     )

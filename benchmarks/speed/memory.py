@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import psutil
@@ -66,8 +66,8 @@ def run(args: Options) -> int:
     return finish(
         args,
         "memory",
-        settings={"concurrency": args.concurrency, "images": chosen.records},
-        samples=[asdict(sample) for sample in samples],
+        samples,
+        {"concurrency": args.concurrency, "images": chosen.records},
         triton=running.triton,
     )
 

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from benchmarks.speed.devices import open_model, open_pipeline
 from benchmarks.speed.errors import MissingTool
@@ -34,7 +34,6 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.random_weights import CACHE, published_graph
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     InProcess,
@@ -65,7 +64,6 @@ class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
 
 def run(args: Options) -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
-    settings: dict[str, Any] = {"rounds": args.rounds, "seconds": args.seconds}
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         chosen = choose_images(args, pipeline)
@@ -75,16 +73,9 @@ def run(args: Options) -> int:
             targets: list[Target] = [Server(running.url, callers=1), one_caller(pipeline)]
             targets += [InProcess(name, response) for name, response in made.items()]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
-    if MASK_RCNN_TORCH in made:
-        from benchmarks.speed.mask_rcnn import operators
-
-        settings["mask_rcnn_torch_operators"] = operators()
+    operators = _mask_rcnn_operators() if MASK_RCNN_TORCH in made else {}
     return finish(
-        args,
-        "peers",
-        settings={**settings, "images": chosen.records},
-        samples=as_samples(slices),
-        triton=running.triton,
+        args, "peers", slices, {**operators, "images": chosen.records}, triton=running.triton
     )
 
 
@@ -126,7 +117,7 @@ def _published(args: Options) -> Callable[[PeopleRequest], object]:
 
 
 def _yolo_seg(args: Options) -> Callable[[PeopleRequest], object]:
-    from benchmarks.speed.yolo_seg import YoloSeg
+    from benchmarks.peers.yolo_seg import YoloSeg
 
     assert args.yolo_seg is not None  # or it were not chosen
     return YoloSeg(args.yolo_seg, threads=args.threads, device=args.device)
@@ -139,13 +130,19 @@ def _other_repository(args: Options) -> Callable[[PeopleRequest], object]:
 
 
 def _mask_rcnn_torch(args: Options) -> Callable[[PeopleRequest], object]:
-    from benchmarks.speed.mask_rcnn import InTorch, MaskRCNN
+    from benchmarks.peers.mask_rcnn.speed import InTorch, MaskRCNN
 
     return InTorch(MaskRCNN(), threads=args.threads, device=args.device)
 
 
+def _mask_rcnn_operators() -> dict[str, str]:
+    from benchmarks.peers.mask_rcnn.speed import operators
+
+    return {"mask_rcnn_torch_operators": operators()}
+
+
 def _mask_rcnn_onnx(args: Options) -> Callable[[PeopleRequest], object]:
-    from benchmarks.speed.mask_rcnn import InOnnxRuntime, MaskRCNN, export
+    from benchmarks.peers.mask_rcnn.speed import InOnnxRuntime, MaskRCNN, export
 
     path = args.cache / f"mask_rcnn-torchvision_{version('torchvision')}.onnx"
     if not path.is_file():

@@ -126,17 +126,10 @@ class PerfAnalyzer:
             return None
 
     def _call(self, *arguments: str) -> None:
-        command = [
-            str(self._tool.program),
-            "-m",
-            PERSON_SEGMENTATION.name,
-            "-i",
-            "grpc",
-            "-u",
-            self._url,
-        ]
+        command = [str(self._tool.program), "-m", PERSON_SEGMENTATION.name, "-i", "grpc"]
+        command += ["-u", self._url, f"--concurrency-range={self.callers}"]
         done = subprocess.run(
-            [*command, f"--concurrency-range={self.callers}", *arguments],
+            [*command, *arguments],
             env=self._tool.environment,
             capture_output=True,
             text=True,
@@ -150,17 +143,11 @@ class PerfAnalyzer:
 def input_data(images: Sequence[bytes]) -> dict[str, Any]:
     """Its JSON of requests. The bytes of a string tensor come with their length in front."""
     contents = [struct.pack("<I", len(image)) + image for image in images]
-    return {
-        "data": [
-            {
-                IMAGE.name: {
-                    "content": {"b64": base64.b64encode(content).decode()},
-                    "shape": list(IMAGE.shape),
-                }
-            }
-            for content in contents
-        ]
-    }
+    tensors = (
+        {"content": {"b64": base64.b64encode(one).decode()}, "shape": list(IMAGE.shape)}
+        for one in contents
+    )
+    return {"data": [{IMAGE.name: tensor} for tensor in tensors]}
 
 
 def calls_of(profile: dict[str, Any]) -> Calls:

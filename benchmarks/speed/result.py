@@ -47,16 +47,16 @@ Result = dict[str, Any]
 
 def make_result(
     benchmark: str,
+    samples: Sequence[Any],
+    settings: Mapping[str, Any],
     *,
     threads: int,
     versions: Mapping[str, int],
-    settings: Mapping[str, Any],
-    samples: Sequence[Mapping[str, Any]],
     device: str = CPU,
     metrics: Mapping[str, Any] | None = None,
     triton: str | None = None,
 ) -> Result:
-    """triton: version of the server, where one was measured."""
+    """samples: dataclasses. triton: version of the server, where one was measured."""
     return {
         "benchmark": benchmark,
         "command": shlex.join(["peopleseg", *map(without_place, sys.argv[1:])]),
@@ -70,7 +70,7 @@ def make_result(
         "versions": dict(versions),
         "settings": dict(settings),
         **({"metrics": dict(metrics)} if metrics else {}),
-        "samples": list(samples),
+        "samples": [asdict(one) for one in samples],
     }
 
 
@@ -84,11 +84,6 @@ def without_place(argument: str) -> str:
     path = Path(argument)
     outside = path.is_absolute() or argument.startswith("..")
     return "/".join(path.parts[-2:]) if outside else argument
-
-
-def as_samples(slices: Sequence[Slice]) -> list[dict[str, Any]]:
-    """As JSON takes them; `slices_of` reads them back."""
-    return [asdict(one) for one in slices]
 
 
 def slices_of(result: Result) -> list[Slice]:

@@ -22,7 +22,6 @@ from benchmarks.speed.options import (
     confined_to,
     running_server,
 )
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import (
     Group,
@@ -62,13 +61,7 @@ def run(args: Options) -> int:
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
         targets: list[Target] = [one_caller(pipeline), Server(running.url, callers=1)]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
-    return finish(
-        args,
-        "rois",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "image": image.path.name},
-        samples=as_samples(slices),
-        triton=running.triton,
-    )
+    return finish(args, "rois", slices, {"image": image.path.name}, triton=running.triton)
 
 
 def roi_groups(image: AnnotatedImage, counts: Sequence[int]) -> list[Group]:

@@ -34,12 +34,11 @@ from cyclopts.types import PositiveInt
 from benchmarks.speed import metrics
 from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
-from benchmarks.speed.load import Calls, Slice, drive_threads
+from benchmarks.speed.load import Slice
 from benchmarks.speed.metrics import of_kind
 from benchmarks.speed.options import RoundOptions, RunOptions, confined_to
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
-from benchmarks.speed.targets import Group, interleave
+from benchmarks.speed.targets import Group, InProcess, interleave
 from peopleseg.cli.options import Help, one_of
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
 
@@ -61,26 +60,6 @@ RUNTIMES: dict[str, tuple[str, ...]] = {
         *("torch_compile", "torch_compile_fp16", "torch_cuda_graph", "torch_cuda_graph_fp16"),
     ),
 }
-
-
-class Runtime:
-    """One runtime with every network opened, to be put under load."""
-
-    callers = 1
-
-    def __init__(
-        self, name: str, runners: "Mapping[str, Runner]", networks: "Sequence[Network]"
-    ) -> None:
-        """runners: by the network's name."""
-        self.name = name
-        self._calls = {
-            group: partial(runners[network.name], case.inputs)
-            for group, network, case in cases_of(networks)
-        }
-
-    def run(self, group: Group, seconds: float) -> Calls:
-        call = self._calls[group.name]
-        return drive_threads(lambda turn: call(), self.callers, seconds)
 
 
 _EVERY = tuple(dict.fromkeys(name for names in RUNTIMES.values() for name in names))
@@ -113,15 +92,15 @@ def run(args: Options) -> int:
         )
         opened, left_out = open_all(names, networks, device=args.device, threads=args.threads)
         differences = compare(opened, networks)
-        groups = [Group(group, ()) for group, _, _ in cases_of(networks)]
-        targets = [Runtime(name, runners, networks) for name, runners in opened.items()]
+        groups = [Group(name, [(one.name, case)]) for name, one, case in cases_of(networks)]
+        targets = [InProcess(name, partial(_called, runners)) for name, runners in opened.items()]
         slices = interleave(targets, groups, rounds=args.rounds, seconds=args.seconds)
     heads = [network.name for network in networks if network.reads_rois]
     return finish(
         args,
         "runtimes",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "rois": rois},
-        samples=as_samples(slices),
+        slices,
+        {"rois": rois},
         metrics={
             "networks": {network.name: network.describe() for network in networks},
             "left_out": left_out,
@@ -129,6 +108,12 @@ def run(args: Options) -> int:
             "heads": compare_heads(slices, heads, rois),
         },
     )
+
+
+def _called(runners: "Mapping[str, Runner]", request: "tuple[str, Case]") -> object:
+    """One call of a network, by its name."""
+    name, case = request
+    return runners[name](case.inputs)
 
 
 def runtimes_of(device: str, wanted: Sequence[str]) -> list[str]:
@@ -213,7 +198,7 @@ def compare_heads(
     for runtime in dict.fromkeys(one.target for one in slices):
         for size in rois:
             groups = [group_name(head, size) for head in heads]
-            measured = [of_kind(slices, group, runtime, Runtime.callers) for group in groups]
+            measured = [of_kind(slices, group, runtime, 1) for group in groups]
             for head, group, ours in zip(heads, groups, measured, strict=True):
                 latency = metrics.latencies(ours)
                 times = metrics.latency_ratio(measured[0], ours)

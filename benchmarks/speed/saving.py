@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.options import RunOptions
+from benchmarks.speed.options import RoundOptions, RunOptions
 from benchmarks.speed.result import Result, folder_of, make_result, write_result
 from benchmarks.speed.tables import TABLES
 from peopleseg.systems.people.system import PEOPLE
@@ -17,23 +17,27 @@ from peopleseg.systems.wiring import serving_versions
 def finish(
     args: RunOptions,
     benchmark: str,
-    *,
+    samples: Sequence[Any],
     settings: Mapping[str, Any],
-    samples: Sequence[Mapping[str, Any]],
-    metrics: Mapping[str, Any] | None = None,
-    triton: str | None = None,
+    *,
     system: System = PEOPLE,
+    **more: Any,
 ) -> int:
-    """Save what was measured with these options; the exit code of `save`."""
+    """Save what was measured with these options; the exit code of `save`.
+
+    samples: dataclasses. settings: beside the rounds. more: as `make_result` takes it.
+    """
+    rounds = {}
+    if isinstance(args, RoundOptions):
+        rounds = {"rounds": args.rounds, "seconds": args.seconds}
     result = make_result(
         benchmark,
+        samples,
+        {**rounds, **settings},
         threads=args.threads,
         versions=serving_versions(args.model_repository, system),
-        settings=settings,
-        samples=samples,
         device=args.device,
-        metrics=metrics,
-        triton=triton,
+        **more,
     )
     return save(args.results or folder_of(args.device), result)
 

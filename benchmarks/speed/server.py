@@ -27,7 +27,6 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_perf_analyzer
-from benchmarks.speed.result import as_samples
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_responses, direct_targets, interleave
 from peopleseg.cli.options import FolderToWrite, Help
@@ -55,10 +54,4 @@ def run(args: Options) -> int:
             if tool:
                 targets += [PerfAnalyzer(tool, running.url, n) for n in args.concurrency]
             slices = interleave(targets, chosen.groups, rounds=args.rounds, seconds=args.seconds)
-    return finish(
-        args,
-        "server",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
-        samples=as_samples(slices),
-        triton=running.triton,
-    )
+    return finish(args, "server", slices, {"images": chosen.records}, triton=running.triton)

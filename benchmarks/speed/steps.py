@@ -9,11 +9,12 @@ follows the other. `read` and `written` are the bytes of a step's tensors.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 from cyclopts.types import PositiveInt
 from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
@@ -28,14 +29,19 @@ from benchmarks.speed.options import (
     running_server,
 )
 from benchmarks.speed.saving import finish
-from benchmarks.speed.stepwise import ENSEMBLE, StepRun, Stepwise
+from benchmarks.speed.tables import PARTS
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_responses
 from peopleseg.cli.options import Help
 from peopleseg.client.wire import CHANNEL_ARGS
+from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems import pipeline as pipelines
 from peopleseg.systems.known import ENSEMBLES
-from peopleseg.systems.wiring import steps_of
+from peopleseg.systems.people.contract import IMAGE
+from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.step import Arrays
+from peopleseg.systems.wiring import steps_of, wiring
 
-PARTS = ("queue", "compute_input", "compute_infer", "compute_output")
+ENSEMBLE = "person_segmentation"
 Times = dict[str, float]  # milliseconds a request, by part
 
 
@@ -53,6 +59,37 @@ class StepSample:
     tensor_bytes: dict[str, dict[str, int]] = field(default_factory=dict)  # mean; direct only
 
 
+class StepRun(NamedTuple):
+    """One call of one step."""
+
+    ms: float
+    read_bytes: int  # of its input tensors
+    written_bytes: int  # of its output tensors
+
+
+class Stepwise:
+    """A pipeline whose steps are timed, in the wiring of its ensemble."""
+
+    def __init__(self, pipeline: PeoplePipeline) -> None:
+        self._pipeline = pipeline
+        self._wiring = wiring(pipeline.system.ensemble(ENSEMBLE), pipeline.reads)
+
+    def run(self, image: bytes) -> tuple[dict[str, StepRun], Arrays]:
+        """Every step of one image, by name, and all tensors of the ensemble."""
+        runs: dict[str, StepRun] = {}
+
+        def timed(name: str, wanted: Collection[str], inputs: Arrays) -> Arrays:
+            begin = time.perf_counter()
+            made = self._pipeline.call_step(name, inputs, wanted)
+            ms = 1000 * (time.perf_counter() - begin)
+            outputs = {name: made[name] for name in wanted}
+            runs[name] = StepRun(ms, _bytes_of(inputs), _bytes_of(outputs))
+            return outputs
+
+        tensors = pipelines.run(self._wiring, {IMAGE.name: bytes_tensor(image)}, timed)
+        return runs, tensors
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
     concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 4)
@@ -61,10 +98,8 @@ class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
 def run(args: Options) -> int:
     with confined_to(args.threads):
         pipeline = open_pipeline(args.model_repository, threads=args.threads, device=args.device)
-        chosen, steps = (
-            choose_images(args, pipeline),
-            steps_of(ENSEMBLES[ENSEMBLE], pipeline.reads),
-        )
+        chosen = choose_images(args, pipeline)
+        steps = steps_of(ENSEMBLES[ENSEMBLE], pipeline.reads)
         stepwise = Stepwise(pipeline)
         with running_server(args.model_repository, args.url, device=args.device) as running:
             check_responses(running.url, chosen.groups)
@@ -78,13 +113,7 @@ def run(args: Options) -> int:
                         for server in servers
                     ]
                     samples += found if number >= 0 else []  # the round before warms up
-    return finish(
-        args,
-        "steps",
-        settings={"rounds": args.rounds, "seconds": args.seconds, "images": chosen.records},
-        samples=[asdict(sample) for sample in samples],
-        triton=running.triton,
-    )
+    return finish(args, "steps", samples, {"images": chosen.records}, triton=running.triton)
 
 
 def called_directly(stepwise: Stepwise, group: Group, number: int, seconds: float) -> StepSample:
@@ -149,3 +178,10 @@ def _sums(found: Sequence[Any]) -> dict[str, tuple[int, int]]:
         part: (sum(one.count for one in ours), sum(one.ns for one in ours))
         for part, ours in durations.items()
     }
+
+
+def _bytes_of(tensors: Arrays) -> int:
+    return sum(
+        sum(map(len, values)) if values.dtype == np.object_ else values.nbytes
+        for values in tensors.values()
+    )

@@ -14,8 +14,9 @@ from benchmarks.speed.peers import (
     YOLO_SEG,
 )
 from benchmarks.speed.result import Result, slices_of
-from benchmarks.speed.tables import as_table, spread_text
+from benchmarks.speed.tables import spread_text
 from benchmarks.speed.targets import ONE_CALLER, SERVER
+from peopleseg.systems.people.evaluation.page import as_table
 
 Line = tuple[str, str]  # what, and how much
 LOADED = 4  # callers

@@ -8,6 +8,7 @@ from benchmarks.speed import metrics
 from benchmarks.speed.metrics import Spread, groups_of, kinds_of, of_kind
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.targets import ONE_CALLER, SERVER
+from peopleseg.systems.people.evaluation.page import as_table
 
 PARTS = {"queue": "waiting", "compute_input": "in", "compute_infer": "computing"}
 PARTS |= {"compute_output": "out"}
@@ -185,11 +186,6 @@ def spread_text(spread: Spread | None, digits: int = 2) -> str:
     if spread is None:
         return "-"
     return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
-
-
-def as_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _key(sample: dict[str, Any]) -> tuple[str, str, int]:

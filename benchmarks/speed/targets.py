@@ -89,18 +89,13 @@ class Server:
         self._url = url
 
     def run(self, group: Group, seconds: float) -> Calls:
-        requests = [one.request() for one in group.requests]
-        return self.drive(lambda turn: requests[turn % len(requests)], seconds)
+        return asyncio.run(self._run([one.request() for one in group.requests], seconds))
 
-    def drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
-        """request_of_turn: takes a call's number and is part of the call."""
-        return asyncio.run(self._drive(request_of_turn, seconds))
-
-    async def _drive(self, request_of_turn: Callable[[int], wire.Request], seconds: float) -> Calls:
+    async def _run(self, requests: Sequence[wire.Request], seconds: float) -> Calls:
         async with InferenceServerClient(self._url, channel_args=wire.CHANNEL_ARGS) as server:
 
             async def call(turn: int) -> None:
-                request = request_of_turn(turn)
+                request = requests[turn % len(requests)]
                 with asking(self._url):
                     await server.infer(**request._asdict(), client_timeout=TIMEOUT_S)
 
@@ -142,20 +137,14 @@ def respond(asked: PeoplePipeline | SegmentationClient, request: PeopleRequest) 
 
 def check_responses(url: str, groups: Sequence[Group]) -> None:
     """Raises BenchError unless the server finds in every image whom the pipeline here found."""
-    for group in groups:
-        for request, found in zip(group.requests, people_found_at(url, group), strict=True):
-            if found != request.people:
+    with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
+        for request in (one for group in groups for one in group.requests):
+            if (found := len(respond(client, request))) != request.people:
                 raise BenchError(
                     f"the server at {url} finds {found} people where the model repository's "
                     f"networks find {request.people}: they are not the same; name the "
                     "server's own with --model-repository"
                 )
-
-
-def people_found_at(url: str, group: Group) -> list[int]:
-    """How many people a server finds, by request."""
-    with SegmentationClient(url, timeout_s=TIMEOUT_S) as client:
-        return [len(respond(client, request)) for request in group.requests]
 
 
 def interleave(

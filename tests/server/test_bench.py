@@ -23,8 +23,8 @@ from benchmarks.speed.memory import AT_REST, UNDER_LOAD, measure
 from benchmarks.speed.options import running_server
 from benchmarks.speed.peers import DETECTOR_AND_UNET, OTHER_REPOSITORY, PEERS
 from benchmarks.speed.result import slices_of
-from benchmarks.speed.steps import PARTS
-from benchmarks.speed.stepwise import ENSEMBLE
+from benchmarks.speed.steps import ENSEMBLE
+from benchmarks.speed.tables import PARTS
 from benchmarks.speed.targets import (
     MANY_CALLERS,
     ONE_CALLER,
@@ -267,7 +267,7 @@ def test_on_a_gpu_the_server_and_the_limit_are_measured(
 def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
     images: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    from benchmarks.speed.mask_rcnn import InOnnxRuntime, InTorch, MaskRCNN, export
+    from benchmarks.peers.mask_rcnn.speed import InOnnxRuntime, InTorch, MaskRCNN, export
 
     module, path = MaskRCNN(), tmp_path / "mask_rcnn.onnx"
     export(module, path)

@@ -32,7 +32,6 @@ def test_somebody_who_fills_the_image_has_to_be_found(score: float, box_ap50: fl
     image = AnnotatedImage(1, Path("portrait.jpg"), 320, 320, [person])
     task = PersonDetection("t", auxiliary=False)
     task.network = Finds(score)  # type: ignore[assignment]
-    task.images = {image.id: image}
     task.average_precision = BoxAveragePrecision([image])
     images = torch.zeros(1, 3, 640, 640, dtype=torch.uint8)
     task.validation_step(DetectionValidationBatch(images, [image.id], []), 0)

@@ -20,7 +20,7 @@ from tests.data.people_images import write_data_set
 from tests.training.runs import CONFIGS, Data, train
 from training.data.samples import RoiSample, detection_sample, foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
-from training.data.transforms import letterbox, stretch
+from training.data.transforms import whole_view
 from training.validation.prediction import mask_predictor
 
 declare_missing_ops()
@@ -46,7 +46,7 @@ def four(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Data:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the statistics of what it sees now
     with torch.no_grad():
-        detector(torch.cat([as_input(letterbox(640)(scene).image) for scene in scenes(four)]))
+        detector(torch.cat([as_input(whole_view(640)(scene).image) for scene in scenes(four)]))
     save_network(four.detector, "yolov9", detector, dims=detector.dims)
     return four
 
@@ -94,7 +94,7 @@ def test_the_people_unet_learns_its_images(
     unet: Any = loaded.network
     intersection = union = 0
     for scene in scenes(four):
-        sample = foreground_sample(letterbox(96)(scene))
+        sample = foreground_sample(whole_view(96)(scene))
         with torch.inference_mode():
             found = unet.at_working_size(as_input(sample.image))[0, 0] > 0
         true = sample.labels == 1
@@ -112,7 +112,7 @@ def test_the_detector_learns_its_images(four: Data, out: Path) -> None:
     )
     best = []
     for scene in scenes(four):
-        sample = detection_sample(letterbox(128)(scene))
+        sample = detection_sample(whole_view(128)(scene))
         with torch.inference_mode():
             found = loaded.network(as_input(sample.image)).predictions[0]
         boxes = found[:4, found[4] > 0.25].T  # cx, cy, w, h
@@ -141,7 +141,7 @@ def test_the_hierarchical_head_learns_its_images(
         *("--model.roi_size_hw=[16, 12]", "--data.roi.mask_size_hw=[32, 24]"),
         *("--data.roi.box_jitter=0", "--model.optimizer.learning_rate=1e-3"),
     )
-    samples = [roi_sample(letterbox(640)(scene), (32, 24), None) for scene in scenes(four)]
+    samples = [roi_sample(whole_view(640)(scene), (32, 24), None) for scene in scenes(four)]
     assert target_iou(loaded, samples) > ENOUGH_IOU
 
 
@@ -152,7 +152,9 @@ def test_the_feature_head_learns_its_images(four: Data, out: Path) -> None:
         *(f"--model.detector={four.detector}", "--trainer.gradient_clip_val=1"),
         "--model.schedule.warmup_epochs=3",
     )
-    samples = [roi_sample(stretch(640)(s), (56, 56), None, padding=0.1) for s in scenes(four)]
+    samples = [
+        roi_sample(whole_view(640, "stretch")(s), (56, 56), None, padding=0.1) for s in scenes(four)
+    ]
     assert target_iou(loaded, samples) > ENOUGH_IOU
 
 

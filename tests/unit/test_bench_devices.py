@@ -70,9 +70,7 @@ def test_the_processors_need_nothing(nvidia_smi: Path) -> None:
 @pytest.mark.parametrize("device", [CPU, CUDA])
 def test_a_result_says_which_device_it_is_of(device: str, nvidia_smi: Path) -> None:
     nvidia_smi.write_text("#!/bin/sh\necho 'NVIDIA H200, 570.86.15'\n")
-    result: dict[str, Any] = make_result(
-        "direct", threads=2, versions={}, settings={}, samples=[], device=device
-    )
+    result: dict[str, Any] = make_result("direct", [], {}, threads=2, versions={}, device=device)
     assert (result["device"], result["provider"]) == (device, PROVIDERS[device])
     assert result["software"]["onnxruntime"] == onnxruntime.__version__
     named = device == CUDA

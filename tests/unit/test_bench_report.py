@@ -1,6 +1,7 @@
 """Results are written, read and drawn from the JSON alone."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from benchmarks.speed.memory import MemorySample
 from benchmarks.speed.peers import DETECTOR_AND_UNET, MASK_RCNN_TORCH
 from benchmarks.speed.report import PAGE, TITLES
 from benchmarks.speed.result import (
-    as_samples,
     make_result,
     slices_of,
     without_place,
@@ -80,7 +80,7 @@ def test_a_command_does_not_say_where_data_lay(argument: str, shown: str) -> Non
     assert without_place(argument) == shown
 
 
-def samples_of(benchmark: str) -> list[dict[str, Any]]:
+def samples_of(benchmark: str) -> Sequence[Any]:
     if benchmark == "memory":
         sizes = {"tritonserver": {"rss_mb": 111.0, "pss_mb": 99.0}}
         more = {**sizes, "yolov9": {"rss_mb": 50.0, "pss_mb": 33.0}}
@@ -88,20 +88,20 @@ def samples_of(benchmark: str) -> list[dict[str, Any]]:
             *(("at rest", sizes), ("under load", more), ("under load", sizes)),
             *(("after 10 requests", sizes), ("after 20 requests", more)),
         )
-        return [vars(MemorySample(stage, 0, processes)) for stage, processes in looks]
+        return [MemorySample(stage, 0, processes) for stage, processes in looks]
     if benchmark == "steps":
         parts = {"queue": 1.0, "compute_input": 2.0, "compute_infer": 30.0, "compute_output": 4.0}
         moved = {"yolov9": {"read": 1_234_000, "written": 2_000_000}}
         direct = {"yolov9": {"compute_infer": 28.0}}
         return [
-            vars(StepSample(ONE_CALLER, "5", 1, 0, 28.0, direct, tensor_bytes=moved)),
-            vars(StepSample(SERVER, "5", 4, 0, 39.5, {"yolov9": parts})),
+            StepSample(ONE_CALLER, "5", 1, 0, 28.0, direct, tensor_bytes=moved),
+            StepSample(SERVER, "5", 4, 0, 39.5, {"yolov9": parts}),
         ]
     if benchmark == "runtimes":
-        return as_samples(runtime_slices())
+        return runtime_slices()
     if benchmark == "rois":
-        return as_samples([*slices(("0", "1", "64")), *slices(("10",), slower_ms=11)])
-    return as_samples(slices(("1", "5", "10+")))
+        return [*slices(("0", "1", "64")), *slices(("10",), slower_ms=11)]
+    return slices(("1", "5", "10+"))
 
 
 def metrics_of(benchmark: str) -> dict[str, Any] | None:
@@ -111,10 +111,10 @@ def metrics_of(benchmark: str) -> dict[str, Any] | None:
 def result_of(benchmark: str) -> dict[str, Any]:
     return make_result(
         benchmark,
+        samples_of(benchmark),
+        {},
         threads=2,
         versions={"yolov9": 3},
-        settings={},
-        samples=samples_of(benchmark),
         metrics=metrics_of(benchmark),
         triton="2.51.0",
     )

@@ -1,7 +1,7 @@
 """Scenes and their views: image, masks and boxes stay together."""
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
-from peopleseg.pixels.geometry import PAD_VALUE, Letterbox
+from peopleseg.pixels.geometry import PAD_VALUE, Letterbox, Resize
 from tests.data.people_images import people_image, write_data_set, write_image
 from training.data import colour
 from training.data.images import BrokenImage
 from training.data.samples import cut
 from training.data.scene import CROWD, OUTSIDE, UNKNOWN, Scene, make_scene, read_scene
-from training.data.transforms import Strength, letterbox, stretch, training_transforms
+from training.data.transforms import Strength, training_transforms, whole_view
 
 from torchvision import tv_tensors  # isort: skip  (after declare_missing_ops)
 from torchvision.transforms import v2  # isort: skip
@@ -165,7 +165,7 @@ def test_a_box_stays_whole_in_torchvisions_own_views():
 def test_the_letterbox_is_the_servers(size_wh):
     scene = scene_of(3, size_wh)
     box = Letterbox.fit(size_wh[0], size_wh[1], SIZE)
-    seen = letterbox(SIZE)(scene)
+    seen = whole_view(SIZE)(scene)
     np.testing.assert_array_equal(seen.image_rgb(), box.apply(scene.image_rgb(), SIZE))
     np.testing.assert_array_equal(seen.boxes, box.boxes_to_network(scene.boxes.numpy()))
     assert torch.equal(seen.short_sides_px, scene.short_sides_px)
@@ -185,7 +185,7 @@ def test_the_letterbox_is_the_servers(size_wh):
 @pytest.mark.parametrize("size_wh", SIZES_WH)
 def test_stretched_the_image_fills_the_square(size_wh):
     scene = scene_of(3, size_wh)
-    seen = stretch(SIZE)(scene)
+    seen = whole_view(SIZE, "stretch")(scene)
     assert seen.image.shape == (3, SIZE, SIZE) and not seen.mask_arrays()[1].any()
     served = Letterbox.stretch(size_wh[0], size_wh[1], SIZE).apply(scene.image_rgb(), SIZE)
     np.testing.assert_array_equal(seen.image_rgb(), served)
@@ -193,10 +193,10 @@ def test_stretched_the_image_fills_the_square(size_wh):
     torch.testing.assert_close(seen.boxes.as_subclass(torch.Tensor), scene.boxes * zoom)
 
 
-@pytest.mark.parametrize("make", [letterbox, stretch])
-def test_a_view_of_the_same_size_changes_nothing(make):
+@pytest.mark.parametrize("resize", get_args(Resize))
+def test_a_view_of_the_same_size_changes_nothing(resize):
     scene = scene_of(2, (SIZE, SIZE))
-    seen = make(SIZE)(scene)
+    seen = whole_view(SIZE, resize)(scene)
     for before, after in zip(scene, seen, strict=True):
         assert torch.equal(before, after)
 
@@ -259,7 +259,7 @@ def test_a_seed_gives_the_same_view_again_and_another_seed_another(strength, res
 @pytest.mark.parametrize("resize", ["letterbox", "stretch"])
 def test_scales_are_relative_to_the_whole_image_in_the_square(resize):
     scene = rectangle_scene()
-    whole = (letterbox if resize == "letterbox" else stretch)(96)(scene).boxes[0].numpy()
+    whole = whole_view(96, resize)(scene).boxes[0].numpy()
     view = training_transforms("light", 96, (0.5, 2.0), resize)
     drawn = []
     for seed in range(150):
@@ -316,8 +316,10 @@ def test_no_augmentation_is_the_view_of_evaluation():
     scene = scene_of(3)
     boxed = training_transforms("none", 64)(scene)
     stretched = training_transforms("none", 64, resize="stretch")(scene)
-    assert all(torch.equal(a, b) for a, b in zip(letterbox(64)(scene), boxed, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(stretch(64)(scene), stretched, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(whole_view(64)(scene), boxed, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole_view(64, "stretch")(scene), stretched, strict=True)
+    )
 
 
 def test_an_unknown_strength_or_resize_is_named():
@@ -329,19 +331,19 @@ def test_an_unknown_strength_or_resize_is_named():
 
 # --- colour
 
-CHANGES = [
-    colour.ColourJitter(0.3, 0.3, 0.3, 0.1),
-    colour.ChannelShift(15),
-    colour.Gamma((0.8, 1.2)),
-    colour.Fog((0.2, 0.5)),
-    colour.Jpeg((30, 90)),
-    colour.Coarse((0.4, 0.8)),
-]
+CHANGES: dict[Any, dict[str, Any]] = {
+    colour.jittered: {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1},
+    colour.shifted: {"most": 15},
+    colour.raised: {"gammas": (0.8, 1.2)},
+    colour.fogged: {"strengths": (0.2, 0.5)},
+    colour.compressed: {"qualities": (30, 90)},
+    colour.coarsened: {"scales": (0.4, 0.8)},
+}
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.__name__)
 def test_a_change_of_colour_is_visible_but_leaves_everybody_in_place(change):
-    scene = scene_of(3)
+    scene, change = scene_of(3), colour.on_image(change, **CHANGES[change])
     differences = []
     for seed in range(10):
         torch.manual_seed(seed)
@@ -368,13 +370,13 @@ def test_the_jitter_is_torchvisions(setting):
         torch.manual_seed(seed)
         factor = 1 + 0.2 * (2 * torch.rand(4, dtype=torch.float64)[place].item() - 1)
         torch.manual_seed(seed)
-        changed = colour.ColourJitter(**{setting: 0.2})(image)
+        changed = colour.on_image(colour.jittered, **{setting: 0.2})(image)
         difference = changed.float() - adjust(image, factor).float()
         assert difference.abs().max() <= 2 and (changed != image).any()  # it rounds in between
 
 
 def test_a_turn_of_hue_keeps_grey_and_luma():
-    image, jitter = pale(scene_of(3).image), colour.ColourJitter(hue=0.1)
+    image, jitter = pale(scene_of(3).image), colour.on_image(colour.jittered, hue=0.1)
     luma = torch.tensor(colour.LUMA, dtype=torch.float32).view(3, 1, 1)
     torch.manual_seed(2)
     difference = jitter(image).float() - image.float()

@@ -2,20 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import peers_accuracy
-from benchmarks.peers_accuracy import measure, square
+from benchmarks.peers import accuracy
+from benchmarks.peers.accuracy import measure, square
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.pixels.images import decode_image
 from tests.data.detectors import write_nanodet
 from tests.data.people_images import write_data_set
-from training.teachers.teacher import People
+from training.teachers.teacher import People, Teacher
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +27,8 @@ def images(data: tuple[Path, Path]) -> list[AnnotatedImage]:
     return load_images(data[1], data[0])
 
 
-class Knowing:
+class Knowing(Teacher):
     """Answers with the truth of each image in turn, moved to the right."""
-
-    dense_size: int | None = None
 
     def __init__(self, images: list[AnnotatedImage], right_px: float = 0.0) -> None:
         self.left, self.right_px = list(images), right_px
@@ -40,9 +37,6 @@ class Knowing:
         boxes = [person.box_xyxy for person in self.left.pop(0).people]
         moved = torch.tensor(boxes).reshape(-1, 4) + torch.tensor([self.right_px, 0.0] * 2)
         return [People(moved, torch.full((len(boxes),), 0.9))]
-
-    def dense(self, images: Tensor) -> Any:
-        raise NotImplementedError
 
 
 def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(
@@ -79,7 +73,7 @@ def test_a_file_gets_a_row_and_the_others_keep_theirs(
     file, rows = write_nanodet(tmp_path / "small.onnx"), tmp_path / "rows.json"
     rows.write_text(json.dumps({"other.onnx": {"box_ap": 0.5}, "small.onnx": {"box_ap": 2}}))
     options = ["--images", str(data[0]), "--annotations", str(data[1]), "--json", str(rows)]
-    assert peers_accuracy.main(["nanodet", str(file), *options]) == 0
+    assert accuracy.main(["nanodet", str(file), *options]) == 0
     written = json.loads(rows.read_text())
     assert written["other.onnx"] == {"box_ap": 0.5}
     row = written["small.onnx"]
@@ -95,7 +89,7 @@ def test_a_file_of_another_kind_is_told_in_a_sentence_and_changes_nothing(
     file.write_text("version https://git-lfs.github.com/spec/v1\n")
     options = ["--images", str(data[0]), "--annotations", str(data[1]), "--json", str(rows)]
     for kind, path in (("nanodet", file), ("movenet", write_nanodet(tmp_path / "nano.onnx"))):
-        assert peers_accuracy.main([kind, str(path), *options]) == 1
+        assert accuracy.main([kind, str(path), *options]) == 1
         err = capsys.readouterr().err
         assert err.startswith("peers_accuracy: ") and str(path) in err and err.count("\n") == 1
     assert not rows.exists()

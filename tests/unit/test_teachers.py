@@ -131,7 +131,7 @@ def test_another_file_is_refused_in_a_sentence(
     elif content is not None:
         write_movenet(path, 56 if content == "movenet" else 28)
     with pytest.raises(TeacherError, match=message):
-        open_teacher(path, kind)  # type: ignore[call-overload]
+        open_teacher(path, kind)  # type: ignore[arg-type]
 
 
 def test_people_are_filled_in_where_the_labels_say_nothing() -> None:

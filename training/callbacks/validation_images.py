@@ -36,5 +36,4 @@ class ValidationImages(Callback):
 
 def loaded(task: Task) -> Loaded:
     """A task's networks as if its checkpoint had been read."""
-    companions = {name: module for name, (module, _) in task.companions().items()}
-    return Loaded(task.family, task.network.dims, task.network, task.measured, companions)
+    return Loaded(task.family, task.network.dims, task.network, task.measured, task.companions())

@@ -11,7 +11,7 @@ from torch import Tensor
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.pixels.geometry import INPUT_SIZE
-from training.data.colour import heavy_colour, light_colour
+from training.data.colour import COLOURS
 from training.data.images import BrokenImage, DataError
 from training.data.module import PeopleData
 from training.data.mosaic import copy_paste, mosaic
@@ -22,13 +22,13 @@ from training.data.samples import (
     detection_sample,
 )
 from training.data.scene import read_scene
-from training.data.transforms import letterbox
+from training.data.transforms import Transform, whole_view
 
 declare_missing_ops()
 
 from torchvision.transforms import v2  # noqa: E402  (after declare_missing_ops)
 
-COLOURS = {"none": v2.Identity, "light": light_colour, "heavy": heavy_colour}
+ValidationSample = tuple[AnnotatedImage, DetectionSample | BrokenImage]
 
 
 class DetectionValidationBatch(NamedTuple):
@@ -83,20 +83,14 @@ class DetectionData(PeopleData):
             scene = copy_paste(scene, self.augment(read_scene(*self._others(1))))
         return detection_sample(scene)
 
-    def validation_sample(
-        self, image: AnnotatedImage, epoch: int
-    ) -> tuple[AnnotatedImage, DetectionSample | BrokenImage]:
-        try:
-            scene = letterbox(INPUT_SIZE)(read_scene(image, with_masks=False))
-        except BrokenImage as broken:
-            return image, broken
-        return image, detection_sample(scene)
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> ValidationSample:
+        return validation_sample(image, whole_view(INPUT_SIZE))
 
     collate = staticmethod(collate_detection)
 
     @staticmethod
     def collate_validation(
-        samples: Sequence[tuple[AnnotatedImage, DetectionSample | BrokenImage]],
+        samples: Sequence[ValidationSample],
     ) -> DetectionValidationBatch:
         batch: DetectionBatch = collate_detection([sample for _, sample in samples])
         whole = [image.id for image, s in samples if not isinstance(s, BrokenImage)]
@@ -109,3 +103,11 @@ class DetectionData(PeopleData):
     @cached_property
     def _weights(self) -> Tensor:
         return torch.tensor([image.weight for image in self.train_images])
+
+
+def validation_sample(image: AnnotatedImage, view: Transform) -> ValidationSample:
+    """An image with its boxes in a view, or with what broke."""
+    try:
+        return image, detection_sample(view(read_scene(image, with_masks=False)))
+    except BrokenImage as broken:
+        return image, broken

@@ -23,6 +23,7 @@ from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
 from peopleseg.networks.roi_align import align_map
 from peopleseg.networks.yolov9 import YOLOv9
 from training.data.images import BrokenImage
+from training.data.samples import split_broken
 
 DESCRIPTION = "features.json"
 
@@ -129,11 +130,11 @@ def roi_features(detector: YOLOv9, images: Tensor, rois: Tensor) -> Tensor:
 
 def collate_features(samples: Sequence[FeatureSample | BrokenImage]) -> FeatureBatch:
     """N = 0 when nobody is in any image, or every file is broken."""
-    whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
+    whole, skipped = split_broken(samples)
     empty = [torch.empty((0, 0, 0))]
     return FeatureBatch(
         [sample.image_id for sample in whole],
         torch.cat([sample.roi_features for sample in whole] or empty),
         torch.cat([sample.labels for sample in whole] or empty),
-        [str(sample) for sample in samples if isinstance(sample, BrokenImage)],
+        skipped,
     )

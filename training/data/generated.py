@@ -155,8 +155,5 @@ def _paint(rng: np.random.Generator, image: NDArray[np.uint8], figure: NDArray[n
 
 
 def _boxes(masks: NDArray[np.uint8]) -> NDArray[np.float32]:
-    boxes = []
-    for mask in masks:
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        boxes.append((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    xywh = np.array([cv2.boundingRect(mask) for mask in masks], dtype=np.float32).reshape(-1, 4)
+    return np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -124,6 +125,6 @@ def _boxes_behind(boxes: Tensor, masks: NDArray[np.uint8], behind: NDArray[np.ui
     boxes = boxes.as_subclass(Tensor).clone()
     for box, before, after in zip(boxes, masks, behind, strict=True):
         if after.any() and (after != before).any():
-            rows, columns = np.flatnonzero(after.any(axis=1)), np.flatnonzero(after.any(axis=0))
-            box[:] = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+            x, y, width, height = cv2.boundingRect(after)
+            box[:] = torch.tensor([x, y, x + width, y + height])
     return boxes

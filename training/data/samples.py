@@ -5,8 +5,9 @@ it out and names it.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -126,9 +127,9 @@ def roi_sample(
 
 def collate_detection(samples: Sequence[DetectionSample | BrokenImage]) -> DetectionBatch:
     """B = 0 when every image is broken."""
-    whole, skipped = _split(samples)
+    whole, skipped = split_broken(samples)
     return DetectionBatch(
-        _stacked_images(whole),
+        stacked_images(whole),
         [s.boxes_xyxy for s in whole],
         [s.ignored_xyxy for s in whole],
         skipped,
@@ -137,18 +138,18 @@ def collate_detection(samples: Sequence[DetectionSample | BrokenImage]) -> Detec
 
 def collate_foreground(samples: Sequence[ForegroundSample | BrokenImage]) -> ForegroundBatch:
     """B = 0 when every image is broken."""
-    whole, skipped = _split(samples)
+    whole, skipped = split_broken(samples)
     labels = [s.labels for s in whole] or [torch.empty((0, 0), dtype=torch.uint8)]
-    return ForegroundBatch(_stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
+    return ForegroundBatch(stacked_images(whole), torch.stack(labels)[: len(whole)], skipped)
 
 
 def collate_rois(samples: Sequence[RoiSample | BrokenImage]) -> RoiBatch:
     """B = 0 when every image is broken; N = 0 also when nobody is seen in any."""
-    whole, skipped = _split(samples)
+    whole, skipped = split_broken(samples)
     rois = [F.pad(s.boxes_xyxy, (1, 0), value=index) for index, s in enumerate(whole)]
     labels = [s.labels for s in whole] or [torch.empty((0, 0, 0), dtype=torch.uint8)]
     return RoiBatch(
-        _stacked_images(whole),
+        stacked_images(whole),
         torch.cat(rois or [torch.empty((0, 5))]),
         torch.cat(labels),
         [s.people_xyxy for s in whole],
@@ -196,14 +197,9 @@ def _widened(
 
 def _cut_to_content(boxes: Tensor, ignored: NDArray[np.uint8]) -> Tensor:
     """Boxes cut to the part of the square that the image covers, as the server's are."""
-    inside = ignored != OUTSIDE
-    edges = []
-    for axis in (0, 1):
-        filled = np.flatnonzero(inside.any(axis=axis))
-        edges.append((filled[0], filled[-1] + 1) if len(filled) else (0, inside.shape[1 - axis]))
-    (left, right), (top, bottom) = edges
-    low, high = boxes.new_tensor([left, top] * 2), boxes.new_tensor([right, bottom] * 2)
-    return boxes.maximum(low).minimum(high)
+    left, top, width, height = cv2.boundingRect((ignored != OUTSIDE).astype(np.uint8))
+    low, high = [left, top] * 2, [left + width, top + height] * 2
+    return boxes.clamp(boxes.new_tensor(low), boxes.new_tensor(high))
 
 
 def _sides(boxes_xyxy: Tensor) -> Tensor:
@@ -215,14 +211,13 @@ def _plain(image: Tensor) -> Tensor:
     return image.as_subclass(Tensor)
 
 
-def _split(samples: Sequence[Sample | BrokenImage]) -> tuple[list[Sample], list[str]]:
+def split_broken(samples: Sequence[Sample | BrokenImage]) -> tuple[list[Sample], list[str]]:
+    """The whole samples, and a line for each broken one."""
     whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
     return whole, [str(sample) for sample in samples if isinstance(sample, BrokenImage)]
 
 
-def _stacked_images(
-    samples: Sequence[DetectionSample] | Sequence[ForegroundSample] | Sequence[RoiSample],
-) -> Tensor:
-    if not samples:
-        return torch.empty((0, 3, 0, 0), dtype=torch.uint8)
-    return torch.stack([sample.image for sample in samples])
+def stacked_images(samples: Sequence[Any]) -> Tensor:
+    """uint8 (B, 3, S, S) of samples with an `image`; S is 0 without any."""
+    images = [sample.image for sample in samples]
+    return torch.stack(images or [torch.empty((3, 0, 0), dtype=torch.uint8)])[: len(images)]

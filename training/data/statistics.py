@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,21 +58,22 @@ def separation_aware(weights: Weights) -> Weights:
     return _to_sum_3([background, target, SEPARATION * non_target])
 
 
-def read_class_weights(
-    path: Path, kind: Literal["plain", "separation_aware"] = "separation_aware"
-) -> Weights:
-    """Those of a file that `peopleseg data-stats --json` wrote.
+def read_class_weights(path: Path) -> Weights:
+    """The separation-aware ones of a file that `peopleseg data-stats --json` wrote.
 
-    Raises OSError, and ValueError when the file is another one.
+    Raises DataError when the file is another one, or not there.
     """
     try:
-        background, target, non_target = json.loads(path.read_text())["class_weights"][kind]
-        return float(background), float(target), float(non_target)
+        found = json.loads(path.read_text())["class_weights"]["separation_aware"]
+        background, target, non_target = map(float, found)
+    except OSError as error:
+        raise DataError(f"class weights: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} has no 3 class weights at class_weights.{kind} ({error!r}); "
-            "write it with peopleseg data-stats --json"
+        raise DataError(
+            f"class weights: {path} has no 3 class weights at class_weights.separation_aware "
+            f"({error!r}); write it with peopleseg data-stats --json"
         ) from error
+    return background, target, non_target
 
 
 def statistics(

@@ -4,15 +4,14 @@ Every random choice is drawn from torch's global generator.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.pixels.geometry import Resize
-from training.data.colour import heavy_colour, light_colour
+from training.data.colour import COLOURS
 from training.data.scene import Scene
-from training.data.views import bordered, letterboxed, random_part, stretched, whole_number
+from training.data.views import in_square, random_part, randomly_bordered
 
 declare_missing_ops()
 
@@ -23,19 +22,9 @@ Strength = Literal["none", "light", "heavy"]
 SCALES = (0.7, 1.5)  # of a random view, against the whole image in the square
 
 
-def letterbox(size: int) -> Transform:
-    """The view that the server gives the networks: `peopleseg.pixels.geometry.Letterbox`."""
-    return partial(letterboxed, size=size)
-
-
-def stretch(size: int) -> Transform:
-    """The whole image over the whole square, as in the published hierarchical training."""
-    return partial(stretched, size=size)
-
-
-def whole_view(size: int, resize: Resize) -> Transform:
-    """The view of evaluation."""
-    return letterbox(size) if resize == "letterbox" else stretch(size)
+def whole_view(size: int, resize: Resize = "letterbox") -> Transform:
+    """The view of evaluation: the whole image as the server gives it to the networks."""
+    return partial(in_square, size=size, resize=resize)
 
 
 def training_transforms(
@@ -57,38 +46,7 @@ def training_transforms(
         )
     if strength == "none":
         return whole_view(size, resize)
-    colour = light_colour() if strength == "light" else heavy_colour()
+    part = partial(random_part, scales=scales, size=size, most_hw=(size, size), resize=resize)
+    border = partial(randomly_bordered, size=size)
     # Colour after the crop, where pixels are fewest, and before the border, which stays grey.
-    return v2.Compose(
-        [
-            RandomPart(size, scales, resize),
-            v2.RandomHorizontalFlip(0.5),
-            colour,
-            RandomBorder(size),
-        ]
-    )
-
-
-@dataclass(frozen=True)
-class RandomPart:
-    """The scene at a random scale, cut to a random part of at most size x size pixels."""
-
-    size: int
-    scales: tuple[float, float]  # log-uniform, against the whole image in the square
-    resize: Resize = "letterbox"
-
-    def __call__(self, scene: Scene) -> Scene:
-        return random_part(scene, self.scales, self.size, (self.size, self.size), self.resize)
-
-
-@dataclass(frozen=True)
-class RandomBorder:
-    """Grey around a scene, which lies anywhere in the square."""
-
-    size: int
-
-    def __call__(self, scene: Scene) -> Scene:
-        height, width = scene.size_hw
-        top = whole_number(0, self.size - height)
-        left = whole_number(0, self.size - width)
-        return bordered(scene, top, left, (self.size, self.size))
+    return v2.Compose([part, v2.RandomHorizontalFlip(0.5), COLOURS[strength](), border])

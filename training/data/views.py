@@ -15,16 +15,22 @@ from peopleseg.pixels.geometry import PAD_VALUE, Letterbox, Resize
 from training.data.scene import OUTSIDE, Scene
 
 
-def letterboxed(scene: Scene, size: int) -> Scene:
-    """The whole image in a square as the server puts it there."""
+def in_square(scene: Scene, size: int, resize: Resize) -> Scene:
+    """The whole image in a square as the server puts it there: letterboxed, or over all of it, as
+    in the published hierarchical training."""
     height, width = scene.size_hw
-    return _placed(scene, Letterbox.fit(width, height, size), size)
-
-
-def stretched(scene: Scene, size: int) -> Scene:
-    """The whole image over the whole of a square, as the server's other setting puts it there."""
-    height, width = scene.size_hw
-    return _placed(scene, Letterbox.stretch(width, height, size), size)
+    box = (Letterbox.fit if resize == "letterbox" else Letterbox.stretch)(width, height, size)
+    rows, columns = box.content_slices(size)
+    shown_hw = rows.stop - rows.start, columns.stop - columns.start
+    y, x = _nearest(shown_hw[0], box.scale_y, height), _nearest(shown_hw[1], box.scale_x, width)
+    masks, ignored = _sampled(scene.masks, y, x), _sampled(scene.ignored, y, x)
+    inside, size_hw = (rows, columns), (size, size)
+    return scene.viewed(
+        box.apply(np.ascontiguousarray(scene.image_rgb()), size),
+        lambda boxes: torch.from_numpy(box.boxes_to_network(boxes.numpy())),
+        _within(masks, inside, size_hw, 0),
+        _within(ignored, inside, size_hw, OUTSIDE),
+    )
 
 
 def random_part(
@@ -75,9 +81,10 @@ def resized_part(scene: Scene, part: tuple[slice, slice], size_hw: tuple[int, in
     )
 
 
-def bordered(scene: Scene, top: int, left: int, size_hw: tuple[int, int]) -> Scene:
-    """The scene within a larger one: around it grey, no masks, and OUTSIDE to be ignored."""
-    height, width = scene.size_hw
+def randomly_bordered(scene: Scene, size: int) -> Scene:
+    """The scene anywhere in a square: around it grey, no masks, and OUTSIDE to be ignored."""
+    (height, width), size_hw = scene.size_hw, (size, size)
+    top, left = whole_number(0, size - height), whole_number(0, size - width)
     if (height, width) == size_hw:
         return scene
     inside = (slice(top, top + height), slice(left, left + width))
@@ -89,21 +96,6 @@ def bordered(scene: Scene, top: int, left: int, size_hw: tuple[int, int]) -> Sce
         lambda boxes: boxes + shift,
         _within(scene.masks, inside, size_hw, 0),
         _within(scene.ignored, inside, size_hw, OUTSIDE),
-    )
-
-
-def _placed(scene: Scene, box: Letterbox, size: int) -> Scene:
-    height, width = scene.size_hw
-    rows, columns = box.content_slices(size)
-    shown_hw = rows.stop - rows.start, columns.stop - columns.start
-    y, x = _nearest(shown_hw[0], box.scale_y, height), _nearest(shown_hw[1], box.scale_x, width)
-    masks, ignored = _sampled(scene.masks, y, x), _sampled(scene.ignored, y, x)
-    inside, size_hw = (rows, columns), (size, size)
-    return scene.viewed(
-        box.apply(np.ascontiguousarray(scene.image_rgb()), size),
-        lambda boxes: torch.from_numpy(box.boxes_to_network(boxes.numpy())),
-        _within(masks, inside, size_hw, 0),
-        _within(ignored, inside, size_hw, OUTSIDE),
     )
 
 

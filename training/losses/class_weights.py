@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.images import DataError
 from training.data.samples import IGNORED
 from training.data.statistics import read_class_weights
 
@@ -45,20 +44,13 @@ def roi_class_weights(weights: Sequence[float] | Path) -> Tensor:
     taken; DataError if it is none.
     """
     if isinstance(weights, Path):
-        weights = _read(weights)
+        weights = read_class_weights(weights)
     if len(weights) != 3:
         raise ValueError(
             f"class weights {list(weights)} are {len(weights)} numbers; give three, of background, "
             "target and non-target"
         )
     return torch.tensor(list(weights), dtype=torch.float32)
-
-
-def _read(path: Path) -> Sequence[float]:
-    try:
-        return read_class_weights(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"class weights: {error}") from error
 
 
 class BalancedWeights(nn.Module):

@@ -20,8 +20,13 @@ from training.losses.class_weights import (
 )
 from training.losses.dice import dice_loss
 from training.losses.distance_aware import distance_aware_cross_entropy
-from training.losses.known import known_mean
-from training.losses.refinement import boundary_loss, contour_loss, contour_weight, distance_loss
+from training.losses.refinement import (
+    boundary_loss,
+    contour_loss,
+    contour_weight,
+    distance_loss,
+    known_mean,
+)
 
 PERSON_GAIN = 1.2  # of people over background, on top of the balance
 
@@ -56,17 +61,10 @@ class HierarchicalLoss(nn.Module):
         `roi_class_weights`.
         """
         super().__init__()
-        auxiliary = {
-            "person": person,
-            "target": target,
-            "consistency": consistency,
-            "boundary": boundary,
-            "contour": contour,
-            "distance": distance,
-        }
-        self.term_weights = {"mask": mask, "dice": dice}
-        self.term_weights |= {name: auxiliary_weight * weight for name, weight in auxiliary.items()}
-        self.term_weights["presence"] = presence
+        auxiliary = {"person": person, "target": target, "consistency": consistency}
+        auxiliary |= {"boundary": boundary, "contour": contour, "distance": distance}
+        auxiliary = {name: auxiliary_weight * weight for name, weight in auxiliary.items()}
+        self.term_weights = {"mask": mask, "dice": dice, **auxiliary, "presence": presence}
         self.distance_aware = distance_aware
         self.person_weights = BalancedWeights(gains=(1.0, PERSON_GAIN))
         self.target_weights = BalancedWeights(gains=(1.0, 1.0))
@@ -91,10 +89,7 @@ class HierarchicalLoss(nn.Module):
         """
         if present is None:
             present = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
-        if len(labels):
-            terms = self._terms(output, labels, present)
-        else:
-            terms = self._terms_of_nothing(output)
+        terms = self._terms(output, labels, present)
         weights = dict(self.term_weights)
         weights["contour"] = contour_weight(weights["contour"], *labels.shape[1:])
         weighted = {name: weights[name] * term for name, term in terms.items()}
@@ -113,25 +108,14 @@ class HierarchicalLoss(nn.Module):
             "boundary": boundary_loss(output.mask_logits, labels),
         }
         if output.presence_logit is not None:
-            terms["presence"] = F.binary_cross_entropy_with_logits(
-                output.presence_logit[:, 0].float(), present.float()
-            )
+            logit = output.presence_logit[:, 0].float()
+            entropy = F.binary_cross_entropy_with_logits(logit, present.float(), reduction="sum")
+            terms["presence"] = entropy / max(len(present), 1)
         if output.contour_logits is not None:
             terms["contour"] = contour_loss(output.contour_logits, labels)
         if output.distance is not None:
             terms["distance"] = distance_loss(output.distance, labels)
         return terms
-
-    def _terms_of_nothing(self, output: HeadOutput) -> dict[str, Tensor]:
-        """Zeros that depend on every output: under DDP each parameter needs its gradient."""
-        zero = torch.stack([part.float().sum() for part in output if part is not None]).sum()
-        optional = {
-            "presence": output.presence_logit,
-            "contour": output.contour_logits,
-            "distance": output.distance,
-        }
-        absent = {name for name, part in optional.items() if part is None}
-        return dict.fromkeys(sorted(self.term_weights.keys() - absent), zero)
 
     def _mask(self, mask_logits: Tensor, labels: Tensor) -> Tensor:
         if self.distance_aware:

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.data.samples import IGNORED, TARGET
-from training.losses.known import known_mean
 
 BOUNDARY_WEIGHT = 2.0  # of a pixel beside another class, against 1 elsewhere
 HIGHEST_TERM = 10.0  # above it a term has no gradient: early mistakes must not rule the step
@@ -21,6 +20,15 @@ CONTOUR_WIDTH = 1.5  # pixels, at the reference size
 LOWEST_CONTOUR_WEIGHT, HIGHEST_CONTOUR_WEIGHT = 0.001, 0.5
 DISTANCE_STEPS = 5  # pixels that the distance map reaches beyond the mask
 DISTANCE_DECAY = 0.5
+
+
+def known_mean(losses: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the pixels whose label is not IGNORED, a scalar; 0 if all are.
+
+    losses: finite, of the shape of labels.
+    """
+    known = labels != IGNORED
+    return (losses * known).sum() / known.sum().clamp(min=1)
 
 
 def boundary_loss(mask_logits: Tensor, labels: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.systems.people.contract import ROI_SIZE_HW
@@ -12,12 +12,7 @@ from training.pretrained.people_unet import import_people_unet
 from training.pretrained.state_dict import WeightsError
 from training.pretrained.yolov9 import import_yolov9, keep_class
 
-
-class Imported(NamedTuple):
-    """A network, and its companions by name."""
-
-    network: Any
-    companions: dict[str, Any] = {}
+Imported = tuple[Any, dict[str, Any]]  # a network, and its companions by name
 
 
 def run(args: Options) -> int:
@@ -45,13 +40,9 @@ def _refuse_misplaced_options(args: Options) -> None:
             raise WeightsError(f"{option} is for {kind}, not for {args.kind}; leave it out")
 
 
-def _people_unet(args: Options) -> Imported:
-    return Imported(import_people_unet(args.file))
-
-
 def _hierarchical_head(args: Options) -> Imported:
     head, people_unet = import_hierarchical(args.file, args.roi_size or ROI_SIZE_HW)
-    return Imported(head, {"people_unet": people_unet})
+    return head, {"people_unet": people_unet}
 
 
 def _yolov9(args: Options) -> Imported:
@@ -64,12 +55,12 @@ def _yolov9(args: Options) -> Imported:
             "see --keep-class",
             file=sys.stderr,
         )
-    return Imported(network)
+    return network, {}
 
 
 # By the family of the network, as checkpoints name it.
 _IMPORTERS: dict[str, Callable[[Options], Imported]] = {
-    "people_unet": _people_unet,
+    "people_unet": lambda args: (import_people_unet(args.file), {}),
     "hierarchical_head": _hierarchical_head,
     "yolov9": _yolov9,
 }

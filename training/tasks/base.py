@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from peopleseg.networks.checkpoint import NETWORK, CheckpointError, describe, load_network
+from peopleseg.networks.checkpoint import (
+    COMPANION_FAMILIES,
+    NETWORK,
+    CheckpointError,
+    describe,
+    load_network,
+)
 from training.data.images import DataError
 from training.data.module import PeopleData
 from training.optimisation import (
@@ -43,9 +49,9 @@ class Task(lightning.LightningModule):
 
     def __init__(
         self,
-        optimizer: OptimizerSettings,
-        schedule: ScheduleSettings,
-        backbone: BackboneSettings,
+        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
+        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
+        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
     ) -> None:
         super().__init__()
         self.optimizer_settings = optimizer
@@ -63,9 +69,17 @@ class Task(lightning.LightningModule):
         """The pretrained part, shallow to deep; empty where a task has none."""
         return ()
 
-    def companions(self) -> Mapping[str, tuple[nn.Module, Mapping[str, Any]]]:
-        """Frozen networks saved beside this one, with the arguments that build them."""
-        return {}
+    def companions(self) -> dict[str, Any]:
+        """Frozen networks that this one reads, by attribute; they are saved beside it."""
+        named = {name: getattr(self, name, None) for name in COMPANION_FAMILIES}
+        return {name: network for name, network in named.items() if network is not None}
+
+    def train(self, mode: bool = True) -> "Task":
+        """Training mode, but not for the frozen networks."""
+        super().train(mode)
+        for network in self.companions().values():
+            network.eval()
+        return self
 
     def start_from(self, checkpoint: Path | None) -> None:
         """Take the weights of a checkpoint of the same network.
@@ -217,9 +231,6 @@ class Task(lightning.LightningModule):
         """What is trained and validated on; once attached to a trainer."""
         return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
 
-    def to_tensor(self, values: Any) -> Tensor:
-        return torch.as_tensor(values, device=self.device)
-
     def _name_broken(self, batch: Any) -> None:
         for line in sorted(set(batch.skipped) - self.broken_images):
             print(f"left out: {line}", file=sys.stderr)
@@ -243,7 +254,7 @@ class Task(lightning.LightningModule):
         self.measured = dict(checkpoint["metrics"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        companions = {name: dims for name, (_, dims) in self.companions().items()}
+        companions = {name: network.dims for name, network in self.companions().items()}
         checkpoint["network"] = describe(self.family, self.network.dims, companions)
         checkpoint["metrics"] = dict(self.measured)
 

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +17,26 @@ from training.data.detection import DetectionValidationBatch
 from training.data.samples import DetectionBatch
 from training.losses.detection import DetectionLosses, detection_losses, dual_losses
 from training.losses.imitation import Imitation, attention_difference, imitation_losses
-from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
-from training.teachers.teacher import DensePredictions, DenseTeacher, Kind, open_teacher
+from training.teachers.teacher import DensePredictions, Kind, open_teacher
 from training.teachers.unlabelled import filled_in
 from training.validation.metrics import BoxAveragePrecision
 
 
-class PersonDetection(Task):
+class BoxTask(Task):
+    """A network that finds the boxes of people."""
+
+    monitor = "box_ap50"
+    average_precision: BoxAveragePrecision
+
+    def setup(self, stage: str) -> None:
+        self.average_precision = BoxAveragePrecision(self.data().val_images)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        return {"box_ap": self.average_precision}
+
+
+class PersonDetection(BoxTask):
     """YOLOv9 for people, with or without its auxiliary branch (arXiv:2402.13616).
 
     canvas: pixels a side that it works on when it is validated and served; train on canvases of
@@ -37,7 +49,6 @@ class PersonDetection(Task):
     """
 
     family = "yolov9"
-    monitor = "box_ap50"
     only_in_training = ("auxiliary.",)
     network: YOLOv9
 
@@ -51,11 +62,9 @@ class PersonDetection(Task):
         teacher_kind: Kind = "nanodet",
         teacher_levels: Sequence[str] = (),
         imitation: Imitation = Imitation(),  # noqa: B008  (frozen)
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
-        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
-        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+        **settings: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, backbone)
+        super().__init__(**settings)
         self.network = YOLOv9(variant, auxiliary=auxiliary, canvas=canvas)
         self.start_from(start_from)
         if bool(teacher_levels) != (imitation.levels > 0):
@@ -66,7 +75,6 @@ class PersonDetection(Task):
         self.teacher = (
             None if teacher is None else open_teacher(teacher, teacher_kind, teacher_levels)
         )
-        self.average_precision: BoxAveragePrecision | None = None
 
     def backbone_stages(self) -> Sequence[nn.Module]:
         """The layers before the feature pyramid."""
@@ -74,17 +82,12 @@ class PersonDetection(Task):
             itertools.takewhile(lambda layer: not isinstance(layer, SPPELAN), self.network.layers)
         )
 
-    def setup(self, stage: str) -> None:
-        images = self.data().val_images
-        self.images = {image.id: image for image in images}
-        self.average_precision = BoxAveragePrecision(images)
-
     def loss_terms(self, batch: DetectionBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
         output = self.network(images)
         boxes: Sequence[Tensor] = batch.boxes_xyxy
         teacher = self.teacher
-        if isinstance(teacher, DenseTeacher) and teacher.dense_size == images.shape[2]:
+        if teacher is not None and teacher.dense_size == images.shape[2]:
             labels = self._label_losses(output, boxes, batch.ignored_xyxy).total
             return self._imitation_terms(output, teacher.dense(images), labels)
         if teacher is not None:
@@ -120,15 +123,10 @@ class PersonDetection(Task):
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
 
     def validation_step(self, batch: DetectionValidationBatch, batch_idx: int) -> None:
-        assert self.average_precision is not None
         if not len(batch.images):
             return
         predictions = self.network(batch.images.float() / 255).predictions
         for image_id, found in zip(batch.image_ids, predictions, strict=True):
-            image = self.images[image_id]
+            image = self.average_precision.images[image_id]
             letterbox = Letterbox.fit(image.width, image.height)
             self.average_precision.update_from(image_id, found, letterbox)
-
-    def metrics(self) -> Mapping[str, Metric]:
-        assert self.average_precision is not None
-        return {"box_ap": self.average_precision}

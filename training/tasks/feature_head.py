@@ -3,12 +3,11 @@
 They are computed on the fly from images, or were before, by `peopleseg precompute-features`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-from torchmetrics import Metric
+from torch import Tensor
 
 from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector
 from peopleseg.networks.feature_head import RoiFeatureHead
@@ -18,12 +17,11 @@ from training.data.precomputed import PrecomputedFeatureData
 from training.data.rois import RoiData
 from training.data.samples import RoiBatch
 from training.losses.feature_head import SEPARATION_AWARE_WEIGHTS, FeatureHeadLoss
-from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
-from training.tasks.base import Task
-from training.validation.metrics import TWO_CLASS_MIOU, mask_metrics
+from training.tasks.mask_head import MaskTask
+from training.validation.metrics import TWO_CLASS_MIOU
 
 
-class PersonMasksFromFeatures(Task):
+class PersonMasksFromFeatures(MaskTask):
     """The head on a detector's features, YOLOv9's of stride 8.
 
     detector: checkpoint of the trained YOLOv9, of any variant, or a version folder of a served
@@ -43,11 +41,9 @@ class PersonMasksFromFeatures(Task):
         feature_channels: int = 1024,
         class_weights: Sequence[float] | Path = SEPARATION_AWARE_WEIGHTS,
         start_from: Path | None = None,
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
-        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
-        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+        **settings: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, backbone)
+        super().__init__(**settings)
         self.detector = load_detector(detector)
         self.detector_path = detector
         if self.detector is not None:
@@ -55,7 +51,6 @@ class PersonMasksFromFeatures(Task):
         self.network = RoiFeatureHead(feature_channels)
         self.start_from(start_from)
         self.loss = FeatureHeadLoss(class_weights)
-        self.mious = nn.ModuleDict(mask_metrics())
 
     def setup(self, stage: str) -> None:
         data = self.data()
@@ -73,21 +68,6 @@ class PersonMasksFromFeatures(Task):
                 "this head reads a detector's features: give --model.detector CHECKPOINT"
             )
 
-    def train(self, mode: bool = True) -> "PersonMasksFromFeatures":
-        """Training mode, but not for the frozen detector."""
-        super().train(mode)
-        if self.detector is not None:
-            self.detector.eval()
-        return self
-
-    def companions(self) -> Mapping[str, tuple[nn.Module, Mapping[str, Any]]]:
-        if self.detector is None:
-            return {}
-        return {"detector": (self.detector, self.detector.dims)}
-
-    def is_empty(self, batch: RoiBatch | FeatureBatch) -> bool:
-        return len(batch.labels) == 0
-
     def mask_logits(self, batch: RoiBatch | FeatureBatch) -> Tensor:
         """[N, 3, 56, 56]."""
         if isinstance(batch, FeatureBatch):
@@ -97,13 +77,3 @@ class PersonMasksFromFeatures(Task):
 
     def loss_terms(self, batch: RoiBatch | FeatureBatch) -> dict[str, Tensor]:
         return self.loss(self.mask_logits(batch), batch.labels.long())  # type: ignore[no-any-return]
-
-    def validation_step(self, batch: RoiBatch | FeatureBatch, batch_idx: int) -> None:
-        if self.is_empty(batch):
-            return
-        mask_logits = self.mask_logits(batch)
-        for metric in self.metrics().values():
-            metric.update(mask_logits, batch.labels)
-
-    def metrics(self) -> Mapping[str, Metric]:
-        return dict(self.mious.items())  # type: ignore[arg-type]

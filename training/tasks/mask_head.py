@@ -3,6 +3,7 @@
 Alone, or taught by another head.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +27,36 @@ from training.data.rois import RoiData
 from training.data.samples import RoiBatch
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.mask_distillation import MaskDistillation, mask_divergence
-from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.tasks.base import Task
 from training.validation.metrics import ROI_MIOU, mask_metrics
 
 
-class PersonMasks(Task):
+class MaskTask(Task):
+    """A head that makes the masks of people in boxes."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.mious = nn.ModuleDict(mask_metrics())
+
+    @abstractmethod
+    def mask_logits(self, batch: Any) -> Tensor:
+        """[N, 3, h, w] of the classes of the labels."""
+
+    def is_empty(self, batch: Any) -> bool:
+        return len(batch.labels) == 0
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        if self.is_empty(batch):
+            return
+        mask_logits = self.mask_logits(batch)
+        for metric in self.metrics().values():
+            metric.update(mask_logits, batch.labels)
+
+    def metrics(self) -> Mapping[str, Metric]:
+        return dict(self.mious.items())  # type: ignore[arg-type]
+
+
+class PersonMasks(MaskTask):
     """The hierarchical head: for every box the masks of its person and of the others.
 
     As published it reads RGB and the people UNet's logit (`reads_person_logit`); the fused form
@@ -64,11 +89,9 @@ class PersonMasks(Task):
         loss: HierarchicalLoss | None = None,
         teacher: Path | None = None,
         distillation: MaskDistillation = MaskDistillation(),  # noqa: B008  (frozen)
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
-        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
-        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+        **settings: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, backbone)
+        super().__init__(**settings)
         _require(reads_person_logit, people_unet, "people_unet", "the people UNet's logit")
         _require(reads_features, detector, "detector", "a detector's features")
         self.people_unet = load_companion(people_unet, "people_unet")
@@ -91,19 +114,6 @@ class PersonMasks(Task):
         self._segmenter = [PersonSegmenter(self.network, self.people_unet, self.detector)]
         # Likewise, so that it is no part of what is trained, averaged and saved.
         self._teacher = [] if teacher is None else [_load_teacher(teacher, self.family)]
-        self.mious = nn.ModuleDict(mask_metrics())
-
-    def train(self, mode: bool = True) -> "PersonMasks":
-        """Training mode, but not for the frozen networks."""
-        super().train(mode)
-        for companion in (self.people_unet, self.detector):
-            if companion is not None:
-                companion.eval()
-        return self
-
-    def companions(self) -> Mapping[str, tuple[nn.Module, Mapping[str, Any]]]:
-        named = {"people_unet": self.people_unet, "detector": self.detector}
-        return {name: (m, m.dims) for name, m in named.items() if m is not None}
 
     def backbone_stages(self) -> Sequence[nn.Module]:
         """Of a head that judges presence: what makes the masks, as one stage."""
@@ -129,9 +139,6 @@ class PersonMasks(Task):
             "--model.reads_features true and --model.detector"
         )
 
-    def is_empty(self, batch: RoiBatch) -> bool:
-        return len(batch.rois) == 0
-
     def loss_terms(self, batch: RoiBatch) -> dict[str, Tensor]:
         images = batch.images.float() / 255
         maps = self._segmenter[0].maps(images, predictions=batch.mistakes > 0)
@@ -149,15 +156,8 @@ class PersonMasks(Task):
         )
         return {**terms, "distillation": distillation, "loss": terms["loss"] + distillation}
 
-    def validation_step(self, batch: RoiBatch, batch_idx: int) -> None:
-        if self.is_empty(batch):
-            return
-        output = self._segmenter[0](batch.images.float() / 255, batch.rois)
-        for metric in self.metrics().values():
-            metric.update(output.mask_logits, batch.labels)
-
-    def metrics(self) -> Mapping[str, Metric]:
-        return dict(self.mious.items())  # type: ignore[arg-type]
+    def mask_logits(self, batch: RoiBatch) -> Tensor:
+        return self._segmenter[0](batch.images.float() / 255, batch.rois).mask_logits
 
 
 def _require(reads: bool, checkpoint: Path | None, name: str, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,6 @@ from peopleseg.networks.people_unet import ENCODERS, LITE, PeopleUNet
 from training.data.samples import ForegroundBatch
 from training.losses.distillation import DistillationSchedule, distillation_loss
 from training.losses.foreground import Overlap, foreground_loss
-from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
 from training.pretrained.imagenet_encoder import load_imagenet_encoder, load_related_encoder
 from training.tasks.base import Task
 from training.validation.metrics import PEOPLE_SEG_MIOU, PeopleSegMiou
@@ -47,11 +46,9 @@ class PeopleForeground(Task):
         overlap: Overlap = "dice",
         teacher: Path | None = None,
         distillation: DistillationSchedule = DistillationSchedule(),  # noqa: B008  (frozen)
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008
-        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
-        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+        **settings: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, backbone)
+        super().__init__(**settings)
         self.network = PeopleUNet(variant, shrink)
         for unread in self.network.unread:
             # No gradients, which a training on several processes would wait for.

@@ -5,17 +5,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.teachers.teacher import People, TeacherError, TeacherGraph
+from training.teachers.teacher import People, Teacher, TeacherError, TeacherGraph
 
 SIZE = 320  # pixels of its square; a multiple of 32
 VALUES = 56  # of a person: 17 times y, x and score; then ymin, xmin, ymax, xmax and score
 LEAST_SCORE = 0.05
 
 
-class MoveNet:
+class MoveNet(Teacher):
     """Raises TeacherError for a file of another layout."""
-
-    dense_size: int | None = None
 
     def __init__(self, graph: TeacherGraph) -> None:
         shapes = list(graph.outputs.values())

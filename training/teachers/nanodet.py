@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from peopleseg.networks.yolov9_blocks import anchor_points
 from peopleseg.systems.people.selection import suppressed
-from training.teachers.teacher import DensePredictions, People, TeacherError, TeacherGraph
+from training.teachers.teacher import DensePredictions, People, Teacher, TeacherError, TeacherGraph
 
 STRIDES = (8, 16, 32)
 MEAN_BGR, STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # of values up to 255
@@ -22,11 +23,13 @@ PERSON = 0  # among its classes
 LEAST_SCORE, MAX_IOU = 0.05, 0.6  # of people, as published
 
 
-class NanoDet:
+class NanoDet(Teacher):
     """A file whose outputs are, of every stride, scores [B, n, classes] and distances [B, n, 4 R].
 
     Raises TeacherError for another layout.
     """
+
+    dense_size: int
 
     def __init__(self, graph: TeacherGraph, levels: Sequence[str] = ()) -> None:
         self._graph, self._levels = graph, tuple(levels)
@@ -93,18 +96,11 @@ def _is_probability(values: NDArray[np.float32]) -> bool:
 
 def decoded(bins: Tensor, size: int) -> Tensor:
     """[B, A, 4, R] probabilities to boxes [B, A, 4] xyxy in pixels of a canvas of `size`."""
-    centres, strides = _anchors(size, bins.device)
+    maps = [torch.empty((1, 1, size // s, size // s), device=bins.device) for s in STRIDES]
+    centres, strides = anchor_points(maps, STRIDES)  # in cells
     sides = (bins * torch.arange(bins.shape[3], device=bins.device)).sum(dim=3)
     corners = torch.cat((centres - sides[..., :2], centres + sides[..., 2:]), dim=2)
     return corners * strides[:, None]
-
-
-def _anchors(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cell centres [A, 2] in cells, and strides [A]."""
-    from peopleseg.networks.yolov9_blocks import anchor_points
-
-    maps = [torch.empty((1, 1, size // s, size // s), device=device) for s in STRIDES]
-    return anchor_points(maps, STRIDES)
 
 
 def _normalised(images: Tensor) -> NDArray[np.float32]:

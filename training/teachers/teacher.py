@@ -1,8 +1,9 @@
 """What a published detector tells about a batch of training images."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, overload, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import onnx
@@ -39,23 +40,18 @@ class DensePredictions(NamedTuple):
     levels: tuple[Tensor, ...]  # maps of its neck, [B, C, h, w] each; none where none was asked for
 
 
-class Teacher(Protocol):
+class Teacher:
     """A frozen detector. images: [B, 3, S, S] RGB in [0, 1]."""
 
-    @property
-    def dense_size(self) -> int | None:
-        """S for which a DenseTeacher answers; None: for no S."""
+    dense_size: int | None = None  # S for which `dense` answers; None: for no S
 
+    @abstractmethod
     def people(self, images: Tensor) -> list[People]:
         """Everybody found in each image, whatever its size, after non-maximum suppression."""
 
-
-@runtime_checkable
-class DenseTeacher(Teacher, Protocol):
-    """One that answers cell by cell, too."""
-
     def dense(self, images: Tensor) -> DensePredictions:
-        """The response at the anchors of a student's grid; S is `dense_size`."""
+        """The response at the anchors of a student's grid."""
+        raise NotImplementedError(f"a {type(self).__name__} does not answer cell by cell")
 
 
 class TeacherGraph:
@@ -91,16 +87,6 @@ class TeacherGraph:
         return self
 
 
-@overload
-def open_teacher(
-    path: Path, kind: Literal["nanodet"], levels: Sequence[str] = ()
-) -> DenseTeacher: ...
-
-
-@overload
-def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher: ...
-
-
 def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher:
     """The adapter of that kind on a file. Raises TeacherError; OSError where there is no file."""
     from training.teachers.movenet import MoveNet
@@ -109,9 +95,7 @@ def open_teacher(path: Path, kind: Kind, levels: Sequence[str] = ()) -> Teacher:
     if not Path(path).is_file():
         raise TeacherError(f"there is no teacher {path}; name an ONNX file")
     graph = TeacherGraph(Path(path), levels)
-    if kind == "movenet":
-        return MoveNet(graph)
-    return NanoDet(graph, levels)
+    return MoveNet(graph) if kind == "movenet" else NanoDet(graph, levels)
 
 
 def _open(path: Path, graph: Any) -> onnxruntime.InferenceSession:

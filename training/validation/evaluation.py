@@ -17,7 +17,7 @@ from peopleseg.systems.people.results import coco_results
 from training.data.images import BrokenImage
 from training.data.samples import foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
-from training.data.transforms import letterbox
+from training.data.transforms import whole_view
 from training.validation.metrics import (
     MASK_AP,
     MASK_AP50,
@@ -111,7 +111,7 @@ _MEASURES: dict[str, Callable[[Loaded, Sequence[AnnotatedImage], torch.device], 
 
 def _scenes(images: Sequence[AnnotatedImage], *, with_masks: bool = True) -> Scenes:
     """The images that decode, on the canvas."""
-    to_canvas, decoded = letterbox(INPUT_SIZE), 0
+    to_canvas, decoded = whole_view(INPUT_SIZE), 0
     # disable=None: no bar where nobody watches, in a log or a pipe
     for image in tqdm(images, unit="image", leave=False, disable=None):
         try:

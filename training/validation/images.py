@@ -21,7 +21,7 @@ from peopleseg.systems.people.response import foreground_of
 from peopleseg.systems.people.selection import Rois
 from training.data.images import BrokenImage
 from training.data.scene import Scene, read_scene
-from training.data.transforms import letterbox
+from training.data.transforms import whole_view
 from training.validation.prediction import mask_predictor, network_input, segment
 
 DRAWN_SCORE = 0.15  # boxes below it are not drawn, as by `peopleseg segment`
@@ -93,7 +93,7 @@ def _drawings(loaded: Loaded, image: AnnotatedImage, scene: Scene) -> tuple[Draw
     image_rgb = np.ascontiguousarray(scene.image_rgb())
     box = Letterbox.fit(image.width, image.height)
     device = next(loaded.network.parameters()).device
-    images = network_input(letterbox(INPUT_SIZE)(scene), device)
+    images = network_input(whole_view(INPUT_SIZE)(scene), device)
     if loaded.family == "people_unet":
         assert scene.masks is not None  # read_scene draws them
         true = scene.masks.numpy().any(axis=0)

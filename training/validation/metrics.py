@@ -4,6 +4,7 @@ They are torchmetrics, so that a training on several processes measures all of i
 there was nothing to measure, a metric is NaN.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,7 +27,8 @@ from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, PERSON, TARGE
 
 declare_missing_ops()
 
-from torchmetrics import Metric  # noqa: E402  (it imports torchvision, after declare_missing_ops)
+from torchmetrics import MeanMetric, Metric  # noqa: E402  (torchvision, after declare_missing_ops)
+from torchmetrics.classification import MulticlassJaccardIndex  # noqa: E402
 
 PEOPLE_SEG_MIOU = "people_seg_miou"
 INSTANCE_MIOU = "instance_miou"
@@ -44,25 +46,14 @@ BOUNDARY_WIDTH = 0.02  # of the mask's diagonal, as in the paper
 Rule = Literal["argmax", "probability"]
 
 
-class MeanIou(Metric):
-    """The mean of IoUs that `update` of a subclass adds; both masks empty count 1."""
+class MeanIou(MeanMetric):
+    """The mean of the IoUs that `update` of a subclass takes; both masks empty count 1."""
 
-    full_state_update = False
     higher_is_better = True
-    total: Tensor
-    count: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    def add(self, ious: Tensor) -> None:
-        self.total += ious.sum()
-        self.count += ious.numel()
-
-    def compute(self) -> Tensor:
-        return self.total / self.count
+        self.set_dtype(torch.float64)
 
 
 class PeopleSegMiou(MeanIou):
@@ -72,12 +63,12 @@ class PeopleSegMiou(MeanIou):
     above 0.5 is person, pixels labelled IGNORED do not count, a class that neither has counts 1.
     """
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
+    def update(self, logits: Tensor, labels: Tensor) -> None:  # type: ignore[override]
         """logits [B, 1, S, S]; labels [B, S, S] of PERSON, BACKGROUND, IGNORED."""
         found, known = logits[:, 0] > 0, labels != IGNORED  # 0 is the logit of 0.5
         people = _ious(found & known, labels == PERSON)
         background = _ious(~found & known, labels == BACKGROUND)
-        self.add((people + background) / 2)
+        super().update((people + background) / 2)
 
 
 class InstanceMiou(MeanIou):
@@ -92,10 +83,10 @@ class InstanceMiou(MeanIou):
         super().__init__()
         self.rule = rule
 
-    def update(self, mask_logits: Tensor, labels: Tensor) -> None:
+    def update(self, mask_logits: Tensor, labels: Tensor) -> None:  # type: ignore[override]
         """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids and IGNORED."""
         found = target_mask(mask_logits, self.rule) & (labels != IGNORED)
-        self.add(_ious(found, labels == TARGET))
+        super().update(_ious(found, labels == TARGET))
 
 
 class BoundaryIou(MeanIou):
@@ -106,40 +97,24 @@ class BoundaryIou(MeanIou):
     nothing is mask. The found mask is the served one, probability above 0.5.
     """
 
-    def update(self, mask_logits: Tensor, labels: Tensor) -> None:
+    def update(self, mask_logits: Tensor, labels: Tensor) -> None:  # type: ignore[override]
         """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids and IGNORED."""
         found = target_mask(mask_logits, "probability") & (labels != IGNORED)
-        self.add(_ious(boundary(found), boundary(labels == TARGET)))
+        super().update(_ious(boundary(found), boundary(labels == TARGET)))
 
 
-class TwoClassMiou(Metric):
+class TwoClassMiou(MulticlassJaccardIndex):
     """The mean of the IoUs of target and non-target, each over the pixels of all rois together.
 
     As PINTO0309's head on YOLOv9 features reports it, by the likeliest class; background is left
-    out. So is a class that no roi has or shows.
+    out. So is a class that no roi has or shows. `update` is as `InstanceMiou`'s.
     """
 
-    full_state_update = False
-    higher_is_better = True
-    intersections: Tensor
-    unions: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        zeros = torch.zeros(2, dtype=torch.int64)
-        self.add_state("intersections", zeros, dist_reduce_fx="sum")
-        self.add_state("unions", zeros.clone(), dist_reduce_fx="sum")
-
-    def update(self, mask_logits: Tensor, labels: Tensor) -> None:
-        """mask_logits [N, 3, h, w]; labels [N, h, w] of class ids and IGNORED."""
-        classes = mask_logits.argmax(dim=1).where(labels != IGNORED, IGNORED)
-        for index, class_id in enumerate((TARGET, NON_TARGET)):
-            found, true = classes == class_id, labels == class_id
-            self.intersections[index] += (found & true).sum()
-            self.unions[index] += (found | true).sum()
+        super().__init__(3, None, ignore_index=IGNORED, validate_args=False, zero_division=math.nan)
 
     def compute(self) -> Tensor:
-        return (self.intersections / self.unions).nanmean()
+        return super().compute()[[TARGET, NON_TARGET]].nanmean()
 
 
 class BoxAveragePrecision(Metric):
@@ -219,4 +194,4 @@ def _ious(found: Tensor, true: Tensor) -> Tensor:
 
 
 def _number(value: float | None) -> Tensor:
-    return torch.tensor(float("nan") if value is None else value, dtype=torch.float64)
+    return torch.tensor(math.nan if value is None else value, dtype=torch.float64)

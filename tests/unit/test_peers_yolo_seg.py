@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks.peers.yolo_seg import YoloSeg, best_people
 from benchmarks.speed.targets import PeopleRequest
-from benchmarks.speed.yolo_seg import YoloSeg, best_people
 from peopleseg.pixels.masks import decode_rle
 from tests.data.encoded import encoded
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.mask_rcnn.network import CLASSES, Features, MaskRCNNNetwork
+from benchmarks.peers.mask_rcnn.network import CLASSES, Features, MaskRCNNNetwork
 from benchmarks.speed.devices import open_model
 from benchmarks.speed.targets import PeopleRequest
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from benchmarks.mask_rcnn.ops import supply_missing_ops
+from benchmarks.peers.mask_rcnn.ops import supply_missing_ops
 from peopleseg.networks.checkpoint import NETWORK, CheckpointError, read_checkpoint
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.systems.people.contract import MAX_PEOPLE

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.pixels.geometry import INPUT_SIZE
-from training.data.detection import DetectionData
+from training.data.detection import DetectionData, ValidationSample, validation_sample
 from training.data.images import BrokenImage
 from training.data.module import PeopleData
 from training.data.samples import (
     SMALLEST_SEEN_PX,
-    DetectionSample,
     cut,
-    detection_sample,
+    split_broken,
+    stacked_images,
     well_seen,
 )
 from training.data.scene import Scene, read_scene
@@ -46,26 +46,15 @@ class MaskRCNNData(PeopleData):
     def training_sample(self, image: AnnotatedImage, epoch: int) -> InstanceSample:
         return instance_sample(self.augment(read_scene(image)))
 
-    def validation_sample(
-        self, image: AnnotatedImage, epoch: int
-    ) -> tuple[AnnotatedImage, DetectionSample | BrokenImage]:
-        try:
-            scene = self.whole(read_scene(image, with_masks=False))
-        except BrokenImage as broken:
-            return image, broken
-        return image, detection_sample(scene)
+    def validation_sample(self, image: AnnotatedImage, epoch: int) -> ValidationSample:
+        return validation_sample(image, self.whole)
 
     @staticmethod
     def collate(samples: Sequence[InstanceSample | BrokenImage]) -> InstanceBatch:
         """B = 0 when every image is broken."""
-        whole = [sample for sample in samples if not isinstance(sample, BrokenImage)]
-        images = [sample.image for sample in whole]
-        return InstanceBatch(
-            torch.stack(images) if images else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
-            [sample.boxes_xyxy for sample in whole],
-            [sample.masks for sample in whole],
-            [str(sample) for sample in samples if isinstance(sample, BrokenImage)],
-        )
+        whole, skipped = split_broken(samples)
+        boxes, masks = [s.boxes_xyxy for s in whole], [s.masks for s in whole]
+        return InstanceBatch(stacked_images(whole), boxes, masks, skipped)
 
     collate_validation = staticmethod(DetectionData.collate_validation)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.peers.mask_rcnn.speed import Response, square_of
 from benchmarks.speed.devices import open_model
-from benchmarks.speed.mask_rcnn import Response, square_of
 from benchmarks.speed.targets import PeopleRequest
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
 from peopleseg.pixels.masks import encode_rle, person_probability, resample

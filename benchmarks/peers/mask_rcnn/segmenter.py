@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch.nn import functional as F
 
-from benchmarks.mask_rcnn.network import Features, MaskRCNNNetwork
+from benchmarks.peers.mask_rcnn.network import Features, MaskRCNNNetwork
 from peopleseg.pixels.geometry import Letterbox, clip_boxes
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle, encode_rle, paste_mask

@@ -49,8 +49,11 @@ def nms(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
     Best score first; of equal scores the earlier box is the better one.
     """
+    from torchvision.ops import box_iou
+
     order = scores.detach().argsort(descending=True, stable=True)
-    overlaps = (_ious(dets.detach()[order]) > iou_threshold).cpu().numpy()
+    ordered = dets.detach()[order]
+    overlaps = (box_iou(ordered, ordered) > iou_threshold).cpu().numpy()
     dropped = np.zeros(len(overlaps), dtype=np.bool_)
     kept = []
     for rank, row in enumerate(overlaps):
@@ -74,12 +77,3 @@ def roi_align(
     return networks_roi_align.roi_align(
         input, rois, size_hw, spatial_scale, samples=sampling_ratio, aligned=aligned
     )
-
-
-def _ious(boxes: Tensor) -> Tensor:
-    """[N, 4] xyxy to [N, N]."""
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
-    low = boxes[:, None, :2].maximum(boxes[None, :, :2])
-    high = boxes[:, None, 2:].minimum(boxes[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(dim=2)
-    return shared / (areas[:, None] + areas[None] - shared)

@@ -1,6 +1,6 @@
 """Measure the boxes of published detectors, to have their metrics beside ours.
 
-  python -m benchmarks.peers_accuracy nanodet nanodet_g_416.onnx --images val \\
+  python -m benchmarks.peers.accuracy nanodet nanodet_g_416.onnx --images val \\
       --annotations person_val.json --json benchmarks/results/peers_accuracy.json
 
 box_ap and box_ap50 are those of `peopleseg evaluate`. Each image is resized to the detector's own
@@ -86,7 +86,7 @@ def square(image: AnnotatedImage) -> Tensor:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers_accuracy",
+        prog="python -m benchmarks.peers.accuracy",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,41 +1,35 @@
 """Train Mask R-CNN by `peopleseg train`, on the data and with the metrics of our own networks."""
 
-from collections.abc import Mapping
+from typing import Any
 
+import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from benchmarks.mask_rcnn.data import InstanceBatch, MaskRCNNData
-from benchmarks.mask_rcnn.network import FAMILY, MaskRCNNNetwork
+from benchmarks.peers.mask_rcnn.data import InstanceBatch, MaskRCNNData
+from benchmarks.peers.mask_rcnn.network import FAMILY, MaskRCNNNetwork
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
 from training.data.images import DataError
-from training.optimisation import BackboneSettings, OptimizerSettings, ScheduleSettings
-from training.tasks.base import Task
-from training.validation.metrics import BoxAveragePrecision
+from training.tasks.detector import BoxTask
 
 
-class MaskRCNN(Task):
+class MaskRCNN(BoxTask):
     """torchvision's Mask R-CNN for people, from scratch.
 
     image_size has to be the data's `size`; rois_per_image: of a training step.
     """
 
     family = FAMILY
-    monitor = "box_ap50"
     network: MaskRCNNNetwork
 
     def __init__(
         self,
         image_size: int = INPUT_SIZE,
         rois_per_image: int = 512,
-        optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008  (frozen)
-        schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008
-        backbone: BackboneSettings = BackboneSettings(),  # noqa: B008
+        **settings: Any,
     ) -> None:
-        super().__init__(optimizer, schedule, backbone)
+        super().__init__(**settings)
         self.network = MaskRCNNNetwork(image_size, rois_per_image)
-        self.average_precision: BoxAveragePrecision | None = None
 
     def setup(self, stage: str) -> None:
         data, image_size = self.data(), self.network.dims["image_size"]
@@ -45,8 +39,7 @@ class MaskRCNN(Task):
                 f"{type(data).__name__} of {getattr(data, 'size', 'other')} pixels; expected a "
                 "MaskRCNNData with data.size the same as model.image_size"
             )
-        self.images = {image.id: image for image in data.val_images}
-        self.average_precision = BoxAveragePrecision(data.val_images)
+        super().setup(stage)
 
     def loss_terms(self, batch: InstanceBatch) -> dict[str, Tensor]:
         terms = self.network(batch.images.float() / 255, batch.boxes_xyxy, batch.masks)
@@ -54,18 +47,13 @@ class MaskRCNN(Task):
         return {**named, "loss": sum(terms.values())}
 
     def validation_step(self, batch: DetectionValidationBatch, batch_idx: int) -> None:
-        assert self.average_precision is not None
         if not len(batch.images):
             return
         size = self.network.dims["image_size"]
         found = self.network.detect(self.network.features(batch.images.float() / 255))
         for image_id, people in zip(batch.image_ids, found, strict=True):
-            image = self.images[image_id]
+            image = self.average_precision.images[image_id]
             letterbox = Letterbox.fit(image.width, image.height, size)
             boxes = letterbox.clip_to_content(people.boxes_xyxy.float().cpu().numpy())
-            in_image = self.to_tensor(letterbox.boxes_to_image(boxes))
+            in_image = torch.from_numpy(letterbox.boxes_to_image(boxes)).to(self.device)
             self.average_precision.update(image_id, in_image, people.scores)
-
-    def metrics(self) -> Mapping[str, Metric]:
-        assert self.average_precision is not None
-        return {"box_ap": self.average_precision}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.speed.stepwise import ENSEMBLE, Stepwise
+from benchmarks.speed.steps import ENSEMBLE, Stepwise
 from peopleseg.systems.known import ENSEMBLES
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.wiring import steps_of

@@ -1,6 +1,6 @@
 """Measure a Mask R-CNN checkpoint as `peopleseg evaluate` measures our server.
 
-  python -m benchmarks.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
+  python -m benchmarks.peers.mask_rcnn.evaluate runs/mask_rcnn/best.ckpt --images val \\
       --annotations person_val.json --json mask_rcnn.json
 
 The metrics have the definitions of `peopleseg.systems.people.evaluation.metrics`; roi_miou is of
@@ -11,32 +11,21 @@ foreground_score_best.
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from benchmarks.mask_rcnn.network import load_mask_rcnn
-from benchmarks.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
-from peopleseg.cli.evaluate_command import table
+from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
+from benchmarks.peers.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
+from peopleseg.cli.evaluate_command import accuracy, measure_all, table
 from peopleseg.cli.output import file_to_write
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import CheckpointError
-from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
-from peopleseg.systems.people.evaluation.metrics import (
-    METRICS_VERSION,
-    Measured,
-    Segmenter,
-    foreground_iou,
-    measure,
-    metrics_of,
-)
+from peopleseg.systems.people.evaluation.metrics import Measured, Segmenter, foreground_iou
 
 FOREGROUND_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, FOREGROUND_SCORE, 0.6, 0.7, 0.8, 0.9)
 
@@ -63,24 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def evaluate(segmenter: Segmenter, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
     """The metrics, the seconds, and `failed`: a list of file and reason."""
-    start = time.perf_counter()
-    measured, failed = [], []
-    # disable=None: no bar where nobody watches, in a log or a pipe
-    for image in tqdm(images, unit="image", disable=None):
-        try:
-            measured.append(measure(segmenter, image, min_score=AP_MIN_SCORE))
-        except (OSError, ValueError) as error:
-            failed.append({"file": str(image.path), "reason": str(error)})
-            tqdm.write(f"mask_rcnn: {image.path}: {error}", file=sys.stderr)
-    return {
-        **metrics_of(measured),
-        **best_foreground(measured),
-        "seconds": round(time.perf_counter() - start, 3),
-        "failed": failed,
-        "min_score": AP_MIN_SCORE,
-        "metrics_version": METRICS_VERSION,
-        "pycocotools": version("pycocotools"),
-    }
+    evaluation = measure_all(segmenter, images, concurrency=1)
+    return {**accuracy(evaluation), **best_foreground(evaluation.measured)}
 
 
 def best_foreground(measured: Sequence[Measured]) -> dict[str, float | None]:
@@ -103,7 +76,7 @@ def _foreground_iou(measured: Measured, score: float) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.mask_rcnn.evaluate",
+        prog="python -m benchmarks.peers.mask_rcnn.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -12,11 +12,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.mask_rcnn import evaluate, ops
-from benchmarks.mask_rcnn.data import MaskRCNNData, instance_sample
-from benchmarks.mask_rcnn.network import MASK_SIZE, Features, Found, MaskRCNNNetwork, load_mask_rcnn
-from benchmarks.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
-from benchmarks.mask_rcnn.task import MaskRCNN
+from benchmarks.peers.mask_rcnn import evaluate, ops
+from benchmarks.peers.mask_rcnn.data import MaskRCNNData, instance_sample
+from benchmarks.peers.mask_rcnn.network import (
+    MASK_SIZE,
+    Features,
+    Found,
+    MaskRCNNNetwork,
+    load_mask_rcnn,
+)
+from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
+from benchmarks.peers.mask_rcnn.task import MaskRCNN
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.networks.roi_align import roi_align as half_pixel_roi_align
@@ -348,7 +354,6 @@ def finds_the_truth(network: MaskRCNNNetwork, image: AnnotatedImage) -> None:
 
 def test_true_boxes_have_the_best_metrics_in_validation(images: list[AnnotatedImage]) -> None:
     data, task = MaskRCNNData(size=SIZE), MaskRCNN(SIZE)
-    task.images = {image.id: image for image in images}
     task.average_precision = BoxAveragePrecision(images)
     for image in images:
         if image.people:

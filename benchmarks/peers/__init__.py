@@ -1,0 +1,1 @@
+"""Others to compare ours with: how accurate they are, and how fast."""

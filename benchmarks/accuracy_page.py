@@ -11,15 +11,18 @@ they are, and writes the page. The others do the same for images that are new to
 Without options the page is written anew from what is there. Its words are in accuracy_page.md.
 """
 
-import argparse
 import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from benchmarks.speed.errors import BenchError
 from benchmarks.training_table import table
+from peopleseg.cli.application import run_program
+from peopleseg.cli.options import Help
 from peopleseg.labels.files import write_atomically, write_json
 from peopleseg.repository.manifest import ArtifactError, StepManifest, read_manifest
 from peopleseg.systems.people.evaluation.page import METRICS, as_table, sections, shown
@@ -44,9 +47,14 @@ SAME_TIME = ("from_nothing", "mask_rcnn")  # of the training table: ours and Mas
 Json = dict[str, Any]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 1 where a result is missing or cannot be read."""
-    args = _parser().parse_args(argv)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    take: Annotated[Path | None, Help("folder that make evaluate has written")] = None
+    take_held_out: Annotated[Path | None, Help("the same, of images held out")] = None
+
+
+def run(args: Options) -> int:
+    """Raises BenchError where a result is missing or cannot be read."""
     try:
         if args.take:
             take(args.take, ROOT)
@@ -54,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             take_held_out(args.take_held_out, ROOT)
         write(ROOT)
     except (ArtifactError, OSError, ValueError) as error:
-        print(f"accuracy_page: {error}; measure first, see --help", file=sys.stderr)
-        return 1
+        raise BenchError(f"{error}; measure first, see --help") from error
     print(f"written: {ROOT / PAGE}")
     return 0
 
@@ -192,17 +199,9 @@ def _curve_command(stem: str, curve: Json) -> str:
     return f"python -m benchmarks.learning_curve {runs} --metric {curve['metric']}{target} {files}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.accuracy_page",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--take", type=Path, metavar="DIR", help="what make evaluate has written")
-    parser.add_argument(
-        "--take-held-out", type=Path, metavar="DIR", help="the same of images held out"
-    )
-    return parser
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

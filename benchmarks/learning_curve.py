@@ -8,12 +8,12 @@ Hestness et al. 2017, arXiv:1712.00409); at least four measurements are needed. 
 on in the same way, not beyond the end of a learning rate's schedule.
 """
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from scipy.optimize import curve_fit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from peopleseg.cli.output import file_to_write
+from benchmarks.speed.errors import BenchError
+from peopleseg.cli.application import run_program
+from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
 from peopleseg.labels.files import write_json
 
 matplotlib.use("Agg")  # files only, no screen
@@ -56,8 +58,16 @@ class PowerLaw(NamedTuple):
         return float((self.scale / (self.limit - value)) ** (1 / self.power))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    runs: Annotated[list[Path], POSITIONAL, Help("folders of trainings (--out)")]
+    metric: Annotated[str, Help("as TensorBoard names it, e.g. box_ap50")]
+    target: Annotated[float | None, Help("a value to reach")] = None
+    json: Annotated[FileToWrite | None, Help("file for the numbers")] = None
+    png: Annotated[FileToWrite | None, Help("file for the plot")] = None
+
+
+def run(args: Options) -> int:
     report: dict[str, Any] = {"metric": args.metric, "target": args.target, "runs": {}}
     axes = plt.subplots(figsize=(8, 5), layout="constrained")[1]
     for run in args.runs:
@@ -79,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_curve(run: Path, metric: str) -> Curve:
-    """The metric at every validation of a run's folder. Raises SystemExit if there is none.
+    """The metric at every validation of a run's folder. Raises BenchError if there is none.
 
     A run that was resumed has several files; an epoch that was done twice counts as it was last.
     """
@@ -99,7 +109,7 @@ def read_curve(run: Path, metric: str) -> Curve:
         hours_before += (last_s - start_s) / 3600
     if metric not in metrics:
         known = ", ".join(sorted(n for n in metrics if "/" not in n)) or "no metric at all"
-        raise SystemExit(f"{run} has no {metric}, but {known}")
+        raise BenchError(f"{run} has no {metric}, but {known}")
     values = np.array([(epoch, *points[epoch]) for epoch in sorted(points)], dtype=float)
     return Curve(*values.T)
 
@@ -151,16 +161,9 @@ def _shown(value: Any) -> str:
     return "never" if value is None else f"{value}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of trainings (--out)")
-    parser.add_argument("--metric", required=True, help="as TensorBoard names it, e.g. box_ap50")
-    parser.add_argument("--target", type=float, help="a value to reach")
-    parser.add_argument("--json", type=file_to_write, help="file for the numbers")
-    parser.add_argument("--png", type=file_to_write, help="file for the plot")
-    return parser
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

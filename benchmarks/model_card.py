@@ -7,17 +7,18 @@ What a card says comes from the version's manifest, from the metrics and the rep
 below; its other words are in model_card.md.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.accuracy_page import METRICS_FILE, REPORT_FOLDER, ROOT, SCRIPT, read, shell
+from benchmarks.speed.errors import BenchError
+from peopleseg.cli.application import run_program
 from peopleseg.labels.files import write_atomically
 from peopleseg.pixels.geometry import INPUT_SIZE
-from peopleseg.repository.manifest import ArtifactError, Manifest, read_manifest
+from peopleseg.repository.manifest import Manifest, read_manifest
 from peopleseg.systems.people.evaluation.page import as_table, shown
 from peopleseg.systems.people.evaluation.writing import NUMBERS
 from peopleseg.systems.people.system import PEOPLE
@@ -79,20 +80,19 @@ CARDS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 1 where a manifest or a result is missing or cannot be read."""
-    argparse.ArgumentParser(
-        prog="python -m benchmarks.model_card",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args(argv)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """None."""
+
+
+def run(args: Options) -> int:
+    """Raises ArtifactError, OSError and BenchError for what is missing or cannot be read."""
     try:
         for name, text in cards(ROOT).items():
             write_atomically(ROOT / FOLDER / f"{name}.md", text.encode())
             print(f"written: {ROOT / FOLDER / name}.md")
-    except (ArtifactError, OSError, ValueError) as error:
-        print(f"model_card: {error}", file=sys.stderr)
-        return 1
+    except ValueError as error:
+        raise BenchError(str(error)) from error
     return 0
 
 
@@ -229,6 +229,11 @@ def _precision(served: Served) -> str:
         return ""
     data = "--images data/people/val --annotations data/people/person_val.json"
     return f" --precision {served.manifest.precision} {data}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

@@ -7,24 +7,27 @@ Each COCO file is a row under its name: its images, those without people, people
 a mask, and crowds.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from peopleseg.cli.output import file_to_write
+from peopleseg.cli.application import run_program
+from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
 from peopleseg.labels.coco import load_images
 from peopleseg.labels.files import write_json
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 1 when a file cannot be read or is not COCO's."""
-    args = _parser().parse_args(argv)
-    try:
-        rows = {file.stem: counts(file) for file in args.annotations}
-    except (OSError, ValueError) as error:
-        print(f"training_data: {error}", file=sys.stderr)
-        return 1
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    annotations: Annotated[list[Path], POSITIONAL, Help("people in COCO format")]
+    json: Annotated[FileToWrite, Help("file for the rows")]
+
+
+def run(args: Options) -> int:
+    """Raises AnnotationError."""
+    rows = {file.stem: counts(file) for file in args.annotations}
     write_json(args.json, rows)
     for name, row in rows.items():
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in row.items()))
@@ -43,17 +46,9 @@ def counts(annotations: Path) -> dict[str, int]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.training_data",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "annotations", type=Path, nargs="+", metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument("--json", type=file_to_write, required=True, metavar="FILE", help="written")
-    return parser
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

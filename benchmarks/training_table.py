@@ -16,20 +16,21 @@ not repeated; a run that was interrupted begins anew. With OMP_NUM_THREADS=1 two
 beside each other, into one JSON.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from benchmarks.peers.mask_rcnn import evaluate as mask_rcnn
 from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
 from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter
-from peopleseg.cli.output import file_to_write, folder_to_write
+from peopleseg.cli.application import run_program
+from peopleseg.cli.options import POSITIONAL, FileToWrite, FolderToWrite, Help, one_of
+from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
@@ -152,11 +153,24 @@ SHOWN = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    args = parser.parse_args(argv)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    arguments: Annotated[tuple[str, ...], POSITIONAL, Help("after --, for every training")] = ()
+    data: Annotated[Path, Help("folder as `--data.root` takes it")]
+    people_unet: Annotated[Path | None, Help("its checkpoint, for mask heads")] = None
+    detector: Annotated[Path | None, Help("its checkpoint, for mask heads")] = None
+    sets: Annotated[Path | None, Help("YAML of more data sets, for detectors")] = None
+    teacher: Annotated[Path | None, Help("a NanoDet in ONNX, for detectors")] = None
+    start: Annotated[Path | None, Help("checkpoint from which detectors start")] = None
+    minutes: Annotated[float, Help("of one CPU core to train each run")] = 20.0
+    only: Annotated[tuple[str, ...], one_of(RUNS), Help("some of the runs")] = ()
+    out: Annotated[FolderToWrite, Help("folder of the runs")] = Path("runs/training_table")
+    json: Annotated[FileToWrite, Help("results, added to if it is there")]
+
+
+def run(args: Options) -> int:
     if fault := _missing(args):
-        parser.error(fault)
+        raise WrongUsage(fault)
     for name in args.only or RUNS:
         minutes = args.minutes * RUNS[name].times
         asked = {"minutes": minutes, "arguments": list(args.arguments)}
@@ -171,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _missing(args: argparse.Namespace) -> str | None:
+def _missing(args: Options) -> str | None:
     for name in args.only or RUNS:
         run = RUNS[name]
         own = [need for need in run.needs if need not in run.parts]
@@ -185,7 +199,7 @@ def _results(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {"runs": {}}
 
 
-def train(name: str, args: argparse.Namespace) -> dict[str, Any]:
+def train(name: str, args: Options) -> dict[str, Any]:
     """Train one way, and measure. Raises CalledProcessError if it fails."""
     run, out = RUNS[name], args.out / name
     shutil.rmtree(out, ignore_errors=True)
@@ -204,7 +218,7 @@ def _fit(
     share: float,
     out: Path,
     frozen: Mapping[str, Path],
-    args: argparse.Namespace,
+    args: Options,
 ) -> Path:
     """Train one network in a process of its own. Returns its checkpoint."""
     companions = [OPTIONS[need].format(frozen[need]) for need in trained.needs]
@@ -255,28 +269,6 @@ def _on_smaller_canvases(loaded: Loaded, images: Sequence[AnnotatedImage]) -> di
     return metrics
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="folder as `--data.root` takes it")
-    parser.add_argument("--people-unet", type=Path, help="its checkpoint, for mask heads")
-    parser.add_argument("--detector", type=Path, help="its checkpoint, for mask heads")
-    parser.add_argument("--sets", type=Path, help="YAML of more data sets, for detectors")
-    parser.add_argument("--teacher", type=Path, help="a NanoDet in ONNX, for detectors")
-    parser.add_argument("--start", type=Path, help="checkpoint from which detectors start")
-    parser.add_argument(
-        "--minutes", type=float, default=20.0, help="of one CPU core to train each run"
-    )
-    parser.add_argument("--only", nargs="+", choices=RUNS, help="some of the runs")
-    parser.add_argument("--out", type=folder_to_write, default="runs/training_table")
-    parser.add_argument(
-        "--json", type=file_to_write, required=True, help="results, added to if it is there"
-    )
-    parser.add_argument("arguments", nargs="*", help="after --: more for every training")
-    return parser
-
-
 def table(results: dict[str, Any]) -> str:
     """The runs as a Markdown table."""
     rows = [
@@ -291,6 +283,11 @@ def _shown(key: str, value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:g}" if key in ("minutes", "steps") else f"{value:.3f}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@
 `peopleseg train fit`, for example the checkpoints that a mask head reads.
 """
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -17,18 +16,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from peopleseg.cli.output import file_to_write
+from peopleseg.cli.application import run_program
+from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
 from peopleseg.labels.files import write_json
 
 PREFIX = "time/"  # of the scalars that training.callbacks.throughput logs
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    arguments: Annotated[
+        tuple[str, ...], POSITIONAL, Help("after --, for `peopleseg train fit`")
+    ] = ()
+    configs: Annotated[tuple[Path, ...], Help("YAML files")]
+    data: Annotated[Path, Help("folder as `--data.root` takes it")]
+    json: Annotated[FileToWrite, Help("results, added to if it is there")]
+    workers: Annotated[int, Help("of the loader")] = 2
+    steps: Annotated[int, Help("to train")] = 20
+
+
+def run(args: Options) -> int:
     results = json.loads(args.json.read_text()) if args.json.is_file() else {}
     for config in args.configs:
         row = {"workers": args.workers, "steps": args.steps, **measure(config, args)}
@@ -38,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(config: Path, args: argparse.Namespace) -> dict[str, float]:
+def measure(config: Path, args: Options) -> dict[str, float]:
     """Rates in images a second and shares of the steps' time."""
     out = Path(tempfile.mkdtemp(prefix="throughput-"))
     fit = [
@@ -82,19 +95,9 @@ def _logged(out: Path) -> dict[str, float]:
     return {name.removeprefix(PREFIX): events.Scalars(name)[-1].value for name in names}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--configs", type=Path, nargs="+", required=True, help="YAML files")
-    parser.add_argument("--data", type=Path, required=True, help="folder as `--data.root` takes it")
-    parser.add_argument("--workers", type=int, default=2, help="of the loader (default 2)")
-    parser.add_argument("--steps", type=int, default=20, help="to train (default 20)")
-    parser.add_argument(
-        "--json", type=file_to_write, required=True, help="results, added to if it is there"
-    )
-    parser.add_argument("arguments", nargs="*", help="after --: more for `peopleseg train fit`")
-    return parser
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

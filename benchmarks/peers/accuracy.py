@@ -9,12 +9,12 @@ show (least_score). A network that was trained on COCO has seen some of COCO's i
 a row for each file name; other rows in it stay as they are.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,30 +22,33 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from peopleseg.cli.output import file_to_write
+from peopleseg.cli.application import run_program
+from peopleseg.cli.options import POSITIONAL, AnnotatedImagesOptions, FileToWrite, Help
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.images import decode_image
 from peopleseg.repository.manifest import sha256
 from peopleseg.systems.people.evaluation.page import shown
 from training.teachers import movenet, nanodet
-from training.teachers.teacher import Kind, Teacher, TeacherError, open_teacher
+from training.teachers.teacher import Kind, Teacher, open_teacher
 from training.validation.metrics import BoxAveragePrecision
 
 LEAST_SCORES: dict[Kind, float] = {"nanodet": nanodet.LEAST_SCORE, "movenet": movenet.LEAST_SCORE}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 1 when the file is not of that kind, or images or annotations cannot be read."""
-    args = _parser().parse_args(argv)
-    try:
-        detector = open_teacher(args.file, args.kind)
-        images = load_images(args.annotations, args.images)
-        require_people(images, args.annotations)
-        metrics = measure(detector, images)
-    except (TeacherError, OSError, ValueError) as error:
-        print(f"peers_accuracy: {error}", file=sys.stderr)
-        return 1
+@dataclass(frozen=True, kw_only=True)
+class Options(AnnotatedImagesOptions):
+    kind: Annotated[Kind, POSITIONAL, Help("of detector")]
+    file: Annotated[Path, POSITIONAL, Help("an ONNX file")]
+    json: Annotated[FileToWrite, Help("rows, added to if it is there")]
+
+
+def run(args: Options) -> int:
+    """Raises TeacherError, AnnotationError, OSError."""
+    detector = open_teacher(args.file, args.kind)
+    images = load_images(args.annotations, args.images)
+    require_people(images, args.annotations)
+    metrics = measure(detector, images)
     row = {
         "kind": args.kind,
         "sha256": sha256(args.file),
@@ -84,26 +87,9 @@ def square(image: AnnotatedImage) -> Tensor:
     return F.pad(pixels, (0, side - width, 0, side - height))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers.accuracy",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("kind", choices=get_args(Kind), help="of detector")
-    parser.add_argument("file", type=Path, metavar="FILE.onnx")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument(
-        "--json",
-        type=file_to_write,
-        required=True,
-        metavar="FILE",
-        help="rows, added to if it is there",
-    )
-    return parser
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

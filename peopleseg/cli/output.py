@@ -3,7 +3,6 @@
 Folders that are missing are made when something is written.
 """
 
-import argparse
 import os
 from collections.abc import Mapping
 from itertools import combinations
@@ -25,22 +24,6 @@ def require_separate(named: Mapping[str, Path | None]) -> None:
     for (option, path), (other, written) in combinations(given, 2):
         if _is_one(path, written):
             raise SameFile(f"{other} {written} is the file of {option} {path}; name another")
-
-
-def file_to_write(text: str) -> Path:
-    """argparse type: a file that is not there or is to be replaced."""
-    return _checked(Path(text), file_fault(Path(text)))
-
-
-def folder_to_write(text: str) -> Path:
-    """argparse type: a folder, there or not."""
-    return _checked(Path(text), folder_fault(Path(text)))
-
-
-def _checked(path: Path, fault: str | None) -> Path:
-    if fault:
-        raise argparse.ArgumentTypeError(fault)
-    return path
 
 
 def file_fault(path: Path) -> str | None:

@@ -91,5 +91,5 @@ def test_a_file_of_another_kind_is_told_in_a_sentence_and_changes_nothing(
     for kind, path in (("nanodet", file), ("movenet", write_nanodet(tmp_path / "nano.onnx"))):
         assert accuracy.main([kind, str(path), *options]) == 1
         err = capsys.readouterr().err
-        assert err.startswith("peers_accuracy: ") and str(path) in err and err.count("\n") == 1
+        assert err.startswith("peopleseg: ") and str(path) in err and err.count("\n") == 1
     assert not rows.exists()

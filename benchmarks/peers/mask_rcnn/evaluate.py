@@ -9,37 +9,38 @@ foreground_miou_best is that of the best of ten such limits on these very images
 foreground_score_best.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import torch
 
 from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
 from benchmarks.peers.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
+from peopleseg.cli.application import run_program
 from peopleseg.cli.evaluate_command import accuracy, measure_all, table
-from peopleseg.cli.output import file_to_write
+from peopleseg.cli.options import POSITIONAL, AnnotatedImagesOptions, FileToWrite, Help, LimitOption
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
-from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.systems.people.evaluation.metrics import Measured, Segmenter, foreground_iou
+from training.device import DeviceOption, device_of
 
 FOREGROUND_SCORES = (0.05, 0.1, 0.2, 0.3, 0.4, FOREGROUND_SCORE, 0.6, 0.7, 0.8, 0.9)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and report. Returns 1 when an image failed or the checkpoint cannot be used."""
-    args = _parser().parse_args(argv)
-    try:
-        network = load_mask_rcnn(args.checkpoint).to(args.device)
-        images = load_images(args.annotations, args.images)[: args.limit]
-        require_people(images, args.annotations)
-    except (CheckpointError, OSError, ValueError) as error:
-        print(f"mask_rcnn: {error}", file=sys.stderr)
-        return 1
+@dataclass(frozen=True, kw_only=True)
+class Options(DeviceOption, LimitOption, AnnotatedImagesOptions):
+    checkpoint: Annotated[Path, POSITIONAL, Help("of a Mask R-CNN")]
+    json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
+
+
+def run(args: Options) -> int:
+    """Measure and report. Returns 1 when an image failed. Raises CheckpointError."""
+    network = load_mask_rcnn(args.checkpoint).to(device_of(args))
+    images = load_images(args.annotations, args.images)[: args.limit]
+    require_people(images, args.annotations)
     report = evaluate(MaskRCNNSegmenter(network), images)
     report |= {"annotations": args.annotations.name, "checkpoint": str(args.checkpoint)}
     print(table(report))
@@ -74,28 +75,9 @@ def _foreground_iou(measured: Measured, score: float) -> float:
     return foreground_iou(union_of(rles, (image.height, image.width)), image)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.peers.mask_rcnn.evaluate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the images")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="FILE", help="people in COCO format"
-    )
-    parser.add_argument(
-        "--json", type=file_to_write, metavar="FILE", help="write the metrics here as well"
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="take the first N images")
-    parser.add_argument(
-        "--device",
-        choices=("cpu", "cuda"),
-        default="cuda" if torch.cuda.is_available() else "cpu",
-        help="(%(default)s)",
-    )
-    return parser
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as a program; the exit code."""
+    return run_program(sys.modules[__name__], argv)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ class TritonStep:
         except InvalidInput as error:
             return self._error(str(error), pb_utils.TritonError.INVALID_ARG)
         except Exception as error:  # the server's fault, but it must not cost the other requests
-            pb_utils.Logger.log_error(f"{self.contract.name}: {traceback.format_exc()}")
+            told = f"{self.contract.name}, request {request.request_id() or 'without an id'}"
+            pb_utils.Logger.log_error(f"{told}: {traceback.format_exc()}")
             cause = f"unexpected {type(error).__name__}: {error}; the server's log has the details"
             return self._error(cause, pb_utils.TritonError.INTERNAL)
         return pb_utils.InferenceResponse(

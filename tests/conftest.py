@@ -10,7 +10,7 @@ import pytest
 from tests.data.people_images import real_photos
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKED_BY_FOLDER = ("export", "training")
+MARKED_BY_FOLDER = (ROOT / "tests" / "export", ROOT / "tests" / "training")
 
 
 def pytest_configure() -> None:
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "server" if item.path in use_server else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
-        if item.path.parent.name in MARKED_BY_FOLDER:
+        if item.path.parent in MARKED_BY_FOLDER:
             item.add_marker(item.path.parent.name)
 
 

@@ -17,10 +17,15 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tritonclient.grpc import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
-from peopleseg.systems.people.contract import PIXELS
+from peopleseg.client.wire import request_of
+from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems.people.contract import IMAGE, PIXELS
 from serving.ports import free_ports
-from tests.data.grey_system.contract import BRIGHTNESS, MEAN_RGB, TO_GREY
+from tests.data.encoded import encoded
+from tests.data.grey_system.contract import BRIGHTNESS, GREY_VALUE, MEAN_RGB, TO_GREY
 from tests.data.people_images import write_image
 from tests.data.small_repository import write_manifest, write_small_repository
 
@@ -115,10 +120,10 @@ def released(project: Project) -> Project:
 
 
 @pytest.fixture(scope="module")
-def url(released: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(released: Project) -> Iterator[str]:
     """A server of both systems, by `peopleseg serve`."""
     http, grpc, metrics = map(str, free_ports(3))
-    log = tmp_path_factory.mktemp("log") / "triton.log"
+    log = released.root / "triton.log"
     ports = ["--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
     command = released.command("serve", *ports, *released.here(), "--log-file", str(log))
     env = os.environ | {"PYTHONPATH": str(released.root)}
@@ -145,6 +150,19 @@ def test_it_is_checked_with_the_others(released: Project) -> None:
 def test_a_call_answers_and_so_do_the_others(released: Project, url: str, tmp_path: Path) -> None:
     assert released.grey(url, tmp_path) == pytest.approx(0.2, abs=0.001)
     assert "boxes" in released.run("call", "person_segmentation", str(released.image), "--url", url)
+
+
+def test_a_fault_of_a_step_costs_its_request_alone_and_is_logged_with_its_id(
+    released: Project, url: str, tmp_path: Path
+) -> None:
+    white = encoded(np.full((8, 8, 3), 255, np.uint8))
+    asked = request_of(GREY_VALUE, {IMAGE.name: bytes_tensor(white)})
+    with InferenceServerClient(url) as client:
+        with pytest.raises(InferenceServerException, match="to_grey: unexpected ArithmeticError"):
+            client.infer(**asked._asdict(), request_id="photo-7")
+    assert released.grey(url, tmp_path) == pytest.approx(0.2, abs=0.001)
+    log = (released.root / "triton.log").read_text()
+    assert "to_grey, request photo-7: Traceback" in log and "ArithmeticError: white" in log
 
 
 def test_releases_and_rollbacks_are_its_own(released: Project, url: str, tmp_path: Path) -> None:

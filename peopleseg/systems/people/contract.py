@@ -1,8 +1,8 @@
 """The tensor contract: every model, tensor, dtype and shape that the steps agree on, in one place.
 
-`model_repository/*/config.pbtxt` says the same in Triton's language; `tests/unit/test_configs.py`
-holds the two together. -1 is a length that varies. The shapes of a batching model (max_batch_size
-> 0) leave out the batch axis.
+`model_repository/*/config.pbtxt` says the same in Triton's language; a test holds the two together.
+-1 is a length that varies. The shapes of a batching model (max_batch_size > 0) leave out the batch
+axis.
 """
 
 from peopleseg.pixels.geometry import INPUT_SIZE

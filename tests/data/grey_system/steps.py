@@ -19,4 +19,6 @@ class ToGrey(Step):
         self.gain = gain
 
     def compute(self, wanted: Collection[str], *, mean_rgb: NDArray[np.float32]) -> Arrays:
+        if mean_rgb.min() == 255:
+            raise ArithmeticError("white")  # a fault of the step's own
         return {GREY.name: mean_rgb.mean(axis=1) * np.float32(self.gain / 255)}

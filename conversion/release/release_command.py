@@ -1,6 +1,6 @@
 """Serve other versions of some models, all of them from one moment on.
 
-  peopleseg release better-head hierarchical_head=2 --why "trained on night images"
+  peopleseg release better-head hierarchical_head=2 --why "more night images"
   peopleseg release all-new yolov9=3 hierarchical_head=4 --images val --annotations val.json
   peopleseg release for-the-image hierarchical_head=2 --offline
 

@@ -11,6 +11,7 @@ import io
 import logging
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
@@ -34,6 +35,8 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 EXIT_NOBODY_READS = 141  # 128 + SIGPIPE
 
 CHECKOUT = ("serving", "training", "conversion", "benchmarks")  # folders that no wheel has
+_EXAMPLES = ("  peopleseg ", "  python -m ")  # how a block of them begins
+_WIDTH = 80  # of a terminal
 _ASKS = {"--help", "-h", "--version"}
 # No --no-FLAG beside each flag; `--people 1 2 3` as well as `--people 1 --people 2`.
 _EVERY_OPTION = Parameter(negative=(), consume_multiple=True)
@@ -139,14 +142,26 @@ def _not_called() -> None:
 def _split(text: str) -> tuple[str, str]:
     """The description, its lines joined to paragraphs, and the examples, which are indented."""
     blocks = text.strip().split("\n\n")
-    told = ["\n".join(_joined(block)) for block in blocks if not block.startswith(" ")]
-    return "\n\n".join(told), "\n\n".join(block for block in blocks if block.startswith(" "))
+    told = ["\n".join(_joined(block)) for block in blocks if not block.startswith(_EXAMPLES)]
+    examples = [block for block in blocks if block.startswith(_EXAMPLES)]
+    return "\n\n".join(told), "\n".join(_narrow(line) for line in "\n\n".join(examples).split("\n"))
 
 
 def _joined(block: str) -> list[str]:
     """A paragraph as one line, which the terminal's width breaks; a table stays as it is."""
     lines = block.split("\n")
     return lines if any("   " in line for line in lines) else [" ".join(lines)]
+
+
+def _narrow(line: str) -> str:
+    """A command over several lines where it is long for a terminal, to be copied as it is shown."""
+    if len(line) <= _WIDTH or "   " in line.strip():
+        return line
+    more = " " * (len(line) - len(line.lstrip()) + 4)
+    parts = textwrap.wrap(
+        line, _WIDTH - 2, subsequent_indent=more, break_long_words=False, break_on_hyphens=False
+    )
+    return " \\\n".join(parts)
 
 
 def _told(app: App, arguments: Sequence[str], complete: Callable[[], object] = lambda: None) -> int:

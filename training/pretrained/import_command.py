@@ -9,21 +9,28 @@ or is missing, is listed, and nothing is written. Files are read as weights only
 one that pickles whole objects (as the YOLOv9 project's own files do) says how to convert it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 
 from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
 
 Kind = Literal["people_unet", "hierarchical_head", "yolov9"]  # families, as checkpoints name them
 
 
-def _size_hw(_: object, tokens: Sequence[Token]) -> tuple[int, int]:
-    height, _, width = tokens[0].value.partition("x")
+def size_hw(text: str) -> tuple[int, int]:
+    """Of HEIGHTxWIDTH. Raises ValueError for another text."""
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"{text} is not HEIGHTxWIDTH, such as 64x48")
     return int(height), int(width)
+
+
+def _is_size(_: object, text: str | None) -> None:
+    if text is not None:
+        size_hw(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +46,12 @@ class Options:
         ),
     ] = None
     roi_size: Annotated[
-        tuple[int, int] | None,
+        str | None,
         Help(
-            "of a hierarchical_head, the rois it was trained on, height x width, as in its "
-            "published name (64x48)"
+            "HEIGHTxWIDTH of a hierarchical_head's rois in training, as in its published name "
+            "(64x48)"
         ),
-        Parameter(converter=_size_hw, n_tokens=1),
+        Parameter(validator=_is_size),
     ] = None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.hierarchical import import_hierarchical
-from training.pretrained.import_command import Options
+from training.pretrained.import_command import Options, size_hw
 from training.pretrained.people_unet import import_people_unet
 from training.pretrained.state_dict import WeightsError
 from training.pretrained.yolov9 import import_yolov9, keep_class
@@ -41,7 +41,9 @@ def _refuse_misplaced_options(args: Options) -> None:
 
 
 def _hierarchical_head(args: Options) -> Imported:
-    head, people_unet = import_hierarchical(args.file, args.roi_size or ROI_SIZE_HW)
+    head, people_unet = import_hierarchical(
+        args.file, size_hw(args.roi_size) if args.roi_size else ROI_SIZE_HW
+    )
     return head, {"people_unet": people_unet}
 
 

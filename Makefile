@@ -75,11 +75,11 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 
 .PHONY: test
 test: $(VENV)/.test ## run all tests but the slow ones, in PROCESSES processes of one thread each
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses=$(PROCESSES) --dist=loadgroup $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses=$(PROCESSES) --dist=loadfile $(TESTS)
 
 .PHONY: coverage
 coverage: $(VENV)/.test ## run the tests as test does, and print which lines they leave out
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses=$(PROCESSES) --dist=loadgroup --cov $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses=$(PROCESSES) --dist=loadfile --cov $(TESTS)
 
 .PHONY: lint
 lint: $(VENV)/.test ## check style, format and types

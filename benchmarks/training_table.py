@@ -29,7 +29,7 @@ from benchmarks.peers.mask_rcnn import evaluate as mask_rcnn
 from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
 from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter
 from peopleseg.cli.application import run_program
-from peopleseg.cli.options import POSITIONAL, FileToWrite, FolderToWrite, Help, one_of
+from peopleseg.cli.options import POSITIONAL, FileToWrite, FolderToWrite, Help, Positive, one_of
 from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
@@ -162,7 +162,7 @@ class Options:
     sets: Annotated[Path | None, Help("YAML of more data sets, for detectors")] = None
     teacher: Annotated[Path | None, Help("a NanoDet in ONNX, for detectors")] = None
     start: Annotated[Path | None, Help("checkpoint from which detectors start")] = None
-    minutes: Annotated[float, Help("of one CPU core to train each run")] = 20.0
+    minutes: Annotated[Positive, Help("of one CPU core to train each run")] = 20.0
     only: Annotated[tuple[str, ...], one_of(RUNS), Help("some of the runs")] = ()
     out: Annotated[FolderToWrite, Help("folder of the runs")] = Path("runs/training_table")
     json: Annotated[FileToWrite, Help("results, added to if it is there")]

@@ -29,7 +29,14 @@ from conversion.release.release_command import changes_of
 from conversion.score_fitting import FitError, Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
 from peopleseg.checks.check import planned_faults
-from peopleseg.cli.options import AnnotatedImagesOptions, Help, LimitOption, RepositoryOption
+from peopleseg.cli.options import (
+    AnnotatedImagesOptions,
+    Fraction,
+    Help,
+    LimitOption,
+    RepositoryOption,
+    Words,
+)
 from peopleseg.cli.output import folder_fault
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.calls import InProcess
@@ -46,12 +53,12 @@ MAX_MASK_IOU = 0.7
 @dataclass(frozen=True, kw_only=True)
 class Options(RepositoryOption, LimitOption, AnnotatedImagesOptions):
     instead: Annotated[
-        tuple[str, ...],
+        Words,
         Help("MODEL=VERSION, to measure in place of what serves"),
         Parameter(name="--with"),
     ] = ()
     max_mask_iou: Annotated[
-        float, Help("of two people's masks, above which they are the same person")
+        Fraction, Help("of two people's masks, above which they are the same person")
     ] = MAX_MASK_IOU
     dry_run: Annotated[bool, Help("print the fit and write nothing")] = False
 

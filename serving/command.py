@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from peopleseg.cli.options import FileToWrite, Help, RepositoryOption
+from peopleseg.cli.options import FileToWrite, Help, Positive, RepositoryOption, Words, whole
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log
@@ -26,17 +26,20 @@ READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 9.0  # the guard gives Triton 8 s; the command promises to end within 10 s
 
 
+Port = Annotated[int, whole(1, 65535)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options(RepositoryOption):
     host: Annotated[str, Help("address to listen on")] = "127.0.0.1"
-    http_port: int = 8000
-    grpc_port: int = 8001
-    metrics_port: int = 8002
+    http_port: Port = 8000
+    grpc_port: Port = 8001
+    metrics_port: Port = 8002
     model_config_name: Annotated[
         str | None, Help("use each model's configs/NAME.pbtxt where it has one, e.g. cuda")
     ] = None
     load_model: Annotated[
-        tuple[str, ...],
+        Words,
         Help(
             "load these models and their steps (those that the repository has of "
             f"{', '.join(ENSEMBLES)})"
@@ -50,7 +53,7 @@ class Options(RepositoryOption):
         ),
     ] = None
     ready_timeout_s: Annotated[
-        float, Help("give up if the models are not ready after this many seconds")
+        Positive, Help("give up if the models are not ready after this many seconds")
     ] = READY_TIMEOUT_S
     triton_argument: Annotated[
         tuple[str, ...],

@@ -25,11 +25,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks of the folder, and who runs in one process: a file, or all that share the server."""
-    use_server = {item.path for item in items if "server" in getattr(item, "fixturenames", ())}
+    """Marks of the folder."""
     for item in items:
-        group = "server" if item.path in use_server else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
         if item.path.parent in MARKED_BY_FOLDER:
             item.add_marker(item.path.parent.name)
 

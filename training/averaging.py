@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.average_command import Options
@@ -17,8 +16,6 @@ from training.validation.table import Row, table
 
 def run(args: Options) -> int:
     """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
-    for checkpoint in args.checkpoints:
-        require_separate({"the checkpoint": checkpoint, "--out": args.out})
     images, skipped = usable_images(args.annotations, args.images)
     report_skipped(skipped)
     require_people(images, args.annotations)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts.types import PositiveInt
-
 from benchmarks.speed.devices import CUDA, open_on_gpu
 from benchmarks.speed.options import (
     RoundOptions,
@@ -30,7 +28,7 @@ from benchmarks.speed.targets import (
     TensorRequest,
     interleave,
 )
-from peopleseg.cli.options import POSITIONAL, Help
+from peopleseg.cli.options import POSITIONAL, Count, Counts, Help
 from peopleseg.cli.system_options import EnsembleName
 from peopleseg.pixels.image_files import find_images
 from peopleseg.systems.known import ENSEMBLES, system_of
@@ -41,8 +39,8 @@ from peopleseg.systems.pipeline import Pipeline
 class Options(RoundOptions, RunOptions, ServerOption):
     ensemble: Annotated[EnsembleName, POSITIONAL, Help("its name")]
     images: Annotated[Path, Help("folder of the images")]
-    most_images: Annotated[PositiveInt, Help("of the folder")] = 4
-    concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 4)
+    most_images: Annotated[Count, Help("of the folder")] = 4
+    concurrency: Annotated[Counts, Help("callers at a time")] = (1, 4)
 
 
 def run(args: Options) -> int:

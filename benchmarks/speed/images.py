@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
-from cyclopts.types import PositiveInt
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.targets import Group, PeopleRequest
-from peopleseg.cli.options import AnnotatedImagesOptions, Help, one_of
+from peopleseg.cli.options import AnnotatedImagesOptions, Count, Help, one_of
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.repository.tensors import bytes_tensor
@@ -36,7 +35,7 @@ class ImageOptions(AnnotatedImagesOptions):
         one_of(PEOPLE),
         Help(f"groups of images, by the people found; {PEOPLE[-1]} means as many or more"),
     ] = PEOPLE
-    per_group: Annotated[PositiveInt, Help("images of each group")] = 4
+    per_group: Annotated[Count, Help("images of each group")] = 4
 
 
 def choose_images(args: ImageOptions, pipeline: PeoplePipeline) -> Chosen:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import psutil
-from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
 from benchmarks.speed.devices import open_pipeline
@@ -27,7 +26,7 @@ from benchmarks.speed.images import ImageOptions, choose_images
 from benchmarks.speed.options import RunOptions, confined_to, running_server
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, Server
-from peopleseg.cli.options import Help
+from peopleseg.cli.options import Count, Counts, Help
 from serving.guard import processes_of_group
 
 AT_REST, UNDER_LOAD, AFTER = "at rest", "under load", "after {} requests"
@@ -49,8 +48,8 @@ class MemorySample:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions, ImageOptions):
-    requests: Annotated[tuple[PositiveInt, ...], Help("after which to look")] = (1000, 10_000)
-    concurrency: Annotated[PositiveInt, Help("callers at a time")] = 4
+    requests: Annotated[Counts, Help("after which to look")] = (1000, 10_000)
+    concurrency: Annotated[Count, Help("callers at a time")] = 4
 
 
 def run(args: Options) -> int:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from cyclopts.types import PositiveInt
 from tritonclient.grpc import InferenceServerClient
 
 from benchmarks.speed.devices import CPU, CUDA, Device, require, server_arguments
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.result import RESULTS, folder_of
 from benchmarks.speed.targets import asking
-from peopleseg.cli.options import FolderToWrite, Help, RepositoryOption
+from peopleseg.cli.options import Count, FolderToWrite, Help, Positive, RepositoryOption, whole
 from peopleseg.cli.output import folder_fault
 from peopleseg.cli.server_options import Address
 from peopleseg.client.wire import CHANNEL_ARGS
@@ -24,6 +23,7 @@ from serving.embedded import EmbeddedServer
 from serving.ports import free_ports
 
 READY_TIMEOUT_S = 300.0
+_PROCESSORS = len(os.sched_getaffinity(0))
 
 
 class Running(NamedTuple):
@@ -39,9 +39,9 @@ class RunOptions(RepositoryOption):
     """Of every benchmark that measures."""
 
     device: Annotated[Device, Help("for the networks: the CPUs, or the first NVIDIA GPU")] = CPU
-    threads: Annotated[PositiveInt, Help("CPUs for all that is measured, its callers too")] = len(
-        os.sched_getaffinity(0)
-    )
+    threads: Annotated[
+        int, whole(1, _PROCESSORS), Help("CPUs for all that is measured, its callers too")
+    ] = _PROCESSORS
     results: Annotated[
         FolderToWrite | None, Help(f"for the JSON ({RESULTS}; on cuda the folder {CUDA} there)")
     ] = None
@@ -55,8 +55,8 @@ class RunOptions(RepositoryOption):
 
 @dataclass(frozen=True, kw_only=True)
 class RoundOptions:
-    rounds: Annotated[PositiveInt, Help("of slices")] = 5
-    seconds: Annotated[float, Help("of each slice")] = 3.0
+    rounds: Annotated[Count, Help("of slices")] = 5
+    seconds: Annotated[Positive, Help("of each slice")] = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)

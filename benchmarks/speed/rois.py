@@ -32,7 +32,7 @@ from benchmarks.speed.targets import (
     interleave,
     one_caller,
 )
-from peopleseg.cli.options import AnnotatedImagesOptions, Help, one_of
+from peopleseg.cli.options import AnnotatedImagesOptions, Help, whole
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.contract import MAX_PEOPLE
 
@@ -45,7 +45,7 @@ _WIDTHS = (0.3, 0.6)  # of a box, as a part of its height
 class Options(RoundOptions, RunOptions, ServerOption, AnnotatedImagesOptions):
     rois: Annotated[
         tuple[int, ...],
-        one_of(range(MAX_PEOPLE + 1)),
+        whole(0, MAX_PEOPLE),
         Help(f"in one request, at most {MAX_PEOPLE}"),
     ] = (0, 1, 2, 5, 10, 20, 40, MAX_PEOPLE)
 

@@ -29,8 +29,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts.types import PositiveInt
-
 from benchmarks.speed import metrics
 from benchmarks.speed.devices import CPU, CUDA
 from benchmarks.speed.errors import BenchError, MissingTool
@@ -39,7 +37,7 @@ from benchmarks.speed.metrics import of_kind
 from benchmarks.speed.options import RoundOptions, RunOptions, confined_to
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, InProcess, interleave
-from peopleseg.cli.options import Help, one_of
+from peopleseg.cli.options import Help, one_of, whole
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
 
 HEAD = HIERARCHICAL_HEAD.name
@@ -76,9 +74,9 @@ class Options(RoundOptions, RunOptions):
         tuple[str, ...], one_of(_EVERY), Help(f"of {', '.join(_EVERY)} (all of the device)")
     ] = ()
     rois: Annotated[
-        tuple[PositiveInt, ...],
+        tuple[int, ...],
         Help(f"in one call of a mask head, at most {MAX_PEOPLE}"),
-        one_of(range(1, MAX_PEOPLE + 1)),
+        whole(1, MAX_PEOPLE),
     ] = (1, 5, 10)
 
 

@@ -15,8 +15,6 @@ same rounds: so it holds on a machine whose speed varies.
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts.types import PositiveInt
-
 from benchmarks.speed.devices import open_pipeline
 from benchmarks.speed.images import ImageOptions, choose_images
 from benchmarks.speed.options import (
@@ -29,12 +27,12 @@ from benchmarks.speed.options import (
 from benchmarks.speed.perf_analyzer import DEFAULT_FOLDER, PerfAnalyzer, find_perf_analyzer
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Server, Target, check_responses, direct_targets, interleave
-from peopleseg.cli.options import FolderToWrite, Help
+from peopleseg.cli.options import Counts, FolderToWrite, Help
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
-    concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 2, 4, 8)
+    concurrency: Annotated[Counts, Help("callers at a time")] = (1, 2, 4, 8)
     perf_analyzer: Annotated[bool, Help("measure by perf_analyzer too")] = False
     perf_analyzer_folder: Annotated[FolderToWrite, Help("where it is, or is put")] = DEFAULT_FOLDER
 

@@ -15,7 +15,6 @@ from statistics import fmean
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from cyclopts.types import PositiveInt
 from tqdm import tqdm
 from tritonclient.grpc import InferenceServerClient
 
@@ -31,7 +30,7 @@ from benchmarks.speed.options import (
 from benchmarks.speed.saving import finish
 from benchmarks.speed.tables import PARTS
 from benchmarks.speed.targets import ONE_CALLER, SERVER, Group, Server, asking, check_responses
-from peopleseg.cli.options import Help
+from peopleseg.cli.options import Counts, Help
 from peopleseg.client.wire import CHANNEL_ARGS
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems import pipeline as pipelines
@@ -92,7 +91,7 @@ class Stepwise:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RoundOptions, RunOptions, ServerOption, ImageOptions):
-    concurrency: Annotated[tuple[PositiveInt, ...], Help("callers at a time")] = (1, 4)
+    concurrency: Annotated[Counts, Help("callers at a time")] = (1, 4)
 
 
 def run(args: Options) -> int:

@@ -31,14 +31,14 @@ from conversion.export.options import (
     wrong_usage,
 )
 from conversion.export.settings import ExportError
-from peopleseg.cli.options import POSITIONAL, Help
+from peopleseg.cli.options import POSITIONAL, Fraction, Help
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(VersionOptions):
     checkpoint: Annotated[Path, POSITIONAL, Help("a file that a training wrote")]
     roi_padding: Annotated[
-        float | None,
+        Fraction | None,
         Help(
             "each side of a box was widened by so much of it at both ends in training (as "
             "published: 0.1)"
@@ -55,8 +55,6 @@ def run(args: Options) -> int:
 def _wrong_usage(args: Options) -> str | None:
     if not args.checkpoint.is_file():
         return f"there is no checkpoint {args.checkpoint}; name a file that a training wrote"
-    if args.roi_padding is not None and not 0 <= args.roi_padding < 1:
-        return f"--roi-padding {args.roi_padding} must be in [0, 1): parts of a box's side"
     return wrong_usage(args)
 
 

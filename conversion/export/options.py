@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from cyclopts.types import PositiveInt
 
 from conversion.export.settings import Accelerator, ExportError, Precision, Settings, Stored
-from peopleseg.cli.options import Help, WrittenRepositoryOption
+from peopleseg.cli.options import Count, Fraction, Help, WrittenRepositoryOption
 from peopleseg.errors import WrongUsage
 from peopleseg.pixels.image_files import find_images
 from peopleseg.repository.manifest import Manifest
@@ -35,9 +34,9 @@ class VersionOptions(WrittenRepositoryOption):
     ] = None
     images: Annotated[Path | None, Help("folder of the images"), _MEASURED] = None
     annotations: Annotated[Path | None, Help("people in COCO format"), _MEASURED] = None
-    limit: Annotated[PositiveInt | None, Help("take the first so many images"), _MEASURED] = None
+    limit: Annotated[Count | None, Help("take the first so many images"), _MEASURED] = None
     most_loss: Annotated[
-        float,
+        Fraction,
         Help("of accuracy that INT8 may cost; blocks of layers stay in float until it is met"),
         _MEASURED,
     ] = Settings.most_loss

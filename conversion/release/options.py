@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from conversion.gate import MARGIN, Gate, Reference
 from conversion.release.operations import Place
 from conversion.release.server import LOAD_TIMEOUT_S, ModelControl, admin_headers
-from peopleseg.cli.options import Help, RepositoryOption
+from peopleseg.cli.options import Fraction, Help, NotNegative, Positive, RepositoryOption
 from peopleseg.cli.server_options import UrlOption
 from peopleseg.cli.system_options import SystemName
 from peopleseg.errors import InvalidInput
@@ -47,16 +47,16 @@ class ServerOptions(UrlOption):
 
 @dataclass(frozen=True, kw_only=True)
 class WaitOption:
-    wait: Annotated[float, Help("seconds, for another release to end")] = 0.0
+    wait: Annotated[NotNegative, Help("seconds, for another release to end")] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateOptions:
     """How much less accurate a release may be."""
 
-    margin: Annotated[float, Help("by how much a metric may be worse than that of what serves")] = (
-        MARGIN
-    )
+    margin: Annotated[
+        Fraction, Help("by how much a metric may be worse than that of what serves")
+    ] = MARGIN
     force: Annotated[bool, Help("release it although it is less accurate; the record says so")] = (
         False
     )
@@ -80,7 +80,7 @@ class ReleaseOptions(WaitOption, ServerOptions, RepositoryOption):
     offline: Annotated[
         bool, Help("change the model repository alone, for a server that is not running")
     ] = False
-    load_timeout_s: Annotated[float, Help("for each version to load")] = LOAD_TIMEOUT_S
+    load_timeout_s: Annotated[Positive, Help("for each version to load")] = LOAD_TIMEOUT_S
 
 
 @contextmanager

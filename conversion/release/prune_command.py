@@ -10,16 +10,14 @@ that were never released and are newer. Nothing but version folders is deleted.
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts.types import PositiveInt
-
 from conversion.release.options import WaitOption
-from peopleseg.cli.options import Help, RepositoryOption
+from peopleseg.cli.options import Count, Help, RepositoryOption
 from peopleseg.releases.prune import prune
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RepositoryOption, WaitOption):
-    keep: Annotated[PositiveInt, Help("the last so many releases")]
+    keep: Annotated[Count, Help("the last so many releases")]
     dry_run: Annotated[bool, Help("only print what would be deleted")] = False
 
 

@@ -23,8 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts.types import PositiveInt
-
 from conversion.gate import Reference
 from conversion.release.operations import release
 from conversion.release.options import (
@@ -32,7 +30,7 @@ from conversion.release.options import (
     ReleaseOptions,
     place_of,
 )
-from peopleseg.cli.options import POSITIONAL, Help
+from peopleseg.cli.options import POSITIONAL, Count, Help
 from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import STEPS, SYSTEMS, system_named
 from peopleseg.systems.system import System
@@ -50,7 +48,7 @@ class Options(GateOptions, ReleaseOptions):
         Path | None,
         Help("people of --images in COCO format: the release is measured on them"),
     ] = None
-    limit: Annotated[PositiveInt | None, Help("measure on the first so many images")] = None
+    limit: Annotated[Count | None, Help("measure on the first so many images")] = None
 
 
 def run(args: Options) -> int:

@@ -10,18 +10,23 @@ import inspect
 import io
 import logging
 import os
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_args, get_type_hints
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from peopleseg.cli.logs import log_to_stderr
-from peopleseg.cli.options import POSITIONAL
+from peopleseg.cli.options import POSITIONAL, WRITTEN, parts_of
+from peopleseg.cli.output import require_separate
 from peopleseg.errors import PeoplesegError, WrongUsage
 
 _LOG = logging.getLogger(__name__)
@@ -53,7 +58,7 @@ def run_application(
 def run_program(module: ModuleType, arguments: Sequence[str] | None = None) -> int:
     """Run a module that is a command of its own, `python -m NAME`; the exit code."""
     name = f"python -m {module.__spec__.name if module.__spec__ else module.__name__}"
-    app = _group(name, module.__doc__ or "")
+    app = _group(name, module.__doc__ or "", version_flags=())
     app.default(function_of(module.Options, module.run))
     return _told(app, sys.argv[1:] if arguments is None else arguments)
 
@@ -77,11 +82,27 @@ def function_of(options: type, run: Callable[[Any], int]) -> Callable[..., int]:
     by_place = [one.name for one in parameters if one.kind != inspect.Parameter.KEYWORD_ONLY]
 
     def command(*given: Any, **named: Any) -> int:
-        return run(options(**dict(zip(by_place, given, strict=False)), **named))
+        args = options(**dict(zip(by_place, given, strict=False)), **named)
+        _require_separate_files(args, hints)
+        return run(args)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
+
+
+def _require_separate_files(args: Any, hints: Mapping[str, Any]) -> None:
+    """Raises SameFile where a command would write over what it reads."""
+    read: list[tuple[str, Path]] = []
+    written: list[tuple[str, Path]] = []
+    for name, hint in hints.items():
+        marks = set(filter(lambda part: isinstance(part, str), parts_of(hint)))
+        value = getattr(args, name)
+        files = [one for one in (value if isinstance(value, list) else [value])]
+        shown = name.upper() if POSITIONAL in marks else f"--{name.replace('_', '-')}"
+        to = written if WRITTEN in marks else read
+        to += [(shown, file) for file in files if isinstance(file, Path)]
+    require_separate(read, written)
 
 
 def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
@@ -97,7 +118,7 @@ def _parameter(field: "Field[Any]", hint: Any) -> inspect.Parameter:
 
 
 def _tells(default: object) -> bool:
-    return default not in (None, False, (), "")
+    return default is not None and default is not False and default not in ((), "")
 
 
 def _shown(default: object) -> str:
@@ -169,14 +190,18 @@ def _told(app: App, arguments: Sequence[str], complete: Callable[[], object] = l
     _print_any_name()
     log_to_stderr()
     try:
-        complete()
+        if "" in arguments:
+            raise WrongUsage("one of the arguments is empty; is a variable not set?")
+        with _ended_by_ctrl_c():
+            complete()
         code = app(list(arguments), exit_on_error=False, print_error=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         if code is None:  # --help or --version was printed, or the help of a group for want of more
             return EXIT_OK if _ASKS.intersection(arguments) else EXIT_USAGE
         return int(code)
     except CycloptsError as error:
-        told = str(error).rstrip(".")
+        told = _sentence(error)
         return _failed(f"{told}; see `{_called(app, arguments)} --help`", EXIT_USAGE)
     except WrongUsage as error:
         return _failed(str(error), EXIT_USAGE)
@@ -189,6 +214,27 @@ def _told(app: App, arguments: Sequence[str], complete: Callable[[], object] = l
         return _failed(f"{' '.join(arguments[:1])} {_missing(error.name or 'a package')}")
     except (PeoplesegError, OSError) as error:
         return _failed(str(error))
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Around imports: Ctrl-C in the middle of one would end in a traceback of it."""
+    here = threading.current_thread() is threading.main_thread()
+    if not (here and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _sentence(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        return f"not expected: {' '.join(error.unused_tokens or ())}"
+    told = str(error)
+    return told if told.endswith("...") else told.rstrip(".")
 
 
 def _called(app: App, arguments: Sequence[str]) -> str:

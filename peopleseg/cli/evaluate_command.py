@@ -23,20 +23,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from cyclopts import Parameter
-from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
 from peopleseg.cli.options import (
     AnnotatedImagesOptions,
+    Count,
     FileToWrite,
-    FolderToWrite,
     Help,
     LimitOption,
+    checked,
 )
+from peopleseg.cli.output import folder_fault
 from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
+from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
@@ -65,12 +66,11 @@ PRINTED = (
 DEFAULT_CONCURRENCY = 2  # images under way; one is prepared while another is computed
 
 
-def _can_be_drawn(_: object, folder: Path | None) -> None:
-    if folder is not None and (fault := drawing_fault()):
-        raise ValueError(fault)
+def _report_fault(folder: Path) -> str | None:
+    return drawing_fault() or folder_fault(folder)
 
 
-ReportFolder = Annotated[FolderToWrite, Parameter(validator=_can_be_drawn)]
+ReportFolder = Annotated[Path, checked(_report_fault)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Options(LimitOption, UrlOption, AnnotatedImagesOptions):
     report: Annotated[
         ReportFolder | None, Help("write what is behind the metrics here (needs matplotlib)")
     ] = None
-    concurrency: Annotated[PositiveInt, Help("images under way at a time")] = DEFAULT_CONCURRENCY
+    concurrency: Annotated[Count, Help("images under way at a time")] = DEFAULT_CONCURRENCY
     min_score: Annotated[
         MinScore, Help("of the people that enter mask_ap and box_ap, 0.001 to 1")
     ] = AP_MIN_SCORE
@@ -87,6 +87,8 @@ class Options(LimitOption, UrlOption, AnnotatedImagesOptions):
 
 def run(args: Options) -> int:
     """Measure and report. Returns 1 when any image failed. Raises AnnotationError."""
+    if not args.images.is_dir():
+        raise WrongUsage(f"--images {args.images}: there is no such folder")
     images = load_images(args.annotations, args.images)[: args.limit]
     require_people(images, args.annotations)
     with SegmentationClient(args.url) as client:

@@ -11,18 +11,20 @@ A command's module has a frozen dataclass `Options`, whose fields are its option
 A field with a default may be left out. Values are checked when they are parsed.
 """
 
-from collections.abc import Callable, Iterable
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
-from cyclopts import Parameter
-from cyclopts.types import PositiveInt
+from cyclopts import Parameter, Token
 
 from peopleseg.cli.output import file_fault, folder_fault
 from peopleseg.repository.place import MODEL_REPOSITORY
 
 POSITIONAL = "positional"  # in an option's annotation: it is told by its place, not by a name
+WRITTEN = "written"  # in an option's annotation: its file is written, so that it may be no other's
 
 
 def Help(text: str) -> Parameter:  # noqa: N802  (reads as what it makes)
@@ -30,34 +32,78 @@ def Help(text: str) -> Parameter:  # noqa: N802  (reads as what it makes)
     return Parameter(help=text)
 
 
-def _can_be_written(fault_of: Callable[[Path], str | None]) -> Parameter:
-    def check(_: object, path: Path | None) -> None:
-        if path is not None and (fault := fault_of(path)):
-            raise ValueError(fault)
+def checked(fault_of: Callable[[Any], str | None], **more: Any) -> Parameter:
+    """Of an option whose value, or each of whose values, has no fault that is said in words."""
 
-    return Parameter(validator=check)
+    def check(_: object, value: object) -> None:
+        if value == ():
+            raise ValueError("expected one value at least")
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is not None and (fault := fault_of(one)):
+                raise ValueError(fault)
 
-
-def _in_unit_range(_: object, value: float | None) -> None:
-    if value is not None and not 0 <= value <= 1:  # nan too
-        raise ValueError(f"{value} is not a number from 0 to 1")
+    return Parameter(validator=check, **more)
 
 
 def one_of(names: Iterable[object]) -> Parameter:
     """Of an option whose value, or each of whose values, is one of these."""
     known = tuple(names)
-
-    def check(_: object, value: object) -> None:
-        for name in value if isinstance(value, tuple) else (value,):
-            if name is not None and name not in known:
-                raise ValueError(f"{name} is not one of {', '.join(map(str, known))}")
-
-    return Parameter(validator=check)
+    shown = ", ".join(map(str, known))
+    if isinstance(names, range):
+        shown = f"{names[0]} to {names[-1]}"
+    return checked(lambda name: None if name in known else f"{name} is not one of {shown}")
 
 
-FileToWrite = Annotated[Path, _can_be_written(file_fault)]
-FolderToWrite = Annotated[Path, _can_be_written(folder_fault)]
-Fraction = Annotated[float, Parameter(validator=_in_unit_range)]
+def _whole(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Whole numbers alone: of 2.4, cyclopts would make 2."""
+    for token in tokens:
+        if not re.fullmatch(r"[+-]?\d+", token.value):
+            raise ValueError(f"{token.value} is not a whole number")
+    values = tuple(int(token.value) for token in tokens)
+    return values if get_origin(kind) is tuple else values[0]
+
+
+def whole(least: int, most: int | None = None) -> Parameter:
+    """Of a whole number, or of several, within these limits."""
+    upto = "on" if most is None else f"to {most}"
+
+    def fault(value: int) -> str | None:
+        fits = value >= least and (most is None or value <= most)
+        return None if fits else f"{value} is not a whole number from {least} {upto}"
+
+    return checked(fault, converter=_whole)
+
+
+def _not_in_unit_range(value: float) -> str | None:
+    return None if 0 <= value <= 1 else f"{value} is not a number from 0 to 1"  # nan too
+
+
+def _not_positive(value: float) -> str | None:
+    return None if 0 < value < math.inf else f"{value} is not a number above 0"
+
+
+def _negative(value: float) -> str | None:
+    return None if 0 <= value < math.inf else f"{value} is not a number from 0 on"
+
+
+Count = Annotated[int, whole(1)]
+Counts = Annotated[tuple[int, ...], whole(1)]
+Seed = Annotated[int, whole(0)]
+Fraction = Annotated[float, checked(_not_in_unit_range)]
+Positive = Annotated[float, checked(_not_positive)]
+NotNegative = Annotated[float, checked(_negative)]
+Words = Annotated[tuple[str, ...], checked(lambda word: None)]  # one at least, where it is given
+FileToWrite = Annotated[Path, WRITTEN, checked(file_fault)]
+FolderToWrite = Annotated[Path, checked(folder_fault)]
+
+
+def parts_of(hint: Any) -> Iterator[Any]:
+    """What an option's annotation holds beside its types, however deep."""
+    for part in get_args(hint):
+        if isinstance(part, Parameter | str):
+            yield part
+        else:
+            yield from parts_of(part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,4 +130,4 @@ class AnnotatedImagesOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitOption:
-    limit: Annotated[PositiveInt | None, Help("take the first so many images")] = None
+    limit: Annotated[Count | None, Help("take the first so many images")] = None

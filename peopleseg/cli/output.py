@@ -4,26 +4,25 @@ Folders that are missing are made when something is written.
 """
 
 import os
-from collections.abc import Mapping
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 
-from peopleseg.errors import PeoplesegError, WrongUsage
+from peopleseg.errors import WrongUsage
 
 
-class SameFile(PeoplesegError, ValueError):
+class SameFile(WrongUsage, ValueError):
     """Two options name one file, of which one would be lost; the message names both."""
 
 
-def require_separate(named: Mapping[str, Path | None]) -> None:
-    """Raises SameFile where two options name one file, by whatever paths.
+def require_separate(read: Sequence[tuple[str, Path]], written: Sequence[tuple[str, Path]]) -> None:
+    """Raises SameFile where a file to write is one that is read, or written too, by any path.
 
-    named: what is given and its file, what is read before what is written; None: not given.
+    read, written: the options, as one types them, and their files.
     """
-    given = [(option, path) for option, path in named.items() if path is not None]
-    for (option, path), (other, written) in combinations(given, 2):
-        if _is_one(path, written):
-            raise SameFile(f"{other} {written} is the file of {option} {path}; name another")
+    for number, (option, path) in enumerate(written):
+        for other, file in (*read, *written[:number]):
+            if _is_one(file, path):
+                raise SameFile(f"{option} {path} is the file of {other} {file}; name another")
 
 
 def file_fault(path: Path) -> str | None:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-from peopleseg.cli.options import Help
+from peopleseg.cli.options import Help, checked
 from peopleseg.client.wire import DEFAULT_URL, grpc_address
+from peopleseg.errors import InvalidInput
 from peopleseg.systems.people.selection import requested_min_score
 
 READY_TIMEOUT_S = 5.0  # for a server that is about to be up
@@ -17,13 +18,16 @@ def _address(_: object, tokens: Sequence[Token]) -> str:
     return grpc_address(tokens[0].value)
 
 
-def _can_be_asked_for(_: object, min_score: float | None) -> None:
-    if min_score is not None:
+def _not_to_be_asked_for(min_score: float) -> str | None:
+    try:
         requested_min_score(min_score)
+    except InvalidInput as error:
+        return str(error)
+    return None
 
 
 Address = Annotated[str, Parameter(converter=_address)]  # host:port, however it is written
-MinScore = Annotated[float, Parameter(validator=_can_be_asked_for)]  # that a request may ask for
+MinScore = Annotated[float, checked(_not_to_be_asked_for)]  # that a request may ask for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,9 +51,9 @@ class AnnotatedImage:
     width: int
     height: int
     annotations: list[Annotation] = field(default_factory=list)
-    upright: bool = True  # was annotated as EXIF turns it; counts where the size does not tell
     everybody: bool = True  # is annotated; otherwise there may be others
     weight: float = 1.0  # how often an epoch of training draws it
+    upright: bool = True  # was annotated as EXIF turns it; counts where the size does not tell
 
     def read(self) -> bytes:
         """The encoded image, which shows upright what the annotations were drawn on.

@@ -119,7 +119,7 @@ def test_a_server_with_other_networks_is_refused(
     settings = json.loads(manifest.read_text())
     settings["settings"]["min_score"] = 0.99
     manifest.write_text(json.dumps(settings))
-    options = [*bench.options, f"--model-repository={other}", *rounds(small_server.grpc_url)]
+    options = [*bench.options[1:], f"--model-repository={other}", *rounds(small_server.grpc_url)]
     assert main(["bench", "server", *options]) == 1
     assert "finds 1 people where the model repository's networks find 0" in capsys.readouterr().err
     assert not bench.results.exists()

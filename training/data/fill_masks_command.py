@@ -15,18 +15,17 @@ import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from cyclopts.types import PositiveInt
 from tqdm import tqdm
 
 from peopleseg.cli.options import (
     AnnotatedImagesOptions,
+    Count,
     FileToWrite,
     Fraction,
     Help,
     LimitOption,
     RepositoryOption,
 )
-from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import AnnotatedImage, load_labels
 from peopleseg.labels.files import write_atomically
 from peopleseg.systems.people.pipeline import PeoplePipeline
@@ -42,7 +41,7 @@ class Options(RepositoryOption, LimitOption, AnnotatedImagesOptions):
     least_iou: Annotated[Fraction, Help("of the three masks, from which they agree")] = (
         Agreement.least_iou
     )
-    threads: Annotated[PositiveInt, Help("of each network")] = 2
+    threads: Annotated[Count, Help("of each network")] = 2
 
 
 def run(args: Options) -> int:
@@ -50,7 +49,6 @@ def run(args: Options) -> int:
 
     Raises AnnotationError, SameFile, and DataError when no image can be used.
     """
-    require_separate({"--annotations": args.annotations, "--out": args.out})
     labels = load_labels(args.annotations, args.images)
     images, skipped = checked(labels.images[: args.limit])
     report_skipped(skipped)

@@ -9,17 +9,15 @@ people/person_val.json.
 from dataclasses import dataclass
 from typing import Annotated
 
-from cyclopts.types import PositiveInt
-
-from peopleseg.cli.options import FolderToWrite, Help
+from peopleseg.cli.options import Count, FolderToWrite, Help, Seed
 from training.data.generated import write_training_data
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     out: Annotated[FolderToWrite, Help("folder to write to")]
-    images: Annotated[PositiveInt, Help("training images")] = 40
-    seed: Annotated[int, Help("of the images")] = 0
+    images: Annotated[Count, Help("training images")] = 40
+    seed: Annotated[Seed, Help("of the images")] = 0
 
 
 def run(args: Options) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated
 
 from peopleseg.cli.options import FileToWrite, Fraction, Help
-from peopleseg.cli.output import require_separate
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.labels.files import write_json
 from training.data.images import report_skipped, usable_images
@@ -32,7 +31,6 @@ class Options:
 
 def run(args: Options) -> int:
     """Measure and report. Raises AnnotationError, SameFile, DataError."""
-    require_separate({"--annotations": args.annotations, "--json": args.json})
     metrics = statistics(_annotated(args.annotations, args.images), args.roi_padding)
     print(table(metrics))
     if args.json:

@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts.types import PositiveInt
-
-from peopleseg.cli.options import FileToWrite, Help
-from peopleseg.cli.output import require_separate
+from peopleseg.cli.options import Count, FileToWrite, Help, Seed
 from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import Labels, load_labels
 from peopleseg.labels.files import write_atomically
@@ -33,18 +30,17 @@ class Options:
     annotations: Annotated[Path, Help("a COCO file")]
     out: Annotated[FileToWrite, Help("the COCO file to write")]
     rest: Annotated[FileToWrite | None, Help("written: the images left out")] = None
-    images_count: Annotated[PositiveInt | None, Help("images to take, such as 100 (all)")] = None
+    images_count: Annotated[Count | None, Help("images to take, such as 100 (all)")] = None
     only_people: Annotated[bool, Help("leave out images without a person")] = False
     nobody: Annotated[bool, Help("take a set without people, to use beside others")] = False
     no_crowds: Annotated[bool, Help("leave out crowds' annotations")] = False
-    seed: Annotated[int, Help("of the choice")] = 0
+    seed: Annotated[Seed, Help("of the choice")] = 0
 
 
 def run(args: Options) -> int:
     """Write the file and say what is in it. Raises AnnotationError, SameFile, DataError."""
     if args.only_people and args.nobody:
         raise WrongUsage("--only-people and --nobody contradict each other; name one of them")
-    require_separate({"--annotations": args.annotations, "--out": args.out, "--rest": args.rest})
     labels = load_labels(args.annotations, Path())  # no image is looked at
     part = _part(args, labels)
     _write(args.out, part)

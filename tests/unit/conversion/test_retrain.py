@@ -239,7 +239,7 @@ def test_killed_in_the_release_the_same_command_finishes_it(
     write_small_repository(place.repository)
     shutil.move(tmp_path / "2", exported)
 
-    monkeypatch.setattr("conversion.release.options._say", killed_at(stage, monkeypatch))
+    monkeypatch.setattr("conversion.release.options._LOG.info", killed_at(stage, monkeypatch))
     with pytest.raises(Killed):
         place.retrain(*ANY_ACCURACY)
     monkeypatch.undo()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 # What the command line itself needs.
 COMMAND_LINE = (
     *("attr", "attrs", "cyclopts", "docstring_parser", "markdown_it", "mdurl", "pygments"),
-    *("pythonjsonlogger", "rich", "rich_rst"),
+    *("pythonjsonlogger", "rich", "rich_rst", "tqdm"),
 )
 
 

@@ -35,7 +35,7 @@ from peopleseg.cli.options import (
     Help,
     LimitOption,
     RepositoryOption,
-    Words,
+    elsewhere,
 )
 from peopleseg.cli.output import folder_fault
 from peopleseg.repository.settings import settings_faults
@@ -53,7 +53,7 @@ MAX_MASK_IOU = 0.7
 @dataclass(frozen=True, kw_only=True)
 class Options(RepositoryOption, LimitOption, AnnotatedImagesOptions):
     instead: Annotated[
-        Words,
+        tuple[str, ...],
         Help("MODEL=VERSION, to measure in place of what serves"),
         Parameter(name="--with"),
     ] = ()
@@ -124,5 +124,5 @@ def _write(args: Options, score_fit: ScoreFit, min_score: float, mask_shift: flo
     for folder in folders.values():
         print(folder)
     pairs = " ".join(f"{step}={folder.name}" for step, folder in folders.items())
-    fitted_to = " ".join(args.instead)
-    print(f"serve them with: peopleseg release NAME {f'{fitted_to} ' if fitted_to else ''}{pairs}")
+    changes = " ".join((*args.instead, pairs))
+    print(f"serve them with: peopleseg release NAME {changes}{elsewhere(args)}")

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from peopleseg.cli.options import POSITIONAL, Help, WrittenRepositoryOption
+from peopleseg.cli.options import POSITIONAL, Help, WrittenRepositoryOption, elsewhere
 from peopleseg.errors import WrongUsage
 from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit
@@ -57,7 +57,7 @@ def run(args: Options) -> int:
     """Write the version and print its folder. Raises SettingsError, ArtifactError."""
     folder = new_step_version(args.model_repository, args.step, dict(map(setting, args.set)))
     print(f"{folder}: settings {json.dumps(StepManifest.read(folder).settings)}")
-    print(f"serve it with: peopleseg release NAME {args.step}={folder.name}")
+    print(f"serve it with: peopleseg release NAME {args.step}={folder.name}{elsewhere(args)}")
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from peopleseg.cli.options import FileToWrite, Help, Positive, RepositoryOption, Words, whole
+from peopleseg.cli.options import FileToWrite, Help, Positive, RepositoryOption, whole
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log
@@ -39,7 +39,7 @@ class Options(RepositoryOption):
         str | None, Help("use each model's configs/NAME.pbtxt where it has one, e.g. cuda")
     ] = None
     load_model: Annotated[
-        Words,
+        tuple[str, ...],
         Help(
             "load these models and their steps (those that the repository has of "
             f"{', '.join(ENSEMBLES)})"

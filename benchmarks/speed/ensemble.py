@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from benchmarks.speed.devices import CUDA, open_on_gpu
+from benchmarks.speed.errors import BenchError
 from benchmarks.speed.options import (
     RoundOptions,
     RunOptions,
@@ -45,7 +46,10 @@ class Options(RoundOptions, RunOptions, ServerOption):
 
 def run(args: Options) -> int:
     ensemble, system = ENSEMBLES[args.ensemble], system_of(args.ensemble)
-    files = find_images(args.images, leave_out=args.images / "out")[: args.most_images]
+    try:
+        files = find_images(args.images, leave_out=args.images / "out")[: args.most_images]
+    except FileNotFoundError as error:
+        raise BenchError(f"--images {args.images}: {error}") from error
     requests = [
         TensorRequest(ensemble.name, ensemble.sample_inputs(file.read_bytes())) for file in files
     ]

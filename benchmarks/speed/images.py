@@ -32,7 +32,7 @@ class Chosen(NamedTuple):
 class ImageOptions(AnnotatedImagesOptions):
     people: Annotated[
         tuple[int, ...],
-        one_of(PEOPLE),
+        one_of(PEOPLE, some=True),
         Help(f"groups of images, by the people found; {PEOPLE[-1]} means as many or more"),
     ] = PEOPLE
     per_group: Annotated[Count, Help("images of each group")] = 4

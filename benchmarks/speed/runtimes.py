@@ -69,7 +69,9 @@ class Options(RoundOptions, RunOptions):
         tuple[Path, ...],
         Help("trained networks, in place of those of the same variant or beside the others"),
     ] = ()
-    networks: Annotated[tuple[str, ...], one_of(NETWORKS), Help("some of them")] = NETWORKS
+    networks: Annotated[tuple[str, ...], one_of(NETWORKS, some=True), Help("some of them")] = (
+        NETWORKS
+    )
     runtimes: Annotated[
         tuple[str, ...], one_of(_EVERY), Help(f"of {', '.join(_EVERY)} (all of the device)")
     ] = ()

@@ -10,6 +10,7 @@ from conversion.release.server import ModelControl
 from peopleseg.releases import journal, lock
 from peopleseg.releases.errors import ControlError
 from peopleseg.releases.journal import Journal, Record
+from peopleseg.releases.pins import edited_pins
 from peopleseg.releases.plan import current_versions, require_ensembles
 from peopleseg.repository.model_folder import versions_in
 from peopleseg.systems.known import SYSTEMS
@@ -62,7 +63,7 @@ def status(repository: Path, control: ModelControl | None) -> Status:
     here = [(system, pins) for system, pins in versions if pins]
     serving: dict[str, dict[str, int]] = {}
     loaded: dict[str, set[int]] = {}
-    problems = _unfinished(attempts)
+    problems = [*_unfinished(attempts), *edited_pins(repository)]
     if control:
         try:
             for system, _ in here:

@@ -32,11 +32,14 @@ def Help(text: str) -> Parameter:  # noqa: N802  (reads as what it makes)
     return Parameter(help=text)
 
 
-def checked(fault_of: Callable[[Any], str | None], **more: Any) -> Parameter:
-    """Of an option whose value, or each of whose values, has no fault that is said in words."""
+def checked(fault_of: Callable[[Any], str | None], *, some: bool = False, **more: Any) -> Parameter:
+    """Of an option whose value, or each of whose values, has no fault that is said in words.
+
+    some: there has to be one value at least. A default is checked as what is given is.
+    """
 
     def check(_: object, value: object) -> None:
-        if value == ():
+        if some and value == ():
             raise ValueError("expected one value at least")
         for one in value if isinstance(value, tuple) else (value,):
             if one is not None and (fault := fault_of(one)):
@@ -45,13 +48,15 @@ def checked(fault_of: Callable[[Any], str | None], **more: Any) -> Parameter:
     return Parameter(validator=check, **more)
 
 
-def one_of(names: Iterable[object]) -> Parameter:
+def one_of(names: Iterable[object], *, some: bool = False) -> Parameter:
     """Of an option whose value, or each of whose values, is one of these."""
     known = tuple(names)
     shown = ", ".join(map(str, known))
     if isinstance(names, range):
         shown = f"{names[0]} to {names[-1]}"
-    return checked(lambda name: None if name in known else f"{name} is not one of {shown}")
+    return checked(
+        lambda name: None if name in known else f"{name} is not one of {shown}", some=some
+    )
 
 
 def _whole(kind: Any, tokens: Sequence[Token]) -> Any:
@@ -71,7 +76,7 @@ def whole(least: int, most: int | None = None) -> Parameter:
         fits = value >= least and (most is None or value <= most)
         return None if fits else f"{value} is not a whole number from {least} {upto}"
 
-    return checked(fault, converter=_whole)
+    return checked(fault, some=True, converter=_whole)
 
 
 def _not_in_unit_range(value: float) -> str | None:
@@ -92,7 +97,6 @@ Seed = Annotated[int, whole(0)]
 Fraction = Annotated[float, checked(_not_in_unit_range)]
 Positive = Annotated[float, checked(_not_positive)]
 NotNegative = Annotated[float, checked(_negative)]
-Words = Annotated[tuple[str, ...], checked(lambda word: None)]  # one at least, where it is given
 FileToWrite = Annotated[Path, WRITTEN, checked(file_fault)]
 FolderToWrite = Annotated[Path, checked(folder_fault)]
 
@@ -118,6 +122,13 @@ class WrittenRepositoryOption:
     """For commands that make versions in a model repository."""
 
     model_repository: Annotated[FolderToWrite, Help("folder of the models")] = MODEL_REPOSITORY
+
+
+def elsewhere(args: RepositoryOption | WrittenRepositoryOption) -> str:
+    """What a command to type next has to say too, where the models are not in their own place."""
+    if args.model_repository == MODEL_REPOSITORY:
+        return ""
+    return f" --model-repository {args.model_repository}"
 
 
 @dataclass(frozen=True, kw_only=True)

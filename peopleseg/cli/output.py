@@ -49,12 +49,6 @@ def folder_fault(path: Path) -> str | None:
     return None
 
 
-def require_folder(option: str, path: Path) -> None:
-    """Raises WrongUsage where an option's default, which nobody has checked, cannot be written."""
-    if fault := folder_fault(path):
-        raise WrongUsage(f"{option}: {fault}")
-
-
 def _is_one(path: Path, other: Path) -> bool:
     if path.exists() and other.exists():
         return path.samefile(other)

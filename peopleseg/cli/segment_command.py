@@ -22,11 +22,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 from tqdm import tqdm
 
 from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help
-from peopleseg.cli.output import require_folder
 from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
-from peopleseg.errors import InvalidInput
+from peopleseg.errors import InvalidInput, WrongUsage
 from peopleseg.labels.files import write_json, write_png
 from peopleseg.pixels.image_files import (
     SUFFIXES,
@@ -82,7 +81,7 @@ class Findings(NamedTuple):
 
 def run(args: Options) -> int:
     """Segment all images. Returns 1 when any path or image failed."""
-    require_folder("--out", args.out)
+    _require_other_folder(args)
     jobs, failures = _jobs(args.paths, args.out)
     for path, reason in failures:
         _report_failure(path, reason)
@@ -99,6 +98,14 @@ def run(args: Options) -> int:
     if failed:
         _LOG.error("%d failed", failed)
     return 1 if failed else 0
+
+
+def _require_other_folder(args: Options) -> None:
+    """Raises WrongUsage where overlays would lie among the images, and be taken the next time."""
+    for path in args.paths:
+        folder = path if path.is_dir() else path.parent
+        if args.out.exists() and folder.exists() and folder.samefile(args.out):
+            raise WrongUsage(f"--out {args.out} is the folder of {path}; name another folder")
 
 
 def _name_skipped(files: Sequence[Path]) -> None:

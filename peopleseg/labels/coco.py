@@ -252,5 +252,5 @@ def _is_whole(value: Any) -> TypeGuard[int]:
 
 
 def _told(annotations: Path, broken: Sequence[str]) -> str:
-    head = f"{annotations}: broken annotations, {len(broken)} in all, are left out:"
+    head = f"{annotations}: {len(broken)} broken annotations:"
     return "\n".join((head, *first_lines(broken)))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux
+_LONGEST_NUMBER = 15  # digits that every reader of JSON keeps
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 # Of other images, and of files that hold one.
 OTHER_SUFFIXES = (
@@ -108,4 +109,4 @@ def image_ids(images: Sequence[Path]) -> list[int]:
 
 
 def _is_number(stem: str) -> bool:
-    return stem.isascii() and stem.isdigit()
+    return stem.isascii() and stem.isdigit() and len(stem) <= _LONGEST_NUMBER

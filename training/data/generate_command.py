@@ -1,9 +1,9 @@
-"""Make up a small data set of people-like metrics, for first tries without photos.
+"""Make up a small data set of people-like figures, for first tries without photos.
 
   peopleseg data-generate --out people --images 40
 
-writes people/train with people/person_train.json, and a quarter as many images to people/val with
-people/person_val.json.
+Written are train/ with person_train.json, and a quarter as many images in val/ with
+person_val.json.
 """
 
 from dataclasses import dataclass

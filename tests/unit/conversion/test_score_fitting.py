@@ -163,8 +163,6 @@ def test_the_models_that_were_fitted_to_are_in_the_line_that_serves_them(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--max-mask-iou=7"], "max_mask_iou is 7.0; expected a number from 0 to 1"),
-        (["--max-mask-iou=7", "--dry-run"], "max_mask_iou is 7.0"),
         (["--with", "people_unet=9"], "version 9 of people_unet, which is not there"),
         (["--with", "hierarchical_head=2"], "hierarchical_head/2 reads roi_features [5, 32, 24]"),
     ],

@@ -11,11 +11,13 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from conversion import step_version
 from conversion.release import prune_command, release_command, rollback_command, status_command
 from conversion.release.examiner import Judgement
 from conversion.release.operations import Place, release, rollback
 from conversion.release.options import ReleaseOptions, place_of
 from conversion.release.variants import config_as, used_by
+from peopleseg.cli import check_command
 from peopleseg.releases import disk, journal, lock
 from peopleseg.releases.errors import Locked, Refused, ReleaseError
 from peopleseg.releases.journal import Journal
@@ -32,8 +34,9 @@ from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.people.system import PEOPLE
-from peopleseg.systems.wiring import pinned
+from peopleseg.systems.wiring import pinned, served
 from tests.commands import run
+from tests.data.small_repository import write_small_repository
 from tests.killing import Killed, killed_at
 from tests.server.telling import IMAGE, TellingExaminer, make_repository, new_version
 
@@ -496,6 +499,23 @@ def test_without_a_server_no_image_is_read(repository: Path, tmp_path: Path) -> 
     options = ReleaseOptions(model_repository=repository, images=tmp_path / "nowhere", offline=True)
     with place_of(options, PEOPLE) as place:
         assert place.examiner.images == []
+
+
+def test_a_pin_that_was_edited_by_hand_is_noticed(tmp_path: Path, capsys: Capture) -> None:
+    repository = write_small_repository(tmp_path / "repository")
+    here = ["--model-repository", str(repository)]
+    assert run(step_version, "select_people", "--set", "max_iou=0.6", *here) == 0
+    assert run(release_command, "closer", "select_people=2", "--offline", *here) == 0
+    assert run(status_command, "--offline", *here) == run(check_command, *here) == 0
+    for ensemble in served(repository, [PEOPLE]):
+        config = repository / ensemble / "config.pbtxt"
+        edited = re.sub(r'("select_people"\s+model_version: )2', r"\g<1>1", config.read_text())
+        config.write_text(edited)
+    capsys.readouterr()
+    assert run(status_command, "--offline", *here) == run(check_command, *here) == 1
+    said = capsys.readouterr()
+    assert "select_people/1, which release 1 closer has not; undo the edit" in said.err
+    assert "select_people/1" in said.out
 
 
 def test_a_model_is_named_once(repository: Path, capsys: Capture) -> None:

@@ -163,7 +163,7 @@ def test_a_broken_annotation_is_left_out_and_told(change, told, tmp_path, caplog
     assert (len(first.annotations), len(second.annotations)) == (0, 1)
     (record,) = caplog.records
     assert record.levelname == "WARNING" and record.getMessage().count("\n") == 1
-    assert f"{path}: broken annotations, 1 in all, are left out:\n  annotation 1: " in caplog.text
+    assert f"{path}: 1 broken annotations:\n  annotation 1: " in caplog.text
     assert told in caplog.text
 
 
@@ -222,7 +222,7 @@ def test_every_compressed_mask_is_taken_and_none_that_lacks_a_character(seed):
 def test_only_ten_broken_annotations_are_named_and_all_are_counted(tmp_path, caplog):
     path = write(tmp_path, [annotation(7, id=number, bbox=[]) for number in range(14)])
     load_images(path, tmp_path)
-    assert "broken annotations, 14 in all," in caplog.text and "annotation 9: " in caplog.text
+    assert "14 broken annotations:" in caplog.text and "annotation 9: " in caplog.text
     assert "annotation 10: " not in caplog.text and "and 4 more" in caplog.text
 
 

@@ -156,7 +156,7 @@ def test_no_file_is_written_over_the_one_that_is_read(made, tmp_path, capsys, mo
         ["data-stats", "--json", again],
         ["fill-masks", "--images", str(made / "train"), "--out", str(link)],
     ):
-        assert main([*arguments, "--annotations", str(source)]) == 1, arguments
+        assert main([*arguments, "--annotations", str(source)]) == 2, arguments
         err = capsys.readouterr().err
         assert "; name another" in err and err.count("\n") == 1
     assert source.read_bytes() == before and not (tmp_path / "new.json").exists()
@@ -215,9 +215,14 @@ def test_the_numbers_of_images_must_be_positive(made, tmp_path, capsys):
     source, out = str(made / "person_train.json"), tmp_path / "out.json"
     arguments = ["data-subset", "--annotations", source, "--out", str(out)]
     assert main([*arguments, "--images-count=-1"]) == 2 and not out.exists()
-    assert 'Invalid value "-1" for --images-count. Must be > 0' in capsys.readouterr().err
+    assert (
+        'Invalid value "-1" for --images-count. -1 is not a whole number from 1'
+        in capsys.readouterr().err
+    )
     tmp_path = tmp_path / "new"
     tmp_path.mkdir()
     assert main(["data-generate", "--out", str(tmp_path), "--images", "0"]) == 2
-    assert 'Invalid value "0" for --images. Must be > 0' in capsys.readouterr().err
+    assert (
+        'Invalid value "0" for --images. 0 is not a whole number from 1' in capsys.readouterr().err
+    )
     assert np.size(list(tmp_path.iterdir())) == 0

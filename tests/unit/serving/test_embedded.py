@@ -292,7 +292,7 @@ def test_model_control_is_closed_to_other_machines(monkeypatch: pytest.MonkeyPat
 
 
 def test_serve_reports_a_missing_repository_and_exits_1(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     repository = tmp_path / "nowhere"
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -301,5 +301,4 @@ def test_serve_reports_a_missing_repository_and_exits_1(
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    said = capsys.readouterr()
-    assert str(repository) in said.err and said.out == ""
+    assert str(repository) in caplog.text

@@ -78,8 +78,8 @@ def test_a_checkpoint_is_not_written_over_by_its_average(
 ) -> None:
     paths = [unet(tmp_path / f"{seed}.ckpt", seed) for seed in range(2)]
     before = paths[1].read_bytes()
-    assert run(data, tmp_path / "." / "1.ckpt", *paths) == 1
-    assert f"is the file of the checkpoint {paths[1]}; name another" in capsys.readouterr().err
+    assert run(data, tmp_path / "." / "1.ckpt", *paths) == 2
+    assert f"is the file of CHECKPOINTS {paths[1]}; name another" in capsys.readouterr().err
     assert paths[1].read_bytes() == before
 
 

@@ -18,6 +18,7 @@ from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.networks.yolov9 import YOLOv9
 from training.cli import build
 from training.data.generated import PeopleImage, coco_annotations, write_image
+from training.data.images import DataError
 from training.data.module import PeopleData
 from training.tasks.base import Task
 
@@ -49,14 +50,18 @@ class Need:
 def need_of(config: Path, folder: Path, device: str) -> Need:
     """Train the variant of a YAML for one optimiser step; made-up files go to `folder`.
 
-    device: "cpu" or "cuda". For a process of its own: the memory is that of its whole life.
+    device: "cpu" or "cuda". For a process of its own: the memory is that of its whole life. Raises
+    DataError for a file without a network.
     """
+    settings = yaml.safe_load(config.read_text())
+    if not isinstance(settings, dict) or "model" not in settings:
+        raise DataError("it has no `model`; name a variant's YAML, as training/configs has them")
     images, annotations = folder / "images", folder / "people.json"
     arguments = ["fit", f"--config={config}", f"--out={folder}"]
     for part in ("train", "val"):
         arguments += [f"--data.{part}.images={images}", f"--data.{part}.annotations={annotations}"]
     arguments += ["--data.augmentation.strength=none", "--data.loader.workers=0"]
-    arguments += _companions(yaml.safe_load(config.read_text())["model"], folder)
+    arguments += _companions(settings["model"], folder)
     task, data = build(arguments)
     write_crowded_images(images, annotations, data.loader.batch_size)
     step = _step(task, data, device)

@@ -8,6 +8,7 @@ from dataclasses import asdict, astuple, fields
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.labels.files import write_json
 from peopleseg.pixels.image_files import unique
 from training.device import device_of
@@ -67,6 +68,8 @@ def table(needs: Sequence[Need]) -> str:
 def _response(config: Path, folder: Path, device: str, response: Connection) -> None:
     try:
         response.send(need_of(config, folder, device))
+    except PeoplesegError as error:
+        response.send(str(error))
     except Exception as error:  # whatever it is: it is named, and the next variant has its turn
         response.send(f"{type(error).__name__}: {error}")
 

@@ -13,7 +13,7 @@ import yaml
 from peopleseg.cli.main import main
 from peopleseg.labels.coco import load_images
 from peopleseg.networks.people_unet import PeopleUNet
-from training.data.images import usable_images
+from training.data.images import DataError, usable_images
 from training.memory import PEOPLE, need_of, write_crowded_images
 from training.tasks.people_unet import PeopleForeground
 
@@ -50,6 +50,14 @@ def test_a_head_is_measured_on_as_many_people_as_it_takes(tmp_path: Path) -> Non
     assert need.gpu_mib is None
     weights_mib = (need.trained * 4 + need.frozen) * 4 / 2**20  # gradients and Adam's moments
     assert weights_mib < need.memory_mib
+
+
+@pytest.mark.parametrize("text", ["[]", "data: {}", ""])
+def test_a_file_without_a_network_is_named(text: str, tmp_path: Path) -> None:
+    config = tmp_path / "none.yaml"
+    config.write_text(text)
+    with pytest.raises(DataError, match="has no `model`; name a variant's YAML"):
+        need_of(config, tmp_path, "cpu")
 
 
 def test_variants_are_measured_and_what_fails_is_named(

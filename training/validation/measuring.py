@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from peopleseg.cli.output import require_separate
 from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import AnnotatedImage, require_people
 from peopleseg.labels.files import write_json, write_png
@@ -32,6 +33,8 @@ def run(args: Options) -> int:
         if not found:
             raise WrongUsage(f"no file matches {pattern}; name a checkpoint")
         checkpoints += found
+    if args.json:
+        require_separate([("CHECKPOINTS", one) for one in checkpoints], [("--json", args.json)])
     detector = load_detector(args.detector)
     images, skipped = usable_images(args.annotations, args.images)
     report_skipped(skipped)

@@ -128,6 +128,16 @@ def test_a_checkpoint_that_cannot_be_read_is_named_and_the_others_go_on(
     assert [one["checkpoint"] for one in report["checkpoints"]] == [str(unet)]
 
 
+def test_no_checkpoint_is_written_over_by_the_metrics(
+    data: tuple[Path, Path], checkpoints: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detector = checkpoints / "detector.ckpt"
+    before = detector.read_bytes()
+    code, _, err = run(data, checkpoints / "*.ckpt", "--json", detector, capsys=capsys)
+    assert code == 2 and f"--json {detector} is the file of CHECKPOINTS" in err
+    assert detector.read_bytes() == before
+
+
 def test_a_pattern_that_nothing_matches_is_wrong_usage(
     data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ from typing import Annotated
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from peopleseg.cli.application import run_program
-from peopleseg.cli.options import POSITIONAL, Count, FileToWrite, Help, Seed
+from peopleseg.cli.options import POSITIONAL, Count, FileToWrite, Help, Whole
 from peopleseg.labels.files import write_json
 
 PREFIX = "time/"  # of the scalars that training.callbacks.throughput logs
@@ -37,7 +37,7 @@ class Options:
     configs: Annotated[tuple[Path, ...], Help("YAML files")]
     data: Annotated[Path, Help("folder as `--data.root` takes it")]
     json: Annotated[FileToWrite, Help("results, added to if it is there")]
-    workers: Annotated[Seed, Help("of the loader")] = 2
+    workers: Annotated[Whole, Help("of the loader")] = 2
     steps: Annotated[Count, Help("to train")] = 20
 
 

@@ -4,6 +4,7 @@ import argparse
 import random
 import socket
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from serving.errors import PortInUseError, ServerStartError
 
@@ -17,13 +18,8 @@ _random = random.SystemRandom()  # no seed of the caller's: two processes choose
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
     """Different ports of this machine that nothing listens on now."""
-    free: list[int] = []
-    for port in _random.sample(_OWN_CHOICE, len(_OWN_CHOICE)):
-        if len(free) == count:
-            break
-        if why_not_free(host, port) is None:
-            free.append(port)
-    return free
+    ports = _random.sample(_OWN_CHOICE, len(_OWN_CHOICE))
+    return list(islice((port for port in ports if why_not_free(host, port) is None), count))
 
 
 def check_ports(host: str, ports: Mapping[str, int]) -> None:

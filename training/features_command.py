@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from peopleseg.cli.options import AnnotatedImagesOptions, FolderToWrite, Fraction, Help, Seed
+from peopleseg.cli.options import AnnotatedImagesOptions, FolderToWrite, Fraction, Help, Whole
 from training.device import DeviceOption
 
 PADDING = 0.1  # as published, like the resize
@@ -27,7 +27,7 @@ class Options(DeviceOption, AnnotatedImagesOptions):
     resize: Annotated[Literal["stretch", "letterbox"], Help("how an image becomes a square")] = (
         "stretch"
     )
-    workers: Annotated[Seed, Help("processes that load")] = 2
+    workers: Annotated[Whole, Help("processes that load")] = 2
 
 
 def run(args: Options) -> int:

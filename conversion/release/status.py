@@ -63,7 +63,8 @@ def status(repository: Path, control: ModelControl | None) -> Status:
     here = [(system, pins) for system, pins in versions if pins]
     serving: dict[str, dict[str, int]] = {}
     loaded: dict[str, set[int]] = {}
-    problems = [*_unfinished(attempts), *edited_pins(repository)]
+    pinned_here = {system.name: pins for system, pins in here}
+    problems = [*_unfinished(attempts), *edited_pins(attempts, pinned_here)]
     if control:
         try:
             for system, _ in here:

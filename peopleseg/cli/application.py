@@ -68,7 +68,7 @@ def parse(module: ModuleType, arguments: Sequence[str]) -> Any:
     app = _group(module.__name__, "")
     app.default(function_of(module.Options, lambda args: args))
     try:
-        return app(list(arguments), exit_on_error=False, print_error=False)
+        return app(list(arguments))
     except CycloptsError as error:
         raise WrongUsage(str(error)) from error
 
@@ -96,11 +96,10 @@ def _require_separate_files(args: Any, hints: Mapping[str, Any]) -> None:
     read: list[tuple[str, Path]] = []
     written: list[tuple[str, Path]] = []
     for name, hint in hints.items():
-        marks = set(filter(lambda part: isinstance(part, str), parts_of(hint)))
-        value = getattr(args, name)
-        files = [one for one in (value if isinstance(value, list) else [value])]
-        shown = name.upper() if POSITIONAL in marks else f"--{name.replace('_', '-')}"
-        to = written if WRITTEN in marks else read
+        parts, value = list(parts_of(hint)), getattr(args, name)
+        files = value if isinstance(value, list | tuple) else [value]
+        shown = name.upper() if POSITIONAL in parts else f"--{name.replace('_', '-')}"
+        to = written if WRITTEN in parts else read
         to += [(shown, file) for file in files if isinstance(file, Path)]
     require_separate(read, written)
 
@@ -135,6 +134,8 @@ def _group(name: str, text: str, **more: Any) -> App:
         default_parameter=_EVERY_OPTION,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
+        exit_on_error=False,
+        print_error=False,
         **more,
     )
 
@@ -194,7 +195,7 @@ def _told(app: App, arguments: Sequence[str], complete: Callable[[], object] = l
             raise WrongUsage("one of the arguments is empty; is a variable not set?")
         with _ended_by_ctrl_c():
             complete()
-        code = app(list(arguments), exit_on_error=False, print_error=False)
+        code = app(list(arguments))
         if sys.stdout is not None:
             sys.stdout.flush()
         if code is None:  # --help or --version was printed, or the help of a group for want of more

@@ -11,24 +11,34 @@ line for each fault says where it is, what was found and what was expected. Exit
 0 without.
 """
 
+from pathlib import Path
+
 from peopleseg.checks.check import faults
 from peopleseg.checks.reading import read_models
 from peopleseg.cli.options import RepositoryOption
+from peopleseg.releases.journal import Journal
 from peopleseg.releases.pins import edited_pins
+from peopleseg.releases.plan import current_versions
+from peopleseg.systems.known import SYSTEMS
 
 Options = RepositoryOption
 
 
 def run(args: Options) -> int:
-    """Print the faults. Returns 1 when there are any."""
-    models, _ = read_models(args.model_repository)
-    found = faults(args.model_repository)
-    if not found and not models:
-        found = [f"{args.model_repository} has no model; name the model repository"]
-    found += [] if found else edited_pins(args.model_repository)
-    for fault in found:
-        print(fault)
-    if found:
+    """Print the faults. Returns 1 when there are any. Raises ReleaseError."""
+    repository = args.model_repository
+    found = faults(repository)
+    models = {} if found else read_models(repository)[0]
+    if found := found or _faults_of_the_whole(repository, len(models)):
+        print("\n".join(found))
         return 1
     print(f"no faults in {len(models)} models")
     return 0
+
+
+def _faults_of_the_whole(repository: Path, models: int) -> list[str]:
+    """Of a repository whose files are sound."""
+    if not models:
+        return [f"{repository} has no model; name the model repository"]
+    pinned = {system.name: current_versions(repository, system) for system in SYSTEMS}
+    return edited_pins(Journal(repository).attempts(), pinned)

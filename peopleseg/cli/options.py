@@ -93,7 +93,7 @@ def _negative(value: float) -> str | None:
 
 Count = Annotated[int, whole(1)]
 Counts = Annotated[tuple[int, ...], whole(1)]
-Seed = Annotated[int, whole(0)]
+Whole = Annotated[int, whole(0)]
 Fraction = Annotated[float, checked(_not_in_unit_range)]
 Positive = Annotated[float, checked(_not_positive)]
 NotNegative = Annotated[float, checked(_negative)]
@@ -118,13 +118,13 @@ class RepositoryOption:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenRepositoryOption:
+class WrittenRepositoryOption(RepositoryOption):
     """For commands that make versions in a model repository."""
 
     model_repository: Annotated[FolderToWrite, Help("folder of the models")] = MODEL_REPOSITORY
 
 
-def elsewhere(args: RepositoryOption | WrittenRepositoryOption) -> str:
+def elsewhere(args: RepositoryOption) -> str:
     """What a command to type next has to say too, where the models are not in their own place."""
     if args.model_repository == MODEL_REPOSITORY:
         return ""

@@ -21,7 +21,7 @@ def require_separate(read: Sequence[tuple[str, Path]], written: Sequence[tuple[s
     """
     for number, (option, path) in enumerate(written):
         for other, file in (*read, *written[:number]):
-            if _is_one(file, path):
+            if is_one(file, path):
                 raise SameFile(f"{option} {path} is the file of {other} {file}; name another")
 
 
@@ -49,7 +49,8 @@ def folder_fault(path: Path) -> str | None:
     return None
 
 
-def _is_one(path: Path, other: Path) -> bool:
+def is_one(path: Path, other: Path) -> bool:
+    """Whether two paths mean one file or folder, there or not."""
     if path.exists() and other.exists():
         return path.samefile(other)
     return path.resolve() == other.resolve()

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from tqdm import tqdm
 
 from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help
+from peopleseg.cli.output import is_one
 from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
@@ -104,7 +105,7 @@ def _require_other_folder(args: Options) -> None:
     """Raises WrongUsage where overlays would lie among the images, and be taken the next time."""
     for path in args.paths:
         folder = path if path.is_dir() else path.parent
-        if args.out.exists() and folder.exists() and folder.samefile(args.out):
+        if folder.exists() and is_one(folder, args.out):
             raise WrongUsage(f"--out {args.out} is the folder of {path}; name another folder")
 
 

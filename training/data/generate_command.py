@@ -9,7 +9,7 @@ person_val.json.
 from dataclasses import dataclass
 from typing import Annotated
 
-from peopleseg.cli.options import Count, FolderToWrite, Help, Seed
+from peopleseg.cli.options import Count, FolderToWrite, Help, Whole
 from training.data.generated import write_training_data
 
 
@@ -17,7 +17,7 @@ from training.data.generated import write_training_data
 class Options:
     out: Annotated[FolderToWrite, Help("folder to write to")]
     images: Annotated[Count, Help("training images")] = 40
-    seed: Annotated[Seed, Help("of the images")] = 0
+    seed: Annotated[Whole, Help("of the images")] = 0
 
 
 def run(args: Options) -> int:

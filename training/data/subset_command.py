@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from peopleseg.cli.options import Count, FileToWrite, Help, Seed
+from peopleseg.cli.options import Count, FileToWrite, Help, Whole
 from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import Labels, load_labels
 from peopleseg.labels.files import write_atomically
@@ -34,7 +34,7 @@ class Options:
     only_people: Annotated[bool, Help("leave out images without a person")] = False
     nobody: Annotated[bool, Help("take a set without people, to use beside others")] = False
     no_crowds: Annotated[bool, Help("leave out crowds' annotations")] = False
-    seed: Annotated[Seed, Help("of the choice")] = 0
+    seed: Annotated[Whole, Help("of the choice")] = 0
 
 
 def run(args: Options) -> int:

@@ -627,6 +627,13 @@ def test_the_command_prints_a_line_for_each_fault(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_a_folder_without_models_is_no_sound_repository(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_check(tmp_path) == 1
+    assert capsys.readouterr().out == f"{tmp_path} has no model; name the model repository\n"
+
+
 def test_checking_imports_no_torch(good: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from peopleseg.cli.check_command import faults; "

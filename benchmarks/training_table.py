@@ -34,7 +34,7 @@ from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, read_checkpoint
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.systems.people.evaluation.page import as_table
 from training.data.images import usable_images
 from training.validation.evaluation import evaluate

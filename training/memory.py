@@ -12,10 +12,10 @@ import yaml
 
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import save_network
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_mask_head import PEOPLE_UNETS
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_mask_head import PEOPLE_UNETS
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.networks.torchvision_ops import declare_missing_ops
-from peopleseg.networks.yolov9 import YOLOv9
 from training.cli import build
 from training.data.generated import PeopleImage, coco_annotations, write_image
 from training.data.images import DataError

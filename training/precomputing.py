@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from peopleseg.labels.coco import AnnotatedImage, require_people
 from peopleseg.networks.checkpoint import detector_file, load_detector
-from peopleseg.networks.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.manifest import sha256
 from training.data.dataset import PeopleDataset

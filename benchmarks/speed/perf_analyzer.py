@@ -24,7 +24,8 @@ from benchmarks.speed.load import Calls
 from benchmarks.speed.targets import Group
 from peopleseg.client.errors import ServerError
 from peopleseg.repository.cache import cache_folder
-from peopleseg.systems.people.contract import IMAGE, PERSON_SEGMENTATION
+from peopleseg.systems.people.contract import PERSON_SEGMENTATION
+from peopleseg.systems.shared.contract import IMAGE
 from serving.errors import ServerStartError
 from serving.triton_wheel import LIBRARIES, find_triton
 

@@ -35,8 +35,8 @@ from peopleseg.client.wire import CHANNEL_ARGS
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems import pipeline as pipelines
 from peopleseg.systems.known import ENSEMBLES
-from peopleseg.systems.people.contract import IMAGE
 from peopleseg.systems.people.pipeline import PeoplePipeline
+from peopleseg.systems.shared.contract import IMAGE
 from peopleseg.systems.step import Arrays
 from peopleseg.systems.wiring import steps_of, wiring
 

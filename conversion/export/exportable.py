@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from conversion.export.onnx_export import export_onnx
 from peopleseg.networks.checkpoint import CheckpointError, Loaded
-from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
-from peopleseg.networks.mask_head import HeadOutput, MaskHead
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_segmenter import PersonSegmenter
-from peopleseg.networks.roi_align import align_map
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import ROI_FEATURE_SIZE, ROI_PADDING, RoiFeatureHead
+from peopleseg.networks.people.mask_head import HeadOutput, MaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_segmenter import PersonSegmenter
+from peopleseg.networks.people.roi_align import align_map
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW

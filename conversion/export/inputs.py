@@ -14,8 +14,8 @@ from tqdm import tqdm
 from conversion.export.exportable import NUMPY_DTYPES, Exportable
 from conversion.export.runners import onnx_runner
 from peopleseg.networks.checkpoint import CheckpointError, Loaded
-from peopleseg.networks.detection import detect
-from peopleseg.networks.onnx_detector import OnnxDetector
+from peopleseg.networks.people.detection import detect
+from peopleseg.networks.people.onnx_detector import OnnxDetector
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.pixels.images import prepare_file
 from peopleseg.repository.manifest import Manifest

@@ -20,7 +20,6 @@ from peopleseg.repository.tensors import Model, Tensor, bytes_tensor
 from peopleseg.systems.people.contract import (
     BOXES,
     FOREGROUND,
-    IMAGE,
     MIN_SCORE_PARAMETER,
     PEOPLE_FOREGROUND,
     PERSON_SEGMENTATION,
@@ -28,6 +27,7 @@ from peopleseg.systems.people.contract import (
 )
 from peopleseg.systems.people.person import Person, people_in, persons
 from peopleseg.systems.people.selection import requested_min_score
+from peopleseg.systems.shared.contract import IMAGE
 
 DEFAULT_URL = "localhost:8001"  # Triton's gRPC port
 DEFAULT_TIMEOUT_S = 60.0

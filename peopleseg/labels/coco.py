@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.errors import InvalidInput
 from peopleseg.labels.coco_file import AnnotationError, exif_applied, person_ids, read_coco
 from peopleseg.labels.numbers import is_number
+from peopleseg.labels.orientation import drawn_upright, read_upright
 from peopleseg.labels.segmentation import decode, fault
-from peopleseg.pixels.images import Header, decode_image, header_of
+from peopleseg.pixels.images import Header
 
 PERSON_CATEGORY_ID = 1  # in what is written here; what is read says its own
 MOST_NAMED = 10  # of what is left out
@@ -56,20 +55,8 @@ class AnnotatedImage:
     upright: bool = True  # was annotated as EXIF turns it; counts where the size does not tell
 
     def read(self) -> bytes:
-        """The encoded image, which shows upright what the annotations were drawn on.
-
-        So one that was annotated as it is stored, without its EXIF turn, is encoded anew. Raises
-        OSError; InvalidInput where the image has another size than the annotations say.
-        """
-        data = self.path.read_bytes()
-        try:
-            header = header_of(data)
-            if self.drawn_upright(header):
-                return data
-            stored_rgb = decode_image(data, upright=False, header=header)
-        except InvalidInput as error:
-            raise InvalidInput(f"{self.path}: {error}") from error
-        return cv2.imencode(".png", cv2.cvtColor(stored_rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
+        """The encoded image, see `orientation.read_upright`. Raises OSError, InvalidInput."""
+        return read_upright(self.path, self.drawn_upright)
 
     def drawn_upright(self, header: Header) -> bool:
         """Whether the annotations were drawn on the image as EXIF turns it, as it is served.
@@ -77,17 +64,7 @@ class AnnotatedImage:
         Their size tells it; where both ways have that size, `upright`. Raises InvalidInput where
         neither has.
         """
-        size_wh, stored_wh = (self.width, self.height), (header.width, header.height)
-        if size_wh not in (header.shown_wh, stored_wh):
-            turned = header.shown_wh != stored_wh
-            before = f", before EXIF turns it {stored_wh[0]} x {stored_wh[1]}" if turned else ""
-            raise InvalidInput(
-                f"image is {header.shown_wh[0]} x {header.shown_wh[1]} pixels{before}, its "
-                f"annotations are for {self.width} x {self.height}"
-            )
-        if header.shown_wh == stored_wh:
-            return self.upright or header.orientation == 1
-        return size_wh == header.shown_wh
+        return drawn_upright(header, (self.width, self.height), self.upright)
 
     @property
     def people(self) -> list[Annotation]:

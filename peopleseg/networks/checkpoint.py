@@ -20,20 +20,19 @@ from torch import nn
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.files import beside
 from peopleseg.labels.mistaken import mistaken_file
-from peopleseg.networks.feature_head import RoiFeatureHead
-from peopleseg.networks.onnx_detector import OnnxDetector, detector
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_mask_head import person_mask_head
+from peopleseg.networks.people.onnx_detector import OnnxDetector
 from peopleseg.networks.weights_file import SUFFIX, read_weights, write_weights
 from peopleseg.repository.manifest import WEIGHTS, ArtifactError, Manifest
+from peopleseg.systems.known import parts
 
-FAMILIES: dict[str, Callable[..., nn.Module]] = {
-    "yolov9": detector,
-    "people_unet": PeopleUNet,
-    "hierarchical_head": person_mask_head,
-    "feature_head": RoiFeatureHead,
-}
-COMPANION_FAMILIES = {"people_unet": "people_unet", "detector": "yolov9"}
+_SYSTEMS = parts("peopleseg.networks.{}.families")
+# Name to what builds the network of its dims, and attribute of a companion to its family.
+FAMILIES: dict[str, Callable[..., nn.Module]] = dict(
+    family for system in _SYSTEMS for family in system.FAMILIES.items()
+)
+COMPANION_FAMILIES: dict[str, str] = dict(
+    companion for system in _SYSTEMS for companion in system.COMPANIONS.items()
+)
 NETWORK = "network"  # prefix of its weights in `state_dict`; a companion's is its own name
 
 

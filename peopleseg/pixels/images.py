@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from peopleseg.errors import InvalidInput
-from peopleseg.pixels.geometry import Letterbox, Resize
+from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, Resize
 from peopleseg.pixels.whole import is_whole, png_chunk, without_png_profile
 
 MAX_IMAGE_PIXELS = 100_000_000  # larger images are refused before they are decoded
@@ -78,8 +78,10 @@ def decode_image(
     return _turned(image, header.orientation if left_to_do else 1)  # type: ignore[arg-type]
 
 
-def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint8], Letterbox]:
-    """An encoded image to pixels (1, 3, 640, 640) and where it lies in them.
+def prepare(
+    image: bytes, resize: Resize = "letterbox", size: int = INPUT_SIZE
+) -> tuple[NDArray[np.uint8], Letterbox]:
+    """An encoded image to pixels (1, 3, size, size) and where it lies in them.
 
     resize: "stretch" fills the square, for networks trained that way, such as the published ones of
     PINTO0309/human-instance-segmentation. Raises InvalidInput, and ValueError for another `resize`.
@@ -87,14 +89,14 @@ def prepare(image: bytes, resize: Resize = "letterbox") -> tuple[NDArray[np.uint
     if resize not in _PLACEMENTS:
         raise ValueError(f"resize is {resize!r}; expected one of {', '.join(_PLACEMENTS)}")
     image_rgb = decode_image(image)
-    letterbox = _PLACEMENTS[resize](width=image_rgb.shape[1], height=image_rgb.shape[0])
-    return _planes(letterbox.apply(image_rgb))[np.newaxis], letterbox
+    letterbox = _PLACEMENTS[resize](image_rgb.shape[1], image_rgb.shape[0], size)
+    return _planes(letterbox.apply(image_rgb, size))[np.newaxis], letterbox
 
 
-def prepare_file(path: Path) -> tuple[NDArray[np.uint8], Letterbox]:
+def prepare_file(path: Path, size: int = INPUT_SIZE) -> tuple[NDArray[np.uint8], Letterbox]:
     """An image's file as `prepare` makes it. Raises InvalidInput, which names it, and OSError."""
     try:
-        return prepare(path.read_bytes())
+        return prepare(path.read_bytes(), size=size)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from error
 

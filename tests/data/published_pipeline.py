@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks.roi_align import roi_align
+from peopleseg.networks.people.roi_align import roi_align
 
 ROI_SIZE_HW = (64, 48)
 MARGIN = 0.1  # of a box's side at each edge, which the head on features sees around it

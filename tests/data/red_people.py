@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peopleseg.labels.coco import AnnotatedImage, load_images
-from peopleseg.networks.mask_head import HeadOutput
-from peopleseg.networks.yolov9 import YOLOv9Output
+from peopleseg.networks.people.mask_head import HeadOutput
+from peopleseg.networks.people.yolov9 import YOLOv9Output
 from training.data.generated import PeopleImage, coco_annotations, write_image
 
 CERTAIN = 20.0

@@ -22,11 +22,11 @@ from conversion.export.exportable import (
 )
 from conversion.export.onnx_export import export_onnx
 from conversion.step_version import new_step_version
-from peopleseg.networks.feature_head import MASK_SIZE, RoiFeatureHead
-from peopleseg.networks.hierarchical import PersonMaskHead
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.roi_align import roi_align
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import MASK_SIZE, RoiFeatureHead
+from peopleseg.networks.people.hierarchical import PersonMaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.roi_align import roi_align
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.pixels.images import prepare
 from peopleseg.systems.known import STEPS

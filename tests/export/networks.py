@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peopleseg.networks.checkpoint import save_network
-from peopleseg.networks.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
-from peopleseg.networks.hierarchical import PersonMaskHead
-from peopleseg.networks.lite_head import LiteMaskHead
-from peopleseg.networks.mask_head import MaskHead
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_mask_head import person_mask_head
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import ROI_FEATURE_SIZE, RoiFeatureHead
+from peopleseg.networks.people.hierarchical import PersonMaskHead
+from peopleseg.networks.people.lite_head import LiteMaskHead
+from peopleseg.networks.people.mask_head import MaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_mask_head import person_mask_head
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.pixels.images import prepare
 from tests.data.encoded import some_images
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from peopleseg.networks.roi_align import align_map, roi_align
+from peopleseg.networks.people.roi_align import align_map, roi_align
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW, ROI_SIZE_HW
 from peopleseg.systems.people.roi_align import RoiAligner

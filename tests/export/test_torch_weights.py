@@ -10,7 +10,7 @@ from torch import nn
 from conversion.export.exporter import export
 from conversion.export.settings import Settings
 from peopleseg.networks.checkpoint import load_network
-from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.people.people_unet import PeopleUNet
 from peopleseg.repository.manifest import WEIGHTS, Manifest
 from tests.export.networks import checkpoint, feature_head, people_unet
 

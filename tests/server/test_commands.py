@@ -15,8 +15,8 @@ import yaml
 
 from peopleseg.cli.main import COMMANDS
 from peopleseg.networks.checkpoint import save_network
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.yolov9 import YOLOv9
 from serving.ports import free_ports
 from tests.data.detectors import write_nanodet
 from tests.data.published import numbered, written

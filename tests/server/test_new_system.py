@@ -22,7 +22,8 @@ from tritonclient.utils import InferenceServerException
 
 from peopleseg.client.wire import request_of
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.people.contract import IMAGE, PIXELS
+from peopleseg.systems.people.contract import PIXELS
+from peopleseg.systems.shared.contract import IMAGE
 from serving.ports import free_ports
 from tests.data.encoded import encoded
 from tests.data.grey_system.contract import BRIGHTNESS, GREY_VALUE, MEAN_RGB, TO_GREY

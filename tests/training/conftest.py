@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from peopleseg.networks.checkpoint import save_network
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.data.people_images import write_data_set
 from tests.training.runs import Data
 

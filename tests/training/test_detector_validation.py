@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from peopleseg.labels.coco import AnnotatedImage, Annotation
-from peopleseg.networks.yolov9 import YOLOv9Output
+from peopleseg.networks.people.yolov9 import YOLOv9Output
 from training.data.detection import DetectionValidationBatch
 from training.tasks.detector import PersonDetection
 from training.validation.metrics import BoxAveragePrecision

@@ -11,8 +11,8 @@ from peopleseg.cli.main import main
 from peopleseg.labels.coco import load_images
 from peopleseg.labels.files import write_json
 from peopleseg.networks.checkpoint import load_network, save_network
-from peopleseg.networks.feature_head import RoiFeatureHead
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import RoiFeatureHead
+from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.training.runs import CONFIGS, Data, train
 from training.data.features import DESCRIPTION, FeatureFolder, roi_features
 from training.data.generated import coco_annotations, people_image, write_image

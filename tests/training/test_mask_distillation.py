@@ -8,9 +8,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from peopleseg.networks.checkpoint import load_network, read_checkpoint, save_network
-from peopleseg.networks.lite_head import LiteMaskHead
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_segmenter import PersonSegmenter
+from peopleseg.networks.people.lite_head import LiteMaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_segmenter import PersonSegmenter
 from tests.training.runs import CONFIGS, Data, differing, train
 from training.callbacks.save_at_end import END, SaveAtEnd
 from training.cli import build

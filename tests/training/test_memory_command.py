@@ -12,7 +12,7 @@ import yaml
 
 from peopleseg.cli.main import main
 from peopleseg.labels.coco import load_images
-from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.people.people_unet import PeopleUNet
 from training.data.images import DataError, usable_images
 from training.memory import PEOPLE, need_of, write_crowded_images
 from training.tasks.people_unet import PeopleForeground

@@ -10,7 +10,7 @@ import torch
 from conversion.export.exportable import of_network
 from conversion.export.inputs import RoiReader
 from peopleseg.networks.checkpoint import CheckpointError, load_detector, load_network
-from peopleseg.networks.onnx_detector import OnnxDetector
+from peopleseg.networks.people.onnx_detector import OnnxDetector
 from peopleseg.pixels.images import prepare
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from tests.data.encoded import astronaut

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import Loaded, load_network, save_network
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.networks.torchvision_ops import declare_missing_ops
-from peopleseg.networks.yolov9 import YOLOv9
 from tests.data.people_images import write_data_set
 from tests.training.runs import CONFIGS, Data, train
 from training.data.samples import RoiSample, detection_sample, foreground_sample, roi_sample

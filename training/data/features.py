@@ -19,9 +19,9 @@ from torch import Tensor
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.files import write_atomically, write_json
-from peopleseg.networks.feature_head import ROI_FEATURE_SIZE
-from peopleseg.networks.roi_align import align_map
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import ROI_FEATURE_SIZE
+from peopleseg.networks.people.roi_align import align_map
+from peopleseg.networks.people.yolov9 import YOLOv9
 from training.data.images import BrokenImage
 from training.data.samples import split_broken
 

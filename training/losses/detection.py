@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.networks.yolov9_blocks import Detect, anchor_points
+from peopleseg.networks.people.yolov9_blocks import Detect, anchor_points
 
 BOX_GAIN, CLASS_GAIN, DFL_GAIN = 7.5, 0.5, 1.5
 AUXILIARY_GAIN = 0.25  # of the auxiliary branch, against the main one

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks.mask_head import HeadOutput
+from peopleseg.networks.people.mask_head import HeadOutput
 from training.data.samples import BACKGROUND, IGNORED, NON_TARGET, TARGET
 from training.losses.class_weights import (
     BalancedWeights,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.networks.yolov9_blocks import Detect, anchor_points
+from peopleseg.networks.people.yolov9_blocks import Detect, anchor_points
 from training.losses.detection import boxes_at, ciou
 from training.teachers.teacher import DensePredictions
 

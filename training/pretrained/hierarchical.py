@@ -10,12 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.networks.hierarchical import (
+from peopleseg.networks.normalise import IMAGENET_MEAN, IMAGENET_STD
+from peopleseg.networks.people.hierarchical import (
     RGB_CHANNELS,
     VARIANTS,
     PersonMaskHead,
 )
-from peopleseg.networks.people_unet import IMAGENET_MEAN, IMAGENET_STD, PeopleUNet
+from peopleseg.networks.people.people_unet import PeopleUNet
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from training.pretrained.people_unet import people_unet_from
 from training.pretrained.state_dict import (

@@ -7,7 +7,7 @@ segmentation_models_pytorch on an EfficientNet encoder, saved bare or within a t
 import re
 from pathlib import Path
 
-from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.people.people_unet import PeopleUNet
 from training.pretrained.state_dict import State, WeightsError, load_exactly, read_state_dict
 
 # The encoder's entries in a state dict tell the variants apart; the norms' counters may be missing.

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import torch
 
-from peopleseg.networks.yolov9 import YOLOv9
-from peopleseg.networks.yolov9_blocks import Detect, class_branch_width
-from peopleseg.networks.yolov9_layers import GELAN_WIDTHS, deploy_layers
+from peopleseg.networks.people.yolov9 import YOLOv9
+from peopleseg.networks.people.yolov9_blocks import Detect, class_branch_width
+from peopleseg.networks.people.yolov9_layers import GELAN_WIDTHS, deploy_layers
 from training.pretrained.state_dict import State, WeightsError, load_exactly, read_state_dict
 
 

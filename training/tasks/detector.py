@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from peopleseg.networks.checkpoint import CheckpointError
-from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
-from peopleseg.networks.yolov9_blocks import SPPELAN, Detect
+from peopleseg.networks.people.yolov9 import YOLOv9, YOLOv9Output
+from peopleseg.networks.people.yolov9_blocks import SPPELAN, Detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from training.data.detection import DetectionValidationBatch
 from training.data.samples import DetectionBatch

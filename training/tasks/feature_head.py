@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from peopleseg.networks.checkpoint import CheckpointError, detector_file, load_detector
-from peopleseg.networks.feature_head import RoiFeatureHead
+from peopleseg.networks.people.feature_head import RoiFeatureHead
 from peopleseg.repository.manifest import sha256
 from training.data.features import FeatureBatch, roi_features
 from training.data.precomputed import PrecomputedFeatureData

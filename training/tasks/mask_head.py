@@ -18,10 +18,10 @@ from peopleseg.networks.checkpoint import (
     load_detector,
     load_network,
 )
-from peopleseg.networks.hierarchical import PersonMaskHead
-from peopleseg.networks.mask_head import MaskHead
-from peopleseg.networks.person_mask_head import person_mask_head
-from peopleseg.networks.person_segmenter import PersonSegmenter
+from peopleseg.networks.people.hierarchical import PersonMaskHead
+from peopleseg.networks.people.mask_head import MaskHead
+from peopleseg.networks.people.person_mask_head import person_mask_head
+from peopleseg.networks.people.person_segmenter import PersonSegmenter
 from training.data.mistakes import with_mistakes
 from training.data.rois import RoiData
 from training.data.samples import RoiBatch

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from peopleseg.networks.checkpoint import CheckpointError, load_companion
-from peopleseg.networks.people_unet import ENCODERS, LITE, PeopleUNet
+from peopleseg.networks.people.people_unet import ENCODERS, LITE, PeopleUNet
 from training.data.samples import ForegroundBatch
 from training.losses.distillation import DistillationSchedule, distillation_loss
 from training.losses.foreground import Overlap, foreground_loss

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.networks.yolov9_blocks import anchor_points
+from peopleseg.networks.people.yolov9_blocks import anchor_points
 from peopleseg.systems.people.selection import suppressed
 from training.teachers.teacher import DensePredictions, People, Teacher, TeacherError, TeacherGraph
 

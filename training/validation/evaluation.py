@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.checkpoint import Loaded
-from peopleseg.networks.detection import detect
+from peopleseg.networks.people.detection import detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox
 from peopleseg.systems.people.evaluation.average_precision import average_precision
 from peopleseg.systems.people.results import coco_results

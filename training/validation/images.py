@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.checkpoint import Loaded
-from peopleseg.networks.detection import detect
+from peopleseg.networks.people.detection import detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
 from peopleseg.pixels.masks import THRESHOLD, encode_rle, grid_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW

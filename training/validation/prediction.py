@@ -8,8 +8,8 @@ from torch import Tensor
 
 from peopleseg.errors import PeoplesegError
 from peopleseg.networks.checkpoint import Loaded
-from peopleseg.networks.feature_head import MASK_SIZE, ROI_PADDING
-from peopleseg.networks.person_segmenter import PersonSegmenter
+from peopleseg.networks.people.feature_head import MASK_SIZE, ROI_PADDING
+from peopleseg.networks.people.person_segmenter import PersonSegmenter
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.people.contract import MASK_CLASSES
 from peopleseg.systems.people.person import Person

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from peopleseg.networks import roi_align as networks_roi_align
+from peopleseg.networks.people import roi_align as networks_roi_align
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 
 _ROI_ALIGN = (
@@ -72,7 +72,7 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
 ) -> Tensor:
-    """`peopleseg.networks.roi_align` with torchvision's arguments."""
+    """`peopleseg.networks.people.roi_align` with torchvision's arguments."""
     size_hw = (pooled_height, pooled_width)
     return networks_roi_align.roi_align(
         input, rois, size_hw, spatial_scale, samples=sampling_ratio, aligned=aligned

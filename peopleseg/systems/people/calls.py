@@ -7,7 +7,6 @@ from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.people.contract import (
     BOXES,
     FOREGROUND,
-    IMAGE,
     MIN_SCORE_PARAMETER,
     PEOPLE_FOREGROUND,
     PERSON_SEGMENTATION,
@@ -17,6 +16,7 @@ from peopleseg.systems.people.contract import (
 from peopleseg.systems.people.person import Person, people_in, persons
 from peopleseg.systems.people.response import People
 from peopleseg.systems.pipeline import Pipeline
+from peopleseg.systems.shared.contract import IMAGE
 from peopleseg.systems.step import Arrays
 
 

@@ -7,8 +7,8 @@ axis.
 
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.tensors import Model, Tensor
+from peopleseg.systems.shared.contract import IMAGE, LETTERBOX, MAX_IMAGES
 
-MAX_IMAGES = 8  # images in one batch of the image models
 MAX_PEOPLE = 64  # people in one response: the head's largest batch
 
 # Of the default versions; others may differ, and their manifests say how.
@@ -21,9 +21,7 @@ MIN_SCORE_PARAMETER = "min_score"  # of a request: the lowest score in its respo
 NO_PERSON_SCORE = -1.0  # score of the one dummy roi that stands for "nobody"
 
 
-IMAGE = Tensor("image", "BYTES", (1,))  # one JPEG, PNG, WebP or BMP file
 PIXELS = Tensor("pixels", "UINT8", (3, INPUT_SIZE, INPUT_SIZE))  # RGB, letterboxed or stretched
-LETTERBOX = Tensor("letterbox", "FP32", (6,))  # see `peopleseg.pixels.geometry.Letterbox`
 FEATURES = Tensor("features", "FP16", (-1, -1, -1))  # a grid of any size over all of the pixels
 PREDICTIONS = Tensor("predictions", "FP32", (5, -1))  # cx, cy, w, h in network pixels; score
 PERSON_LOGIT = Tensor("person_logit", "FP32", (1, INPUT_SIZE, INPUT_SIZE))  # > 0 is person
@@ -64,7 +62,6 @@ def _many_or_none(tensor: Tensor) -> Tensor:
 _RESPONSE = (BOXES, SCORES, MASKS, RLES)
 
 # Python steps
-PREPROCESS = Model("preprocess", (IMAGE,), (PIXELS, LETTERBOX), MAX_IMAGES)
 SELECT_PEOPLE = Model("select_people", (_one(PREDICTIONS), _one(LETTERBOX)), (ROIS, SCORES))
 BOXES_TO_ROIS = Model("boxes_to_rois", (BOXES, _one(LETTERBOX)), (ROIS, SCORES))
 ROI_ALIGN = Model(

@@ -1,9 +1,9 @@
 """Two ways to sample a roi, each an operator of ONNX run by ONNX Runtime: no torch is needed.
 
 `half_pixel` is the standard RoIAlign (He et al. 2017, arXiv:1703.06870) with half-pixel corners and
-2 x 2 samples a bin; `peopleseg.networks.roi_align` is the same in torch, for training. Maps of many
-channels are sampled by two matrix products, which take a third of the time: the samples of a roi
-lie on a grid, so a bin's value is the map's, weighted by rows and by columns.
+2 x 2 samples a bin; `peopleseg.networks.people.roi_align` is the same in torch, for training. Maps
+of many channels are sampled by two matrix products, which take a third of the time: the samples of
+a roi lie on a grid, so a bin's value is the map's, weighted by rows and by columns.
 
 `corner_to_corner` is the DynamicRoIAlign (aligned) of PINTO0309/human-instance-segmentation (MIT),
 for networks trained with it: one bilinear sample a cell, the first on one edge of the roi and the

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from peopleseg.pixels.images import decode_image
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.people.contract import BOXES, IMAGE
+from peopleseg.systems.people.contract import BOXES
+from peopleseg.systems.shared.contract import IMAGE
 from peopleseg.systems.step import Arrays
 
 # In widths and heights of the image: all of it, its middle and below its edge, a small one.

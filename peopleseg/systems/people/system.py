@@ -13,7 +13,6 @@ from peopleseg.systems.people.contract import (
     PERSON_SEGMENTATION_FROM_BOXES,
     POSTPROCESS,
     POSTPROCESS_FOREGROUND,
-    PREPROCESS,
     ROI_ALIGN,
     ROI_ALIGN_FEATURES,
     SELECT_PEOPLE,
@@ -24,10 +23,11 @@ from peopleseg.systems.people.sample_inputs import of_boxes, of_image
 from peopleseg.systems.people.steps.boxes_to_rois import BoxesToRois
 from peopleseg.systems.people.steps.postprocess import Postprocess
 from peopleseg.systems.people.steps.postprocess_foreground import PostprocessForeground
-from peopleseg.systems.people.steps.preprocess import Preprocess
 from peopleseg.systems.people.steps.roi_align import RoiAlign
 from peopleseg.systems.people.steps.roi_align_features import RoiAlignFeatures
 from peopleseg.systems.people.steps.select_people import SelectPeople
+from peopleseg.systems.shared.contract import PREPROCESS
+from peopleseg.systems.shared.preprocess import Preprocess
 from peopleseg.systems.system import Accuracy, Ensemble, System, Use
 
 # Scores of the rois, the dummy roi's too; `scores` are those of the response.

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.people.contract import IMAGE, PREPROCESS
-from peopleseg.systems.people.steps.preprocess import Preprocess
+from peopleseg.systems.shared.contract import IMAGE, PREPROCESS
+from peopleseg.systems.shared.preprocess import Preprocess
 from peopleseg.systems.step import Arrays
 from peopleseg.systems.system import Ensemble, System, Use
 

@@ -17,7 +17,7 @@ from peopleseg.checks.check import faults
 from peopleseg.cli.application import parse
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import read_checkpoint, save_network
-from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.people.people_unet import PeopleUNet
 from peopleseg.releases import journal
 from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import Manifest, sha256

@@ -7,7 +7,7 @@ import torch
 
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import load_network, save_network
-from peopleseg.networks.people_unet import PeopleUNet
+from peopleseg.networks.people.people_unet import PeopleUNet
 from tests.data.people_images import write_data_set
 
 

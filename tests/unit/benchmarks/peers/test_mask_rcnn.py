@@ -25,7 +25,7 @@ from benchmarks.peers.mask_rcnn.segmenter import MaskRCNNSegmenter, union_of
 from benchmarks.peers.mask_rcnn.task import MaskRCNN
 from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.networks.checkpoint import CheckpointError
-from peopleseg.networks.roi_align import roi_align as half_pixel_roi_align
+from peopleseg.networks.people.roi_align import roi_align as half_pixel_roi_align
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE

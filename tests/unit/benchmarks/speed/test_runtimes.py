@@ -30,8 +30,8 @@ from benchmarks.speed.runtimes import (
 from conversion.export.runners import torch_runner
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import save_network
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_mask_head import person_mask_head
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_mask_head import person_mask_head
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
 from tests.data.small_repository import write_small_repository

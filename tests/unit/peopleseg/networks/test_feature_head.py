@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from peopleseg.networks.feature_head import (
+from peopleseg.networks.people.feature_head import (
     CLASSES,
     MASK_SIZE,
     ROI_FEATURE_SIZE,

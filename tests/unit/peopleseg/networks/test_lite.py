@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from peopleseg.networks.lite_head import LiteMaskHead
-from peopleseg.networks.mask_head import MaskHead, combine
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_mask_head import PEOPLE_UNETS, person_mask_head
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.lite_head import LiteMaskHead
+from peopleseg.networks.people.mask_head import MaskHead, combine
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_mask_head import PEOPLE_UNETS, person_mask_head
+from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.data.published import randomise
 from tests.unit.peopleseg.networks.test_networks import META, assert_close, on_meta
 

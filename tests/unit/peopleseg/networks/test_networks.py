@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.hierarchical import VARIANTS, EnhancedUNet, PersonMaskHead
-from peopleseg.networks.mask_head import combine
-from peopleseg.networks.people_unet import PeopleUNet, people_unet
-from peopleseg.networks.roi_align import roi_align
-from peopleseg.networks.yolov9 import YOLOv9
-from peopleseg.networks.yolov9_blocks import Conv, RepConv
+from peopleseg.networks.people.hierarchical import VARIANTS, EnhancedUNet, PersonMaskHead
+from peopleseg.networks.people.mask_head import combine
+from peopleseg.networks.people.people_unet import PeopleUNet, people_unet
+from peopleseg.networks.people.roi_align import roi_align
+from peopleseg.networks.people.yolov9 import YOLOv9
+from peopleseg.networks.people.yolov9_blocks import Conv, RepConv
 from peopleseg.systems.people.roi_align import RoiAligner
 from tests.data.published import randomise
 

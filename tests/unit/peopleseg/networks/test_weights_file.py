@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from peopleseg.networks.checkpoint import CheckpointError, load_network, save_network
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.person_mask_head import person_mask_head
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.person_mask_head import person_mask_head
 from peopleseg.repository.manifest import WEIGHTS, Manifest, sha256
 from tests.data.published import randomise
 from tests.data.small_repository import write_detector

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.yolov9 import YOLOv9
-from peopleseg.networks.yolov9_layers import VARIANTS
+from peopleseg.networks.people.yolov9 import YOLOv9
+from peopleseg.networks.people.yolov9_layers import VARIANTS
 
 META = torch.device("meta")
 BACKBONE_LAYERS = 9  # of t, s, m and c

@@ -19,7 +19,7 @@ from peopleseg.repository import frozen_code
 from peopleseg.repository.manifest import ArtifactError, StepManifest
 from peopleseg.systems.people.pipeline import PeoplePipeline
 from peopleseg.systems.people.steps.postprocess import Postprocess
-from peopleseg.systems.people.steps.preprocess import Preprocess
+from peopleseg.systems.shared.preprocess import Preprocess
 from peopleseg.systems.versions import code_of, python_step
 from tests.data.small_repository import write_images, write_small_repository
 
@@ -72,7 +72,7 @@ def test_the_code_is_what_the_step_imports_and_no_more() -> None:
     }
     others = ("peopleseg/networks", "peopleseg/client", "peopleseg/cli", "peopleseg/releases")
     assert not any(name.startswith(others) for name in names)
-    assert "peopleseg/systems/people/steps/preprocess.py" not in names
+    assert "peopleseg/systems/shared/preprocess.py" not in names
 
 
 def test_the_same_code_has_the_same_digest_and_other_code_another(other_code: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from peopleseg.networks.yolov9_blocks import Detect, anchor_points
+from peopleseg.networks.people.yolov9_blocks import Detect, anchor_points
 from training.losses.detection import (
     BOX_GAIN,
     CLASS_GAIN,

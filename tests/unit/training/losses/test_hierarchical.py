@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.networks.mask_head import HeadOutput
+from peopleseg.networks.people.mask_head import HeadOutput
 from training.data.samples import IGNORED
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.refinement import boundary_loss, contour_loss, distance_loss

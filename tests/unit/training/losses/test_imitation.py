@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from peopleseg.networks.yolov9_blocks import Detect
+from peopleseg.networks.people.yolov9_blocks import Detect
 from tests.unit.training.losses.test_detection import SIDE, random_maps
 from training.losses.imitation import LEAST_SCORE, attention_difference, imitation_losses
 from training.teachers.teacher import DensePredictions

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.hierarchical import VARIANTS, PersonMaskHead
-from peopleseg.networks.people_unet import PeopleUNet, people_unet
+from peopleseg.networks.people.hierarchical import VARIANTS, PersonMaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet, people_unet
 from tests.data.published import assert_numbered, numbered, randomise, written
 from training.pretrained.hierarchical import import_hierarchical
 from training.pretrained.state_dict import KeysDoNotFit, WeightsError

@@ -7,9 +7,9 @@ import torch
 
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import load_network
-from peopleseg.networks.hierarchical import PersonMaskHead
-from peopleseg.networks.people_unet import PeopleUNet, people_unet
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.hierarchical import PersonMaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet, people_unet
+from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.data.published import assert_numbered, numbered, written
 from tests.unit.training.pretrained.test_hierarchical import published as published_hierarchical
 from tests.unit.training.pretrained.test_yolov9 import published as published_yolov9

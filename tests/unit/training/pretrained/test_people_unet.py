@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from peopleseg.networks.people_unet import PeopleUNet, people_unet
+from peopleseg.networks.people.people_unet import PeopleUNet, people_unet
 from tests.data.published import assert_numbered, numbered, randomise, written
 from training.pretrained.people_unet import import_people_unet
 from training.pretrained.state_dict import KeysDoNotFit, WeightsError

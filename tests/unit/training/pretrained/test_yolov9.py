@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.data.published import assert_numbered, numbered, randomise, written
 from training.pretrained.state_dict import KeysDoNotFit, WeightsError
 from training.pretrained.yolov9 import import_yolov9, keep_class

@@ -11,10 +11,10 @@ import torch
 
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import save_network
-from peopleseg.networks.feature_head import RoiFeatureHead
-from peopleseg.networks.hierarchical import PersonMaskHead
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.feature_head import RoiFeatureHead
+from peopleseg.networks.people.hierarchical import PersonMaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.data.people_images import write_data_set
 from training.validation.metrics import mask_metrics
 from training.validation.table import WIDTH, Row, table

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.mask_head import HeadOutput, MaskHead
-from peopleseg.networks.people_unet import PeopleUNet
-from peopleseg.networks.roi_align import align_map, roi_align
-from peopleseg.networks.yolov9 import YOLOv9
+from peopleseg.networks.people.mask_head import HeadOutput, MaskHead
+from peopleseg.networks.people.people_unet import PeopleUNet
+from peopleseg.networks.people.roi_align import align_map, roi_align
+from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.systems.people.contract import ROI_FEATURE_SIZE_HW
 
 

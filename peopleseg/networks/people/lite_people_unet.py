@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from peopleseg.networks.people.yolov9 import YOLOv9, run_layers
+from peopleseg.networks.people.yolov9_blocks import Conv
+from peopleseg.networks.people.yolov9_layers import deploy_layers
 from peopleseg.networks.resizing import doubled
-from peopleseg.networks.yolov9 import YOLOv9, run_layers
-from peopleseg.networks.yolov9_blocks import Conv
-from peopleseg.networks.yolov9_layers import deploy_layers
 
 DETECTOR = "t"  # variant whose layers are the encoder
 SKIP_LAYERS = (2, 0)  # at strides 4 and 2

@@ -9,21 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import segmentation_models_pytorch as smp
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks import narrow_people_unet
-from peopleseg.networks.lite_people_unet import LitePeopleUNet
-from peopleseg.networks.narrow_people_unet import NarrowPeopleUNet
+from peopleseg.networks.normalise import Normalise
+from peopleseg.networks.people import narrow_people_unet
+from peopleseg.networks.people.lite_people_unet import LitePeopleUNet
+from peopleseg.networks.people.narrow_people_unet import NarrowPeopleUNet
 
 ENCODERS = {variant: f"timm-efficientnet-{variant}" for variant in ("b0", "b1", "b3", "b7")}
 NARROW = tuple(narrow_people_unet.ENCODERS)  # for CPUs, see `NarrowPeopleUNet`
 LITE = "lite"  # for CPUs, on a detector's first layers, see `LitePeopleUNet`
 VARIANTS = (*ENCODERS, *NARROW, LITE)
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def people_unet(variant: str) -> Any:
@@ -89,23 +86,6 @@ class PeopleUNet(nn.Module):
     def at_working_size(self, images: Tensor) -> Tensor:
         """The same for images that are S / `shrink` already, as in training."""
         return self.unet(self.normalise(images))  # type: ignore[no-any-return]
-
-
-class Normalise(nn.Module):
-    """RGB in [0, 1] to zero mean and unit deviation by the statistics of the training images."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
-    ) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
 
 
 def _normalisation(variant: str) -> nn.Module:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from peopleseg.networks import people_unet
-from peopleseg.networks.hierarchical import VARIANTS, PersonMaskHead
-from peopleseg.networks.lite_head import LITE, LiteMaskHead
-from peopleseg.networks.mask_head import MaskHead
+from peopleseg.networks.people import people_unet
+from peopleseg.networks.people.hierarchical import VARIANTS, PersonMaskHead
+from peopleseg.networks.people.lite_head import LITE, LiteMaskHead
+from peopleseg.networks.people.mask_head import MaskHead
 
 # The people UNet that each variant is trained beside.
 PEOPLE_UNETS = {name: variant.people_unet for name, variant in VARIANTS.items()}

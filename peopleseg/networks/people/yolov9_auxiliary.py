@@ -7,8 +7,8 @@ deployed.
 
 from torch import nn
 
-from peopleseg.networks.yolov9_blocks import ELAN, SPPELAN, CBFuse, CBLinear, Conv
-from peopleseg.networks.yolov9_layers import GELAN_WIDTHS, Branch, Concat, GelanWidths, Layer
+from peopleseg.networks.people.yolov9_blocks import ELAN, SPPELAN, CBFuse, CBLinear, Conv
+from peopleseg.networks.people.yolov9_layers import GELAN_WIDTHS, Branch, Concat, GelanWidths, Layer
 
 
 def auxiliary_branch(variant: str, first: int) -> Branch:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks.yolov9_auxiliary import auxiliary_branch
-from peopleseg.networks.yolov9_blocks import Detect, RepBottleneck, RepConv
-from peopleseg.networks.yolov9_layers import VARIANTS, deploy_layers
+from peopleseg.networks.people.yolov9_auxiliary import auxiliary_branch
+from peopleseg.networks.people.yolov9_blocks import Detect, RepBottleneck, RepConv
+from peopleseg.networks.people.yolov9_layers import VARIANTS, deploy_layers
 from peopleseg.pixels.geometry import INPUT_SIZE
 
 STRIDE = 32  # of the deepest layers: sides are multiples of it

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from peopleseg.labels.mistaken import FIRST_BYTES, mistaken
-from peopleseg.networks.yolov9 import YOLOv9, YOLOv9Output
+from peopleseg.networks.people.yolov9 import YOLOv9, YOLOv9Output
 from peopleseg.runtime.onnx_threads import options_for
 from peopleseg.systems.known import STEPS
 

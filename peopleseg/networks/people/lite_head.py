@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import Conv2dNormActivation
 
-from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
+from peopleseg.networks.people.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
 from peopleseg.networks.resizing import doubled, resized
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 

@@ -13,7 +13,7 @@ from timm.layers.squeeze_excite import SEModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from peopleseg.networks.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
+from peopleseg.networks.people.mask_head import UNET_CHANNELS, HeadOutput, MaskHead, combine
 from peopleseg.networks.resizing import resized
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.yolov9_blocks import (
+from peopleseg.networks.people.yolov9_blocks import (
     ELAN,
     SPPELAN,
     AConv,

@@ -1,0 +1,1 @@
+"""The networks of the people system: detectors, UNets, mask heads."""

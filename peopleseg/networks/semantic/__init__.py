@@ -1,0 +1,1 @@
+"""The networks of the semantic system: a class for every pixel."""

@@ -1,0 +1,10 @@
+"""The families of the semantic system's networks, by the names that checkpoints give them."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from peopleseg.networks.semantic.deeplab import DeepLab
+
+FAMILIES: dict[str, Callable[..., nn.Module]] = {"deeplab": DeepLab}
+COMPANIONS: dict[str, str] = {}

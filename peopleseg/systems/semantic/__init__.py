@@ -1,0 +1,1 @@
+"""The semantic system: a class for every pixel of an image."""

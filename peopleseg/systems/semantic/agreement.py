@@ -1,0 +1,48 @@
+"""Whether two responses of the same versions to one image agree, and which versions fit."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from peopleseg.repository.manifest import Manifest, StepManifest
+from peopleseg.systems.semantic.contract import (
+    CLASSES,
+    DEEPLAB,
+    NAMES,
+    POSTPROCESS_CLASSES,
+    VOC_CLASSES,
+)
+from peopleseg.systems.system import Response
+
+# Room for another CPU, thread count or batch, and for half precision on a GPU: pixels between two
+# classes. Other weights differ by far more.
+MOST_OTHER_PIXELS = 0.02
+
+
+def unlike(folders: Mapping[str, Path], found: Response, expected: Response) -> str | None:
+    """How two responses of the same versions differ; None within the tolerance above."""
+    if found[NAMES.name].tolist() != expected[NAMES.name].tolist():
+        return f"the classes are {found[NAMES.name].tolist()}, not {expected[NAMES.name].tolist()}"
+    classes, wanted = found[CLASSES.name], expected[CLASSES.name]
+    if classes.shape != wanted.shape:
+        return f"classes has shape {list(classes.shape)} instead of {list(wanted.shape)}"
+    other = float(np.mean(classes != wanted))
+    if other > MOST_OTHER_PIXELS:
+        return f"{other:.1%} of the pixels are of another class, more than {MOST_OTHER_PIXELS:.0%}"
+    return None
+
+
+def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
+    """What is wrong between the pinned versions of an ensemble whose artifacts are in order."""
+    network, last = folders[DEEPLAB.name], folders[POSTPROCESS_CLASSES.name]
+    learned = list(Manifest.read(network).variant["classes"])
+    named = list(StepManifest.read(last).settings.get("class_names", VOC_CLASSES))
+    if learned != named:
+        yield (
+            f"{DEEPLAB.name}/{network.name} tells {', '.join(learned)} apart, "
+            f"{POSTPROCESS_CLASSES.name}/{last.name} names {', '.join(named)}; make a version that "
+            f"fits: peopleseg new-step-version {POSTPROCESS_CLASSES.name} --set "
+            f"'class_names={json.dumps(learned)}'"
+        )

@@ -1,0 +1,1 @@
+"""How good class maps are, against label maps."""

@@ -1,0 +1,32 @@
+"""The semantic system: a class for every pixel of an image."""
+
+from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems.semantic.agreement import pair_faults, unlike
+from peopleseg.systems.semantic.contract import DEEPLAB, POSTPROCESS_CLASSES, SEMANTIC_SEGMENTATION
+from peopleseg.systems.semantic.postprocess_classes import PostprocessClasses
+from peopleseg.systems.shared.contract import IMAGE, PREPROCESS
+from peopleseg.systems.shared.preprocess import Preprocess
+from peopleseg.systems.step import Arrays
+from peopleseg.systems.system import Ensemble, System, Use
+
+
+def of_image(image: bytes) -> Arrays:
+    """The inputs that try the ensemble with any image."""
+    return {IMAGE.name: bytes_tensor(image)}
+
+
+SYSTEM = System(
+    "semantic",
+    networks=(DEEPLAB,),
+    python_steps=(Preprocess, PostprocessClasses),
+    ensembles=(
+        Ensemble(
+            SEMANTIC_SEGMENTATION,
+            "The class of every pixel of an image, how sure it is, and each class's share.",
+            (Use(PREPROCESS), Use(DEEPLAB), Use(POSTPROCESS_CLASSES)),
+            of_image,
+        ),
+    ),
+    unlike=unlike,
+    pair_faults=pair_faults,
+)

@@ -41,6 +41,7 @@ BOX_CXCYWH = (320.0, 320.0, 200.0, 400.0)  # of the person, in network pixels
 SCORE = 0.9
 # Of the steps whose settings are fitted to the networks that serve: these are not.
 UNFITTED: dict[str, dict[str, Any]] = {
+    "preprocess": {"size": INPUT_SIZE},
     "select_people": {"min_score": 0.05, "max_iou": 0.5, "score_fit": None},
     "postprocess": {
         "min_score": 0.05,

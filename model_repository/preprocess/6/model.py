@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).with_name("code.zip")))
 
-from peopleseg.systems.people.steps.preprocess import Preprocess  # noqa: E402
+from peopleseg.systems.shared.preprocess import Preprocess  # noqa: E402
 from serving.triton_step import triton_model  # noqa: E402
 
 TritonPythonModel = triton_model(Preprocess)

@@ -37,8 +37,8 @@ from peopleseg.networks.checkpoint import Loaded, load_companion, load_network, 
 from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.systems.people.evaluation.page import as_table
 from training.data.images import usable_images
-from training.validation.evaluation import evaluate
-from training.validation.metrics import PEOPLE_SEG_MIOU
+from training.validation.people.evaluation import evaluate
+from training.validation.people.metrics import PEOPLE_SEG_MIOU
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "training" / "configs"

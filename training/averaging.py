@@ -1,26 +1,26 @@
 """Average the weights of checkpoints, and measure them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from peopleseg.labels.coco import require_people
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network, save_network
 from training.average_command import Options
-from training.data.images import report_skipped, usable_images
-from training.validation.evaluation import evaluate
-from training.validation.table import Row, table
+from training.validation.part import Row
+from training.validation.parts import part_reading
+from training.validation.table import table
 
 
 def run(args: Options) -> int:
     """Average, measure, write. Raises CheckpointError, and writes nothing, for unlike networks."""
-    images, skipped = usable_images(args.annotations, args.images)
-    report_skipped(skipped)
-    require_people(images, args.annotations)
+    part = part_reading(args.annotations)
+    images, _ = part.load(args.annotations, args.images)
     loaded = average([(path, load_network(path)) for path in args.checkpoints])
-    metrics = evaluate(loaded, images)
+    part.require(loaded.family, args.annotations)
+    metrics = part.evaluate(loaded, images).metrics
     companions: dict[str, Any] = loaded.companions
     save_network(
         args.out,
@@ -29,6 +29,7 @@ def run(args: Options) -> int:
         dims=loaded.dims,
         metrics=metrics,
         companions={name: (network, network.dims) for name, network in companions.items()},
+        trained_on=loaded.trained_on,
     )
     print(table([Row(str(args.out), loaded.family, None, metrics)]))
     return 0
@@ -53,4 +54,8 @@ def average(checkpoints: Sequence[tuple[Path, Loaded]]) -> Loaded:
     for name, values in states[0].items():
         if values.is_floating_point():
             values.copy_(torch.stack([state[name] for state in states]).mean(dim=0))
-    return first
+    return replace(first, trained_on=_every_image([loaded for _, loaded in checkpoints]))
+
+
+def _every_image(checkpoints: Sequence[Loaded]) -> tuple[str, ...]:
+    return tuple(sorted({name for loaded in checkpoints for name in loaded.trained_on}))

@@ -31,7 +31,7 @@ from peopleseg.repository.manifest import sha256
 from peopleseg.systems.people.evaluation.page import shown
 from training.teachers import movenet, nanodet
 from training.teachers.teacher import Kind, Teacher, open_teacher
-from training.validation.metrics import BoxAveragePrecision
+from training.validation.people.metrics import BoxAveragePrecision
 
 LEAST_SCORES: dict[Kind, float] = {"nanodet": nanodet.LEAST_SCORE, "movenet": movenet.LEAST_SCORE}
 

@@ -15,7 +15,7 @@ from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.mistaken import mistaken_file
 from peopleseg.labels.orientation import drawn_upright, read_upright
 from peopleseg.pixels.image_files import SUFFIXES
-from peopleseg.pixels.images import MAX_IMAGE_PIXELS
+from peopleseg.pixels.images import MAX_IMAGE_PIXELS, Header
 
 UNKNOWN = 255
 LABEL_SUFFIX = ".png"
@@ -38,8 +38,11 @@ class LabelledImage:
 
     def read(self) -> bytes:
         """The encoded image, see `orientation.read_upright`. Raises OSError, InvalidInput."""
-        size_wh = label_size_wh(self.labels)
-        return read_upright(self.path, lambda header: drawn_upright(header, size_wh))
+        return read_upright(self.path, self.drawn_upright)
+
+    def drawn_upright(self, header: Header) -> bool:
+        """Whether the label map is of the image as EXIF turns it. Raises InvalidInput."""
+        return drawn_upright(header, label_size_wh(self.labels))
 
     def label_map(self, classes: int) -> NDArray[np.uint8]:
         """(height, width) of 0 to classes - 1, and UNKNOWN. Raises AnnotationError."""

@@ -7,7 +7,7 @@ safetensors file, as a version folder has it.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -33,6 +33,7 @@ FAMILIES: dict[str, Callable[..., nn.Module]] = dict(
 COMPANION_FAMILIES: dict[str, str] = dict(
     companion for system in _SYSTEMS for companion in system.COMPANIONS.items()
 )
+TRAINED_ON = "trained_on"  # the checkpoint's entry of names of images
 NETWORK = "network"  # prefix of its weights in `state_dict`; a companion's is its own name
 
 
@@ -50,6 +51,7 @@ class Loaded:
     metrics: dict[str, float]  # of the last validation before it was written
     companions: dict[str, nn.Module] = field(default_factory=dict)
     epoch: int | None = None  # trained epochs, the last one perhaps in part
+    trained_on: tuple[str, ...] = ()  # names of images, where the training recorded them
 
 
 def describe(
@@ -67,6 +69,7 @@ def save_network(
     dims: Mapping[str, Any],
     metrics: Mapping[str, float] | None = None,
     companions: Mapping[str, tuple[nn.Module, Mapping[str, Any]]] | None = None,
+    trained_on: Sequence[str] = (),
 ) -> None:
     """Write weights that no training left here, such as imported ones; whole or not at all.
 
@@ -74,11 +77,13 @@ def save_network(
     """
     beside = companions or {}
     modules = nn.ModuleDict({NETWORK: network} | {name: one for name, (one, _) in beside.items()})
-    state = {
+    state: dict[str, Any] = {
         "state_dict": dict(modules.state_dict()),
         "network": describe(family, dims, {name: dict(d) for name, (_, d) in beside.items()}),
         "metrics": dict(metrics or {}),
     }
+    if trained_on:
+        state[TRAINED_ON] = list(trained_on)
     write_checkpoint(state, path)
 
 
@@ -105,7 +110,8 @@ def load_network(path: Path) -> Loaded:
         ) from error
     metrics = {name: float(value) for name, value in checkpoint.get("metrics", {}).items()}
     epoch = checkpoint["epoch"] + 1 if "epoch" in checkpoint else None
-    return Loaded(family, dims, network, metrics, companions, epoch)
+    names = tuple(checkpoint.get(TRAINED_ON, ()))
+    return Loaded(family, dims, network, metrics, companions, epoch, names)
 
 
 def load_companion(path: Path | None, family: str) -> Any:

@@ -10,7 +10,7 @@ from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.networks.people.yolov9 import YOLOv9Output
 from training.data.detection import DetectionValidationBatch
 from training.tasks.detector import PersonDetection
-from training.validation.metrics import BoxAveragePrecision
+from training.validation.people.metrics import BoxAveragePrecision
 
 
 class Finds(nn.Module):

@@ -21,7 +21,7 @@ from tests.training.runs import CONFIGS, Data, train
 from training.data.samples import RoiSample, detection_sample, foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
 from training.data.transforms import whole_view
-from training.validation.prediction import mask_predictor
+from training.validation.people.prediction import mask_predictor
 
 declare_missing_ops()
 

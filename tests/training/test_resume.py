@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from tests.training.runs import Data, differing, train, unet_arguments
-from training.validation.metrics import PeopleSegMiou
+from training.validation.people.metrics import PeopleSegMiou
 
 EPOCHS = 3
 

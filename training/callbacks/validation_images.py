@@ -4,13 +4,14 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from peopleseg.networks.checkpoint import FAMILIES, Loaded
+from peopleseg.networks.checkpoint import Loaded
 from training.tasks.base import Task
-from training.validation.images import choose_images, validation_sheet
+from training.validation.part import Unmeasurable
+from training.validation.parts import part_of
 
 
 class ValidationImages(Callback):
-    """Images of 1, 2, 3 and 5 people after every validation, with the averaged weights.
+    """The sheet of the network's part after every validation, with the averaged weights.
 
     It has to stand before the callback that averages, which takes its weights back at the same
     place.
@@ -24,13 +25,15 @@ class ValidationImages(Callback):
             return
         if not isinstance(logger, TensorBoardLogger) or not isinstance(pl_module, Task):
             return
-        if pl_module.family not in FAMILIES:
+        part = part_of(pl_module.family)
+        if part is None:
             return  # a network to compare with, which nothing here draws
-        networks = loaded(pl_module)
-        if networks.family == "feature_head" and not networks.companions:
+        data = pl_module.data()
+        try:
+            size = getattr(data, "size", None)
+            sheet = part.sheet(loaded(pl_module), data.val_images, size=size)
+        except Unmeasurable:
             return  # trained on features: nothing reads images
-        images = choose_images(pl_module.data().val_images)
-        sheet = validation_sheet(networks, images)
         logger.experiment.add_image("validation", sheet, trainer.global_step, dataformats="HWC")
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from peopleseg.errors import InvalidInput, PeoplesegError
 from peopleseg.labels.coco import AnnotatedImage, first_lines, load_images
-from peopleseg.pixels.images import FORMATS, decode_image, header_of, opened_header
+from peopleseg.pixels.images import FORMATS, Header, decode_image, header_of, opened_header
 
 SMALLEST_SIDE_PX = 16  # of a box that becomes a roi, image pixels; as published
 
@@ -41,7 +42,19 @@ def usable_images(annotations: Path, images: Path) -> tuple[list[AnnotatedImage]
     return checked(load_images(annotations, images))
 
 
-def checked(images: Sequence[AnnotatedImage]) -> tuple[list[AnnotatedImage], list[Skipped]]:
+class Annotated(Protocol):
+    """An image that was annotated at one of its sizes, see `AnnotatedImage`."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def drawn_upright(self, header: Header) -> bool: ...
+
+
+AnyAnnotated = TypeVar("AnyAnnotated", bound=Annotated)
+
+
+def checked(images: Sequence[AnyAnnotated]) -> tuple[list[AnyAnnotated], list[Skipped]]:
     """The images that can be used, and the others.
 
     Left out are files that are missing, that are no image, or whose size is not the annotated
@@ -83,7 +96,7 @@ def read_rgb(image: AnnotatedImage) -> NDArray[np.uint8]:
         raise BrokenImage(f"{image.path}: {error}") from error
 
 
-def _fault(image: AnnotatedImage) -> str | None:
+def _fault(image: Annotated) -> str | None:
     """Why an image cannot be used."""
     if not image.path.is_file():
         return "is missing"

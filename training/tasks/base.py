@@ -17,6 +17,7 @@ from torchmetrics import Metric
 from peopleseg.networks.checkpoint import (
     COMPANION_FAMILIES,
     NETWORK,
+    TRAINED_ON,
     CheckpointError,
     describe,
     load_network,
@@ -31,6 +32,7 @@ from training.optimisation import (
     build_schedule,
     parameter_groups,
 )
+from training.validation.leak import trained_on
 
 
 class Task(lightning.LightningModule):
@@ -58,6 +60,7 @@ class Task(lightning.LightningModule):
         self.schedule_settings = schedule
         self.backbone_settings = backbone
         self.measured: dict[str, float] = {}  # of the last validation
+        self.started_on: tuple[str, ...] = ()  # images of the checkpoint that it started from
         self.broken_images: set[str] = set()  # found while training, each named once
         self.decoded_any = False  # image of this training
 
@@ -73,6 +76,10 @@ class Task(lightning.LightningModule):
         """Frozen networks that this one reads, by attribute; they are saved beside it."""
         named = {name: getattr(self, name, None) for name in COMPANION_FAMILIES}
         return {name: network for name, network in named.items() if network is not None}
+
+    def images_learned(self) -> Sequence[Path]:
+        """The images that the checkpoint names as learned from; none: it does not say."""
+        return ()
 
     def train(self, mode: bool = True) -> "Task":
         """Training mode, but not for the frozen networks."""
@@ -92,6 +99,7 @@ class Task(lightning.LightningModule):
         loaded = load_network(Path(checkpoint))
         if loaded.family != self.family:
             raise CheckpointError(f"{checkpoint} holds a {loaded.family}, not a {self.family}")
+        self.started_on = loaded.trained_on
         weights = loaded.network.state_dict()
         anew = self._parts_that_differ(weights)
         if anew:
@@ -252,11 +260,14 @@ class Task(lightning.LightningModule):
                 f"{self.family} of {dict(self.network.dims)}; begin another training in a new --out"
             )
         self.measured = dict(checkpoint["metrics"])
+        self.started_on = tuple(checkpoint.get(TRAINED_ON, ()))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         companions = {name: network.dims for name, network in self.companions().items()}
         checkpoint["network"] = describe(self.family, self.network.dims, companions)
         checkpoint["metrics"] = dict(self.measured)
+        if names := trained_on(self.images_learned(), self.started_on):
+            checkpoint[TRAINED_ON] = names
 
 
 assert NETWORK == "network"  # the attribute's name is the prefix of the checkpoint's keys

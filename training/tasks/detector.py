@@ -20,7 +20,7 @@ from training.losses.imitation import Imitation, attention_difference, imitation
 from training.tasks.base import Task
 from training.teachers.teacher import DensePredictions, Kind, open_teacher
 from training.teachers.unlabelled import filled_in
-from training.validation.metrics import BoxAveragePrecision
+from training.validation.people.metrics import BoxAveragePrecision
 
 
 class BoxTask(Task):

@@ -18,7 +18,7 @@ from training.data.rois import RoiData
 from training.data.samples import RoiBatch
 from training.losses.feature_head import SEPARATION_AWARE_WEIGHTS, FeatureHeadLoss
 from training.tasks.mask_head import MaskTask
-from training.validation.metrics import TWO_CLASS_MIOU
+from training.validation.people.metrics import TWO_CLASS_MIOU
 
 
 class PersonMasksFromFeatures(MaskTask):

@@ -28,7 +28,7 @@ from training.data.samples import RoiBatch
 from training.losses.hierarchical import HierarchicalLoss
 from training.losses.mask_distillation import MaskDistillation, mask_divergence
 from training.tasks.base import Task
-from training.validation.metrics import ROI_MIOU, mask_metrics
+from training.validation.people.metrics import ROI_MIOU, mask_metrics
 
 
 class MaskTask(Task):

@@ -15,7 +15,7 @@ from training.losses.distillation import DistillationSchedule, distillation_loss
 from training.losses.foreground import Overlap, foreground_loss
 from training.pretrained.imagenet_encoder import load_imagenet_encoder, load_related_encoder
 from training.tasks.base import Task
-from training.validation.metrics import PEOPLE_SEG_MIOU, PeopleSegMiou
+from training.validation.people.metrics import PEOPLE_SEG_MIOU, PeopleSegMiou
 
 TEACHER_MIOU = f"teacher_{PEOPLE_SEG_MIOU}"
 

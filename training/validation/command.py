@@ -4,11 +4,19 @@
   peopleseg validate 'runs/*/best.ckpt' --images val --annotations person_val.json \\
       --json metrics.json --sheets sheets
 
-Printed is a table for each family of networks, the best of each metric marked with *:
-people_seg_miou of people UNets; box_ap, box_ap50 and box_recall of detectors; instance_miou,
-roi_miou, two_class_miou and boundary_iou of mask heads on true boxes and, when a detector is in the
-checkpoint or given, mask_ap and mask_ap50 on the boxes that it finds. A checkpoint that cannot be
-measured is named, the others go on; the exit code is then 1.
+  peopleseg validate runs/deeplab/best.ckpt --images JPEGImages --annotations labels --size 320
+
+Printed is a table for each family of networks, the best of each metric marked with *.
+
+Annotated with people in COCO format: people_seg_miou of people UNets; box_ap, box_ap50 and
+box_recall of detectors; instance_miou, roi_miou, two_class_miou and boundary_iou of mask heads on
+true boxes and, when a detector is in the checkpoint or given, mask_ap and mask_ap50 on the boxes
+that it finds. Annotated with label maps, a folder of PNG files or a list of Pascal VOC
+(ImageSets/Segmentation/val.txt): miou_present, miou, pixel_accuracy and boundary_iou of networks of
+the semantic system, and the IoU of each class.
+
+A checkpoint that cannot be measured is named, the others go on; the exit code is then 1. So it is
+with one that says that it was trained on some of the images, unless --leak-ok is given.
 """
 
 from dataclasses import dataclass
@@ -18,6 +26,7 @@ from typing import Annotated
 from peopleseg.cli.options import (
     POSITIONAL,
     AnnotatedImagesOptions,
+    Count,
     FileToWrite,
     FolderToWrite,
     Help,
@@ -28,6 +37,9 @@ from training.device import DeviceOption
 
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOption, LimitOption, AnnotatedImagesOptions):
+    annotations: Annotated[
+        Path, Help("people in COCO format; or a folder of label maps, or a list of Pascal VOC")
+    ]
     checkpoints: Annotated[list[str], POSITIONAL, Help("a file, or a pattern in quotes")]
     detector: Annotated[
         Path | None,
@@ -36,9 +48,20 @@ class Options(DeviceOption, LimitOption, AnnotatedImagesOptions):
             "version folder"
         ),
     ] = None
+    size: Annotated[
+        Count | None,
+        Help("of networks measured on label maps: side of the square that they see (512)"),
+    ] = None
+    together: Annotated[
+        bool,
+        Help("of networks measured on label maps: also the mean of the probabilities of all"),
+    ] = False
+    leak_ok: Annotated[
+        bool, Help("also measure on images that a network was trained on; the record says so")
+    ] = False
     json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
     sheets: Annotated[
-        FolderToWrite | None, Help("write a PNG of true and found people for each")
+        FolderToWrite | None, Help("write PNGs of what is true and what is found for each")
     ] = None
 
 

@@ -1,23 +1,13 @@
 """A table of metrics over checkpoints, for a terminal: one part a family, the best marked."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from training.validation.metrics import METRICS
+from training.validation.part import Row
+from training.validation.parts import part_of
 
 WIDTH = 100  # columns; where a row is wider, the checkpoint's name stands on a line of its own
 BEST = "*"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measured checkpoint."""
-
-    checkpoint: str
-    family: str
-    epoch: int | None  # trained epochs, where the checkpoint says
-    metrics: Mapping[str, float]  # by their names in `metrics`
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -29,7 +19,9 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _part(family: str, rows: Sequence[Row]) -> str:
-    names = [name for name in METRICS if any(name in row.metrics for row in rows)]
+    part = part_of(family)
+    known = part.metrics if part else ()
+    names = [name for name in known if any(name in row.metrics for row in rows)]
     best = {name: _best([row.metrics.get(name, math.nan) for row in rows]) for name in names}
     cells = [["epoch", *(f"{name} " for name in names)]]  # the blank is where BEST stands
     for row in rows:

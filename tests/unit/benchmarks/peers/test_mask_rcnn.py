@@ -36,7 +36,7 @@ from training.data.images import BrokenImage
 from training.data.module import AugmentationSettings
 from training.data.samples import detection_sample
 from training.data.scene import read_scene
-from training.validation.metrics import BoxAveragePrecision
+from training.validation.people.metrics import BoxAveragePrecision
 
 ops.supply_missing_ops()
 

@@ -16,8 +16,9 @@ from peopleseg.networks.people.hierarchical import PersonMaskHead
 from peopleseg.networks.people.people_unet import PeopleUNet
 from peopleseg.networks.people.yolov9 import YOLOv9
 from tests.data.people_images import write_data_set
-from training.validation.metrics import mask_metrics
-from training.validation.table import WIDTH, Row, table
+from training.validation.part import Row
+from training.validation.people.metrics import mask_metrics
+from training.validation.table import WIDTH, table
 
 
 @pytest.fixture(scope="module")

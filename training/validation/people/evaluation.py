@@ -18,7 +18,8 @@ from training.data.images import BrokenImage
 from training.data.samples import foreground_sample, roi_sample
 from training.data.scene import Scene, read_scene
 from training.data.transforms import whole_view
-from training.validation.metrics import (
+from training.validation.part import Unmeasurable
+from training.validation.people.metrics import (
     MASK_AP,
     MASK_AP50,
     PEOPLE_SEG_MIOU,
@@ -26,7 +27,7 @@ from training.validation.metrics import (
     PeopleSegMiou,
     mask_metrics,
 )
-from training.validation.prediction import Unmeasurable, mask_predictor, network_input, segment
+from training.validation.people.prediction import mask_predictor, network_input, segment
 
 Scenes = Iterator[tuple[AnnotatedImage, Scene]]
 Metrics = dict[str, float]
@@ -49,7 +50,7 @@ def evaluate(
     """
     for network in (loaded.network, *loaded.companions.values()):
         network.to(device)
-    measure = _MEASURES[loaded.family]
+    measure = MEASURES[loaded.family]
     with torch.inference_mode():
         return measure(loaded, images, torch.device(device))
 
@@ -101,7 +102,7 @@ def _mask_metrics(
     return metrics
 
 
-_MEASURES: dict[str, Callable[[Loaded, Sequence[AnnotatedImage], torch.device], Metrics]] = {
+MEASURES: dict[str, Callable[[Loaded, Sequence[AnnotatedImage], torch.device], Metrics]] = {
     "yolov9": _detector_metrics,
     "people_unet": _foreground_metrics,
     "hierarchical_head": _mask_metrics,

@@ -17,7 +17,7 @@ from tests.data.red_people import (
     RedUNet,
     red_images,
 )
-from training.validation.evaluation import evaluate
+from training.validation.people.evaluation import evaluate
 
 METRICS_ON_TRUE_BOXES = {"instance_miou", "roi_miou", "two_class_miou", "boundary_iou"}
 

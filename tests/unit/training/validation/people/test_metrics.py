@@ -10,7 +10,7 @@ from torch import Tensor
 
 from peopleseg.labels.coco import AnnotatedImage, Annotation
 from training.data.samples import IGNORED, TARGET
-from training.validation.metrics import (
+from training.validation.people.metrics import (
     BOUNDARY_WIDTH,
     METRICS,
     BoundaryIou,

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from peopleseg.errors import PeoplesegError
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.people.feature_head import MASK_SIZE, ROI_PADDING
 from peopleseg.networks.people.person_segmenter import PersonSegmenter
@@ -18,12 +17,9 @@ from peopleseg.systems.people.roi_align import widened
 from peopleseg.systems.people.selection import Rois
 from training.data.features import roi_features
 from training.data.scene import Scene
+from training.validation.part import Unmeasurable
 
 ROIS_AT_ONCE = 16  # a head's memory grows with them
-
-
-class Unmeasurable(PeoplesegError, ValueError):
-    """A network, or all images, that cannot be measured. The message says why."""
 
 
 class MaskPredictor(NamedTuple):

@@ -12,15 +12,8 @@ from torch import nn
 from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.networks.checkpoint import Loaded
 from tests.data.red_people import RedDetector, RedHead, RedUNet, red_images
-from training.validation.images import (
-    CELL_PX,
-    MARGIN_PX,
-    TITLE_PX,
-    Drawing,
-    choose_images,
-    comparison,
-    validation_sheet,
-)
+from training.validation.people.images import choose_images, comparison, validation_sheet
+from training.validation.sheets import CELL_PX, MARGIN_PX, TITLE_PX, Drawing
 
 ROW_PX = TITLE_PX + CELL_PX
 SQUARE = [[0.0, 0.0, 9.0, 0.0, 9.0, 9.0]]

@@ -1,9 +1,7 @@
 """Validation images: what is true over what a network finds, for a few images side by side."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,30 +13,20 @@ from peopleseg.networks.people.detection import detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
 from peopleseg.pixels.masks import THRESHOLD, encode_rle, grid_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW
-from peopleseg.systems.people.drawing import FONT, MASK_OPACITY, draw_people
+from peopleseg.systems.people.drawing import MASK_OPACITY, draw_people
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.response import foreground_of
 from peopleseg.systems.people.selection import Rois
 from training.data.images import BrokenImage
 from training.data.scene import Scene, read_scene
 from training.data.transforms import whole_view
-from training.validation.prediction import mask_predictor, network_input, segment
+from training.validation.people.prediction import mask_predictor, network_input, segment
+from training.validation.sheets import CELL_PX, MARGIN_PX, PAPER, TITLE_PX, Drawing, cell
 
 DRAWN_SCORE = 0.15  # boxes below it are not drawn, as by `peopleseg segment`
 COUNTS = (1, 2, 3, 5)  # people of the images shown
 ENOUGH_ROOM = 0.1  # part of the image that everybody's box should take to be seen well
-CELL_PX = 400  # side of the square in which each image lies
-TITLE_PX = 24  # height of the line above it
-MARGIN_PX = 4
 TINT = (255, 64, 64)  # RGB of people against background
-PAPER, INK = 255, (0, 0, 0)
-
-
-class Drawing(NamedTuple):
-    """An image with people drawn over it, and what the line above it says."""
-
-    image_rgb: NDArray[np.uint8]
-    title: str
 
 
 def choose_images(
@@ -78,8 +66,7 @@ def validation_sheet(loaded: Loaded, images: Sequence[AnnotatedImage]) -> NDArra
 
 def comparison(true: Drawing, found: Drawing) -> NDArray[np.uint8]:
     """A column of two titled squares, what is true over what is found, CELL_PX wide."""
-    cells = [part for drawing in (true, found) for part in _cell(drawing)]
-    return np.concatenate(cells, axis=0)
+    return np.concatenate((cell(true), cell(found)))
 
 
 def _suits(image: AnnotatedImage, count: int) -> tuple[int, bool, float]:
@@ -155,11 +142,3 @@ def _foreground(image_rgb: NDArray[np.uint8], mask: NDArray[np.bool_], what: str
     blended = drawn[mask] * (1 - MASK_OPACITY) + np.array(TINT) * MASK_OPACITY
     drawn[mask] = np.rint(blended).astype(np.uint8)
     return Drawing(drawn, f"{what}: people on {mask.mean():.0%}")
-
-
-def _cell(drawing: Drawing) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    title = np.full((TITLE_PX, CELL_PX, 3), PAPER, dtype=np.uint8)
-    baseline = (MARGIN_PX, TITLE_PX - 2 * MARGIN_PX)
-    cv2.putText(title, drawing.title, baseline, FONT, 0.5, INK, 1, cv2.LINE_AA)
-    height, width = drawing.image_rgb.shape[:2]
-    return title, Letterbox.fit(width, height, CELL_PX).apply(drawing.image_rgb, CELL_PX)

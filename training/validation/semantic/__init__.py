@@ -1,0 +1,1 @@
+"""How good the semantic system's networks are."""

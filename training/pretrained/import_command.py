@@ -3,6 +3,7 @@
   peopleseg import-weights people_unet best_model_b0_0.8741.pth --out people_unet.ckpt
   peopleseg import-weights hierarchical_head best_model_b0_64x48_0.8545.pth --out head.ckpt
   peopleseg import-weights yolov9 gelan-c-weights.pt --keep-class 0 --out detector.ckpt
+  peopleseg import-weights deeplab checkpoint_latest.pth --out deeplab.ckpt
 
 The variant is found in the file. Every entry has to have its place in the network: what has none,
 or is missing, is listed, and nothing is written. Files are read as weights only; the message about
@@ -11,13 +12,17 @@ one that pickles whole objects (as the YOLOv9 project's own files do) says how t
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
+from training.pretrained.kinds import KINDS
 
-Kind = Literal["people_unet", "hierarchical_head", "yolov9"]  # families, as checkpoints name them
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[tuple(KINDS)]  # families, as checkpoints name them
 
 
 def size_hw(text: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,14 @@ from peopleseg.labels.mistaken import mistaken_file
 State = dict[str, Tensor]
 
 WRAPPINGS = ("ema", "state_dict", "model_state_dict", "model")
+# What a pickled number of NumPy's is made by, under the names of NumPy 1 and of NumPy 2.
+_MAKES_NUMBERS = np.float64(0).__reduce__()[0]
+_NUMPY_NUMBERS: list[Any] = [
+    (_MAKES_NUMBERS, "numpy.core.multiarray.scalar"),
+    (_MAKES_NUMBERS, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8")),
+]
 PREFIXES = ("module.", "_orig_mod.")  # of all names
 
 # A file that pickles a whole network, as published YOLOv9 files do, needs its own project's code.
@@ -60,16 +69,29 @@ def read_state_dict(path: Path) -> State:
     a training's averaged weights and its last ones, both in the file, the averaged. Read as weights
     only, so no code of the file's runs. Raises WeightsError; OSError when there is no such file.
     """
+    return weights_in(read_content(path), path)
+
+
+def read_content(path: Path) -> Any:
+    """All of a file: tensors, numbers, texts, and lists and dictionaries of them. Raises as above.
+
+    Numbers of NumPy's, such as a mean is, are read too.
+    """
     if said := mistaken_file(path):
         raise WeightsError(f"{path} {said}")
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            return torch.load(path, weights_only=True, map_location="cpu")
     except (UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).partition("\n")[0]
         raise WeightsError(
             f"{path} could not be read as weights only ({reason}). "
             + _HOW_TO_CONVERT.format(name=path.name)
         ) from error
+
+
+def weights_in(content: Any, path: Path) -> State:
+    """The weights by name of what `read_content` found. Raises WeightsError."""
     for wrapping in WRAPPINGS:
         if isinstance(content, dict) and isinstance(content.get(wrapping), dict):
             content = content[wrapping]

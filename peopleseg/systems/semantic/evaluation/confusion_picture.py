@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,14 +23,15 @@ DARK_FROM = 0.6  # on which numbers are white
 def confusion_picture(pixels: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.uint8]:
     """(H, W, 3) RGB: of each true class (row), the share of its pixels found as each class.
 
-    pixels: (classes, classes), rows are true. Classes that are neither true nor found are left out;
-    a row without a true pixel stays blank.
+    pixels: (classes, classes), rows are true. Classes that are neither true nor found are left out,
+    unless all are; a row without a true pixel stays blank.
     """
-    there = np.flatnonzero(pixels.sum(axis=0) + pixels.sum(axis=1))
+    counted = pixels.sum(axis=0) + pixels.sum(axis=1)
+    there = np.flatnonzero(counted if counted.any() else counted == 0)
     counts = pixels[np.ix_(there, there)]
     shares = counts / np.maximum(pixels.sum(axis=1)[there, None], 1)
     shown = [names[number] for number in there]
-    side = ROOM_INCHES + CELL_INCHES * max(len(there), 1)
+    side = ROOM_INCHES + CELL_INCHES * len(there)
     figure, panel = plt.subplots(figsize=(side, side), layout="constrained")
     panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     panel.set_xticks(range(len(shown)), shown, rotation=90)
@@ -44,7 +46,7 @@ def confusion_picture(pixels: NDArray[np.int64], names: Sequence[str]) -> NDArra
     return _pixels(figure)
 
 
-def _pixels(figure: plt.Figure) -> NDArray[np.uint8]:
+def _pixels(figure: Any) -> NDArray[np.uint8]:
     png = io.BytesIO()
     figure.savefig(png, dpi=DPI)
     plt.close(figure)

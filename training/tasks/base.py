@@ -22,7 +22,7 @@ from peopleseg.networks.checkpoint import (
     load_network,
 )
 from training.data.images import DataError
-from training.data.module import PeopleData
+from training.data.loading import TrainingData
 from training.optimisation import (
     BackboneSettings,
     OptimizerSettings,
@@ -227,7 +227,7 @@ class Task(lightning.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def data(self) -> PeopleData:
+    def data(self) -> TrainingData:
         """What is trained and validated on; once attached to a trainer."""
         return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
 

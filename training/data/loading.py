@@ -23,8 +23,8 @@ class LoaderSettings:
 class TrainingData(lightning.LightningDataModule):
     """Training and validation images of one task.
 
-    `setup` fills train_images and val_images, of whatever kind the samples are made of; the `weight`
-    of the former says how often an epoch draws each. The same seed gives the same images in the
+    `setup` fills train_images and val_images, of whatever kind the samples are made of; `weight` of
+    the former says how often an epoch draws each. The same seed gives the same images in the
     same order, also after a resume.
     """
 

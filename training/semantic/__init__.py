@@ -1,0 +1,1 @@
+"""Training of the semantic system's networks."""

@@ -107,4 +107,5 @@ def _teacher() -> tuple[nn.Module, nn.Module]:
         )
     network = timm.create_model(ENCODERS[TEACHER], pretrained=False)
     network.load_state_dict(weights)
+    network.to(memory_format=torch.channels_last)  # a third quicker, see Task.on_fit_start
     return Normalise(*statistics(TEACHER)), network.eval().requires_grad_(False)

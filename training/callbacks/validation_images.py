@@ -26,8 +26,8 @@ class ValidationImages(Callback):
         if not isinstance(logger, TensorBoardLogger) or not isinstance(pl_module, Task):
             return
         part = part_of(pl_module.family)
-        if part is None:
-            return  # a network to compare with, which nothing here draws
+        if part is None or not pl_module.drawn:
+            return  # a network that nothing here draws
         data = pl_module.data()
         try:
             size = getattr(data, "size", None)

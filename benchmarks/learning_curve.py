@@ -25,13 +25,13 @@ from benchmarks.speed.errors import BenchError
 from peopleseg.cli.application import run_program
 from peopleseg.cli.options import POSITIONAL, FileToWrite, Help
 from peopleseg.labels.files import write_json
+from training.curves import EVENT_FILES
 
 matplotlib.use("Agg")  # files only, no screen
 
 from matplotlib import pyplot as plt  # noqa: E402  (after the backend is chosen)
 
 FEWEST_POINTS = 4  # one more than the law has parameters
-EVENT_FILES = "events.out.tfevents.*"  # TensorBoard's; the names sort by their time
 STEPWISE = 200  # points of a drawn line
 
 

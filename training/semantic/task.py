@@ -63,7 +63,7 @@ class SemanticSegmentation(Task):
         self.loss, self.distillation = loss, distillation
         self.class_weights = _weights(class_weights, len(classes))
         if backbone_from is not None:
-            start_backbone(self.network, Path(backbone_from))
+            self.started_on = start_backbone(self.network, Path(backbone_from))
         self.start_from(start_from)
         # In a list, so that it is no part of what is trained, averaged and saved.
         self._teacher = [] if teacher is None else [load_teacher(teacher, self.network.classes)]
@@ -102,14 +102,19 @@ class SemanticSegmentation(Task):
         return None if self.class_weights is None else self.class_weights.to(device)
 
 
-def start_backbone(network: DeepLab, checkpoint: Path) -> None:
-    """Take the backbone of a checkpoint. Raises CheckpointError."""
-    found = load_network(checkpoint).network
+def start_backbone(network: DeepLab, checkpoint: Path) -> tuple[str, ...]:
+    """Take the backbone of a checkpoint. Returns the images that it names as learned from.
+
+    Raises CheckpointError.
+    """
+    loaded = load_network(checkpoint)
+    found = loaded.network
     if not isinstance(found, DeepLab):
         raise CheckpointError(
             f"{checkpoint} has no backbone of a deeplab; name a checkpoint of either variant"
         )
     network.backbone.load_state_dict(found.backbone.state_dict())
+    return loaded.trained_on
 
 
 def _weights(weights: Sequence[float] | None, classes: int) -> Tensor | None:

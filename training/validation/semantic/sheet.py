@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from peopleseg.errors import InvalidInput
+from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.label_maps import UNKNOWN, LabelledImage
 from peopleseg.pixels.images import decode_image
 from peopleseg.systems.semantic.palette import palette
@@ -32,11 +33,11 @@ ClassMap = NDArray[np.uint8]
 
 
 def choose_images(images: Sequence[LabelledImage], classes: int) -> list[LabelledImage]:
-    """SHOWN of the first LOOKED_AT, each with as many classes as can be that none before has."""
-    left = {
-        image: set(np.unique(image.label_map(classes)).tolist()) - {UNKNOWN}
-        for image in images[:LOOKED_AT]
-    }
+    """SHOWN of the first LOOKED_AT, each with as many classes as can be that none before has.
+
+    One with a broken label map is left out.
+    """
+    left = {image: there for image in images[:LOOKED_AT] if (there := _classes_of(image, classes))}
     chosen: list[LabelledImage] = []
     seen: set[int] = set()
     while left and len(chosen) < SHOWN:
@@ -74,7 +75,8 @@ def sheet_of(
             Drawing(coloured(found), f"found: {_right(true, found):.0%} of the pixels right"),
         )
         rows.append(_row([cell(drawing) for drawing in drawings]))
-    return np.concatenate([*rows, *_legend(names, maps)])
+    margin = np.full((MARGIN_PX, WIDTH_PX, 3), PAPER, np.uint8)
+    return np.concatenate([*rows, *_legend(names, maps), margin])
 
 
 def coloured(classes: ClassMap) -> NDArray[np.uint8]:
@@ -83,6 +85,13 @@ def coloured(classes: ClassMap) -> NDArray[np.uint8]:
     scale = CELL_PX / max(height, width)
     size_wh = max(1, round(width * scale)), max(1, round(height * scale))
     return palette()[cv2.resize(classes, size_wh, interpolation=cv2.INTER_NEAREST)]
+
+
+def _classes_of(image: LabelledImage, classes: int) -> set[int]:
+    try:
+        return set(np.unique(image.label_map(classes)).tolist()) - {UNKNOWN}
+    except AnnotationError:
+        return set()
 
 
 def _right(true: ClassMap, found: ClassMap) -> float:

@@ -54,7 +54,7 @@ def test_a_sheet_has_a_row_for_each_image_that_decodes_and_a_legend(
     rows = len(images) * (TITLE_PX + CELL_PX)
     broken = LabelledImage(tmp_path / "gone.png", images[0].labels)
     sheet = sheet_of(RedClasses(), VOC_CLASSES, [*images, broken], 64)
-    assert sheet.shape == (rows + TITLE_PX, WIDTH_PX, 3)
+    assert sheet.shape == (rows + TITLE_PX + MARGIN_PX, WIDTH_PX, 3)
     legend = {tuple(colour) for colour in sheet[rows:].reshape(-1, 3).tolist()}
     assert {tuple(palette()[number].tolist()) for number in (0, PERSON, 255)} < legend
 
@@ -70,7 +70,10 @@ def test_images_are_chosen_that_show_many_classes(tmp_path: Path) -> None:
     images = load_labelled(tmp_path / "labels", tmp_path / "images")
     chosen = [image.name for image in choose_images(images, 21)]
     assert chosen[:2] == ["3", "4"] and len(chosen) == len(set(chosen)) == 4
+    (tmp_path / "labels" / "3.png").write_bytes(b"no PNG")
+    assert images[3] not in choose_images(images, 21)
     assert choose_images([], 21) == []
+    assert sheet_of(RedClasses(), VOC_CLASSES, []).shape == (MARGIN_PX, WIDTH_PX, 3)
 
 
 def confusion_with(seen: int, right: int) -> Confusion:

@@ -20,7 +20,7 @@ def balanced_folds(
     left = sorted(classes)
     random.Random(seed).shuffle(left)
     folds: list[list[str]] = [[] for _ in range(count)]
-    having: list[Counter[int]] = [Counter() for _ in range(count)]
+    having: list[Counter[int | None]] = [Counter() for _ in range(count)]
     while left:
         rarest = _rarest(left, classes)
         for name in [one for one in left if rarest is None or rarest in classes[one]]:

@@ -3,13 +3,18 @@
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from peopleseg.networks.semantic.deeplab import DeepLab
 from tests.data.voc_images import write_voc
 from tests.training.runs import CONFIGS, train
+from training.validation.semantic.sheet import WIDTH_PX
 
 Captured = pytest.CaptureFixture[str]
 
@@ -45,6 +50,35 @@ def test_a_training_leaves_the_network_and_its_metrics(trained: Path) -> None:
     assert isinstance(found.network, DeepLab) and found.network.variant == "original"
     assert set(found.metrics) == {"miou_present", "pixel_accuracy"}
     assert found.network.classes[15] == "person"
+
+
+def test_a_training_shows_its_images_and_says_what_it_learned_from(
+    voc: Path, trained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    events = EventAccumulator(str(trained.parent), size_guidance={"images": 0}).Reload()
+    shown = cv2.imdecode(
+        np.frombuffer(events.Images("validation")[-1].encoded_image_string, np.uint8), 1
+    )
+    assert shown.shape[1] == WIDTH_PX and shown.std() > 20
+    lists = voc / "ImageSets" / "Segmentation"
+    assert set(load_network(trained).trained_on) == set((lists / "train.txt").read_text().split())
+    options = [f"--images={voc / 'JPEGImages'}", "--size=64", "--device=cpu"]
+    for split, code in (("val", 0), ("trainval", 1)):
+        given = [str(trained), f"--annotations={lists / f'{split}.txt'}", *options]
+        assert main(["validate", *given]) == code
+    assert "it was trained on 4 of these 6 images" in capsys.readouterr().err
+
+
+def test_what_a_start_was_trained_on_counts_too(voc: Path, out: Path, trained: Path) -> None:
+    lists = voc / "ImageSets" / "Segmentation"
+    swapped = [
+        *(f"--data.{part}.images={voc / 'JPEGImages'}" for part in ("train", "val")),
+        f"--data.train.annotations={lists / 'val.txt'}",
+        f"--data.val.annotations={lists / 'train.txt'}",
+    ]
+    assert fit("deeplab_optimised", voc, out, *swapped, f"--model.backbone_from={trained}") == 0
+    everything = set((lists / "trainval.txt").read_text().split())
+    assert set(load_network(out / "last.ckpt").trained_on) == everything
 
 
 @pytest.mark.parametrize("recipe", ["semantic_quick", "semantic_enhanced", "semantic_fine_tune"])

@@ -54,6 +54,11 @@ class AnnotatedImage:
     weight: float = 1.0  # how often an epoch of training draws it
     upright: bool = True  # was annotated as EXIF turns it; counts where the size does not tell
 
+    @property
+    def files(self) -> tuple[Path]:
+        """The image; the annotations are those of a file for all images."""
+        return (self.path,)
+
     def read(self) -> bytes:
         """The encoded image, see `orientation.read_upright`. Raises OSError, InvalidInput."""
         return read_upright(self.path, self.drawn_upright)

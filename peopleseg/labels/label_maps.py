@@ -36,6 +36,10 @@ class LabelledImage:
         """Of both files, without their endings."""
         return self.labels.stem
 
+    @property
+    def files(self) -> tuple[Path, Path]:
+        return self.path, self.labels
+
     def read(self) -> bytes:
         """The encoded image, see `orientation.read_upright`. Raises OSError, InvalidInput."""
         size_wh = label_size_wh(self.labels)

@@ -1,6 +1,6 @@
 """The people system: everybody in an image, with box, score and mask."""
 
-from peopleseg.systems.people.accuracy import NEEDED, measure
+from peopleseg.systems.people.accuracy import NEEDED, measure, read
 from peopleseg.systems.people.agreement import unlike
 from peopleseg.systems.people.contract import (
     BOXES_TO_ROIS,
@@ -78,5 +78,5 @@ SYSTEM = PEOPLE = System(
     ensembles=ENSEMBLES,
     unlike=unlike,
     pair_faults=pair_faults,
-    accuracy=Accuracy(measure, NEEDED),
+    accuracy=Accuracy(read, measure, NEEDED),
 )

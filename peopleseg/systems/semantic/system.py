@@ -1,13 +1,14 @@
 """The semantic system: a class for every pixel of an image."""
 
 from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.systems.semantic.accuracy import NEEDED, measure, read
 from peopleseg.systems.semantic.agreement import pair_faults, unlike
 from peopleseg.systems.semantic.contract import DEEPLAB, POSTPROCESS_CLASSES, SEMANTIC_SEGMENTATION
 from peopleseg.systems.semantic.postprocess_classes import PostprocessClasses
 from peopleseg.systems.shared.contract import IMAGE, PREPROCESS
 from peopleseg.systems.shared.preprocess import Preprocess
 from peopleseg.systems.step import Arrays
-from peopleseg.systems.system import Ensemble, System, Use
+from peopleseg.systems.system import Accuracy, Ensemble, System, Use
 
 
 def of_image(image: bytes) -> Arrays:
@@ -29,4 +30,5 @@ SYSTEM = System(
     ),
     unlike=unlike,
     pair_faults=pair_faults,
+    accuracy=Accuracy(read, measure, NEEDED),
 )

@@ -19,7 +19,8 @@ from tests.data.small_repository import write_small_repository, write_version
 SIZE = 64  # side of the square, network pixels
 PERSON = VOC_CLASSES.index("person")
 SURE, UNSURE = 250, 100  # confidence of red pixels, and of others
-FIRST = ("deeplab=1", "preprocess=2", "postprocess_classes=1")  # the versions that fit
+_LAST = ("postprocess_classes", "postprocess_confidence", "classes_to_png")
+FIRST = ("deeplab=1", "preprocess=2", *(f"{step}=1" for step in _LAST))  # versions that fit
 SEEN = (40, 30, 60, 50)  # of write_labelled's image, 120 x 90: left, top, width, height of the red
 
 

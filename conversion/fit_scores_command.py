@@ -37,8 +37,8 @@ from peopleseg.cli.options import (
     elsewhere,
 )
 from peopleseg.cli.output import folder_fault
+from peopleseg.labels.coco import load_people
 from peopleseg.repository.settings import settings_faults
-from peopleseg.systems.people.accuracy import read
 from peopleseg.systems.people.calls import InProcess
 from peopleseg.systems.people.contract import POSTPROCESS
 from peopleseg.systems.people.evaluation.scores import Point, reliability
@@ -69,7 +69,7 @@ def run(args: Options) -> int:
     Raises FitError, AnnotationError, ArtifactError, OSError.
     """
     _check(args)
-    images = read(args.annotations, args.images, args.limit)
+    images = load_people(args.annotations, args.images, args.limit)
     mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), images)
     found = find(_unfitted(args, mask_shift=mask_fit.shift), images)
     score_fit = fit(found)

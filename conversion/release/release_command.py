@@ -46,9 +46,7 @@ class Options(GateOptions, ReleaseOptions):
     ]
     annotations: Annotated[
         Path | None,
-        Help(
-            "of --images, people in COCO format or label maps: the release is measured on them"
-        ),
+        Help("of --images, people in COCO format or label maps: the release is measured on them"),
     ] = None
     limit: Annotated[Count | None, Help("measure on the first so many images")] = None
 

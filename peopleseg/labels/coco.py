@@ -96,6 +96,13 @@ def load_images(annotations: Path, images: Path) -> list[AnnotatedImage]:
     return load_labels(annotations, images).images
 
 
+def load_people(annotations: Path, images: Path, limit: int | None = None) -> list[AnnotatedImage]:
+    """The first so many of `load_images`. Raises AnnotationError, also where they show nobody."""
+    found = load_images(annotations, images)[:limit]
+    require_people(found, annotations)
+    return found
+
+
 def load_labels(annotations: Path, images: Path) -> Labels:
     """All images of a COCO file, with the annotations of people.
 

@@ -57,8 +57,8 @@ class LabelledImage:
         return labels
 
 
-def load_labelled(annotations: Path, images: Path) -> list[LabelledImage]:
-    """The images of a folder that have a label map, in the order of their names.
+def load_labelled(annotations: Path, images: Path, limit: int | None = None) -> list[LabelledImage]:
+    """The images of a folder that have a label map, the first so many, in the order of their names.
 
     annotations: a folder of label maps, each called as its image; or a list of Pascal VOC, such as
     VOC2012/ImageSets/Segmentation/val.txt, whose label maps are in VOC2012/SegmentationClass. An
@@ -79,7 +79,7 @@ def load_labelled(annotations: Path, images: Path) -> list[LabelledImage]:
             f"{annotations} has labels of {', '.join(missing[:_MOST_NAMED])}{_more(missing)}, of "
             f"which {images} has no image ({', '.join(SUFFIXES)})"
         )
-    return [LabelledImage(by_name[file.stem], file) for file in label_files]
+    return [LabelledImage(by_name[file.stem], file) for file in label_files[:limit]]
 
 
 def label_size_wh(path: Path) -> tuple[int, int]:

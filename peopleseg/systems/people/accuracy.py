@@ -1,12 +1,11 @@
 """The metrics that releases of the people system are judged by."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
 from peopleseg.errors import PeoplesegError
-from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
+from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.calls import InProcess, segment_by_features
 from peopleseg.systems.people.contract import FEATURE_HEAD
 from peopleseg.systems.people.evaluation import metrics as evaluation
@@ -23,13 +22,6 @@ COUNTS = ("images", "people", "rois")
 
 class Unmeasured(PeoplesegError):
     """An image on which a version fails. The message says which, and how."""
-
-
-def read(annotations: Path, images: Path, limit: int | None = None) -> list[AnnotatedImage]:
-    """The images of a COCO file, among them somebody. Raises AnnotationError."""
-    found = load_images(annotations, images)[:limit]
-    require_people(found, annotations)
-    return found
 
 
 def measure(pipeline: Pipeline, images: Sequence[AnnotatedImage]) -> Metrics:

@@ -1,7 +1,8 @@
 """The semantic system: a class for every pixel of an image."""
 
+from peopleseg.labels.label_maps import load_labelled
 from peopleseg.repository.tensors import bytes_tensor
-from peopleseg.systems.semantic.accuracy import NEEDED, measure, read
+from peopleseg.systems.semantic.accuracy import NEEDED, measure
 from peopleseg.systems.semantic.agreement import pair_faults, unlike
 from peopleseg.systems.semantic.classes_to_png import ClassesToPng
 from peopleseg.systems.semantic.contract import (
@@ -41,5 +42,5 @@ SYSTEM = System(
     ),
     unlike=unlike,
     pair_faults=pair_faults,
-    accuracy=Accuracy(read, measure, NEEDED),
+    accuracy=Accuracy(load_labelled, measure, NEEDED),
 )

@@ -14,10 +14,11 @@ import pytest
 from conversion import gate
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
 from conversion.step_version import new_step_version
+from peopleseg.labels.coco import load_people
 from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.repository.manifest import Manifest
-from peopleseg.systems.people.accuracy import METRICS, NEEDED, read
+from peopleseg.systems.people.accuracy import METRICS, NEEDED
 from peopleseg.systems.people.agreement import MASK_TOLERANCE, agree
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.system import Accuracy
@@ -64,9 +65,7 @@ def examined(repository: Path, reference: Reference, cache: Path) -> Gate:
 def test_networks_that_know_the_image_are_right_in_every_metric(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
-    found = measure(
-        repository, serving_versions(repository, PEOPLE), reference, cache=cache
-    )
+    found = measure(repository, serving_versions(repository, PEOPLE), reference, cache=cache)
     assert [found[name] for name in ("images", "people", "rois")] == [2, 2, 2]
     assert all(found[name] > 0.95 for name in METRICS)
     assert set(found) == {*METRICS, "images", "people", "rois"}
@@ -76,9 +75,7 @@ def test_the_head_on_features_has_its_own_metric(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
     versions = serving_versions(repository, PEOPLE) | {"feature_head": 1, "roi_align_features": 1}
-    assert (
-        measure(repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
-    )
+    assert measure(repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -151,8 +148,10 @@ def test_metrics_are_measured_once_for_the_same_versions_and_images(
     def must_not_run(*_: Any) -> Any:
         raise AssertionError("measured again")
 
-    unmeasured = replace(PEOPLE, accuracy=Accuracy(read, must_not_run, NEEDED))
-    assert measure(repository, serving, replace(reference, system=unmeasured), cache=tmp_path) == first
+    unmeasured = replace(PEOPLE, accuracy=Accuracy(load_people, must_not_run, NEEDED))
+    assert (
+        measure(repository, serving, replace(reference, system=unmeasured), cache=tmp_path) == first
+    )
     fewer = replace(reference, limit=1)
     for versions, images in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
         with pytest.raises(AssertionError, match="measured again"):

@@ -3,7 +3,8 @@
 Palette and grey files are read alike: what counts is the number. 255 says that no class is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,12 +120,20 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
             raise AnnotationError(f"{path} is a damaged or truncated PNG ({error})") from error
 
 
-def _opened(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Raises AnnotationError for what cannot be a label map."""
     try:
         image = Image.open(path, formats=("PNG",))
     except (OSError, Image.DecompressionBombError) as error:
         said = mistaken_file(path) if path.is_file() else None
         raise AnnotationError(f"{path} {said or f'is no label map in PNG ({error})'}") from error
+    with image:
+        _require_label_map(image, path)
+        yield image
+
+
+def _require_label_map(image: Image.Image, path: Path) -> None:
     if image.mode not in _ONE_NUMBER:
         raise AnnotationError(
             f"{path} has pixels of the kind {image.mode}; expected one number of 8 bits each, the "
@@ -135,7 +144,6 @@ def _opened(path: Path) -> Image.Image:
             f"{path} has {image.width} x {image.height} pixels, more than the limit of "
             f"{MAX_IMAGE_PIXELS}"
         )
-    return image
 
 
 def _more(names: Sequence[str]) -> str:

@@ -39,8 +39,11 @@ def write_deeplab(
     size: int = SIZE,
     classes: Sequence[str] = VOC_CLASSES,
     red_is: int = PERSON,
+    variant: dict[str, Any] | None = None,
 ) -> Path:
-    """red_is: the class of what is red; another makes the network worse."""
+    """red_is: the class of what is red; another makes the network worse. variant: of the manifest,
+    in place of one with the classes.
+    """
     nodes = [
         *_channel("red"),
         *_channel("green"),
@@ -61,7 +64,7 @@ def write_deeplab(
     square = (size, size)
     lengths = {"pixels": (3, *square), "class_map": square, "confidence_map": square}
     folder = write_version(repository, "deeplab", version, nodes, constants, lengths)
-    manifest = replace(Manifest.read(folder), variant={"classes": list(classes)})
+    manifest = replace(Manifest.read(folder), variant=variant or {"classes": list(classes)})
     manifest.write(folder)
     return folder
 

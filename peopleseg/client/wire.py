@@ -129,10 +129,9 @@ def foreground_of(result: Any) -> NDArray[np.uint8]:
 
 def classified_of(result: Any) -> Classified:
     """The classes of an InferResult. Raises ServerError when a tensor is missing."""
-    asked = {tensor.name for tensor in result.get_response().outputs}
-    always = (CLASSES, AREAS, NAMES)
-    sent = [one for one in SEMANTIC_SEGMENTATION.outputs if one in always or one.name in asked]
-    return classified({tensor.name: _tensor(result, tensor) for tensor in sent})
+    always = {tensor.name: _tensor(result, tensor) for tensor in (CLASSES, AREAS, NAMES)}
+    asked_for = {name: result.as_numpy(name) for name in (CONFIDENCE.name, PALETTE_PNG.name)}
+    return classified(always | asked_for)
 
 
 def image_bytes(image: Image) -> bytes:

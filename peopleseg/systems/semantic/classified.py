@@ -21,14 +21,14 @@ class Classified:
     palette_png: bytes | None  # `classes` as a PNG in Pascal VOC's colours; None as well
 
 
-def classified(response: Mapping[str, NDArray[Any]]) -> Classified:
-    """Of a response's tensors, those that were asked for."""
-    names, png = names_of(response[NAMES.name]), response.get(PALETTE_PNG.name)
+def classified(response: Mapping[str, Any]) -> Classified:
+    """Of a response's tensors; None for CONFIDENCE or PALETTE_PNG that were not asked for."""
+    names, png = names_of(response[NAMES.name]), response[PALETTE_PNG.name]
     return Classified(
         response[CLASSES.name],
         names,
         dict(zip(names, response[AREAS.name].tolist(), strict=True)),
-        response.get(CONFIDENCE.name),
+        response[CONFIDENCE.name],
         None if png is None else png.item(),
     )
 

@@ -1,9 +1,9 @@
 """The parts that systems bring to a command.
 
-A command of several systems asks `peopleseg/cli/SYSTEM/COMMAND.py` for what is a system's own; its
-docstring says what is in there. It has the options of all systems: those that are some systems' own
-are None unless given, and OWN_OPTIONS of a part names which of them mean something to its system.
-They reach the part's functions as arguments by name.
+A command of several systems asks `peopleseg/cli/SYSTEM/COMMAND.py` for what is a system's own; the
+head of the command's module says what is in there. It has the options of all systems: those that
+are some systems' own are None unless given, and OWN_OPTIONS of a part names which of them mean
+something to its system. They reach the part's functions as arguments by name.
 
 Systems are known by these folders, not by their records, so that a client needs nothing of a
 server.

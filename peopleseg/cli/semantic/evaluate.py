@@ -7,7 +7,7 @@ from typing import Any
 
 from peopleseg.cli.evaluation import Evaluation, failed_lines, lines_of, shown
 from peopleseg.client.blocking import SegmentationClient
-from peopleseg.labels.files import write_json
+from peopleseg.labels.files import write_json, write_png
 from peopleseg.labels.label_maps import LabelledImage, load_labelled
 from peopleseg.systems.semantic.contract import SEMANTIC_SEGMENTATION
 from peopleseg.systems.semantic.evaluation.metrics import (
@@ -66,7 +66,7 @@ def table(found: dict[str, Any]) -> str:
 
 def report(evaluation: Evaluation[Confusion], found: dict[str, Any], folder: Path) -> None:
     """NUMBERS: the metrics and the pixels by true and found class; PICTURE draws these."""
-    from peopleseg.systems.semantic.evaluation.plots import draw_confusion
+    from peopleseg.systems.semantic.evaluation.confusion_picture import confusion_picture
 
     if not evaluation.measured:
         _LOG.warning("no report, because no image was measured")
@@ -74,7 +74,7 @@ def report(evaluation: Evaluation[Confusion], found: dict[str, Any], folder: Pat
     total = _total(evaluation)
     told = {name: value for name, value in found.items() if name != "failed"}
     write_json(folder / NUMBERS, {"accuracy": told, "pixels": total.pixels.tolist()})
-    draw_confusion(total, folder / PICTURE)
+    write_png(folder / PICTURE, confusion_picture(total.pixels, total.names))
     print(f"the report is {folder / PICTURE}")
 
 

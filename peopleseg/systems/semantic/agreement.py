@@ -1,7 +1,7 @@
 """Whether two responses of the same versions to one image agree, and which versions fit."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def _square_fault(network: Path, first: Path) -> Iterator[str]:
 
 
 def _names_fault(network: Path, last: Path) -> Iterator[str]:
-    learned = _classes(Manifest.read(network).variant)
+    learned = classes_of(Manifest.read(network).variant)
     named = list(StepManifest.read(last).settings.get("class_names", VOC_CLASSES))
     if learned != named:
         yield (
@@ -67,8 +67,7 @@ def _names_fault(network: Path, last: Path) -> Iterator[str]:
         )
 
 
-def _classes(variant: Mapping[str, Any]) -> Sequence[str]:
-    """What a network tells apart; of several in one, what each of them does."""
-    if "networks" in variant:
-        return _classes(variant["networks"][0])
-    return list(variant["classes"])
+def classes_of(dims: Mapping[str, Any]) -> list[str]:
+    """The names of the classes of a network, or of several as one, by what builds it."""
+    first = dims["networks"][0] if "networks" in dims else dims
+    return list(first["classes"])

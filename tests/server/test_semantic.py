@@ -228,6 +228,24 @@ def test_evaluate_measures_the_classes(
     assert decode_image((tmp_path / "report" / "confusion.png").read_bytes()).size
 
 
+def test_images_that_fail_are_named_and_left_out(
+    served: EmbeddedServer, tmp_path: Path, capsys: Capture
+) -> None:
+    images, labels = write_labelled(tmp_path)
+    (images / "0.png").write_bytes((images / "0.png").read_bytes()[:99])
+    options = ["--images", str(images), "--annotations", str(labels), "--url", served.grpc_url]
+    assert main(["evaluate", "--system", "semantic", *options]) == 1
+    said = capsys.readouterr()
+    assert "0.png" in said.err and "1 of 2 images, left out" in said.out
+    (images / "1.png").write_bytes(b"")
+    assert (
+        main(["evaluate", "--system", "semantic", *options, "--report", str(tmp_path / "r")]) == 1
+    )
+    said = capsys.readouterr()
+    assert "miou_present     -" in said.out and "2 of 2 images" in said.out
+    assert "no report, because no image was measured" in said.err
+
+
 @pytest.mark.parametrize(
     "options",
     [

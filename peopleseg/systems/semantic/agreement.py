@@ -56,7 +56,14 @@ def _square_fault(network: Path, first: Path) -> Iterator[str]:
 
 
 def _names_fault(network: Path, last: Path) -> Iterator[str]:
-    learned = classes_of(Manifest.read(network).variant)
+    dims = Manifest.read(network).variant
+    if not dims.keys() & {"classes", "networks"}:
+        yield (
+            f"the manifest of {DEEPLAB.name}/{network.name} does not say which classes it tells "
+            "apart; export it again"
+        )
+        return
+    learned = classes_of(dims)
     named = list(StepManifest.read(last).settings.get("class_names", VOC_CLASSES))
     if learned != named:
         yield (

@@ -68,3 +68,9 @@ def test_of_several_networks_in_one_the_classes_are_those_of_each(repository: Pa
     pair = {"networks": [{"classes": list(VOC_CLASSES)}] * 2}
     write_deeplab(repository, 3, variant=pair)
     assert list(pair_faults(folders(repository, deeplab=3))) == []
+
+
+def test_a_network_that_does_not_say_its_classes_is_named(repository: Path) -> None:
+    write_deeplab(repository, 4, variant={"variant": "optimised"})
+    (fault,) = pair_faults(folders(repository, deeplab=4))
+    assert fault.startswith("the manifest of deeplab/4 does not say which classes")

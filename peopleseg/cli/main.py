@@ -23,6 +23,7 @@ COMMANDS = {
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
     "data-generate": ("training.data.generate_command", "make up a data set for first tries"),
     "fill-masks": ("training.data.fill_masks_command", "make masks of people with a box alone"),
+    "guess-labels": ("training.semantic.guess_command", "guess label maps from a detector's boxes"),
     "precompute-features": (
         "training.features_command",
         "compute what the head on features reads",

@@ -45,11 +45,20 @@ class NanoDet(Teacher):
         return [found for (found,) in self.objects(images, [PERSON])]
 
     def objects(self, images: Tensor, classes: Sequence[int]) -> list[list[Found]]:
-        """What is found in each image of each of some of its classes, as `people`."""
+        """What is found in each image of each of some of its classes, as `people`.
+
+        Raises TeacherError for a class that it does not have.
+        """
         size = (self.dense_size,) * 2
         outputs = self._graph(
             _normalised(F.interpolate(images, size=size, mode="bilinear", antialias=True))
         )
+        known = outputs[self._scores[0]].shape[2]
+        if max(classes) >= known:
+            raise TeacherError(
+                f"{self._graph.path} tells {known} classes apart, number {max(classes)} is asked "
+                "of it; name a detector of COCO's 80"
+            )
         zoom = images.shape[2] / self.dense_size
         boxes = decoded(self._bins(outputs), self.dense_size) * zoom
         scores = [self._scores_of(outputs, one) for one in classes]

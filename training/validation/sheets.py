@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
+from peopleseg.pixels.lettering import FONT
 
 CELL_PX = 400  # side of the square in which each image lies
 TITLE_PX = 24  # height of the line above it
 MARGIN_PX = 4
 PAPER, INK = 255, (0, 0, 0)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
 _TITLE_SCALE = 0.5
 
 

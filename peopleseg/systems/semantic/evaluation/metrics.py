@@ -49,6 +49,15 @@ class Confusion:
         self.boundaries = np.zeros((classes, 2), np.int64)
         self.seen_in = np.zeros(classes, np.int64)
 
+    @classmethod
+    def of(
+        cls, true: NDArray[np.uint8], found: NDArray[np.uint8], names: Sequence[str]
+    ) -> "Confusion":
+        """Of one image, see `add`."""
+        one = cls(names)
+        one.add(true, found)
+        return one
+
     def add(self, true: NDArray[np.uint8], found: NDArray[np.uint8]) -> None:
         """One image's label map and class map, both (H, W). Raises ValueError for two sizes."""
         if true.shape != found.shape:
@@ -94,6 +103,14 @@ class Confusion:
         both = np.diag(self.pixels)
         either = self.pixels.sum(axis=0) + self.pixels.sum(axis=1) - both
         return both / np.maximum(either, 1)
+
+    def trusted_ious(self) -> dict[str, float | None]:
+        """`iou NAME` of each class; None for one that is in fewer than ENOUGH_IMAGES."""
+        found = zip(self.names, self.ious(), self.seen_in, strict=True)
+        return {
+            f"iou {name}": float(iou) if images >= ENOUGH_IMAGES else None
+            for name, iou, images in found
+        }
 
 
 def confusion(true: NDArray[np.uint8], found: NDArray[np.uint8], classes: int) -> Counts:

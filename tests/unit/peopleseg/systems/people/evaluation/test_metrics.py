@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from peopleseg import Person
-from peopleseg.cli.evaluate_command import accuracy, measure_all, table
 from peopleseg.cli.main import main
+from peopleseg.cli.people import evaluate as people
+from peopleseg.cli.people.evaluate import table
 from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from peopleseg.pixels.masks import encode_rle, grid_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
@@ -27,7 +28,7 @@ KEYS = {
 
 
 def evaluate(segmenter: Any, images: list[AnnotatedImage], **options: Any) -> dict[str, Any]:
-    return accuracy(measure_all(segmenter, images, **options))
+    return people.evaluate(segmenter, images, **options)[1]
 
 
 class Perfect:

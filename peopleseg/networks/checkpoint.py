@@ -50,13 +50,18 @@ class Loaded:
     metrics: dict[str, float]  # of the last validation before it was written
     companions: dict[str, nn.Module] = field(default_factory=dict)
     epoch: int | None = None  # trained epochs, the last one perhaps in part
+    size: int | None = None  # of the square that it was trained on, where the checkpoint says so
 
 
 def describe(
-    family: str, dims: Mapping[str, Any], companions: Mapping[str, Mapping[str, Any]] | None = None
+    family: str,
+    dims: Mapping[str, Any],
+    companions: Mapping[str, Mapping[str, Any]] | None = None,
+    size: int | None = None,
 ) -> dict[str, Any]:
-    """The checkpoint's `network` entry. companions: name and dims of each."""
-    return {"family": family, "dims": dict(dims), "companions": dict(companions or {})}
+    """The checkpoint's `network` entry. companions: name and dims of each. size: as in Loaded."""
+    described = {"family": family, "dims": dict(dims), "companions": dict(companions or {})}
+    return described if size is None else described | {"size": size}
 
 
 def save_network(
@@ -67,16 +72,18 @@ def save_network(
     dims: Mapping[str, Any],
     metrics: Mapping[str, float] | None = None,
     companions: Mapping[str, tuple[nn.Module, Mapping[str, Any]]] | None = None,
+    size: int | None = None,
 ) -> None:
     """Write weights that no training left here, such as imported ones; whole or not at all.
 
-    path: of a safetensors file, where its name says so. companions: name to (network, dims).
+    path: of a safetensors file, where its name says so. companions: name to (network, dims). size:
+    as in Loaded.
     """
     beside = companions or {}
     modules = nn.ModuleDict({NETWORK: network} | {name: one for name, (one, _) in beside.items()})
     state = {
         "state_dict": dict(modules.state_dict()),
-        "network": describe(family, dims, {name: dict(d) for name, (_, d) in beside.items()}),
+        "network": describe(family, dims, {name: dict(d) for name, (_, d) in beside.items()}, size),
         "metrics": dict(metrics or {}),
     }
     write_checkpoint(state, path)
@@ -98,14 +105,14 @@ def load_network(path: Path) -> Loaded:
             name: _built(FAMILIES[COMPANION_FAMILIES[name]], companion_dims, weights, name)
             for name, companion_dims in described["companions"].items()
         }
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} does not hold a network of peopleseg ({error}); checkpoints of other projects "
             "come in through `peopleseg import-weights`"
         ) from error
     metrics = {name: float(value) for name, value in checkpoint.get("metrics", {}).items()}
     epoch = checkpoint["epoch"] + 1 if "epoch" in checkpoint else None
-    return Loaded(family, dims, network, metrics, companions, epoch)
+    return Loaded(family, dims, network, metrics, companions, epoch, described.get("size"))
 
 
 def load_companion(path: Path | None, family: str) -> Any:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def unlike(folders: Mapping[str, Path], found: Response, expected: Response) -> 
 def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
     """What is wrong between the pinned versions of an ensemble whose artifacts are in order."""
     network, last = folders[DEEPLAB.name], folders[POSTPROCESS_CLASSES.name]
-    learned = list(Manifest.read(network).variant["classes"])
+    learned = classes_of(Manifest.read(network).variant)
     named = list(StepManifest.read(last).settings.get("class_names", VOC_CLASSES))
     if learned != named:
         yield (
@@ -46,3 +47,9 @@ def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
             f"fits: peopleseg new-step-version {POSTPROCESS_CLASSES.name} --set "
             f"'class_names={json.dumps(learned)}'"
         )
+
+
+def classes_of(dims: Mapping[str, Any]) -> list[str]:
+    """The names of the classes of a network, or of several as one, by what builds it."""
+    first = dims["networks"][0] if "networks" in dims else dims
+    return list(first["classes"])

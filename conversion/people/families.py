@@ -45,4 +45,4 @@ FAMILIES = {
         _feature_head, _of_rois, annotated_images, head_accuracy, options=("roi_padding",)
     ),
 }
-NOT_THEIRS = {"roi_padding": "a {family} reads boxes as they are; leave out --roi-padding"}
+NOT_THEIRS = {"roi_padding": "a {family} reads no boxes that were widened; leave out --roi-padding"}

@@ -18,7 +18,8 @@ PAIR = "deeplab_pair"
 
 def _exportable(loaded: Loaded, size: int | None = None) -> Exportable:
     """size: of the square; None for the one that it was trained on, where its checkpoint says."""
-    return of_semantic(loaded.network, size or loaded.size or DEFAULT_SIZE)
+    size = loaded.size if size is None else size
+    return of_semantic(loaded.network, DEFAULT_SIZE if size is None else size)
 
 
 def _inputs(source: Source, repository: Path) -> Inputs:

@@ -1,7 +1,8 @@
 """How far semantic artifacts may be off: the share of pixels of another class, and the confidence
 from 0 to 255.
 
-Where two classes are as likely, rounding decides which it is.
+Where two classes are as likely, rounding decides which it is. Where a class ends sharply, a pixel
+is sure of the one or of the other.
 """
 
 from conversion.export.tolerances import NO_LIMIT, ByName, Tolerance
@@ -21,6 +22,6 @@ def _of(*, other_class: float, confidence: Tolerance) -> ByName:
 
 EXACT = _of(other_class=0.001, confidence=Tolerance(2.0, mean_share=0.01))
 OF_A_FILE = EXACT
-HALF_WEIGHTS = _of(other_class=0.02, confidence=Tolerance(32.0, mean_share=0.02))
-HALF = _of(other_class=0.04, confidence=Tolerance(64.0, mean_share=0.04))
+HALF_WEIGHTS = _of(other_class=0.02, confidence=Tolerance(NO_LIMIT, mean_share=0.02))
+HALF = _of(other_class=0.04, confidence=Tolerance(NO_LIMIT, mean_share=0.04))
 QUANTISED = _of(other_class=0.25, confidence=Tolerance(NO_LIMIT, mean_share=0.25))

@@ -24,7 +24,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from conversion.gate import Reference
 from conversion.release.release_command import changes_of
 from conversion.score_fitting import FitError, Found, best_min_score, find, fit, fit_masks, log_loss
 from conversion.step_version import new_step_version
@@ -38,6 +37,7 @@ from peopleseg.cli.options import (
     elsewhere,
 )
 from peopleseg.cli.output import folder_fault
+from peopleseg.labels.coco import load_people
 from peopleseg.repository.settings import settings_faults
 from peopleseg.systems.people.calls import InProcess
 from peopleseg.systems.people.contract import POSTPROCESS
@@ -66,10 +66,10 @@ class Options(RepositoryOption, LimitOption, AnnotatedImagesOptions):
 def run(args: Options) -> int:
     """Print the fit and what it is worth; write the two versions.
 
-    Raises FitError, GateError, ArtifactError, OSError.
+    Raises FitError, AnnotationError, ArtifactError, OSError.
     """
     _check(args)
-    images = Reference(args.images, args.annotations, args.limit).people_images
+    images = load_people(args.annotations, args.images, args.limit)
     mask_fit = fit_masks(InProcess(_unfitted(args, mask_shift=0.0)), images)
     found = find(_unfitted(args, mask_shift=mask_fit.shift), images)
     score_fit = fit(found)

@@ -17,7 +17,6 @@ from conversion.release.examiner import Judgement
 from peopleseg.checks.check import planned_faults
 from peopleseg.checks.reading import TENSORRT_ARTIFACT
 from peopleseg.errors import PeoplesegError
-from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
 from peopleseg.releases.errors import Refused
@@ -25,7 +24,7 @@ from peopleseg.releases.journal import Journal, of_system
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import FILE_NAME, ArtifactError, Manifest, read_manifest, sha256
 from peopleseg.systems.pipeline import Pipeline
-from peopleseg.systems.system import Metrics, Response, System
+from peopleseg.systems.system import Accuracy, Annotated, Metrics, Response, System
 
 NOTHING = "nothing"  # that metrics are measured on
 MANIFESTS = f"{NOTHING}: the metrics are those of the manifests"
@@ -38,34 +37,40 @@ class GateError(PeoplesegError):
 
 @dataclass(frozen=True)
 class Reference:
-    """Annotated images that releases are measured on."""
+    """Annotated images that releases of a system are measured on."""
 
+    system: System
     images: Path  # folder
-    annotations: Path  # people in COCO format
+    annotations: Path  # a file or a folder, as the system reads them
     limit: int | None = None  # the first so many
 
+    @property
+    def accuracy(self) -> Accuracy:
+        """How the system is measured. Raises GateError where it is not."""
+        if self.system.accuracy is None:
+            raise GateError(f"{self.system.name} is not measured; release it without --annotations")
+        return self.system.accuracy
+
     @cached_property
-    def people_images(self) -> list[AnnotatedImage]:
+    def annotated(self) -> Sequence[Annotated]:
         """Raises GateError when the annotations cannot be read."""
         try:
-            images = load_images(self.annotations, self.images)[: self.limit]
-            require_people(images, self.annotations)
+            return self.accuracy.read(self.annotations, self.images, self.limit)
         except AnnotationError as error:
             raise GateError(f"the reference set cannot be used: {error}") from error
-        return images
 
     @cached_property
     def identity(self) -> str:
         """sha256 of the annotations and of all images measured. Raises GateError."""
+        one_file = [self.annotations] if self.annotations.is_file() else []
+        files = [file for image in self.annotated for file in image.files]
         try:
-            parts = [sha256(image.path) for image in self.people_images]
-            return _digest([sha256(self.annotations), *parts])
+            return _digest([sha256(file) for file in (*one_file, *files)])
         except OSError as error:
             raise GateError(f"the reference set cannot be read: {error}") from error
 
 
 def measure(
-    system: System,
     repository: Path,
     versions: Mapping[str, int],
     reference: Reference,
@@ -83,11 +88,9 @@ def measure(
         return found
     if wrong := unanswerable(repository, versions):
         raise GateError("; ".join(wrong))
-    if system.accuracy is None:
-        raise GateError(f"{system.name} is not measured; release it without --annotations")
     try:
-        pipeline = Pipeline(system, repository, versions=versions)
-        metrics = system.accuracy.measure(pipeline, reference.people_images)
+        pipeline = Pipeline(reference.system, repository, versions=versions)
+        metrics = reference.accuracy.measure(pipeline, reference.annotated)
     except (PeoplesegError, OSError, ValueError) as error:
         raise GateError(f"versions {dict(versions)} cannot be measured: {error}") from error
     write_atomically(file, json.dumps(metrics).encode())
@@ -190,7 +193,7 @@ class Gate:
         unknown = [
             f"{name} cannot be measured on {self.reference.annotations}, so nothing shows whether "
             "it falls; name annotations that have it"
-            for name in (self.system.accuracy.needed if self.system.accuracy else ())
+            for name in self.reference.accuracy.needed
             if after.get(name) is None
         ]
         return Judgement(metrics, [*unknown, *judge(before, after, self.margin)])
@@ -249,12 +252,14 @@ class Gate:
     def _measured_on(self) -> str:
         if self.reference is None:
             return MANIFESTS
-        return f"{self.reference.annotations.name}, {len(self.reference.people_images)} images"
+        return f"{self.reference.annotations.name}, {len(self.reference.annotated)} images"
 
     def _metrics(self, versions: Mapping[str, int]) -> Metrics:
+        if not versions:  # before the first release nothing serves
+            return {}
         if self.reference is None:
             return recorded(self.repository, versions)
-        return measure(self.system, self.repository, versions, self.reference, cache=self.cache)
+        return measure(self.repository, versions, self.reference, cache=self.cache)
 
 
 def _key(repository: Path, versions: Mapping[str, int], reference: Reference) -> str:

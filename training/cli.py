@@ -27,7 +27,7 @@ from peopleseg.networks.checkpoint_io import WholeCheckpoints  # noqa: E402
 from training.callbacks.stop_on_signal import StopOnSignal, Stopped  # noqa: E402
 from training.callbacks.throughput import Throughput  # noqa: E402
 from training.callbacks.validation_images import ValidationImages  # noqa: E402
-from training.data.module import PeopleData  # noqa: E402
+from training.data.loading import TrainingData  # noqa: E402
 from training.tasks.base import Task  # noqa: E402
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -63,7 +63,7 @@ class SentenceParser(LightningArgumentParser):
 _SETTINGS: dict[str, Any] = {
     "parser_class": SentenceParser,
     "model_class": Task,
-    "datamodule_class": PeopleData,
+    "datamodule_class": TrainingData,
     "subclass_mode_model": True,
     "subclass_mode_data": True,
     "seed_everything_default": 0,
@@ -96,7 +96,7 @@ class TrainCLI(LightningCLI):
         self.mendable: Exception | None = None
         # Both are abstract, what is constructed are their subclasses.
         self.parser.add_instantiator(self._construct, Task, subclasses=True)  # type: ignore[type-abstract]
-        self.parser.add_instantiator(self._construct, PeopleData, subclasses=True)  # type: ignore[type-abstract]
+        self.parser.add_instantiator(self._construct, TrainingData, subclasses=True)  # type: ignore[type-abstract]
 
     def instantiate_classes(self) -> None:
         try:
@@ -175,7 +175,7 @@ class TrainCLI(LightningCLI):
             self.trainer.fit_loop.max_epochs = done + config.further_epochs
 
 
-def build(arguments: Sequence[str]) -> tuple[Task, PeopleData]:
+def build(arguments: Sequence[str]) -> tuple[Task, TrainingData]:
     """What `peopleseg train` of these arguments would train, and on what."""
     _quieten()
     cli = _BuildOnly(args=configs_first(arguments), **_SETTINGS)

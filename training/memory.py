@@ -19,7 +19,7 @@ from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.cli import build
 from training.data.generated import PeopleImage, coco_annotations, write_image
 from training.data.images import DataError
-from training.data.module import PeopleData
+from training.data.loading import TrainingData
 from training.tasks.base import Task
 
 declare_missing_ops()
@@ -134,7 +134,7 @@ class _Shape(Callback):
         self.shape = len(batch.images), batch.images.shape[-1], rois
 
 
-def _step(task: Task, data: PeopleData, device: str) -> _Shape:
+def _step(task: Task, data: TrainingData, device: str) -> _Shape:
     """One batch, forwards, backwards and into the weights."""
     step = _Shape()
     trainer = lightning.Trainer(

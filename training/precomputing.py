@@ -15,7 +15,7 @@ from peopleseg.networks.people.feature_head import MASK_SIZE, ROI_FEATURE_SIZE
 from peopleseg.networks.people.yolov9 import YOLOv9
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.repository.manifest import sha256
-from training.data.dataset import PeopleDataset
+from training.data.dataset import SampleDataset
 from training.data.features import FeatureDescription, FeatureFolder, FeaturesError, roi_features
 from training.data.images import (
     SMALLEST_SIDE_PX,
@@ -99,7 +99,7 @@ def _compute(
         scene = view(read_scene(image))
         return roi_sample(scene, mask_size_hw, MOST_PEOPLE, padding=args.padding)
 
-    dataset = PeopleDataset(images, sample_of)
+    dataset = SampleDataset(images, sample_of)
     loader = DataLoader(dataset, batch_size=None, num_workers=args.workers)
     detector.to(device)
     broken = 0

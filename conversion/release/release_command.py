@@ -46,7 +46,7 @@ class Options(GateOptions, ReleaseOptions):
     ]
     annotations: Annotated[
         Path | None,
-        Help("people of --images in COCO format: the release is measured on them"),
+        Help("of --images, people in COCO format or label maps: the release is measured on them"),
     ] = None
     limit: Annotated[Count | None, Help("measure on the first so many images")] = None
 
@@ -55,7 +55,7 @@ def run(args: Options) -> int:
     """Release, and print what serves then. Raises ReleaseError."""
     changes = changes_of(args.changes)
     system = system_for(changes, args.system)
-    with place_of(args, system, _reference(args), args.margin) as place:
+    with place_of(args, system, _reference(args, system), args.margin) as place:
         record = release(place, args.name, changes, why=args.why, force=args.force)
     swap = f", after {record.swap_ms:g} ms" if record.swap_ms is not None else ""
     where = f"{args.model_repository}, from the next start on" if args.offline else args.url
@@ -85,14 +85,14 @@ def _change(text: str) -> tuple[str, int]:
     return model, int(version)
 
 
-def _reference(args: Options) -> Reference | None:
+def _reference(args: Options, system: System) -> Reference | None:
     if args.annotations is None:
         return None
     if args.images is None:
         raise WrongRelease("--annotations needs --images, their folder")
-    if not args.annotations.is_file():
-        raise WrongRelease(f"--annotations {args.annotations}: there is no such file")
-    return Reference(args.images, args.annotations, args.limit)
+    if not args.annotations.exists():
+        raise WrongRelease(f"--annotations {args.annotations}: there is no such file or folder")
+    return Reference(system, args.images, args.annotations, args.limit)
 
 
 def system_for(changes: Iterable[str], named: str | None) -> System:

@@ -3,6 +3,7 @@
   peopleseg evaluate --images val --annotations person_val.json
   peopleseg evaluate --images val --annotations person_val.json --json accuracy.json --limit 20
   peopleseg evaluate --images val --annotations person_val.json --report report
+  peopleseg evaluate --images val --annotations labels --system semantic
 
 Every image goes through the server, which is asked for uncertain people too, as AP needs them.
 Printed, and written with --json, are mask_ap, mask_ap50, box_ap and box_ap50 (COCO's), roi_miou
@@ -12,19 +13,27 @@ named and left out; the exit code is then 1.
 --report says what is behind them, as numbers, tables and plots: AP by size and by number of people,
 precision and recall over the score, which share of a score is right, what is missed or found
 instead, and the worst images on one sheet.
+
+With --system semantic the annotations are a folder of label maps, PNG files called as the images,
+or a list of Pascal VOC such as VOC2012/ImageSets/Segmentation/val.txt. The metrics are
+miou_present, miou, pixel_accuracy and boundary_iou, and the IoU of each class that is in enough
+images to tell; the report draws which classes are taken for which.
 """
 
-import logging
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+# A system's part, see peopleseg.cli.system_parts, has
+#   ENSEMBLE                             the name of what is asked
+#   read(annotations, images, limit)     the annotated images
+#   measure(client, image, ...)          what one image adds to the metrics
+#   accuracy(evaluation, ...)            the metrics, and how they were measured
+#   table(metrics)                       the metrics for a terminal
+#   report(evaluation, metrics, folder)  writes what is behind them
+
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
-from tqdm import tqdm
-
+from peopleseg.cli.evaluation import DEFAULT_CONCURRENCY, measure_all
 from peopleseg.cli.options import (
     AnnotatedImagesOptions,
     Count,
@@ -32,177 +41,51 @@ from peopleseg.cli.options import (
     Help,
     LimitOption,
     checked,
+    one_of,
 )
-from peopleseg.cli.output import folder_fault
+from peopleseg.cli.output import report_fault
 from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
+from peopleseg.cli.system_parts import DEFAULT, own_options, part_of, systems_with
 from peopleseg.client.blocking import SegmentationClient
-from peopleseg.client.errors import SegmentationError
 from peopleseg.errors import WrongUsage
-from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
-from peopleseg.systems.people.evaluation.average_precision import AP_MIN_SCORE
-from peopleseg.systems.people.evaluation.metrics import (
-    METRICS_VERSION,
-    Measured,
-    Segmenter,
-    measure,
-    metrics_of,
-)
-from peopleseg.systems.people.evaluation.writing import PAGE, drawing_fault, write_report
-
-_LOG = logging.getLogger(__name__)
-PRINTED = (
-    "mask_ap",
-    "mask_ap50",
-    "box_ap",
-    "box_ap50",
-    "roi_miou",
-    "foreground_miou",
-    "images",
-    "people",
-    "rois",
-    "seconds",
-)
-DEFAULT_CONCURRENCY = 2  # images under way; one is prepared while another is computed
-
-
-def _report_fault(folder: Path) -> str | None:
-    return drawing_fault() or folder_fault(folder)
-
-
-ReportFolder = Annotated[Path, checked(_report_fault)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(LimitOption, UrlOption, AnnotatedImagesOptions):
+    annotations: Annotated[Path, Help("people in COCO format; of semantic, label maps")]
+    system: Annotated[
+        str, one_of(systems_with("evaluate")), Help("people, or the classes of semantic")
+    ] = DEFAULT
     json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
     report: Annotated[
-        ReportFolder | None, Help("write what is behind the metrics here (needs matplotlib)")
+        Path | None,
+        checked(report_fault),
+        Help("write what is behind the metrics here (needs matplotlib)"),
     ] = None
     concurrency: Annotated[Count, Help("images under way at a time")] = DEFAULT_CONCURRENCY
     min_score: Annotated[
-        MinScore, Help("of the people that enter mask_ap and box_ap, 0.001 to 1")
-    ] = AP_MIN_SCORE
+        MinScore | None,
+        Help("of the people that enter mask_ap and box_ap, 0.001 to 1 (0.01)"),
+    ] = None
 
 
 def run(args: Options) -> int:
     """Measure and report. Returns 1 when any image failed. Raises AnnotationError."""
+    part = part_of("evaluate", args.system)
+    own = own_options(args, part, ("min_score",))
     if not args.images.is_dir():
         raise WrongUsage(f"--images {args.images}: there is no such folder")
-    images = load_images(args.annotations, args.images)[: args.limit]
-    require_people(images, args.annotations)
+    images = part.read(args.annotations, args.images, args.limit)
     with SegmentationClient(args.url) as client:
-        client.wait_until_ready(READY_TIMEOUT_S)
+        client.wait_until_ready(READY_TIMEOUT_S, part.ENSEMBLE)
         evaluation = measure_all(
-            client, images, concurrency=args.concurrency, min_score=args.min_score
+            partial(part.measure, client, **own), images, concurrency=args.concurrency
         )
-    found = {**accuracy(evaluation), "annotations": args.annotations.name}
-    print(table(found))
+    found = {**part.accuracy(evaluation, **own), "annotations": args.annotations.name}
+    print(part.table(found))
     if args.json:
         write_json(args.json, found)
     if args.report:
-        _report(evaluation, found, args.report)
+        part.report(evaluation, found, args.report)
     return 1 if evaluation.failed else 0
-
-
-class Evaluation(NamedTuple):
-    """What the images were measured as, in their order, and which failed."""
-
-    measured: list[Measured]
-    failed: list[dict[str, str]]  # file and reason
-    seconds: float
-    min_score: float
-
-
-def measure_all(
-    segmenter: Segmenter,
-    images: Sequence[AnnotatedImage],
-    *,
-    concurrency: int,
-    min_score: float = AP_MIN_SCORE,
-) -> Evaluation:
-    """Ask for every image. One that fails is named  in the log."""
-    start = time.perf_counter()
-    measured: dict[int, Measured] = {}
-    failed: dict[int, dict[str, str]] = {}
-    for number, outcome in _measure_all(segmenter, images, concurrency, min_score):
-        if isinstance(outcome, Measured):
-            measured[number] = outcome
-        else:
-            path = str(images[number].path)
-            failed[number] = {"file": path, "reason": str(outcome)}
-            _LOG.error("%s: %s", path, outcome)
-    return Evaluation(
-        [measured[number] for number in sorted(measured)],
-        [failed[number] for number in sorted(failed)],
-        round(time.perf_counter() - start, 3),
-        min_score,
-    )
-
-
-def accuracy(evaluation: Evaluation) -> dict[str, Any]:
-    """The metrics of evaluation.py, and how they were measured.
-
-    Where all people have a box alone, that of the foreground, of images without people, is None.
-    """
-    found = metrics_of(evaluation.measured)
-    if found["people"] and found["people"] == found["people_without_mask"]:
-        found["foreground_miou"] = None
-    return {
-        **found,
-        "seconds": evaluation.seconds,
-        "failed": evaluation.failed,
-        "min_score": evaluation.min_score,
-        "metrics_version": METRICS_VERSION,
-        "pycocotools": version("pycocotools"),
-    }
-
-
-def table(report: dict[str, Any]) -> str:
-    """The metrics for a terminal, one a line."""
-    lines = [f"{name:16} {_shown(report[name])}" for name in PRINTED]
-    if unmasked := report["people_without_mask"]:
-        lines.append(f"{'without mask':16} {unmasked} people, left out of the metrics of masks")
-    failed = len(report["failed"])
-    if failed:
-        total = failed + report["images"]
-        lines.append(f"{'failed':16} {failed} of {total} images, left out of the metrics above")
-    return "\n".join(lines)
-
-
-def _report(evaluation: Evaluation, found: dict[str, Any], folder: Path) -> None:
-    """Without file names, which `failed` has."""
-    if not any(one.image.people for one in evaluation.measured):
-        _LOG.warning("no report, because no image with people was measured")
-        return
-    shown = {name: value for name, value in found.items() if name != "failed"}
-    write_report(evaluation.measured, shown, folder)
-    print(f"the report is {folder / PAGE}")
-
-
-def _measure_all(
-    segmenter: Segmenter, images: Sequence[AnnotatedImage], concurrency: int, min_score: float
-) -> Iterator[tuple[int, Measured | Exception]]:
-    """Each image's number with its measures or its failure, in the order they are ready."""
-    with ThreadPoolExecutor(max_workers=concurrency) as pool:
-        numbers: dict[Future[Measured], int] = {
-            pool.submit(measure, segmenter, image, min_score=min_score): number
-            for number, image in enumerate(images)
-        }
-        try:
-            # disable=None: no bar where nobody watches, in a log or a pipe
-            for future in tqdm(
-                as_completed(numbers), total=len(numbers), unit="image", disable=None
-            ):
-                try:
-                    yield numbers[future], future.result()
-                except (SegmentationError, OSError, ValueError) as error:
-                    yield numbers[future], error
-        finally:  # on Ctrl-C, do not finish the others first
-            pool.shutdown(cancel_futures=True)
-
-
-def _shown(value: float | int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -14,7 +14,7 @@ from peopleseg.cli.application import run_application
 # By name: the module, as peopleseg.cli.application runs it, and one line of help.
 COMMANDS = {
     "serve": ("serving.command", "start the server with the models of this repository"),
-    "segment": ("peopleseg.cli.segment_command", "find the people of images and folders"),
+    "segment": ("peopleseg.cli.segment_command", "find people, or classes, in images and folders"),
     "call": ("peopleseg.cli.call_command", "ask any ensemble about images, for its tensors"),
     "evaluate": ("peopleseg.cli.evaluate_command", "measure a running server's accuracy"),
     "train": ("training.command", "train a network from a YAML file"),
@@ -23,6 +23,7 @@ COMMANDS = {
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
     "data-generate": ("training.data.generate_command", "make up a data set for first tries"),
     "fill-masks": ("training.data.fill_masks_command", "make masks of people with a box alone"),
+    "guess-labels": ("training.semantic.guess_command", "guess label maps from a detector's boxes"),
     "precompute-features": (
         "training.features_command",
         "compute what the head on features reads",

@@ -5,6 +5,7 @@ Folders that are missing are made when something is written.
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from peopleseg.errors import WrongUsage
@@ -47,6 +48,16 @@ def folder_fault(path: Path) -> str | None:
     if not os.access(there, os.W_OK | os.X_OK):
         return f"{there} cannot be written by this user; name another place"
     return None
+
+
+def report_fault(folder: Path) -> str | None:
+    """Why no report can be written into a folder on this machine; None where one can."""
+    if find_spec("matplotlib") is None:
+        return (
+            "a report has plots, which need matplotlib: `pip install matplotlib`, or leave the "
+            "option out"
+        )
+    return folder_fault(folder)
 
 
 def is_one(path: Path, other: Path) -> bool:

@@ -17,6 +17,7 @@ from peopleseg.client.errors import NO_SERVER, ServerUnavailable, translated
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.semantic.classified import Classified
 from peopleseg.systems.step import Arrays
 
 
@@ -59,6 +60,16 @@ class SegmentationClient:
     def foreground(self, image: wire.Image) -> NDArray[np.uint8]:
         """(H, W) probability x 255 that a pixel of the image shows any person. Read-only."""
         return wire.foreground_of(self._infer(wire.foreground_request(image)))
+
+    def classify(
+        self, image: wire.Image, *, confidence: bool = False, palette_png: bool = False
+    ) -> Classified:
+        """The class of every pixel of the image, by the semantic system.
+
+        confidence, palette_png: whether the server is to send these, too; otherwise it makes none.
+        """
+        request = wire.classify_request(image, confidence=confidence, palette_png=palette_png)
+        return wire.classified_of(self._infer(request))
 
     def call(self, ensemble: Model, inputs: Arrays) -> Arrays:
         """Any ensemble, by its input tensors by name, to its output tensors by name."""

@@ -1,11 +1,11 @@
 """What travels between a client and the server: pure functions, shared by both clients.
 
-A request is built by `segment_request`, `segment_from_boxes_request` or `foreground_request`; its
-result is read by `people_of` or `foreground_of`.
+A request is built by `segment_request`, `segment_from_boxes_request`, `foreground_request` or
+`classify_request`; its result is read by `people_of`, `foreground_of` or `classified_of`.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,15 @@ from peopleseg.systems.people.contract import (
 )
 from peopleseg.systems.people.person import Person, people_in, persons
 from peopleseg.systems.people.selection import requested_min_score
+from peopleseg.systems.semantic.classified import Classified, classified
+from peopleseg.systems.semantic.contract import (
+    AREAS,
+    CLASSES,
+    CONFIDENCE,
+    NAMES,
+    PALETTE_PNG,
+    SEMANTIC_SEGMENTATION,
+)
 from peopleseg.systems.shared.contract import IMAGE
 
 DEFAULT_URL = "localhost:8001"  # Triton's gRPC port
@@ -86,6 +95,13 @@ def foreground_request(image: Image) -> Request:
     return _request(PEOPLE_FOREGROUND, [_image_input(image)])
 
 
+def classify_request(image: Image, *, confidence: bool, palette_png: bool) -> Request:
+    """The class of every pixel, and what else is asked for. Raises InvalidImage."""
+    asked = ((CONFIDENCE, confidence), (PALETTE_PNG, palette_png))
+    outputs = [CLASSES, AREAS, NAMES, *(tensor for tensor, wanted in asked if wanted)]
+    return _request(SEMANTIC_SEGMENTATION, [_image_input(image)], outputs=outputs)
+
+
 def request_of(ensemble: Model, inputs: Mapping[str, NDArray[Any]]) -> Request:
     """Any ensemble, with its input tensors by name."""
     return _request(ensemble, [_input(tensor, inputs[tensor.name]) for tensor in ensemble.inputs])
@@ -109,6 +125,13 @@ def tensors_of(result: Any, ensemble: Model) -> dict[str, NDArray[Any]]:
 def foreground_of(result: Any) -> NDArray[np.uint8]:
     """(H, W) probability x 255 that a pixel shows a person, at the size of the image sent."""
     return _tensor(result, FOREGROUND)
+
+
+def classified_of(result: Any) -> Classified:
+    """The classes of an InferResult. Raises ServerError when a tensor is missing."""
+    always = {tensor.name: _tensor(result, tensor) for tensor in (CLASSES, AREAS, NAMES)}
+    asked_for = {name: result.as_numpy(name) for name in (CONFIDENCE.name, PALETTE_PNG.name)}
+    return classified(always | asked_for)
 
 
 def image_bytes(image: Image) -> bytes:
@@ -168,9 +191,14 @@ def _input(tensor: Tensor, values: NDArray[Any]) -> InferInput:
 
 
 def _request(
-    ensemble: Model, inputs: list[InferInput], parameters: dict[str, float] | None = None
+    ensemble: Model,
+    inputs: list[InferInput],
+    parameters: dict[str, float] | None = None,
+    outputs: Sequence[Tensor] | None = None,
 ) -> Request:
-    wanted = [InferRequestedOutput(tensor.name) for tensor in ensemble.outputs]
+    """outputs: those of the ensemble's that are to travel; None for all."""
+    outputs = ensemble.outputs if outputs is None else outputs
+    wanted = [InferRequestedOutput(tensor.name) for tensor in outputs]
     return Request(ensemble.name, inputs, wanted, parameters or {})
 
 

@@ -54,6 +54,11 @@ class AnnotatedImage:
     weight: float = 1.0  # how often an epoch of training draws it
     upright: bool = True  # was annotated as EXIF turns it; counts where the size does not tell
 
+    @property
+    def files(self) -> tuple[Path]:
+        """The image; the annotations are those of a file for all images."""
+        return (self.path,)
+
     def read(self) -> bytes:
         """The encoded image, see `orientation.read_upright`. Raises OSError, InvalidInput."""
         return read_upright(self.path, self.drawn_upright)
@@ -89,6 +94,13 @@ class Labels(NamedTuple):
 def load_images(annotations: Path, images: Path) -> list[AnnotatedImage]:
     """The images of a COCO file with the annotations of people, as `load_labels` reads them."""
     return load_labels(annotations, images).images
+
+
+def load_people(annotations: Path, images: Path, limit: int | None = None) -> list[AnnotatedImage]:
+    """The first so many of `load_images`. Raises AnnotationError, also where they show nobody."""
+    found = load_images(annotations, images)[:limit]
+    require_people(found, annotations)
+    return found
 
 
 def load_labels(annotations: Path, images: Path) -> Labels:

@@ -3,7 +3,8 @@
 Palette and grey files are read alike: what counts is the number. 255 says that no class is known.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,10 @@ class LabelledImage:
         """Of both files, without their endings."""
         return self.labels.stem
 
+    @property
+    def files(self) -> tuple[Path, Path]:
+        return self.path, self.labels
+
     def read(self) -> bytes:
         """The encoded image, see `orientation.read_upright`. Raises OSError, InvalidInput."""
         size_wh = label_size_wh(self.labels)
@@ -53,8 +58,8 @@ class LabelledImage:
         return labels
 
 
-def load_labelled(annotations: Path, images: Path) -> list[LabelledImage]:
-    """The images of a folder that have a label map, in the order of their names.
+def load_labelled(annotations: Path, images: Path, limit: int | None = None) -> list[LabelledImage]:
+    """The images of a folder that have a label map, the first so many, in the order of their names.
 
     annotations: a folder of label maps, each called as its image; or a list of Pascal VOC, such as
     VOC2012/ImageSets/Segmentation/val.txt, whose label maps are in VOC2012/SegmentationClass. An
@@ -75,7 +80,7 @@ def load_labelled(annotations: Path, images: Path) -> list[LabelledImage]:
             f"{annotations} has labels of {', '.join(missing[:_MOST_NAMED])}{_more(missing)}, of "
             f"which {images} has no image ({', '.join(SUFFIXES)})"
         )
-    return [LabelledImage(by_name[file.stem], file) for file in label_files]
+    return [LabelledImage(by_name[file.stem], file) for file in label_files[:limit]]
 
 
 def label_size_wh(path: Path) -> tuple[int, int]:
@@ -115,12 +120,20 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
             raise AnnotationError(f"{path} is a damaged or truncated PNG ({error})") from error
 
 
-def _opened(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Raises AnnotationError for what cannot be a label map."""
     try:
         image = Image.open(path, formats=("PNG",))
     except (OSError, Image.DecompressionBombError) as error:
         said = mistaken_file(path) if path.is_file() else None
         raise AnnotationError(f"{path} {said or f'is no label map in PNG ({error})'}") from error
+    with image:
+        _require_label_map(image, path)
+        yield image
+
+
+def _require_label_map(image: Image.Image, path: Path) -> None:
     if image.mode not in _ONE_NUMBER:
         raise AnnotationError(
             f"{path} has pixels of the kind {image.mode}; expected one number of 8 bits each, the "
@@ -131,7 +144,6 @@ def _opened(path: Path) -> Image.Image:
             f"{path} has {image.width} x {image.height} pixels, more than the limit of "
             f"{MAX_IMAGE_PIXELS}"
         )
-    return image
 
 
 def _more(names: Sequence[str]) -> str:

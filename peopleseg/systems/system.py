@@ -7,11 +7,10 @@ described in a folder of `peopleseg/systems` and listed in `peopleseg/systems/kn
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.step import Arrays, Step
 
@@ -51,15 +50,33 @@ class Ensemble:
         return tuple(use.model.name for use in self.uses)
 
 
+class Annotated(Protocol):
+    """An image with what is known about it, as a system reads it."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image, and the annotations that are its alone."""
+
+
+class Read(Protocol):
+    """Reads what a system is measured on."""
+
+    def __call__(
+        self, annotations: Path, images: Path, limit: int | None = None
+    ) -> Sequence[Annotated]:
+        """The first so many images of a folder. Raises AnnotationError, also where none counts."""
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """How versions of a system are measured, in one process, before a server loads them.
 
-    measure: of annotated images; metrics are floats, better when higher, or counts. needed: those
-    without which nothing is judged.
+    measure: of the images that `read` returns; metrics are floats, better when higher, or counts,
+    or None where the images show nothing of them. needed: those without which nothing is judged.
     """
 
-    measure: Callable[["Pipeline", Sequence[AnnotatedImage]], Metrics]
+    read: Read
+    measure: Callable[["Pipeline", Sequence[Any]], Metrics]
     needed: tuple[str, ...]
 
 

@@ -86,11 +86,16 @@ def _template() -> Path:
 def first_steps(repository: Path) -> None:
     """Make version 1 of each Python step, with its code as it is now, fitted to no network."""
     for step in PYTHON_STEPS:
-        newest = SOURCE / step / str(max(versions_in(SOURCE / step)))
-        settings = StepManifest.read(newest).settings | UNFITTED.get(step, {})
+        settings = _newest_settings(step) | UNFITTED.get(step, {})
         for version in versions_in(repository / step):
             shutil.rmtree(repository / step / str(version))
         new_step_version(repository, step, settings)
+
+
+def _newest_settings(step: str) -> dict[str, Any]:
+    """Nothing where the project has no version of a step yet."""
+    there = versions_in(SOURCE / step)
+    return StepManifest.read(SOURCE / step / str(max(there))).settings if there else {}
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

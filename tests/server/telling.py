@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from conversion.release.server import ModelControl
 from peopleseg.repository.manifest import Manifest
 from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.systems.known import ENSEMBLES, STEPS
+from peopleseg.systems.people.contract import PIXELS
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.system import Response
 from peopleseg.systems.wiring import config_text, steps_of
@@ -189,14 +190,19 @@ name: "{step.name}"
 backend: "python"
 max_batch_size: {step.max_batch_size}
 input [ {_listed(step.inputs)} ]
-output [ {_listed(step.outputs)} ]
+output [ {_listed(map(_of_people, step.outputs))} ]
 instance_group [ {{ kind: KIND_CPU count: 1 }} ]
 {queue if step.max_batch_size else ""}
 version_policy {{ specific {{ versions: [ 1 ] }} }}
 """
 
 
-def _listed(tensors: Sequence[Tensor]) -> str:
+def _of_people(tensor: Tensor) -> Tensor:
+    """As people's networks read it, where several systems do."""
+    return PIXELS if tensor.name == PIXELS.name else tensor
+
+
+def _listed(tensors: Iterable[Tensor]) -> str:
     return ", ".join(
         f'{{ name: "{tensor.name}" '
         f"data_type: TYPE_{'STRING' if tensor.dtype == 'BYTES' else tensor.dtype} "

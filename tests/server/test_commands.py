@@ -104,6 +104,9 @@ def test_data_are_made_measured_and_filled(terminal: Terminal) -> None:
     assert "0 people got a mask" in terminal(
         f"fill-masks {images} --model-repository models --out filled.json"
     )
+    write_nanodet(terminal.folder / "coco.onnx", classes=80, blind=True)
+    guess = "guess-labels --images people/val --teacher coco.onnx --model-repository models"
+    assert "guessed: 4 label maps written" in terminal(f"{guess} --out guessed")
 
 
 def test_networks_are_imported_trained_and_compared(terminal: Terminal) -> None:

@@ -15,7 +15,8 @@ from tests.training.test_resume import SendSignal
 from training.data.detection import DetectionData, MixingSettings
 from training.data.foreground import ForegroundData
 from training.data.images import DataError
-from training.data.module import AnnotatedFolder, AugmentationSettings, LoaderSettings, PeopleData
+from training.data.loading import LoaderSettings
+from training.data.module import AnnotatedFolder, AugmentationSettings, PeopleData
 from training.data.rois import RoiData
 from training.data.samples import IGNORED
 

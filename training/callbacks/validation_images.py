@@ -24,8 +24,8 @@ class ValidationImages(Callback):
             return
         if not isinstance(logger, TensorBoardLogger) or not isinstance(pl_module, Task):
             return
-        if pl_module.family not in FAMILIES:
-            return  # a network to compare with, which nothing here draws
+        if pl_module.family not in FAMILIES or not pl_module.drawn:
+            return  # a network that nothing here draws
         networks = loaded(pl_module)
         if networks.family == "feature_head" and not networks.companions:
             return  # trained on features: nothing reads images

@@ -6,23 +6,20 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from peopleseg.labels.coco import AnnotatedImage
 from training.data.images import BrokenImage
 from training.data.sampler import Draw
 
-MakeSample = Callable[[AnnotatedImage, int], Any]  # of an image and an epoch
+MakeSample = Callable[[Any, int], Any]  # of an image and an epoch
 
 
-class PeopleDataset(Dataset[Any]):
+class SampleDataset(Dataset[Any]):
     """Samples of `make(image, epoch)`, which draws from torch's global generator.
 
     An image that does not decode becomes its `BrokenImage`, which the collate functions leave
     out and name.
     """
 
-    def __init__(
-        self, images: Sequence[AnnotatedImage], make: MakeSample, *, seed: int = 0
-    ) -> None:
+    def __init__(self, images: Sequence[Any], make: MakeSample, *, seed: int = 0) -> None:
         self.images, self.make, self.seed = images, make, seed
 
     def __len__(self) -> int:

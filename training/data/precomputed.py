@@ -12,7 +12,8 @@ from training.data.features import (
     collate_features,
 )
 from training.data.images import DataError, Skipped, report_skipped
-from training.data.module import AnnotatedFolder, LoaderSettings, PeopleData
+from training.data.loading import LoaderSettings
+from training.data.module import AnnotatedFolder, PeopleData
 
 
 class PrecomputedFeatureData(PeopleData):

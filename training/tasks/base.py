@@ -22,7 +22,7 @@ from peopleseg.networks.checkpoint import (
     load_network,
 )
 from training.data.images import DataError
-from training.data.module import PeopleData
+from training.data.loading import TrainingData
 from training.optimisation import (
     BackboneSettings,
     OptimizerSettings,
@@ -43,6 +43,7 @@ class Task(lightning.LightningModule):
     family: str
     network: Any  # a module with `dims`, the arguments that build it
     monitor: str  # the metric that the best checkpoint has the highest of
+    drawn = True  # whether what it finds is shown beside what is true, see ValidationImages
     only_in_training: tuple[str, ...] = ()  # prefixes of weights that another checkpoint may lack
     # Parts that begin anew where another checkpoint lacks them or has them in other shapes.
     begins_anew: tuple[str, ...] = ()
@@ -68,6 +69,10 @@ class Task(lightning.LightningModule):
     def backbone_stages(self) -> Sequence[nn.Module]:
         """The pretrained part, shallow to deep; empty where a task has none."""
         return ()
+
+    def trained(self) -> nn.Module:
+        """What the optimiser changes, where it requires gradients."""
+        return self.network  # type: ignore[no-any-return]
 
     def companions(self) -> dict[str, Any]:
         """Frozen networks that this one reads, by attribute; they are saved beside it."""
@@ -209,7 +214,7 @@ class Task(lightning.LightningModule):
         optimizer = build_optimizer(
             self.optimizer_settings,
             parameter_groups(
-                self.network,
+                self.trained(),
                 self.backbone_stages(),
                 self.optimizer_settings,
                 self.backbone_settings,
@@ -227,7 +232,7 @@ class Task(lightning.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def data(self) -> PeopleData:
+    def data(self) -> TrainingData:
         """What is trained and validated on; once attached to a trainer."""
         return self.trainer.datamodule  # type: ignore[attr-defined, no-any-return]
 
@@ -241,7 +246,7 @@ class Task(lightning.LightningModule):
         wait for this one's gradients: it then gives zeros."""
         if self.trainer.world_size == 1:
             return None
-        trained = [p for p in self.network.parameters() if p.requires_grad]
+        trained = [p for p in self.trained().parameters() if p.requires_grad]
         return torch.stack([0 * p.sum() for p in trained]).sum()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

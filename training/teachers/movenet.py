@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.teachers.teacher import People, Teacher, TeacherError, TeacherGraph
+from training.teachers.teacher import Found, Teacher, TeacherError, TeacherGraph
 
 SIZE = 320  # pixels of its square; a multiple of 32
 VALUES = 56  # of a person: 17 times y, x and score; then ymin, xmin, ymax, xmax and score
@@ -21,7 +21,7 @@ class MoveNet(Teacher):
             raise TeacherError(f"{graph.path} gives {shapes}; a MoveNet gives one [B, 6, {VALUES}]")
         self._graph = graph
 
-    def people(self, images: Tensor) -> list[People]:
+    def people(self, images: Tensor) -> list[Found]:
         resized = F.interpolate(images.float(), size=(SIZE, SIZE), mode="bilinear", antialias=True)
         pixels = (resized * 255).round().permute(0, 2, 3, 1).to(torch.int32).cpu().numpy()
         (found,) = self._graph(np.ascontiguousarray(pixels)).values()
@@ -29,6 +29,6 @@ class MoveNet(Teacher):
         boxes = found[..., [52, 51, 54, 53]] * images.shape[2]  # yxyx in parts of the side
         scores = found[..., 55]
         return [
-            People(own[score >= LEAST_SCORE], score[score >= LEAST_SCORE])
+            Found(own[score >= LEAST_SCORE], score[score >= LEAST_SCORE])
             for own, score in zip(boxes, scores, strict=True)
         ]

@@ -15,11 +15,13 @@ from torch.nn import functional as F
 
 from peopleseg.networks.people.yolov9_blocks import anchor_points
 from peopleseg.systems.people.selection import suppressed
-from training.teachers.teacher import DensePredictions, People, Teacher, TeacherError, TeacherGraph
+from training.teachers.teacher import DensePredictions, Found, Teacher, TeacherError, TeacherGraph
 
 STRIDES = (8, 16, 32)
 MEAN_BGR, STD_BGR = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)  # of values up to 255
 PERSON = 0  # among its classes
+Outputs = dict[str, NDArray[np.float32]]
+
 LEAST_SCORE, MAX_IOU = 0.05, 0.6  # of people, as published
 
 
@@ -39,27 +41,51 @@ class NanoDet(Teacher):
         self.dense_size = int(shapes[0][2])
         self._scores, self._distances = self._outputs()
 
-    def people(self, images: Tensor) -> list[People]:
-        resized = F.interpolate(
-            images, size=(self.dense_size,) * 2, mode="bilinear", antialias=True
+    def people(self, images: Tensor) -> list[Found]:
+        return [found for (found,) in self.objects(images, [PERSON])]
+
+    def objects(self, images: Tensor, classes: Sequence[int]) -> list[list[Found]]:
+        """What is found in each image of each of some of its classes, as `people`.
+
+        Raises TeacherError for a class that it does not have.
+        """
+        size = (self.dense_size,) * 2
+        outputs = self._graph(
+            _normalised(F.interpolate(images, size=size, mode="bilinear", antialias=True))
         )
-        predictions = self.dense(resized)
+        known = outputs[self._scores[0]].shape[2]
+        if max(classes) >= known:
+            raise TeacherError(
+                f"{self._graph.path} tells {known} classes apart, number {max(classes)} is asked "
+                "of it; name a detector of COCO's 80"
+            )
         zoom = images.shape[2] / self.dense_size
-        boxes = decoded(predictions.bins, self.dense_size) * zoom
-        return [_best(*found) for found in zip(boxes, predictions.scores, strict=True)]
+        boxes = decoded(self._bins(outputs), self.dense_size) * zoom
+        scores = [self._scores_of(outputs, one) for one in classes]
+        return [
+            [_best(boxes[image], of_class[image]) for of_class in scores]
+            for image in range(len(images))
+        ]
 
     def dense(self, images: Tensor) -> DensePredictions:
         outputs = self._graph(_normalised(images))
-        scores = np.concatenate([outputs[name][..., PERSON] for name in self._scores], axis=1)
-        distances = np.concatenate([outputs[name] for name in self._distances], axis=1)
-        bins = torch.from_numpy(distances).unflatten(2, (4, -1)).softmax(dim=3)
         levels = (torch.from_numpy(outputs[name]) for name in self._levels)
         device = images.device
         return DensePredictions(
-            torch.from_numpy(scores).to(device),
-            bins.to(device),
+            self._scores_of(outputs, PERSON).to(device),
+            self._bins(outputs).to(device),
             tuple(level.to(device) for level in levels),
         )
+
+    def _scores_of(self, outputs: Outputs, one: int) -> Tensor:
+        """[B, A] of a class."""
+        rows = [outputs[name][..., one] for name in self._scores]
+        return torch.from_numpy(np.concatenate(rows, axis=1))
+
+    def _bins(self, outputs: Outputs) -> Tensor:
+        """[B, A, 4, R] probabilities."""
+        distances = np.concatenate([outputs[name] for name in self._distances], axis=1)
+        return torch.from_numpy(distances).unflatten(2, (4, -1)).softmax(dim=3)
 
     def _outputs(self) -> tuple[list[str], list[str]]:
         """Names of the scores and of the distances, the finest stride first."""
@@ -109,7 +135,7 @@ def _normalised(images: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(pixels)
 
 
-def _best(boxes: Tensor, scores: Tensor) -> People:
+def _best(boxes: Tensor, scores: Tensor) -> Found:
     kept = suppressed(boxes.cpu().numpy(), scores.cpu().numpy(), LEAST_SCORE, MAX_IOU)
     best = torch.from_numpy(kept).to(boxes.device)
-    return People(boxes[best], scores[best])
+    return Found(boxes[best], scores[best])

@@ -23,8 +23,8 @@ class TeacherError(PeoplesegError, ValueError):
     """A file cannot teach; the message names it, what it has and what was expected."""
 
 
-class People(NamedTuple):
-    """Whom a teacher finds in one image."""
+class Found(NamedTuple):
+    """Whom, or what of one class, a teacher finds in one image."""
 
     boxes_xyxy: Tensor  # float32 [n, 4], image pixels
     scores: Tensor  # float32 [n] in [0, 1]
@@ -46,7 +46,7 @@ class Teacher:
     dense_size: int | None = None  # S for which `dense` answers; None: for no S
 
     @abstractmethod
-    def people(self, images: Tensor) -> list[People]:
+    def people(self, images: Tensor) -> list[Found]:
         """Everybody found in each image, whatever its size, after non-maximum suppression."""
 
     def dense(self, images: Tensor) -> DensePredictions:

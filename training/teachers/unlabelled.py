@@ -7,7 +7,7 @@ from torch import Tensor
 
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.losses.detection import anchors_within
-from training.teachers.teacher import People
+from training.teachers.teacher import Found
 
 declare_missing_ops()
 
@@ -18,7 +18,7 @@ SAME_IOU = 0.5  # with a label, from which it is the same person
 
 
 def filled_in(
-    boxes_xyxy: Sequence[Tensor], ignored_xyxy: Sequence[Tensor], found: Sequence[People]
+    boxes_xyxy: Sequence[Tensor], ignored_xyxy: Sequence[Tensor], found: Sequence[Found]
 ) -> list[Tensor]:
     """The labels of each image [n, 4], and whom the teacher found in its regions to ignore.
 
@@ -30,7 +30,7 @@ def filled_in(
     ]
 
 
-def _new(people: People, labels: Tensor, regions: Tensor) -> Tensor:
+def _new(people: Found, labels: Tensor, regions: Tensor) -> Tensor:
     """Bool [n]."""
     boxes = people.boxes_xyxy
     (inside,) = anchors_within((boxes[:, :2] + boxes[:, 2:]) / 2, [regions])

@@ -13,9 +13,10 @@ from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.people.detection import detect
 from peopleseg.pixels.geometry import INPUT_SIZE, Letterbox, clip_boxes
+from peopleseg.pixels.lettering import FONT
 from peopleseg.pixels.masks import THRESHOLD, encode_rle, grid_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW
-from peopleseg.systems.people.drawing import FONT, MASK_OPACITY, draw_people
+from peopleseg.systems.people.drawing import MASK_OPACITY, draw_people
 from peopleseg.systems.people.person import Person
 from peopleseg.systems.people.response import foreground_of
 from peopleseg.systems.people.selection import Rois

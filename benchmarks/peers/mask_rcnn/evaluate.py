@@ -20,8 +20,8 @@ import numpy as np
 from benchmarks.peers.mask_rcnn.network import load_mask_rcnn
 from benchmarks.peers.mask_rcnn.segmenter import FOREGROUND_SCORE, MaskRCNNSegmenter, union_of
 from peopleseg.cli.application import run_program
-from peopleseg.cli.evaluate_command import accuracy, measure_all, table
 from peopleseg.cli.options import POSITIONAL, AnnotatedImagesOptions, FileToWrite, Help, LimitOption
+from peopleseg.cli.people import evaluate as people
 from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
 from peopleseg.labels.files import write_json
 from peopleseg.systems.people.evaluation.metrics import Measured, Segmenter, foreground_iou
@@ -43,7 +43,7 @@ def run(args: Options) -> int:
     require_people(images, args.annotations)
     report = evaluate(MaskRCNNSegmenter(network), images)
     report |= {"annotations": args.annotations.name, "checkpoint": str(args.checkpoint)}
-    print(table(report))
+    print(people.table(report))
     for name in ("foreground_miou_best", "foreground_score_best"):
         print(f"{name:21} {report[name]}")
     if args.json:
@@ -53,8 +53,8 @@ def run(args: Options) -> int:
 
 def evaluate(segmenter: Segmenter, images: Sequence[AnnotatedImage]) -> dict[str, Any]:
     """The metrics, the seconds, and `failed`: a list of file and reason."""
-    evaluation = measure_all(segmenter, images, concurrency=1)
-    return {**accuracy(evaluation), **best_foreground(evaluation.measured)}
+    evaluation, accuracy = people.evaluate(segmenter, images, concurrency=1)
+    return {**accuracy, **best_foreground(evaluation.measured)}
 
 
 def best_foreground(measured: Sequence[Measured]) -> dict[str, float | None]:

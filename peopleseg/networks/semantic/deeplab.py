@@ -137,6 +137,8 @@ class Pyramid(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        # Of one image alone a norm of 1 x 1 cells knows no variance: it takes its running one.
+        self.image_mean.get_submodule("1.1").train(self.training and len(x) > 1)
         mean = self.image_mean(x).expand(-1, -1, *x.shape[2:])
         parts = [branch(x) for branch in self.branches]
         return self.project(torch.cat((*parts, mean), dim=1))  # type: ignore[no-any-return]

@@ -8,16 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from peopleseg.pixels.lettering import Colour, Lettering
 from peopleseg.systems.people.person import Person
-
-Colour = tuple[int, int, int]  # RGB, 0 to 255
 
 GOLDEN_RATIO = 0.618033988749895
 MASK_OPACITY = 0.45
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-FONT_HEIGHT_PX = 21  # of FONT at scale 1
-LABEL_HEIGHT = 1 / 48  # of the image's geometric mean side
-SMALLEST_LABEL_PX = 9  # of a text's height; smaller is not readable
 
 
 def draw_people(
@@ -79,9 +74,8 @@ def _draw_box(image: NDArray[np.uint8], person: Person, colour: Colour) -> None:
 def _draw_label(image: NDArray[np.uint8], person: Person, colour: Colour) -> None:
     height, width = image.shape[:2]
     text = f"{person.score:.2f}"
-    text_px = max(SMALLEST_LABEL_PX, math.sqrt(height * width) * LABEL_HEIGHT)
-    scale, thickness = text_px / FONT_HEIGHT_PX, max(1, round(text_px / 10))
-    (text_width, text_height), _ = cv2.getTextSize(text, FONT, scale, thickness)
+    lettering = Lettering.of((height, width))
+    text_width, text_height = lettering.size_wh(text)
     margin = text_height // 3 + 1
     label_width, label_height = text_width + 2 * margin, text_height + 2 * margin
     if label_width > width or label_height > height:
@@ -92,8 +86,7 @@ def _draw_label(image: NDArray[np.uint8], person: Person, colour: Colour) -> Non
     cv2.rectangle(
         image, (left, top), (left + label_width - 1, top + label_height - 1), colour, cv2.FILLED
     )
-    baseline = (left + margin, top + margin + text_height)
-    cv2.putText(image, text, baseline, FONT, scale, _readable_on(colour), thickness, cv2.LINE_AA)
+    lettering.write(image, text, (left + margin, top + margin + text_height), on=colour)
 
 
 def _pixel_box(image: NDArray[np.uint8], person: Person) -> tuple[int, int, int, int]:
@@ -109,9 +102,3 @@ def _pixel_box(image: NDArray[np.uint8], person: Person) -> tuple[int, int, int,
 def _line_px(image: NDArray[np.uint8]) -> int:
     height, width = image.shape[:2]
     return max(1, round(math.sqrt(height * width) / 400))
-
-
-def _readable_on(colour: Colour) -> Colour:
-    red, green, blue = colour
-    bright = 0.299 * red + 0.587 * green + 0.114 * blue > 128  # luma of ITU-R BT.601
-    return (0, 0, 0) if bright else (255, 255, 255)

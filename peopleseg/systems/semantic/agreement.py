@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from peopleseg.repository.manifest import Manifest, StepManifest
+from peopleseg.pixels.geometry import INPUT_SIZE
+from peopleseg.repository.manifest import Manifest, StepManifest, tensors_of
 from peopleseg.systems.semantic.contract import (
     CLASSES,
     DEEPLAB,
@@ -15,6 +16,7 @@ from peopleseg.systems.semantic.contract import (
     POSTPROCESS_CLASSES,
     VOC_CLASSES,
 )
+from peopleseg.systems.shared.contract import PIXELS, PREPROCESS
 from peopleseg.systems.system import Response
 
 # Room for another CPU, thread count or batch, and for half precision on a GPU: pixels between two
@@ -37,8 +39,31 @@ def unlike(folders: Mapping[str, Path], found: Response, expected: Response) -> 
 
 def pair_faults(folders: Mapping[str, Path]) -> Iterator[str]:
     """What is wrong between the pinned versions of an ensemble whose artifacts are in order."""
-    network, last = folders[DEEPLAB.name], folders[POSTPROCESS_CLASSES.name]
-    learned = classes_of(Manifest.read(network).variant)
+    network = folders[DEEPLAB.name]
+    yield from _square_fault(network, folders[PREPROCESS.name])
+    yield from _names_fault(network, folders[POSTPROCESS_CLASSES.name])
+
+
+def _square_fault(network: Path, first: Path) -> Iterator[str]:
+    read = tensors_of(network).inputs[PIXELS.name].shape[-1]
+    made = StepManifest.read(first).settings.get("size", INPUT_SIZE)
+    if read not in (-1, made):
+        yield (
+            f"{DEEPLAB.name}/{network.name} reads a square of {read} pixels, "
+            f"{PREPROCESS.name}/{first.name} makes one of {made}; make a version that fits: "
+            f"peopleseg new-step-version {PREPROCESS.name} --set size={read}"
+        )
+
+
+def _names_fault(network: Path, last: Path) -> Iterator[str]:
+    dims = Manifest.read(network).variant
+    if not dims.keys() & {"classes", "networks"}:
+        yield (
+            f"the manifest of {DEEPLAB.name}/{network.name} does not say which classes it tells "
+            "apart; export it again"
+        )
+        return
+    learned = classes_of(dims)
     named = list(StepManifest.read(last).settings.get("class_names", VOC_CLASSES))
     if learned != named:
         yield (

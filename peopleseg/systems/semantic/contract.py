@@ -31,6 +31,11 @@ def _one(tensor: Tensor) -> Tensor:
 
 DEEPLAB = Model("deeplab", (PIXELS,), (CLASS_MAP, CONFIDENCE_MAP), MAX_IMAGES)
 POSTPROCESS_CLASSES = Model(
-    "postprocess_classes", (_one(CLASS_MAP), _one(CONFIDENCE_MAP), _one(LETTERBOX)), _RESPONSE
+    "postprocess_classes", (_one(CLASS_MAP), _one(LETTERBOX)), (CLASSES, AREAS, NAMES)
 )
+# Steps of their own: a server runs no step all of whose tensors a request leaves out.
+POSTPROCESS_CONFIDENCE = Model(
+    "postprocess_confidence", (_one(CONFIDENCE_MAP), _one(LETTERBOX)), (CONFIDENCE,)
+)
+CLASSES_TO_PNG = Model("classes_to_png", (CLASSES,), (PALETTE_PNG,))
 SEMANTIC_SEGMENTATION = Model("semantic_segmentation", (IMAGE,), _RESPONSE)

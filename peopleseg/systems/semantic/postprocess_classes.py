@@ -12,13 +12,10 @@ from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.semantic.contract import (
     AREAS,
     CLASSES,
-    CONFIDENCE,
     NAMES,
-    PALETTE_PNG,
     POSTPROCESS_CLASSES,
     VOC_CLASSES,
 )
-from peopleseg.systems.semantic.palette import palette_png
 from peopleseg.systems.semantic.response import areas_of, in_image
 from peopleseg.systems.step import Arrays, Step
 
@@ -46,18 +43,11 @@ class PostprocessClasses(Step):
         wanted: Collection[str],
         *,
         class_map: NDArray[np.uint8],
-        confidence_map: NDArray[np.uint8],
         letterbox: NDArray[np.float32],
     ) -> Arrays:
-        placed = Letterbox.from_array(letterbox)
-        classes = in_image(class_map[0], placed)
-        response: Arrays = {
+        classes = in_image(class_map[0], Letterbox.from_array(letterbox))
+        return {
             CLASSES.name: classes,
             AREAS.name: areas_of(classes, len(self.class_names)),
             NAMES.name: bytes_tensor(*(name.encode() for name in self.class_names)),
         }
-        if CONFIDENCE.name in wanted:
-            response[CONFIDENCE.name] = in_image(confidence_map[0], placed)
-        if PALETTE_PNG.name in wanted:
-            response[PALETTE_PNG.name] = bytes_tensor(palette_png(classes))
-        return response

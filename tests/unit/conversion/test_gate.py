@@ -14,6 +14,7 @@ import pytest
 from conversion import gate
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
 from conversion.step_version import new_step_version
+from peopleseg.labels.coco import load_people
 from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.repository.manifest import Manifest
@@ -47,7 +48,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    return Reference(*write_images(tmp_path_factory.mktemp("images"), count=2))
+    return Reference(PEOPLE, *write_images(tmp_path_factory.mktemp("images"), count=2))
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,7 @@ def examined(repository: Path, reference: Reference, cache: Path) -> Gate:
 def test_networks_that_know_the_image_are_right_in_every_metric(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
-    found = measure(
-        PEOPLE, repository, serving_versions(repository, PEOPLE), reference, cache=cache
-    )
+    found = measure(repository, serving_versions(repository, PEOPLE), reference, cache=cache)
     assert [found[name] for name in ("images", "people", "rois")] == [2, 2, 2]
     assert all(found[name] > 0.95 for name in METRICS)
     assert set(found) == {*METRICS, "images", "people", "rois"}
@@ -76,9 +75,7 @@ def test_the_head_on_features_has_its_own_metric(
     repository: Path, reference: Reference, cache: Path
 ) -> None:
     versions = serving_versions(repository, PEOPLE) | {"feature_head": 1, "roi_align_features": 1}
-    assert (
-        measure(PEOPLE, repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
-    )
+    assert measure(repository, versions, reference, cache=cache)["features_mask_ap50"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -146,17 +143,19 @@ def test_metrics_are_measured_once_for_the_same_versions_and_images(
     repository: Path, reference: Reference, tmp_path: Path
 ) -> None:
     serving = serving_versions(repository, PEOPLE)
-    first = measure(PEOPLE, repository, serving, reference, cache=tmp_path)
+    first = measure(repository, serving, reference, cache=tmp_path)
 
     def must_not_run(*_: Any) -> Any:
         raise AssertionError("measured again")
 
-    unmeasured = replace(PEOPLE, accuracy=Accuracy(must_not_run, NEEDED))
-    assert measure(unmeasured, repository, serving, reference, cache=tmp_path) == first
+    unmeasured = replace(PEOPLE, accuracy=Accuracy(load_people, must_not_run, NEEDED))
+    assert (
+        measure(repository, serving, replace(reference, system=unmeasured), cache=tmp_path) == first
+    )
     fewer = replace(reference, limit=1)
     for versions, images in ((serving | {"yolov9": 3}, reference), (serving, fewer)):
         with pytest.raises(AssertionError, match="measured again"):
-            measure(unmeasured, repository, versions, images, cache=tmp_path)
+            measure(repository, versions, replace(images, system=unmeasured), cache=tmp_path)
 
 
 def test_metrics_are_measured_again_when_the_code_changes_that_measures() -> None:
@@ -236,7 +235,7 @@ def test_a_reference_set_that_cannot_be_read_is_named(
     if content is not None:
         annotations.write_text(content)
     serving = serving_versions(examined.repository, PEOPLE)
-    unreadable = replace(examined, reference=Reference(tmp_path, annotations))
+    unreadable = replace(examined, reference=Reference(PEOPLE, tmp_path, annotations))
     refusals = unreadable.judge(serving, serving).refusals
     assert len(refusals) == 1 and said in refusals[0]
 
@@ -247,7 +246,7 @@ def test_a_reference_set_of_nobody_measures_nothing(repository: Path, tmp_path: 
     nobody = {"images": [], "annotations": [], "categories": categories}
     annotations.write_text(json.dumps(nobody))
     with pytest.raises(GateError, match="has nobody in its 0 images"):
-        measure(PEOPLE, repository, {}, Reference(tmp_path, annotations), cache=tmp_path)
+        measure(repository, {}, Reference(PEOPLE, tmp_path, annotations), cache=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,13 @@ from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
 from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from peopleseg.systems.people.selection import select_people
+from peopleseg.systems.semantic.postprocess_classes import PostprocessClasses
 from peopleseg.systems.versions import digest_now
 from tests.data.small_repository import write_small_repository
 
 USES: dict[str, Callable[..., Any]] = {
     "preprocess": prepare,
+    "postprocess_classes": PostprocessClasses,
     "select_people": select_people,
     "postprocess": people_of,
     "roi_align": RoiAligner,

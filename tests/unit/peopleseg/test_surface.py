@@ -38,7 +38,9 @@ def test_every_error_is_a_segmentation_error() -> None:
         (
             "peopleseg.client.blocking, peopleseg.client.asynchronous, "
             "peopleseg.systems.people.drawing, "
-            "peopleseg.cli.segment_command, peopleseg.cli.evaluate_command",
+            "peopleseg.cli.segment_command, peopleseg.cli.evaluate_command, "
+            "peopleseg.cli.people.segment, peopleseg.cli.people.evaluate, "
+            "peopleseg.cli.semantic.segment, peopleseg.cli.semantic.evaluate",
             ("torch", "onnxruntime", "serving", "training", "scipy", "matplotlib"),
         ),
     ],

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.pixels.images import decode_image
+from peopleseg.pixels.lettering import FONT
 from peopleseg.pixels.masks import encode_rle
-from peopleseg.systems.people.drawing import FONT, draw_people
+from peopleseg.systems.people.drawing import draw_people
 from peopleseg.systems.people.evaluation.matches import Entry, Matched
 from peopleseg.systems.people.evaluation.mistakes import mistakes
 from peopleseg.systems.people.person import Person

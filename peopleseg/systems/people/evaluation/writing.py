@@ -6,7 +6,6 @@ worst.png                   the images with the most mistakes, as annotated and 
 """
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,6 @@ from peopleseg.systems.people.evaluation.page import sections
 NUMBERS = "report.json"
 PAGE = "report.md"
 SHEET = "worst.png"
-
-
-def drawing_fault() -> str | None:
-    """Why no report can be drawn on this machine; None where one can."""
-    if find_spec("matplotlib") is not None:
-        return None
-    return (
-        "a report has plots, which need matplotlib: `pip install matplotlib`, or leave the option "
-        "out"
-    )
 
 
 def write_report(measured: Sequence[Measured], metrics: dict[str, Any], folder: Path) -> None:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from peopleseg.labels.label_maps import UNKNOWN
 
 METRICS_VERSION = 1  # of the definitions above
+ENOUGH_IMAGES = 20  # that a class is in, for its IoU to tell something
 BOUNDARY_SHARE = 0.02  # of the image's diagonal
 
 Counts = NDArray[np.int64]
@@ -40,22 +41,43 @@ class Confusion:
     images: int = 0
     pixels: Counts = field(init=False)  # (classes, classes): rows are true, columns are found
     boundaries: Counts = field(init=False)  # (classes, 2): pixels in both bands, and in either
+    seen_in: Counts = field(init=False)  # (classes,) images whose labels have the class
 
     def __post_init__(self) -> None:
         classes = len(self.names)
         self.pixels = np.zeros((classes, classes), np.int64)
         self.boundaries = np.zeros((classes, 2), np.int64)
+        self.seen_in = np.zeros(classes, np.int64)
+
+    @classmethod
+    def of(
+        cls, true: NDArray[np.uint8], found: NDArray[np.uint8], names: Sequence[str]
+    ) -> "Confusion":
+        """Of one image, see `add`."""
+        one = cls(names)
+        one.add(true, found)
+        return one
 
     def add(self, true: NDArray[np.uint8], found: NDArray[np.uint8]) -> None:
         """One image's label map and class map, both (H, W). Raises ValueError for two sizes."""
         if true.shape != found.shape:
             raise ValueError(f"the class map is {found.shape}, the label map {true.shape}")
+        counted = confusion(true, found, len(self.names))
         self.images += 1
-        self.pixels += confusion(true, found, len(self.names))
+        self.pixels += counted
+        self.seen_in += counted.any(axis=1)
         known = true != UNKNOWN
         for one in np.unique(np.concatenate((true[known], found[known]))):
             bands = [boundary((classes == one) & known) for classes in (true, found)]
             self.boundaries[one] += np.logical_and(*bands).sum(), np.logical_or(*bands).sum()
+
+    def __add__(self, other: "Confusion") -> "Confusion":
+        """Of the images of both, which tell the same classes apart."""
+        total = Confusion(self.names, self.images + other.images)
+        total.pixels = self.pixels + other.pixels
+        total.boundaries = self.boundaries + other.boundaries
+        total.seen_in = self.seen_in + other.seen_in
+        return total
 
     def metrics(self) -> dict[str, float | int | None]:
         """All metrics of this page's head; None where there is nothing to measure."""
@@ -81,6 +103,14 @@ class Confusion:
         both = np.diag(self.pixels)
         either = self.pixels.sum(axis=0) + self.pixels.sum(axis=1) - both
         return both / np.maximum(either, 1)
+
+    def trusted_ious(self) -> dict[str, float | None]:
+        """`iou NAME` of each class; None for one that is in fewer than ENOUGH_IMAGES."""
+        found = zip(self.names, self.ious(), self.seen_in, strict=True)
+        return {
+            f"iou {name}": float(iou) if images >= ENOUGH_IMAGES else None
+            for name, iou, images in found
+        }
 
 
 def confusion(true: NDArray[np.uint8], found: NDArray[np.uint8], classes: int) -> Counts:

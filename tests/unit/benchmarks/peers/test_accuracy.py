@@ -14,7 +14,7 @@ from peopleseg.labels.coco import AnnotatedImage, load_images
 from peopleseg.pixels.images import decode_image
 from tests.data.detectors import write_nanodet
 from tests.data.people_images import write_data_set
-from training.teachers.teacher import People, Teacher
+from training.teachers.teacher import Found, Teacher
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,10 @@ class Knowing(Teacher):
     def __init__(self, images: list[AnnotatedImage], right_px: float = 0.0) -> None:
         self.left, self.right_px = list(images), right_px
 
-    def people(self, images: Tensor) -> list[People]:
+    def people(self, images: Tensor) -> list[Found]:
         boxes = [person.box_xyxy for person in self.left.pop(0).people]
         moved = torch.tensor(boxes).reshape(-1, 4) + torch.tensor([self.right_px, 0.0] * 2)
-        return [People(moved, torch.full((len(boxes),), 0.9))]
+        return [Found(moved, torch.full((len(boxes),), 0.9))]
 
 
 def test_a_detector_that_knows_scores_one_and_one_that_is_off_does_not(

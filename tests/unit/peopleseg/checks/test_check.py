@@ -95,8 +95,8 @@ CONFIG_FAULTS = {
         r"postprocess/config.pbtxt: output masks is FP32; the contract says UINT8",
     ),
     "dim": (
-        ("preprocess/config.pbtxt", "640, 640", "320, 320"),
-        r"preprocess/config.pbtxt: output pixels has dims \[3, 320, 320\]; .*\[3, 640, 640\]",
+        ("preprocess/config.pbtxt", "3, -1, -1", "3, 320, -1"),
+        r"preprocess/config.pbtxt: output pixels has dims \[3, 320, -1\]; .*\[3, -1, -1\]",
     ),
     "dim of a variant": (
         ("yolov9/configs/cuda.pbtxt", "640, 640", "512, 512"),

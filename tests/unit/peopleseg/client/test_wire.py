@@ -1,5 +1,6 @@
 """Requests as they leave, and answers as they are read."""
 
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,34 @@ def test_a_broken_answer_is_the_servers_error() -> None:
     broken = Result(boxes=np.zeros((2, 4)), scores=np.zeros(1), masks=np.zeros(2), rles=np.zeros(2))
     with pytest.raises(ServerError, match="2, 1, 2, 2"):
         wire.people_of(broken)
+
+
+@pytest.mark.parametrize("confidence", [False, True])
+@pytest.mark.parametrize("palette_png", [False, True])
+def test_of_classes_only_what_is_asked_for_travels(confidence: bool, palette_png: bool) -> None:
+    request = wire.classify_request(IMAGE, confidence=confidence, palette_png=palette_png)
+    assert request.model_name == "semantic_segmentation"
+    asked = [*["confidence"] * confidence, *["palette_png"] * palette_png]
+    assert [output.name() for output in request.outputs] == ["classes", "areas", "names", *asked]
+
+
+def test_classes_are_read_with_their_names() -> None:
+    tensors = {
+        "classes": np.array([[0, 1]], np.uint8),
+        "areas": np.array([0.5, 0.5], np.float32),
+        "names": np.array([b"background", b"cat"], np.object_),
+    }
+    found = wire.classified_of(Result(**tensors))
+    assert found.names == ("background", "cat") and found.areas == {"background": 0.5, "cat": 0.5}
+    assert found.confidence is None and found.palette_png is None
+    sure = np.array([[9, 8]], np.uint8)
+    png = np.array([b"PNG"], np.object_)
+    found = wire.classified_of(Result(**tensors, confidence=sure, palette_png=png))
+    assert found.confidence is sure and found.palette_png == b"PNG"
+    with pytest.raises(FrozenInstanceError):
+        found.names = ()  # type: ignore[misc]
+    with pytest.raises(ServerError, match="'areas'"):
+        wire.classified_of(Result(classes=tensors["classes"], names=tensors["names"]))
 
 
 def test_an_address_with_a_scheme_is_refused() -> None:

@@ -11,14 +11,13 @@ from peopleseg.repository.manifest import Manifest, StepManifest
 from peopleseg.repository.settings import settings_faults
 from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.repository.triton_config import parse_config
-from peopleseg.systems.known import MODELS, STEPS
+from peopleseg.systems.known import MODELS, NETWORKS, STEPS
 from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
 from peopleseg.systems.people.contract import MAX_PEOPLE
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import pinned, served, serving_versions
 
 REPOSITORY = Path(__file__).parents[4] / "model_repository"
-NETWORKS = ("yolov9", "people_unet", "hierarchical_head", "feature_head")
 PYTHON_STEPS = tuple(name for name in STEPS if name not in NETWORKS)
 # What the settings of each step are arguments of.
 CONFIG_FILES = sorted(REPOSITORY.glob("*/config.pbtxt")) + sorted(

@@ -76,7 +76,9 @@ def test_every_tensor_is_made_once_and_before_it_is_read(
 def fits(source: Tensor, target: Tensor) -> bool:
     """Of one type and shape, but for a leading axis that a batching model leaves out."""
     longer, shorter = sorted((source.shape, target.shape), key=len, reverse=True)
-    return source.dtype == target.dtype and shorter in (longer, longer[1:])
+    whole = longer[len(longer) - len(shorter) :]
+    same = all(-1 in pair or len(set(pair)) == 1 for pair in zip(shorter, whole, strict=True))
+    return source.dtype == target.dtype and same and len(longer) - len(shorter) <= 1
 
 
 @every_ensemble

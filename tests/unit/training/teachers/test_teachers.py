@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from tests.data.detectors import BINS, write_nanodet
 from training.teachers.nanodet import NanoDet, decoded
-from training.teachers.teacher import People, TeacherError, open_teacher
+from training.teachers.teacher import Found, TeacherError, open_teacher
 from training.teachers.unlabelled import filled_in
 
 SIZE = 64
@@ -137,7 +137,7 @@ def test_another_file_is_refused_in_a_sentence(
 def test_people_are_filled_in_where_the_labels_say_nothing() -> None:
     labels = torch.tensor([[10.0, 10, 30, 50]])
     region = torch.tensor([[0.0, 0, 64, 64]])
-    found = People(
+    found = Found(
         torch.tensor([[11.0, 10, 30, 50], [40, 10, 60, 50], [41, 5, 60, 9], [80, 10, 90, 50]]),
         torch.tensor([0.9, 0.8, 0.4, 0.9]),  # known, new, unsure, outside of the region
     )
@@ -146,5 +146,5 @@ def test_people_are_filled_in_where_the_labels_say_nothing() -> None:
         [40, 10, 60, 50],
     ]
     assert torch.equal(filled_in([labels], [region[:0]], [found])[0], labels)
-    nobody = People(torch.zeros(0, 4), torch.zeros(0))
+    nobody = Found(torch.zeros(0, 4), torch.zeros(0))
     assert filled_in([labels[:0]], [region], [nobody])[0].shape == (0, 4)

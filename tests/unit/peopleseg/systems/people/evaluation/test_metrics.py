@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from peopleseg import Person
-from peopleseg.cli.evaluate_command import accuracy, measure_all, table
 from peopleseg.cli.main import main
+from peopleseg.cli.people import evaluate as people
+from peopleseg.cli.people.evaluate import table
 from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from peopleseg.pixels.masks import encode_rle, grid_mask
 from peopleseg.systems.people.contract import MASK_SIZE_HW, MAX_PEOPLE
@@ -27,7 +28,7 @@ KEYS = {
 
 
 def evaluate(segmenter: Any, images: list[AnnotatedImage], **options: Any) -> dict[str, Any]:
-    return accuracy(measure_all(segmenter, images, **options))
+    return people.evaluate(segmenter, images, **options)[1]
 
 
 class Perfect:
@@ -115,7 +116,7 @@ def test_a_metric_without_anything_to_measure_is_none(images: list[AnnotatedImag
 
 
 def test_failed_images_are_left_out_and_counted(
-    images: list[AnnotatedImage], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: list[AnnotatedImage], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     missing = replace(images[1], path=tmp_path / "gone.png")
     other_size = replace(images[2], width=images[2].width + 1)
@@ -124,7 +125,7 @@ def test_failed_images_are_left_out_and_counted(
     assert [Path(failure["file"]).name for failure in report["failed"]] == ["gone.png", "002.png"]
     assert "No such file" in report["failed"][0]["reason"]
     assert "its annotations are for" in report["failed"][1]["reason"]
-    assert "gone.png" in capsys.readouterr().err
+    assert "gone.png" in caplog.text
     assert "2 of 7 images" in table(report)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from peopleseg.cli import output
 from peopleseg.cli.main import main
 from peopleseg.labels.coco import AnnotatedImage, Annotation, load_images
 from peopleseg.pixels.images import decode_image
 from peopleseg.pixels.masks import decode_rle, encode_rle
-from peopleseg.systems.people.evaluation import writing
 from peopleseg.systems.people.evaluation.contact_sheet import (
     CELL_PX,
     MARGIN_PX,
@@ -221,7 +221,7 @@ def test_the_command_writes_the_report_beside_the_same_metrics(
 def test_without_matplotlib_the_option_is_wrong_usage_that_says_what_to_install(
     data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(writing, "find_spec", lambda name: None)
+    monkeypatch.setattr(output, "find_spec", lambda name: None)
     options = ["--images", data[0], "--annotations", data[1], "--report", tmp_path / "r"]
     code, out, err = run(options, capsys)
     assert code == 2 and out == ""

@@ -1,0 +1,1 @@
+"""What the people system brings to commands."""

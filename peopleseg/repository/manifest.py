@@ -71,7 +71,7 @@ class Manifest(_Described):
     # {"inputs" and "outputs": {name: {"dtype": Triton's, "shape": lengths without the batch axis}}}
     tensors: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)  # inputs that it computes with; none: see graph
-    export: dict[str, Any] = field(default_factory=dict)  # beside the variant: roi_padding, size
+    export: dict[str, Any] = field(default_factory=dict)  # beside the variant: roi_padding
     accelerator: str = "cpu"  # that it was made for: cpu, cuda or tensorrt
     hardware: dict[str, str] = field(default_factory=dict)  # a TensorRT engine's GPU and versions
     accuracy_gate: dict[str, Any] = field(default_factory=dict)  # INT8: metrics before and after

@@ -11,9 +11,11 @@ from typing import Any
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.random_weights import random_network
-from conversion.export.exportable import Exportable, of_network
+from conversion.export.exportable import Exportable
+from conversion.export.families import of_network
+from conversion.export.family import Source
 from conversion.export.inputs import Case, random_cases
-from conversion.export.job import Job, Source, is_image_network
+from conversion.export.job import Job
 from conversion.export.onnx_export import export_onnx
 from conversion.export.precision import convert
 from conversion.export.settings import Settings
@@ -46,7 +48,7 @@ class Network:
 
     @property
     def reads_rois(self) -> bool:
-        return not is_image_network(self.exportable)
+        return not self.exportable.reads_images
 
     def describe(self) -> dict[str, Any]:
         """For a result."""
@@ -114,7 +116,7 @@ def find_networks(
         graphs = folder / name.replace(" ", "_")
         graphs.mkdir()
         exportable = of_network(loaded)
-        sizes = [1] if is_image_network(exportable) else rois
+        sizes = [1] if exportable.reads_images else rois
         cases = dict(zip(sizes, random_cases(exportable, sizes), strict=True))
         networks.append(Network(loaded, exportable, weights, cases, graphs))
     return sorted(networks, key=lambda network: network.reads_rois)

@@ -32,7 +32,7 @@ def published_graph(name: str, cache: Path = CACHE) -> Path:
 
 def write_traced_graph(family: str, dims: Mapping[str, Any], path: Path) -> None:
     """The graph of a network as torch's exporter makes it, not rewritten for CPUs."""
-    from conversion.export.exportable import of_network
+    from conversion.export.families import of_network
     from conversion.export.onnx_export import export_onnx
 
     found = of_network(random_network(family, dims))
@@ -47,7 +47,7 @@ def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
     import torch
     from torch import nn
 
-    from conversion.export.exportable import of_network
+    from conversion.export.families import of_network
     from conversion.export.inputs import random_cases
     from peopleseg.networks.checkpoint import FAMILIES, Loaded
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from conversion.detectors.imported import ImportedDetector, Wanted, import_detector
-from conversion.export.accuracy import annotated_images, detector_metrics
 from conversion.export.exporter import write_version
-from conversion.export.job import Job, Source
+from conversion.export.family import Source
+from conversion.export.job import Job
 from conversion.export.runners import torch_runner
 from conversion.export.settings import Settings
+from conversion.people.accuracy import annotated_images, detector_metrics
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.repository.manifest import sha256
 

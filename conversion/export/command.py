@@ -4,6 +4,8 @@
   peopleseg export runs/unet/best.ckpt --examples data/people/val --precision int8 \\
       --images data/people/val --annotations data/people/person_val.json
   peopleseg export runs/yolov9_t/best.ckpt --precision fp16 --accelerator tensorrt
+  peopleseg export runs/deeplab/best.ckpt --size 384 --precision int8 --examples voc/val \\
+      --images voc/val --annotations voc/labels
 
 The checkpoint says which model it is of. The exported graph is compared with the network in torch,
 on images and on random numbers, in several batch sizes, and run under the ONNX Runtime of the
@@ -33,6 +35,9 @@ from conversion.export.options import (
 from conversion.export.settings import ExportError
 from peopleseg.cli.options import POSITIONAL, Fraction, Help
 
+_SEMANTIC = Parameter(group="For semantic networks")
+_WITH = Parameter(name="--with")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(VersionOptions):
@@ -45,6 +50,20 @@ class Options(VersionOptions):
         ),
         Parameter(group="For mask heads on detector features"),
     ] = None
+    size: Annotated[
+        int | None,
+        Help(
+            "side of the square that images are brought into, 256 to 640 pixels in steps of 32 (as "
+            "in training where the checkpoint says so, else 512)"
+        ),
+        _SEMANTIC,
+    ] = None
+    beside: Annotated[
+        Path | None,
+        Help("a second checkpoint of the same classes: both serve as one, the mean of the two"),
+        _WITH,
+        _SEMANTIC,
+    ] = None
 
 
 def run(args: Options) -> int:
@@ -53,8 +72,9 @@ def run(args: Options) -> int:
 
 
 def _wrong_usage(args: Options) -> str | None:
-    if not args.checkpoint.is_file():
-        return f"there is no checkpoint {args.checkpoint}; name a file that a training wrote"
+    for checkpoint in filter(None, (args.checkpoint, args.beside)):
+        if not checkpoint.is_file():
+            return f"there is no checkpoint {checkpoint}; name a file that a training wrote"
     return wrong_usage(args)
 
 
@@ -63,9 +83,15 @@ def _export(args: Options, images: list[Path]) -> Path:
     from conversion.export.exporter import export
     from peopleseg.networks.checkpoint import CheckpointError
 
-    settings = settings_of(args, roi_padding=args.roi_padding)
-    repository = args.model_repository
+    options = {"roi_padding": args.roi_padding, "size": args.size}
     try:
-        return export(args.checkpoint, images, settings, repository=repository, on_stage=tell_stage)
+        return export(
+            args.checkpoint,
+            images,
+            settings_of(args, options=options),
+            repository=args.model_repository,
+            beside=args.beside,
+            on_stage=tell_stage,
+        )
     except CheckpointError as error:
         raise ExportError(str(error)) from error

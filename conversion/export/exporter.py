@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from conversion.export.exportable import of_network
-from conversion.export.job import Job, Source
+from conversion.export.families import joined, of_network
+from conversion.export.family import Source
+from conversion.export.job import Job
 from conversion.export.settings import ExportError, Settings
 from conversion.export.version import make_version
 from peopleseg.errors import InvalidInput
@@ -19,12 +20,13 @@ def export(
     settings: Settings | None = None,
     *,
     repository: Path,
+    beside: Path | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> Path:
     """Write the next version folder of the checkpoint's model, whole or not at all.
 
-    Returns it. images: files to compare on, and to calibrate INT8 with. `on_stage` is told what
-    begins.
+    Returns it. images: files to compare on, and to calibrate INT8 with. beside: a checkpoint whose
+    network serves together with the first one's, as one. `on_stage` is told what begins.
 
     Raises ExportError when the result is not good enough or something that it takes is missing,
     CheckpointError when it cannot be made of this checkpoint, OSError where the disk is full.
@@ -32,9 +34,10 @@ def export(
     """
     settings = settings or Settings()
     on_stage("reading the checkpoint")
-    digest = sha256(checkpoint)
-    loaded = load_network(checkpoint)
-    source = Source(of_network(loaded, roi_padding=settings.roi_padding), loaded)
+    files = [checkpoint] if beside is None else [checkpoint, beside]
+    digest = "+".join(map(sha256, files))
+    loaded = joined([load_network(file) for file in files])
+    source = Source(of_network(loaded, **settings.options), loaded)
     return write_version(Job(source, digest, images, settings, repository, on_stage))
 
 

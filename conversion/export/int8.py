@@ -17,13 +17,20 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from conversion.export.accuracy import Accuracy
 from conversion.export.inputs import IMAGES, Case
 from conversion.export.onnx_export import decoding_nodes, save
-from conversion.export.parity import QUANTISED, Expected, ParityError, gaps, judge
+from conversion.export.parity import (
+    QUANTISED,
+    Expected,
+    ParityError,
+    differences,
+    gaps,
+    judge,
+    magnitudes,
+)
 from conversion.export.runners import Runner, onnx_runner
 from conversion.export.settings import ExportError
 from peopleseg.systems.step import Arrays
@@ -179,14 +186,11 @@ def _damage_by_block(
 def _difference(expected: Sequence[Arrays], found: Sequence[Arrays]) -> float:
     shares = []
     for name in expected[0]:
-        exact = [outputs[name].astype(np.float64) for outputs in expected]
-        gap = [outputs[name] - e for outputs, e in zip(found, exact, strict=True)]
-        shares.append(_mean_abs(gap) / max(_mean_abs(exact), 1e-12))
+        pairs = [(e[name], f[name]) for e, f in zip(expected, found, strict=True)]
+        gap = np.mean([differences(name, *pair).mean() for pair in pairs])
+        magnitude = np.mean([magnitudes(name, exact).mean() for exact, _ in pairs])
+        shares.append(float(gap / max(magnitude, 1e-12)))
     return max(shares)
-
-
-def _mean_abs(values: Sequence[NDArray[Any]]) -> float:
-    return float(np.mean([np.abs(v).mean() for v in values]))
 
 
 def _ranges(source: Path, calibration: Sequence[Arrays]) -> Any:

@@ -33,7 +33,13 @@ class VersionOptions(WrittenRepositoryOption):
         Help("images to compare on, and to calibrate INT8 with (some example images)"),
     ] = None
     images: Annotated[Path | None, Help("folder of the images"), _MEASURED] = None
-    annotations: Annotated[Path | None, Help("people in COCO format"), _MEASURED] = None
+    annotations: Annotated[
+        Path | None,
+        Help(
+            "people in COCO format; for semantic networks a folder of label maps, or a list of VOC"
+        ),
+        _MEASURED,
+    ] = None
     limit: Annotated[Count | None, Help("take the first so many images"), _MEASURED] = None
     most_loss: Annotated[
         Fraction,
@@ -66,8 +72,8 @@ def wrong_usage(args: VersionOptions) -> str | None:
         )
     if args.images is not None and not args.images.is_dir():
         return f"--images {args.images}: there is no such folder"
-    if args.annotations is not None and not args.annotations.is_file():
-        return f"--annotations {args.annotations}: there is no such file"
+    if args.annotations is not None and not args.annotations.exists():
+        return f"--annotations {args.annotations}: there is no such file or folder"
     return None
 
 

@@ -1,7 +1,7 @@
 """Compare an artifact with the network in torch: how far apart they are, and may be."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from conversion.export.inputs import IMAGES, Case
 from conversion.export.runners import Runner
 from conversion.export.settings import ExportError
+from conversion.export.tolerances import Tolerances
+from peopleseg.systems.known import parts
 from peopleseg.systems.step import Arrays
 
 
 class Gap(NamedTuple):
     """How far an output is from what was expected, over all cases.
 
-    Of FP16 outputs, a difference counts in parts of the value where that is above 1.
+    Of FP16 outputs, a difference counts in parts of the value where that is above 1. Of class maps
+    the mean is the share of pixels of another class, and the magnitude 1.
     """
 
     max: float
@@ -27,65 +30,30 @@ class Gap(NamedTuple):
 Gaps = dict[str, dict[str, Gap]]  # by the inputs' source, and by what is compared
 
 
-class Tolerance(NamedTuple):
-    """What a gap may be at most: its largest value, and its mean in parts of the magnitude."""
-
-    max: float
-    mean_share: float = float("inf")
-
-
-@dataclass(frozen=True)
-class Tolerances:
-    """Of everything compared: logits, features, and the predictions' boxes (px) and scores."""
-
-    logits: Tolerance
-    features: Tolerance
-    boxes: Tolerance
-    scores: Tolerance
-    sources: tuple[str, ...] = ()  # of the inputs that they hold for; none: all
-
-    def of(self, name: str) -> Tolerance:
-        return self.logits if name.endswith(("_logit", "_logits")) else getattr(self, name)
+_SYSTEMS = parts("conversion.{}.tolerances")
+# Name of an output to what is compared of it apart: slices of its values.
+_PARTS = {name: apart for system in _SYSTEMS for name, apart in system.PARTS.items()}
+# Outputs that are numbers of classes: right or wrong, and not nearer or farther.
+_CLASS_NUMBERS = {name for system in _SYSTEMS for name in system.CLASS_NUMBERS}
 
 
-_NO_LIMIT = float("inf")
+def _level(name: str, *sources: str) -> Tolerances:
+    by_name = {one: limit for s in _SYSTEMS for one, limit in getattr(s, name).items()}
+    return Tolerances(by_name, sources)
 
-# The graph as exported: rounding alone, which of random inputs, whose logits reach 100, is more.
-# Features are rounded to FP16 on both sides, which is up to 2 ** -11 and may double it.
-EXACT = Tolerances(
-    logits=Tolerance(4e-3, mean_share=1e-4),
-    features=Tolerance(4e-3),
-    boxes=Tolerance(1e-2),
-    scores=Tolerance(1e-3),
-)
-# The same where a distance is a mean over bins, of which rounding in a deep network moves the
-# weights: a twentieth of a pixel. By `reference_name` of an Exportable.
-AS_TRACED = {"torch": EXACT, "file": replace(EXACT, boxes=Tolerance(5e-2))}
+
+# The graph as exported: rounding alone. By `reference_name` of an Exportable.
+EXACT = _level("EXACT")
+AS_TRACED = {"torch": EXACT, "file": _level("OF_A_FILE")}
 # Weights stored as FP16: each is off by at most 1 part in 2048.
-HALF_WEIGHTS = Tolerances(
-    logits=Tolerance(0.2, mean_share=0.01),
-    features=Tolerance(0.1, mean_share=0.01),
-    boxes=Tolerance(4.0, mean_share=0.001),
-    scores=Tolerance(0.01),
-)
+HALF_WEIGHTS = _level("HALF_WEIGHTS")
 # Every number of the computation is.
-HALF = Tolerances(
-    logits=Tolerance(0.5, mean_share=0.02),
-    features=Tolerance(0.5, mean_share=0.02),
-    boxes=Tolerance(16.0, mean_share=0.002),
-    scores=Tolerance(0.05),
-)
+HALF = _level("HALF")
 # Weights to train on: those of a start, and of images.
 TO_TRAIN_ON = replace(HALF, sources=(IMAGES,))
 # INT8 is for images like those it was calibrated on. What it may cost is judged by accuracy;
 # this finds a broken graph.
-QUANTISED = Tolerances(
-    logits=Tolerance(_NO_LIMIT, mean_share=0.25),
-    features=Tolerance(_NO_LIMIT, mean_share=0.25),
-    boxes=Tolerance(_NO_LIMIT, mean_share=0.05),
-    scores=Tolerance(0.5),
-    sources=(IMAGES,),
-)
+QUANTISED = _level("QUANTISED", IMAGES)
 
 
 class ParityError(ExportError):
@@ -110,15 +78,29 @@ def gaps(expected: Iterable[Expected], run: Runner) -> Gaps:
         for name, values in _compared(outputs).items():
             _check_form(name, values, found.get(name))
             by_name = collected.setdefault(source, {})
-            gap = np.abs(values.astype(np.float64) - found[name])
+            gap, magnitude = differences(name, values, found[name]), magnitudes(name, values)
             if values.dtype == np.float16:  # 11 bits: what is exact depends on the value
                 gap /= np.maximum(1, np.abs(values))
-            row = np.array([gap.max(), gap.sum(), np.abs(values, dtype=np.float64).sum(), gap.size])
+            row = np.array([gap.max(), gap.sum(), magnitude.sum(), gap.size])
             by_name.setdefault(name, []).append(row)
     return {
         source: {name: _gap(np.stack(rows)) for name, rows in by_name.items()}
         for source, by_name in collected.items()
     }
+
+
+def differences(name: str, expected: NDArray[Any], found: NDArray[Any]) -> NDArray[np.float64]:
+    """How far each value of an output is off; of a class, 1 where it is another one."""
+    if name in _CLASS_NUMBERS:
+        return (expected != found).astype(np.float64)
+    return np.abs(expected.astype(np.float64) - found)
+
+
+def magnitudes(name: str, expected: NDArray[Any]) -> NDArray[np.float64]:
+    """What the differences are in parts of; of classes, of all of them."""
+    if name in _CLASS_NUMBERS:
+        return np.ones(expected.shape)
+    return np.abs(expected, dtype=np.float64)
 
 
 def judge(found: Gaps, tolerances: Tolerances, what: str) -> None:
@@ -161,12 +143,12 @@ def _check_form(name: str, expected: NDArray[Any], found: NDArray[Any] | None) -
 
 
 def _compared(outputs: Arrays) -> Arrays:
-    """Boxes and scores apart: pixels and probabilities have no common tolerance."""
-    parts = dict(outputs)
-    if "predictions" in parts:
-        predictions = parts.pop("predictions")
-        parts |= {"boxes": predictions[:, :4], "scores": predictions[:, 4:]}
-    return parts
+    """What has parts, part by part."""
+    return {
+        part: values[:, place]
+        for name, values in outputs.items()
+        for part, place in _PARTS.get(name, {name: slice(None)}).items()
+    }
 
 
 def _gap(rows: NDArray[np.float64]) -> Gap:

@@ -8,13 +8,13 @@ import onnx
 
 from conversion.export import parity
 from conversion.export.blocked_layout import keep_blocked
+from conversion.export.channels_last import channels_last
 from conversion.export.early_convolution import convolve_early
 from conversion.export.fp16 import to_fp16
 from conversion.export.half_size import double_late
-from conversion.export.inputs import calibration_inputs
 from conversion.export.job import Job
 from conversion.export.onnx_export import halve_weights, save
-from conversion.export.parity import Tolerances
+from conversion.export.tolerances import Tolerances
 
 
 class Converted(NamedTuple):
@@ -28,6 +28,8 @@ class Converted(NamedTuple):
 def convert(full: Path, artifact: Path, job: Job) -> Converted:
     """Write the artifact. Raises ExportError when there is none that is good enough."""
     settings = job.settings
+    if settings.accelerator == "cpu" and settings.precision != "fp16":
+        save(channels_last(onnx.load(full)), full)
     if settings.precision == "int8":
         job.begin("quantising")
         return Converted(parity.QUANTISED, "int8", _quantise(full, artifact, job))
@@ -49,15 +51,13 @@ def convert(full: Path, artifact: Path, job: Job) -> Converted:
 
 def _quantise(full: Path, artifact: Path, job: Job) -> dict[str, Any]:
     # Needed for INT8 alone, and slow to import.
-    from conversion.export.accuracy import accuracy_of, annotated_images
     from conversion.export.int8 import quantise
 
-    settings, exportable = job.settings, job.source.exportable
-    annotated = annotated_images(settings)
-    reader = job.reader()
-    calibration = calibration_inputs(job.images, exportable, reader)
-    accuracy = accuracy_of(exportable, annotated, reader)
+    settings = job.settings
+    annotated = job.family.annotated(settings)
+    calibration = job.inputs.calibration(job.images)
+    accuracy = job.family.accuracy(job.source.exportable, annotated, job.inputs)
     signed = settings.accelerator == "tensorrt"
-    most_loss = job.settings.most_loss
+    most_loss = settings.most_loss
     found = quantise(full, artifact, calibration, accuracy, signed=signed, most_loss=most_loss)
     return asdict(found) | {"images": len(annotated), "calibrated_on": len(calibration)}

@@ -1,8 +1,9 @@
 """What to make of a checkpoint, and what goes wrong with that."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from peopleseg.errors import PeoplesegError, WrongUsage
 
@@ -26,9 +27,9 @@ class Settings:
     precision: str = "fp32"  # of the computation; a Precision
     accelerator: str = "cpu"  # an Accelerator
     stored: str = "fp16"  # how an FP32 graph stores its large weights; a Stored
-    roi_padding: float | None = None  # of a head on detector features; None as published
+    options: Mapping[str, Any] = field(default_factory=dict)  # of some families; None: left out
     check_pinned_runtime: bool = True
-    # For INT8: images and their annotations in COCO format, and how many of them to measure on.
+    # For INT8: images and their annotations, and how many of them to measure on.
     images: Path | None = None
     annotations: Path | None = None
     limit: int | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from conversion.export import parity
-from conversion.export.exportable import of_network
+from conversion.export.families import of_network
 from conversion.export.job import Job
 from conversion.export.parity import Expected, Gaps
 from conversion.export.runners import torch_runner
@@ -29,8 +29,15 @@ def write_weights(folder: Path, job: Job, expected: Sequence[Expected]) -> Gaps:
 
 def _written(network: nn.Module, folder: Path, job: Job, expected: Sequence[Expected]) -> Gaps:
     loaded, path = job.source.loaded, folder / WEIGHTS
-    save_network(path, loaded.family, network, dims=loaded.dims, metrics=loaded.metrics)
-    read = of_network(load_network(path), roi_padding=job.settings.roi_padding)
+    save_network(
+        path,
+        loaded.family,
+        network,
+        dims=loaded.dims,
+        metrics=loaded.metrics,
+        size=loaded.size,
+    )
+    read = of_network(load_network(path), **job.settings.options)
     found = parity.gaps(expected, torch_runner(read.reference, read.model))
     parity.judge(found, parity.TO_TRAIN_ON, f"{job.name} in {WEIGHTS}")
     return found

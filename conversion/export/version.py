@@ -6,11 +6,12 @@ from typing import Any
 
 from conversion.export import parity, pinned_runtime
 from conversion.export.description import describe
-from conversion.export.inputs import IMAGES_AT_ONCE, ROIS_AT_ONCE, random_cases
-from conversion.export.job import Job, is_image_network
-from conversion.export.parity import Expected, Tolerances, as_record, batch_sizes, gaps, judge
+from conversion.export.inputs import random_cases
+from conversion.export.job import Job
+from conversion.export.parity import Expected, as_record, batch_sizes, gaps, judge
 from conversion.export.precision import convert
 from conversion.export.runners import CPU, CUDA, Runner, onnx_runner, torch_runner
+from conversion.export.tolerances import Tolerances
 from conversion.export.torch_weights import write_weights
 from peopleseg.repository.cache import cache_folder
 from peopleseg.repository.manifest import Manifest
@@ -66,8 +67,7 @@ def make_version(folder: Path, job: Job) -> Manifest:
 def _expected(job: Job) -> list[Expected]:
     """The cases to compare, with what torch makes of them."""
     exportable = job.source.exportable
-    sizes = IMAGES_AT_ONCE if is_image_network(exportable) else ROIS_AT_ONCE
-    cases = [*job.comparison_cases(), *random_cases(exportable, sizes)]
+    cases = [*job.comparison_cases(), *random_cases(exportable, job.inputs.at_once)]
     run = torch_runner(exportable.reference, exportable.model)
     return [Expected(case, run(case.inputs)) for case in cases]
 

@@ -52,13 +52,18 @@ class Loaded:
     companions: dict[str, nn.Module] = field(default_factory=dict)
     epoch: int | None = None  # trained epochs, the last one perhaps in part
     trained_on: tuple[str, ...] = ()  # names of images, where the training recorded them
+    size: int | None = None  # of the square that it was trained on, where the checkpoint says so
 
 
 def describe(
-    family: str, dims: Mapping[str, Any], companions: Mapping[str, Mapping[str, Any]] | None = None
+    family: str,
+    dims: Mapping[str, Any],
+    companions: Mapping[str, Mapping[str, Any]] | None = None,
+    size: int | None = None,
 ) -> dict[str, Any]:
-    """The checkpoint's `network` entry. companions: name and dims of each."""
-    return {"family": family, "dims": dict(dims), "companions": dict(companions or {})}
+    """The checkpoint's `network` entry. companions: name and dims of each. size: as in Loaded."""
+    described = {"family": family, "dims": dict(dims), "companions": dict(companions or {})}
+    return described if size is None else described | {"size": size}
 
 
 def save_network(
@@ -70,16 +75,18 @@ def save_network(
     metrics: Mapping[str, float] | None = None,
     companions: Mapping[str, tuple[nn.Module, Mapping[str, Any]]] | None = None,
     trained_on: Sequence[str] = (),
+    size: int | None = None,
 ) -> None:
     """Write weights that no training left here, such as imported ones; whole or not at all.
 
-    path: of a safetensors file, where its name says so. companions: name to (network, dims).
+    path: of a safetensors file, where its name says so. companions: name to (network, dims). size:
+    as in Loaded.
     """
     beside = companions or {}
     modules = nn.ModuleDict({NETWORK: network} | {name: one for name, (one, _) in beside.items()})
     state: dict[str, Any] = {
         "state_dict": dict(modules.state_dict()),
-        "network": describe(family, dims, {name: dict(d) for name, (_, d) in beside.items()}),
+        "network": describe(family, dims, {name: dict(d) for name, (_, d) in beside.items()}, size),
         "metrics": dict(metrics or {}),
     }
     if trained_on:
@@ -103,15 +110,23 @@ def load_network(path: Path) -> Loaded:
             name: _built(FAMILIES[COMPANION_FAMILIES[name]], companion_dims, weights, name)
             for name, companion_dims in described["companions"].items()
         }
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} does not hold a network of peopleseg ({error}); checkpoints of other projects "
             "come in through `peopleseg import-weights`"
         ) from error
     metrics = {name: float(value) for name, value in checkpoint.get("metrics", {}).items()}
     epoch = checkpoint["epoch"] + 1 if "epoch" in checkpoint else None
-    names = tuple(checkpoint.get(TRAINED_ON, ()))
-    return Loaded(family, dims, network, metrics, companions, epoch, names)
+    return Loaded(
+        family,
+        dims,
+        network,
+        metrics,
+        companions,
+        epoch,
+        trained_on=tuple(checkpoint.get(TRAINED_ON, ())),
+        size=described.get("size"),
+    )
 
 
 def load_companion(path: Path | None, family: str) -> Any:

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from conversion.export.exportable import (
-    Exportable,
+from conversion.export.exportable import Exportable
+from conversion.export.onnx_export import export_onnx
+from conversion.people.exportable import (
     of_detector,
     of_feature_head,
     of_mask_head,
     of_people_unet,
 )
-from conversion.export.onnx_export import export_onnx
 from conversion.step_version import new_step_version
 from peopleseg.networks.people.feature_head import MASK_SIZE, RoiFeatureHead
 from peopleseg.networks.people.hierarchical import PersonMaskHead

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from conversion.export.early_convolution import convolve_early
-from conversion.export.exportable import of_mask_head
 from conversion.export.inputs import random_cases
 from conversion.export.onnx_export import export_onnx
 from conversion.export.precision import convert
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import Settings
+from conversion.people.exportable import of_mask_head
 from peopleseg.systems.people.contract import ROI_SIZE_HW
 from tests.data.published import randomise
 from tests.export.graphs import SHAPE, exported, response_and_operators

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conversion.export.exportable import of_network
-from conversion.export.inputs import RoiReader
+from conversion.export.families import of_network
+from conversion.people.inputs import RoiReader
 from peopleseg.networks.checkpoint import load_network
 from peopleseg.pixels.images import prepare_file
 from peopleseg.repository.manifest import Manifest

@@ -18,12 +18,11 @@ from conversion.export.parity import (
     QUANTISED,
     Expected,
     ParityError,
-    Tolerance,
-    Tolerances,
     gaps,
     judge,
 )
 from conversion.export.settings import ExportError, Settings
+from conversion.export.tolerances import Tolerance, Tolerances
 from peopleseg.networks.checkpoint import CheckpointError
 from peopleseg.systems.known import STEPS
 from peopleseg.systems.step import Arrays
@@ -91,8 +90,7 @@ def test_fp16_counts_in_parts_of_large_values() -> None:
 
 
 def test_a_mean_is_judged_by_the_magnitude() -> None:
-    limit = Tolerance(1.0, mean_share=0.1)
-    limits = Tolerances(limit, limit, limit, limit)
+    limits = Tolerances({"mask_logits": Tolerance(1.0, mean_share=0.1)})
     found = gaps(expected(logits([10, 10])), lambda _: logits([10.5, 10.5]))
     judge(found, limits, "it")
     found = gaps(expected(logits([1, 1])), lambda _: logits([1.5, 1.5]))

@@ -15,16 +15,18 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from conversion.export import description, int8
-from conversion.export.accuracy import Accuracy, accuracy_of
-from conversion.export.exportable import of_detector, of_mask_head, of_people_unet
+from conversion.export.accuracy import Accuracy
 from conversion.export.exporter import export
+from conversion.export.families import FAMILIES
 from conversion.export.fp16 import to_fp16
-from conversion.export.inputs import RoiReader, random_cases
+from conversion.export.inputs import ImageInputs, random_cases
 from conversion.export.int8 import AccuracyError, Quantiser, blocks, quantise
 from conversion.export.onnx_export import decoding_nodes, export_onnx, halve_weights
 from conversion.export.precision import convert
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, Settings
+from conversion.people.exportable import of_detector, of_mask_head, of_people_unet
+from conversion.people.inputs import RoiInputs, RoiReader
 from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.repository.manifest import Manifest
@@ -311,14 +313,15 @@ def test_the_metric_of_each_family_is_that_of_the_evaluation(
     annotated = load_images(annotations, images)[:4]
     head = of_mask_head(mask_head("b0", 160))
     loaded = Loaded("hierarchical_head", {}, head.module, {}, companions)
-    reader = RoiReader(loaded, head, tmp_path)
+    rois = RoiInputs(head, RoiReader(loaded, head, tmp_path))
     exportables = (of_detector(detector("t")), of_people_unet(people_unet("b0", 8)), head)
     for exportable, metric in zip(
         exportables, ("box_ap50", "foreground_miou", "roi_miou"), strict=True
     ):
         path = tmp_path / "full.onnx"
         export_onnx(exportable.module, exportable.model, path, exportable.input_shapes)
-        accuracy = accuracy_of(exportable, annotated, reader)
+        inputs = rois if exportable is head else ImageInputs()
+        accuracy = FAMILIES[exportable.model.name].accuracy(exportable, annotated, inputs)
         assert accuracy.metric == metric
         once, again = (accuracy.measure(onnx_runner(path)) for _ in range(2))
         assert 0 <= once == again <= 1
@@ -331,7 +334,8 @@ def test_a_whole_persons_mask_scores_one_and_none_zero(
     annotated = load_images(annotations, images)[:4]
     head = of_mask_head(mask_head("b0", 160))
     loaded = Loaded("hierarchical_head", {}, head.module, {}, companions)
-    accuracy = accuracy_of(head, annotated, RoiReader(loaded, head, tmp_path))
+    inputs = RoiInputs(head, RoiReader(loaded, head, tmp_path))
+    accuracy = FAMILIES[head.model.name].accuracy(head, annotated, inputs)
 
     def all_of(label: int) -> Callable[[Arrays], Arrays]:
         def run(inputs: Arrays) -> Arrays:

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from conversion.export.exportable import middle_samples, of_feature_head, of_network
 from conversion.export.exporter import export
+from conversion.export.families import of_network
 from conversion.export.settings import Settings
+from conversion.people.exportable import middle_samples, of_feature_head
 from peopleseg.networks.checkpoint import CheckpointError, load_network
 from tests.export.networks import checkpoint, detector, feature_head
 
@@ -49,4 +50,4 @@ def test_a_feature_heads_padding_is_recorded(
 def test_a_padding_is_for_feature_heads_alone(tmp_path: Path, images: list[Path]) -> None:
     source = checkpoint(tmp_path / "detector.ckpt", detector("t"))
     with pytest.raises(CheckpointError, match="leave out --roi-padding"):
-        export(source, images, Settings(roi_padding=0.1), repository=tmp_path)
+        export(source, images, Settings(options={"roi_padding": 0.1}), repository=tmp_path)

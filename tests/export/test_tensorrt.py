@@ -12,11 +12,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from conversion.export import engine, version
-from conversion.export.exportable import of_feature_head, of_mask_head, of_people_unet
 from conversion.export.exporter import export
 from conversion.export.onnx_export import export_onnx
 from conversion.export.runners import onnx_runner
 from conversion.export.settings import ExportError, MissingRequirement, Settings
+from conversion.people.exportable import of_feature_head, of_mask_head, of_people_unet
 from peopleseg.cli.main import main
 from peopleseg.repository.manifest import WEIGHTS, Manifest
 from peopleseg.repository.place import MODEL_REPOSITORY

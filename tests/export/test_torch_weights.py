@@ -68,7 +68,7 @@ def test_an_exported_version_gives_what_it_was_made_of(
     beside = {"detector": companions["detector"]}
     head = feature_head(companions["detector"].feature_channels)
     source = checkpoint(tmp_path / "head.ckpt", head, **beside)
-    settings = Settings(check_pinned_runtime=False, roi_padding=padding)
+    settings = Settings(check_pinned_runtime=False, options={"roi_padding": padding})
     version = export(source, images, settings, repository=tmp_path)
     compared = Manifest.read(version).parity["weights_against_torch"]["images"]["mask_logits"]
     assert compared["mean"] < 0.01 * compared["magnitude"]

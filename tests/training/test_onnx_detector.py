@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from conversion.export.exportable import of_network
-from conversion.export.inputs import RoiReader
+from conversion.export.families import of_network
+from conversion.people.inputs import RoiReader
 from peopleseg.networks.checkpoint import CheckpointError, load_detector, load_network
 from peopleseg.networks.people.onnx_detector import OnnxDetector
 from peopleseg.pixels.images import prepare

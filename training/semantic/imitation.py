@@ -8,7 +8,6 @@ EfficientNet-lite0, whose weights a package carries.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import timm
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
@@ -17,10 +16,15 @@ from peopleseg.networks.normalise import Normalise
 from peopleseg.networks.people.narrow_people_unet import ENCODERS, statistics
 from peopleseg.networks.resizing import resized
 from peopleseg.networks.semantic.deeplab import DeepLab
+from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.pretrained.imagenet_encoder import WeightsUnavailable
 from training.pretrained.packaged_weights import PACKAGES, packaged_weights
 from training.semantic.images import ImageBatch
 from training.tasks.base import Task
+
+declare_missing_ops()
+
+import timm  # noqa: E402  (it imports torchvision, after declare_missing_ops)
 
 EXPLAINED = "explained_variance"
 TEACHER = "lite0"

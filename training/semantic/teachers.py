@@ -4,12 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
-from torchvision.models.segmentation import deeplabv3_resnet50, fcn_resnet50
 
 from peopleseg.errors import PeoplesegError
 from peopleseg.networks.checkpoint import load_companion
 from peopleseg.networks.normalise import Normalise
+from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.systems.semantic.contract import VOC_CLASSES
+
+declare_missing_ops()
+
+from torchvision.models.segmentation import (  # noqa: E402  (after declare_missing_ops)
+    deeplabv3_resnet50,
+    fcn_resnet50,
+)
 
 _PUBLISHED = {"fcn_resnet50": fcn_resnet50, "deeplabv3_resnet50": deeplabv3_resnet50}
 _WEIGHTS = "COCO_WITH_VOC_LABELS_V1"  # torchvision's name of the weights for VOC's classes

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from conversion.export import parity
-from conversion.export.exportable import of_network
-from conversion.export.inputs import image_cases, random_cases
+from conversion.export.families import of_network
+from conversion.export.inputs import ImageInputs, random_cases
 from conversion.export.parity import Expected
 from conversion.export.runners import onnx_runner, torch_runner
 from peopleseg.networks.checkpoint import FAMILIES, load_network
@@ -31,7 +31,7 @@ def test_a_network_computes_what_its_version_does(file: Path, tmp_path: Path) ->
     loaded, version = load_network(file), version_of(file)
     exportable = of_network(loaded)
     if loaded.family == "people_unet":
-        cases = list(image_cases(image_files(tmp_path, 1)))
+        cases = list(ImageInputs().cases(image_files(tmp_path, 1)))
     else:
         cases = list(random_cases(exportable, [4]))
     artifact = onnx_runner(version / Manifest.read(version).artifact)

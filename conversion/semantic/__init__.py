@@ -1,0 +1,1 @@
+"""Conversion of the semantic system: its networks as they are exported, compared and measured."""

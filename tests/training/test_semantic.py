@@ -49,7 +49,8 @@ def test_a_training_leaves_the_network_and_its_metrics(trained: Path) -> None:
     found = load_network(trained)
     assert isinstance(found.network, DeepLab) and found.network.variant == "original"
     assert set(found.metrics) == {"miou_present", "pixel_accuracy"}
-    assert found.network.classes[15] == "person"
+    assert found.network.classes[15] == "person" and found.size == 64
+    assert "2012_000000" in found.trained_on and "2012_000004" not in found.trained_on
 
 
 def test_a_training_shows_its_images_and_says_what_it_learned_from(
@@ -81,7 +82,9 @@ def test_what_a_start_was_trained_on_counts_too(voc: Path, out: Path, trained: P
     assert set(load_network(out / "last.ckpt").trained_on) == everything
 
 
-@pytest.mark.parametrize("recipe", ["semantic_quick", "semantic_enhanced", "semantic_fine_tune"])
+@pytest.mark.parametrize(
+    "recipe", ["semantic_quick", "semantic_enhanced", "semantic_fine_tune", "semantic_few_labels"]
+)
 def test_each_strategy_trains(voc: Path, out: Path, trained: Path, recipe: str) -> None:
     start = [f"--model.backbone_from={trained}"] if recipe == "semantic_fine_tune" else []
     assert fit("deeplab_optimised", voc, out, *start, recipe=recipe) == 0

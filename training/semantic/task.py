@@ -72,6 +72,9 @@ class SemanticSegmentation(Task):
     def images_learned(self) -> Sequence[Path]:
         return [one.image.path for one in self.data().train_images]
 
+    def trained_size(self) -> int:
+        return int(self.data().size)  # type: ignore[attr-defined]
+
     def backbone_stages(self) -> Sequence[nn.Module]:
         return self.network.encoder_stages
 

@@ -86,6 +86,10 @@ class Task(lightning.LightningModule):
         """The images that the checkpoint names as learned from; none: it does not say."""
         return ()
 
+    def trained_size(self) -> int | None:
+        """Side of the square that the network learns in, where it takes several; pixels."""
+        return None
+
     def train(self, mode: bool = True) -> "Task":
         """Training mode, but not for the frozen networks."""
         super().train(mode)
@@ -269,7 +273,9 @@ class Task(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         companions = {name: network.dims for name, network in self.companions().items()}
-        checkpoint["network"] = describe(self.family, self.network.dims, companions)
+        checkpoint["network"] = describe(
+            self.family, self.network.dims, companions, self.trained_size()
+        )
         checkpoint["metrics"] = dict(self.measured)
         if names := trained_on(self.images_learned(), self.started_on):
             checkpoint[TRAINED_ON] = names

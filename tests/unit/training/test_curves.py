@@ -16,8 +16,8 @@ STEPS = 5  # of an epoch
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """Two epochs, stopped, and from the second one on again."""
-    for epochs, value in (((0, 1), 0.1), ((1, 2), 0.5)):
-        with SummaryWriter(str(tmp_path / "run"), filename_suffix=f".{value}") as writer:
+    for second, (epochs, value) in enumerate((((0, 1), 0.1), ((1, 2), 0.5))):
+        with SummaryWriter(str(tmp_path / "run")) as writer:
             for epoch in epochs:
                 end = STEPS * (epoch + 1)
                 for step in range(end - STEPS + 1, end + 1):
@@ -26,6 +26,10 @@ def run(tmp_path: Path) -> Path:
                 writer.add_scalar("miou_present", value, end)
                 writer.add_scalar("time/backward", 0.4, end)
                 writer.add_scalar("lr-Adam/pg1", 0.001, end)
+        files = (tmp_path / "run").iterdir()
+        (file,) = (file for file in files if not file.name.endswith(".host"))
+        # the time in its name orders the files
+        file.rename(file.with_name(f"events.out.tfevents.{1000 + second}.host"))
     return tmp_path / "run"
 
 

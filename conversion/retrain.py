@@ -2,12 +2,14 @@
 
   peopleseg retrain training/configs/people_unet_b0.yaml --data data/people
   peopleseg retrain training/configs/yolov9_t.yaml --data data/people --offline
+  peopleseg retrain training/configs/deeplab_optimised.yaml --data data/VOC2012
   peopleseg retrain training/configs/hierarchical_fused.yaml --data data/people \\
       --out runs/head_2 --name better-head --why "more night images" \\
       -- --model.detector runs/yolov9_t/best.ckpt \\
       --model.people_unet runs/people_unet_b0/best.ckpt
 
---data is a folder with train/, val/, person_train.json and person_val.json. Stopped anywhere, by
+--data is a folder with train/, val/, person_train.json and person_val.json, or of the semantic
+system Pascal VOC's own. Stopped anywhere, by
 Ctrl-C, an error or kill -9, the same command goes on: a training from its last checkpoint, and a
 stage that is done is skipped, as the files say. The gate measures what serves and what is new on
 the validation images; a network that is worse by more than --margin is not released, but with
@@ -39,7 +41,7 @@ from peopleseg.releases.errors import ReleaseError
 from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import ArtifactError, Manifest, sha256
 from peopleseg.repository.model_folder import versions_in
-from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.known import SYSTEMS, systems_with
 from peopleseg.systems.wiring import serving_versions
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -78,6 +80,16 @@ def run(args: Options) -> int:
     return Retraining(args).run()
 
 
+def validation_in(data: Path) -> tuple[Path, Path]:
+    """Images and annotations to validate on, where some system has them. Raises WrongUsage."""
+    places = [system.accuracy.place_in(data) for system in SYSTEMS if system.accuracy]
+    for images, annotations in places:
+        if annotations.is_file():
+            return images, annotations
+    expected = " or ".join(str(annotations.relative_to(data)) for _, annotations in places)
+    raise WrongUsage(f"--data {data} has no {expected} to validate on; name a data set's folder")
+
+
 def asked_for(args: Options) -> dict[str, Any]:
     """What the training depends on, as a run's folder notes it."""
     return {
@@ -107,8 +119,7 @@ class Retraining:
         self._args = args
         self.out: Path = args.out or Path("runs") / args.config.stem
         self.best = self.out / BEST
-        self.images = args.data / "val"
-        self.annotations = args.data / "person_val.json"
+        self.images, self.annotations = validation_in(args.data)
 
     def run(self) -> int:
         """The exit code of the stage that failed, 0 when the release serves."""
@@ -169,7 +180,8 @@ class Retraining:
                     return f"release {record.number} {record.name} of {record.at}"
             if attempts and attempts[-1].result not in (journal.SERVING, journal.REFUSED):
                 return None  # killed: what the configs say is not what serves until it is finished
-            serves = serving_versions(repository, PEOPLE).get(model) == version
+            pins = [serving_versions(repository, system) for system in systems_with(model)]
+            serves = any(pinned.get(model) == version for pinned in pins)
         except (ReleaseError, ValueError) as error:
             raise RetrainError(str(error)) from error
         return f"in {repository}" if serves else None

@@ -40,7 +40,8 @@ def of_semantic(network: Any, size: int) -> Exportable:
     """A DeepLab or a pair of them, for squares of `size`. Raises WrongUsage for another size."""
     if size not in SIZES:
         raise WrongUsage(
-            f"--size is {size}; expected a multiple of {SIZES.step} from {SIZES[0]} to {SIZES[-1]}"
+            f"a square of {size} pixels a side is not exported; give --size, a multiple of "
+            f"{SIZES.step} from {SIZES[0]} to {SIZES[-1]}"
         )
     module = ExportableMaps(network).eval()
     shapes: dict[str, Shape] = {"pixels": (3, size, size)}

@@ -103,6 +103,11 @@ def load_people(annotations: Path, images: Path, limit: int | None = None) -> li
     return found
 
 
+def people_split(root: Path, split: str = "val") -> tuple[Path, Path]:
+    """Images and annotations of a split, in the folder of a data set."""
+    return root / split, root / f"person_{split}.json"
+
+
 def load_labels(annotations: Path, images: Path) -> Labels:
     """All images of a COCO file, with the annotations of people.
 

@@ -86,6 +86,11 @@ def load_labelled(annotations: Path, images: Path, limit: int | None = None) -> 
     return [LabelledImage(by_name[file.stem], file) for file in label_files[:limit]]
 
 
+def voc_split(root: Path, split: str = "val") -> tuple[Path, Path]:
+    """Images, and the list of those of a split, in Pascal VOC's own folder (VOC2012)."""
+    return root / "JPEGImages", root / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
 def label_size_wh(path: Path) -> tuple[int, int]:
     """Of a label map, without decoding it. Raises AnnotationError."""
     with _opened(path) as image:

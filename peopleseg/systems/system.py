@@ -73,11 +73,13 @@ class Accuracy:
 
     measure: of the images that `read` returns; metrics are floats, better when higher, or counts,
     or None where the images show nothing of them. needed: those without which nothing is judged.
+    place_in: where a data set's folder has the images and annotations to validate on.
     """
 
     read: Read
     measure: Callable[["Pipeline", Sequence[Any]], Metrics]
     needed: tuple[str, ...]
+    place_in: Callable[[Path], tuple[Path, Path]]
 
 
 def nothing_wrong(folders: Folders) -> Iterator[str]:

@@ -125,7 +125,7 @@ def test_the_square_is_that_of_the_training_unless_another_is_asked_for(tmp_path
 @pytest.mark.parametrize("size", [0, 224, 500, 672, -256])
 def test_another_square_is_wrong_usage(size: int) -> None:
     loaded = Loaded("deeplab", {}, deeplab(), metrics={})
-    with pytest.raises(WrongUsage, match=f"--size is {size}; expected a multiple of 32 from 256"):
+    with pytest.raises(WrongUsage, match=f"square of {size} pixels .* a multiple of 32 from 256"):
         of_network(loaded, size=size)
 
 

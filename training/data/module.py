@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from peopleseg.labels.coco import AnnotatedImage, require_people
+from peopleseg.labels.coco import AnnotatedImage, people_split, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from training.data.images import DataError, report_skipped, usable_images
 from training.data.loading import LoaderSettings, TrainingData
@@ -59,8 +59,8 @@ class PeopleData(TrainingData):
     ) -> None:
         super().__init__(loader, seed)
         root = Path(root)
-        self.train_folder = train or AnnotatedFolder(root / "train", root / "person_train.json")
-        self.val_folder = val or AnnotatedFolder(root / "val", root / "person_val.json")
+        self.train_folder = train or AnnotatedFolder(*people_split(root, "train"))
+        self.val_folder = val or AnnotatedFolder(*people_split(root, "val"))
         self.extra, self.limit = extra, limit
         self.augmentation, self.resize = augmentation, resize
         self.train_images: list[AnnotatedImage] = []

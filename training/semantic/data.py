@@ -11,7 +11,7 @@ from torch import Tensor
 
 from peopleseg.errors import InvalidInput
 from peopleseg.labels.coco_file import AnnotationError
-from peopleseg.labels.label_maps import LabelledImage, load_labelled
+from peopleseg.labels.label_maps import LabelledImage, load_labelled, voc_split
 from peopleseg.pixels.images import decode_image
 from peopleseg.systems.semantic.contract import VOC_CLASSES
 from training.data.images import BrokenImage, DataError
@@ -93,7 +93,10 @@ class SemanticData(TrainingData):
     ) -> None:
         super().__init__(loader, seed)
         root = Path(root)
-        self.train_folder, self.val_folder = train or _voc(root, "train"), val or _voc(root, "val")
+        self.train_folder, self.val_folder = (
+            train or _split(root, "train"),
+            val or _split(root, "val"),
+        )
         self.extra, self.limit, self.leak_ok = extra, limit, leak_ok
         self.size, self.classes = size, tuple(classes)
         scales = (augmentation.smallest_scale, augmentation.largest_scale)
@@ -156,8 +159,8 @@ def _sample(seen: Labelled) -> SemanticSample:
     return SemanticSample(torch.from_numpy(planes), torch.from_numpy(seen.labels))
 
 
-def _voc(root: Path, split: str) -> LabelledFolder:
-    return LabelledFolder(root / "JPEGImages", root / "ImageSets" / "Segmentation" / f"{split}.txt")
+def _split(root: Path, split: str) -> LabelledFolder:
+    return LabelledFolder(*voc_split(root, split))
 
 
 def _images(folder: LabelledFolder) -> list[TrainingImage]:

@@ -1,6 +1,6 @@
 """The people system: everybody in an image, with box, score and mask."""
 
-from peopleseg.labels.coco import load_people
+from peopleseg.labels.coco import load_people, people_split
 from peopleseg.systems.people.accuracy import NEEDED, measure
 from peopleseg.systems.people.agreement import unlike
 from peopleseg.systems.people.contract import (
@@ -79,5 +79,5 @@ SYSTEM = PEOPLE = System(
     ensembles=ENSEMBLES,
     unlike=unlike,
     pair_faults=pair_faults,
-    accuracy=Accuracy(load_people, measure, NEEDED),
+    accuracy=Accuracy(load_people, measure, NEEDED, people_split),
 )

@@ -1,6 +1,6 @@
 """The semantic system: a class for every pixel of an image."""
 
-from peopleseg.labels.label_maps import load_labelled
+from peopleseg.labels.label_maps import load_labelled, voc_split
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.semantic.accuracy import NEEDED, measure
 from peopleseg.systems.semantic.agreement import pair_faults, unlike
@@ -42,5 +42,5 @@ SYSTEM = System(
     ),
     unlike=unlike,
     pair_faults=pair_faults,
-    accuracy=Accuracy(load_labelled, measure, NEEDED),
+    accuracy=Accuracy(load_labelled, measure, NEEDED, voc_split),
 )

@@ -14,7 +14,7 @@ import pytest
 from conversion import gate
 from conversion.gate import Gate, GateError, Reference, judge, measure, recorded
 from conversion.step_version import new_step_version
-from peopleseg.labels.coco import load_people
+from peopleseg.labels.coco import load_people, people_split
 from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal, Record
 from peopleseg.repository.manifest import Manifest
@@ -148,7 +148,7 @@ def test_metrics_are_measured_once_for_the_same_versions_and_images(
     def must_not_run(*_: Any) -> Any:
         raise AssertionError("measured again")
 
-    unmeasured = replace(PEOPLE, accuracy=Accuracy(load_people, must_not_run, NEEDED))
+    unmeasured = replace(PEOPLE, accuracy=Accuracy(load_people, must_not_run, NEEDED, people_split))
     assert (
         measure(repository, serving, replace(reference, system=unmeasured), cache=tmp_path) == first
     )

@@ -13,6 +13,7 @@ import pytest
 
 from conversion import retrain
 from conversion.release import rollback_command
+from conversion.step_version import new_step_version
 from peopleseg.checks.check import faults
 from peopleseg.cli.application import parse
 from peopleseg.cli.main import main
@@ -21,9 +22,12 @@ from peopleseg.networks.people.people_unet import PeopleUNet
 from peopleseg.releases import journal
 from peopleseg.releases.journal import Journal
 from peopleseg.repository.manifest import Manifest, sha256
+from peopleseg.systems.known import system_named
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
+from tests.data.small_deeplab import FIRST, write_deeplab, write_semantic_repository
 from tests.data.small_repository import write_images, write_small_repository
+from tests.data.voc_images import write_voc
 from tests.killing import Killed, killed_at
 from training.data.generated import write_training_data
 
@@ -330,3 +334,35 @@ def test_killed_in_the_training_it_goes_on_and_ends_with_a_served_network(
     assert worked_on(capsys) == ["train", "validate", "export", "release"]
     assert place.version() == 2
     assert read_checkpoint(place.out / "last.ckpt")["epoch"] == 7
+
+
+def test_classes_are_retrained_on_pascal_voc_s_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voc, repository = write_voc(tmp_path / "VOC2012"), tmp_path / "repository"
+    write_semantic_repository(repository)
+    write_deeplab(repository, 1, size=256)
+    new_step_version(repository, "preprocess", {"size": 256})
+    here = ["--offline", "--model-repository", str(repository)]
+    first = ("preprocess=3", *(change for change in FIRST if "preprocess" not in change))
+    assert main(["release", "first", *first, "--system", "semantic", *here]) == 0
+    config = str(ROOT / "training" / "configs" / "deeplab_optimised.yaml")
+    others = [argument for argument in SMALL_TRAINING if "shrink" not in argument]
+    small = [argument.replace("size=64", "size=256") for argument in others]
+    command = [
+        *("retrain", config, "--data", str(voc), "--out", str(tmp_path / "run"), *here),
+        *("--skip-pinned-runtime", *ANY_ACCURACY, "--", *small, "--trainer.max_epochs=1"),
+    ]
+    assert main(command) == 0, capsys.readouterr().err
+    assert serving_versions(repository, system_named("semantic"))["deeplab"] == 2
+    capsys.readouterr()
+    assert main(command) == 0
+    assert worked_on(capsys) == []
+
+
+def test_a_folder_without_anything_to_validate_on_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Place(tmp_path).retrain() == 2
+    said = capsys.readouterr().err
+    assert "has no person_val.json or ImageSets/Segmentation/val.txt to validate on" in said

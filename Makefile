@@ -12,6 +12,7 @@ JSON ?= $(OUT)/accuracy.json
 TESTS ?= tests
 PROCESSES ?= 2
 YOLO_SEG ?=
+VERSIONS ?=
 OTHER ?=
 
 BIN := $(VENV)/bin
@@ -32,6 +33,7 @@ help: ## list the commands and their variables
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
 	@echo '  PROCESSES=$(PROCESSES)   how many of them run at a time'
 	@echo '  YOLO_SEG=$(YOLO_SEG) OTHER=$(OTHER)   a YOLO segmenter in ONNX and a model repository, as peers for bench'
+	@echo '  VERSIONS=$(VERSIONS)   MODEL/VERSION twice or more, for bench to compare'
 	@echo '  VENV=$(VENV)   folder of the virtual environment'
 	@echo '  PYTHON=$(PYTHON)   Python 3.10 to 3.12 to make it with; none: the first suitable one'
 
@@ -61,6 +63,7 @@ bench: $(VENV)/.test ## measure the speed on DATA in short (10 minutes at most),
 	$(BENCH) peers $(ANNOTATED) $(PEERS) --people 5 --seconds 1 --results "$(OUT)/bench"
 	$(BENCH) runtimes --networks hierarchical_head --runtimes onnxruntime --rois 1 5 --rounds 3 --seconds 0.5 --results "$(OUT)/bench"
 	$(BENCH) memory $(ANNOTATED) --requests 100 1000 --results "$(OUT)/bench"
+	$(if $(VERSIONS),$(BENCH) versions $(VERSIONS) --rounds 3 --seconds 0.5 --results "$(OUT)/bench")
 	$(BENCH) report --results "$(OUT)/bench"
 
 .PHONY: bench-full
@@ -71,6 +74,7 @@ bench-full: $(VENV)/.test ## measure the speed on DATA in full, into benchmarks/
 	$(BENCH) peers $(ANNOTATED) $(PEERS) --people 1 5 10 --seconds 2
 	$(BENCH) runtimes --seconds 1
 	$(BENCH) memory $(ANNOTATED)
+	$(if $(VERSIONS),$(BENCH) versions $(VERSIONS))
 	$(BENCH) report
 
 .PHONY: test

@@ -6,7 +6,7 @@
 Each benchmark writes one JSON with its raw samples into benchmarks/results/ and prints its table;
 `report` makes the tables and plots of all of them again, from the JSON alone. `make bench` runs a
 short form of all, `make bench-full` the form whose metrics are published. All but `report` measure
-on the CPUs; with --device cuda, on the first NVIDIA GPU.
+on the CPUs; with --device cuda, which `versions` has not, on the first NVIDIA GPU.
 """
 
 COMMANDS = {
@@ -30,5 +30,9 @@ COMMANDS = {
         "every network by every runtime; lite and full heads",
     ),
     "memory": ("benchmarks.speed.memory", "memory at rest, under load and after many requests"),
+    "versions": (
+        "benchmarks.speed.versions",
+        "versions of networks: latency, bytes, parameters, memory",
+    ),
     "report": ("benchmarks.speed.report", "tables and plots of the results"),
 }

@@ -78,6 +78,13 @@ def latency_ratio(ours: Sequence[Slice], theirs: Sequence[Slice]) -> Spread | No
     return _ratio(ours, theirs, lambda our, their: _latency(their) / _latency(our))
 
 
+def spread_text(spread: Spread | None, digits: int = 2) -> str:
+    """Median, and from smallest to largest."""
+    if spread is None:
+        return "-"
+    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
+
+
 def _ratio(
     ours: Sequence[Slice], theirs: Sequence[Slice], ratio: Callable[[Slice, Slice], float]
 ) -> Spread | None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.speed.errors import BenchError
 from benchmarks.speed.random_weights import random_network
@@ -20,9 +20,9 @@ from conversion.export.onnx_export import export_onnx
 from conversion.export.precision import convert
 from conversion.export.settings import Settings
 from peopleseg.networks.checkpoint import CheckpointError, Loaded, load_network
-from peopleseg.repository.manifest import Manifest, read_manifest
+from peopleseg.repository.manifest import Manifest
+from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
-from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import serving_versions
 
 HEAD = HIERARCHICAL_HEAD.name
@@ -54,7 +54,7 @@ class Network:
         """For a result."""
         parameters = sum(values.numel() for values in self.exportable.module.parameters())
         return {
-            "model": self.loaded.family,
+            "model": self.exportable.model.name,
             "dims": self.loaded.dims,
             "weights": self.weights,
             "parameters": parameters,
@@ -86,29 +86,25 @@ def name_of(family: str, dims: Mapping[str, Any]) -> str:
 def find_networks(
     repository: Path,
     checkpoints: Sequence[Path],
-    families: Sequence[str],
+    models: Sequence[str],
     rois: Sequence[int],
     folder: Path,
 ) -> list[Network]:
     """The networks that a repository serves and the full mask head, those on images first.
 
-    Of these families. A checkpoint's network comes in place of its namesake, or is added. Raises
+    Of these models. A checkpoint's network comes in place of its namesake, or is added. Raises
     BenchError for a checkpoint that is none, where a manifest does not say how its network is
     built, and where there is no network.
     """
-    served = {
-        name_of(family, dims): (family, dims)
-        for family, dims in _served(repository)
-        if family in families
-    }
+    served = {name_of(one.family, one.dims): one for one in _served(repository, models)}
     given = {
         name: brought
         for name, brought in _brought(checkpoints).items()
-        if brought[0].family in families
+        if of_network(brought[0]).model.name in models
     }
     if not served | given:
         raise BenchError(
-            f"{repository} serves no {' or '.join(families)}; name a checkpoint with --checkpoint"
+            f"{repository} serves no {' or '.join(models)}; name a checkpoint with --checkpoint"
         )
     networks = []
     for name in served | given:
@@ -122,26 +118,44 @@ def find_networks(
     return sorted(networks, key=lambda network: network.reads_rois)
 
 
-def _served(repository: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Family and dims of every network that a repository serves, and of the full mask head.
+class _Built(NamedTuple):
+    """How a network is built."""
 
-    Not of a published detector, which is a graph alone.
+    family: str
+    dims: dict[str, Any]
+    size: int | None  # of the square that it reads, where versions differ in it
+
+
+def _served(repository: Path, models: Sequence[str]) -> Iterator[_Built]:
+    """Every network that a repository serves, of any system, and the full mask head.
+
+    Not a published detector, which is a graph alone.
     """
-    for step, version in serving_versions(repository, PEOPLE).items():
+    pinned: dict[str, int] = {}
+    for system in SYSTEMS:
+        pinned |= serving_versions(repository, system)
+    for step, version in pinned.items():
         folder = repository / step / str(version)
-        manifest = read_manifest(folder)
-        if isinstance(manifest, Manifest):
-            if "decoder" in manifest.variant:
-                continue
-            if not manifest.variant:
-                raise BenchError(
-                    f"the manifest in {folder} does not say how the network is built; name another "
-                    "--model-repository"
-                )
-            yield step, manifest.variant
-            if step == HEAD:
-                reads = {k: v for k, v in manifest.variant.items() if k != _OF_LITE_ALONE}
-                yield step, reads | {"variant": FULL_HEAD}
+        if step not in models or "decoder" in (manifest := Manifest.read(folder)).variant:
+            continue
+        if not manifest.variant:
+            raise BenchError(
+                f"the manifest in {folder} does not say how the network is built; name another "
+                "--model-repository"
+            )
+        built = _Built(_family(folder, manifest), manifest.variant, manifest.export.get("size"))
+        yield built
+        if step == HEAD:
+            reads = {k: v for k, v in manifest.variant.items() if k != _OF_LITE_ALONE}
+            yield built._replace(dims=reads | {"variant": FULL_HEAD})
+
+
+def _family(folder: Path, manifest: Manifest) -> str:
+    """As the weights of a version say: a model may be of several families.
+
+    One without is from before it could be, or made up: of the family that is called as the model.
+    """
+    return load_network(folder).family if manifest.weights_sha256 else manifest.model
 
 
 def _brought(checkpoints: Sequence[Path]) -> dict[str, tuple[Loaded, str]]:

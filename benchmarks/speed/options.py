@@ -23,7 +23,7 @@ from serving.embedded import EmbeddedServer
 from serving.ports import free_ports
 
 READY_TIMEOUT_S = 300.0
-_PROCESSORS = len(os.sched_getaffinity(0))
+PROCESSORS = len(os.sched_getaffinity(0))
 
 
 class Running(NamedTuple):
@@ -40,8 +40,8 @@ class RunOptions(RepositoryOption):
 
     device: Annotated[Device, Help("for the networks: the CPUs, or the first NVIDIA GPU")] = CPU
     threads: Annotated[
-        int, whole(1, _PROCESSORS), Help("CPUs for all that is measured, its callers too")
-    ] = _PROCESSORS
+        int, whole(1, PROCESSORS), Help("CPUs for all that is measured, its callers too")
+    ] = PROCESSORS
     results: Annotated[
         FolderToWrite | None, Help(f"for the JSON ({RESULTS}; on cuda the folder {CUDA} there)")
     ] = None

@@ -168,6 +168,7 @@ _DRAWN: dict[str, Callable[[Result], Any]] = {
     "peers": partial(_latencies, title="people: {}"),
     "runtimes": partial(_latencies, title="{}"),
     "memory": _memory,
+    "versions": partial(_latencies, title="threads: {}"),
 }
 
 

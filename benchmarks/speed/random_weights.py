@@ -39,8 +39,8 @@ def write_traced_graph(family: str, dims: Mapping[str, Any], path: Path) -> None
     export_onnx(found.module, found.model, path, found.input_shapes)
 
 
-def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
-    """A network in evaluation mode, with norms fitted to what they see.
+def random_network(family: str, dims: Mapping[str, Any], size: int | None = None) -> "Loaded":
+    """A network in evaluation mode, with norms fitted to what they see. size: as in Loaded.
 
     With initial ones, values fade from layer to layer, into numbers that CPUs are slow with.
     """
@@ -53,7 +53,7 @@ def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
 
     torch.manual_seed(0)
     network = FAMILIES[family](**dims).eval()
-    exportable = of_network(Loaded(family, dict(dims), network, metrics={}))
+    exportable = of_network(Loaded(family, dict(dims), network, metrics={}, size=size))
     reference: Any = exportable.reference
     (case,) = random_cases(exportable, [_SETTLED_ON])
     for module in reference.modules():
@@ -63,4 +63,4 @@ def random_network(family: str, dims: Mapping[str, Any]) -> "Loaded":
         reference.train()(
             *(torch.from_numpy(case.inputs[tensor.name]) for tensor in exportable.model.inputs)
         )
-    return Loaded(family, dict(dims), reference.eval().network, metrics={})
+    return Loaded(family, dict(dims), reference.eval().network, metrics={}, size=size)

@@ -28,6 +28,7 @@ TITLES = {
     "peers": "Beside others",
     "runtimes": "How the networks are run",
     "memory": "Memory",
+    "versions": "Versions of networks",
 }
 
 

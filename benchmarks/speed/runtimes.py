@@ -16,7 +16,7 @@ On cuda also with _fp16: computing in FP16. FP32 may be TF32 there, as PyTorch a
 it by default; TensorRT's is not. A runtime that is not on this machine is left out, and named.
 
 The networks are those that are served, and the full mask head (B0) with the inputs of the served
-one; with random weights, unless --checkpoint brings trained ones. Detector and UNet are asked for
+one; with random weights, unless --checkpoint brings trained ones. Networks on images are asked for
 one image, the heads for each number of rois, with the same random numbers for every runtime; the
 outputs are compared with the first one's. A call takes and gives arrays in the machine's memory.
 Needs the packages for training.
@@ -38,9 +38,8 @@ from benchmarks.speed.options import RoundOptions, RunOptions, confined_to
 from benchmarks.speed.saving import finish
 from benchmarks.speed.targets import Group, InProcess, interleave
 from peopleseg.cli.options import Help, one_of, whole
-from peopleseg.systems.people.contract import HIERARCHICAL_HEAD, MAX_PEOPLE
-
-HEAD = HIERARCHICAL_HEAD.name
+from peopleseg.systems.known import NETWORKS
+from peopleseg.systems.people.contract import MAX_PEOPLE
 
 if TYPE_CHECKING:  # they bring torch, which --help does without
     from benchmarks.speed.networks import Network
@@ -49,7 +48,6 @@ if TYPE_CHECKING:  # they bring torch, which --help does without
 
     Opened = dict[str, dict[str, Runner]]  # by runtime and network
 
-NETWORKS = ("yolov9", "people_unet", HEAD, "feature_head")
 RUNTIMES: dict[str, tuple[str, ...]] = {
     CPU: ("onnxruntime", "torch", "torch_compile"),
     CUDA: (
@@ -69,7 +67,7 @@ class Options(RoundOptions, RunOptions):
         tuple[Path, ...],
         Help("trained networks, in place of those of the same variant or beside the others"),
     ] = ()
-    networks: Annotated[tuple[str, ...], one_of(NETWORKS, some=True), Help("some of them")] = (
+    networks: Annotated[tuple[str, ...], one_of(NETWORKS, some=True), Help("some of them")] = tuple(
         NETWORKS
     )
     runtimes: Annotated[

@@ -5,7 +5,7 @@ from statistics import median
 
 from benchmarks.speed import metrics
 from benchmarks.speed.memory import AT_REST, UNDER_LOAD
-from benchmarks.speed.metrics import Spread, groups_of, of_kind
+from benchmarks.speed.metrics import Spread, groups_of, of_kind, spread_text
 from benchmarks.speed.peers import (
     DETECTOR_AND_UNET,
     MASK_RCNN_ONNX,
@@ -14,8 +14,8 @@ from benchmarks.speed.peers import (
     YOLO_SEG,
 )
 from benchmarks.speed.result import Result, slices_of
-from benchmarks.speed.tables import spread_text
 from benchmarks.speed.targets import ONE_CALLER, SERVER
+from benchmarks.speed.version_tables import ratio_text
 from peopleseg.systems.people.evaluation.page import as_table
 
 Line = tuple[str, str]  # what, and how much
@@ -97,12 +97,27 @@ def _of_memory(result: Result) -> Iterable[Line]:
         yield f"memory {last} / {first}", f"{median(sums[last]) / median(sums[first]):.3f}"
 
 
+def _of_versions(result: Result) -> Iterable[Line]:
+    slices = slices_of(result)
+    described = result["metrics"]["versions"]
+    first, *others = described
+    for name in others:
+        for group in groups_of(slices):
+            ours, theirs = (of_kind(slices, group, one, 1) for one in (name, first))
+            ratio = spread_text(metrics.latency_ratio(theirs, ours))
+            yield f"latency of {name} / of {first}, threads {group}", ratio
+        for what in ("bytes", "parameters"):
+            share = ratio_text(described[name][what], described[first][what])
+            yield f"{what} of {name} / of {first}", share
+
+
 _LINES = {
     "server": _of_server,
     "rois": _of_rois,
     "peers": _of_peers,
     "runtimes": _of_runtimes,
     "memory": _of_memory,
+    "versions": _of_versions,
 }
 
 

@@ -5,9 +5,10 @@ from statistics import median
 from typing import Any
 
 from benchmarks.speed import metrics
-from benchmarks.speed.metrics import Spread, groups_of, kinds_of, of_kind
+from benchmarks.speed.metrics import Spread, groups_of, kinds_of, of_kind, spread_text
 from benchmarks.speed.result import Result, slices_of
 from benchmarks.speed.targets import ONE_CALLER, SERVER
+from benchmarks.speed.version_tables import versions_table
 from peopleseg.systems.people.evaluation.page import as_table
 
 PARTS = {"queue": "waiting", "compute_input": "in", "compute_infer": "computing"}
@@ -24,7 +25,7 @@ def heading(result: Result) -> str:
         f"`{result['command']}`\n\n"
         f"{machine['processor']}, {result['threads']} of {machine['cores']} cores, "
         f"{machine['memory_gb']} GB{gpu}; {tools}; commit {result['commit'][:12]}; "
-        f"{result['time'][:10]}; versions: {steps}."
+        f"{result['time'][:10]}{f'; versions: {steps}' if steps else ''}."
     )
 
 
@@ -164,6 +165,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "peers": peers_table,
     "runtimes": runtimes_table,
     "memory": memory_table,
+    "versions": versions_table,
 }
 
 
@@ -179,13 +181,6 @@ def direct_bytes(result: Result, group: str) -> dict[str, dict[str, int]]:
         if sample["group"] == group and sample["tensor_bytes"]:
             return dict(sample["tensor_bytes"])
     return {}
-
-
-def spread_text(spread: Spread | None, digits: int = 2) -> str:
-    """Median, and from smallest to largest."""
-    if spread is None:
-        return "-"
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
 
 
 def _key(sample: dict[str, Any]) -> tuple[str, str, int]:

@@ -147,20 +147,29 @@ def check_responses(url: str, groups: Sequence[Group]) -> None:
                 )
 
 
+def back_and_forth(targets: Sequence[Target], number: int) -> Sequence[Target]:
+    """Every second round goes backwards: what comes first has no advantage."""
+    return targets if number % 2 == 0 else targets[::-1]
+
+
 def interleave(
-    targets: Sequence[Target], groups: Sequence[Group], *, rounds: int, seconds: float
+    targets: Sequence[Target],
+    groups: Sequence[Group],
+    *,
+    rounds: int,
+    seconds: float,
+    order: Callable[[Sequence[Target], int], Sequence[Target]] = back_and_forth,
 ) -> list[Slice]:
     """Short slices of all targets by turns, so that each sees the same moods of the machine.
 
-    Every second round goes backwards: what comes first has no advantage. One round before is not
-    counted: it warms up.
+    order: of the targets in the round of this number. One round before is not counted: it warms up.
     """
     slices: list[Slice] = []
     total = (rounds + 1) * len(groups) * len(targets)
     with tqdm(total=total, unit="slice", disable=None) as bar:
         for number in range(-1, rounds):
             for group in groups:
-                for target in targets if number % 2 == 0 else targets[::-1]:
+                for target in order(targets, number):
                     bar.set_postfix_str(f"{target.name} x {target.callers}, {group.name}")
                     calls = target.run(group, seconds)
                     if number >= 0:

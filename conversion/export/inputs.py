@@ -2,16 +2,18 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from conversion.export.exportable import NUMPY_DTYPES, Exportable
 from peopleseg.pixels.geometry import INPUT_SIZE
 from peopleseg.pixels.images import prepare_file
+from peopleseg.repository.tensors import Tensor
 from peopleseg.systems.shared.contract import PIXELS
 from peopleseg.systems.step import Arrays
 
@@ -69,10 +71,8 @@ def random_cases(exportable: Exportable, sizes: Sequence[int]) -> Iterator[Case]
         inputs = {}
         for tensor in exportable.model.inputs:
             if tensor.name in exportable.reads:
-                shape = (size, *exportable.input_shapes[tensor.name])
-                colours = tensor.name in _COLOURS
-                values = random.uniform(0, 255, shape) if colours else random.normal(0, 3, shape)
-                inputs[tensor.name] = values.astype(NUMPY_DTYPES[tensor.dtype])
+                whole = replace(tensor, shape=exportable.input_shapes[tensor.name])
+                inputs[tensor.name] = random_values(whole, size, random)
         yield Case(RANDOM, with_unread(inputs, exportable))
 
 
@@ -80,11 +80,22 @@ def with_unread(inputs: Arrays, exportable: Exportable) -> Arrays:
     """The inputs and, for those that the network does not read, zeros of one cell."""
     count = len(next(iter(inputs.values())))
     return {
-        tensor.name: inputs[tensor.name]
-        if tensor.name in inputs
-        else np.zeros((count, *map(abs, tensor.shape)), NUMPY_DTYPES[tensor.dtype])
+        tensor.name: inputs[tensor.name] if tensor.name in inputs else unread_values(tensor, count)
         for tensor in exportable.model.inputs
     }
+
+
+def random_values(tensor: Tensor, count: int, random: np.random.Generator) -> NDArray[Any]:
+    """Of so many images or rois; the tensor has true lengths."""
+    shape = (count, *tensor.shape)
+    colours = tensor.name in _COLOURS
+    values = random.uniform(0, 255, shape) if colours else random.normal(0, 3, shape)
+    return values.astype(NUMPY_DTYPES[tensor.dtype])
+
+
+def unread_values(tensor: Tensor, count: int) -> NDArray[Any]:
+    """Zeros, one where any length goes."""
+    return np.zeros((count, *map(abs, tensor.shape)), NUMPY_DTYPES[tensor.dtype])
 
 
 def at_least(count: int, images: Sequence[Path]) -> list[Path]:

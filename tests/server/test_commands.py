@@ -141,6 +141,10 @@ def test_versions_are_made_and_checked(terminal: Terminal) -> None:
     terminal(f"fit-scores {images} {here} --dry-run", code=1)  # everybody found is right
     assert "tensorrt.pbtxt" in terminal(f"render-configs {here}")
     assert "no faults" in terminal(f"check {here}")
+    assert "| people_unet/2 | 1 |" in terminal(
+        f"bench versions people_unet/1 people_unet/2 {here} --rounds 1 --seconds 0.1 "
+        "--threads 1 --results bench"
+    )
 
 
 def test_a_server_is_asked_measured_and_changed(terminal: Terminal, url: str) -> None:

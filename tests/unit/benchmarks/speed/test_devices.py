@@ -15,7 +15,7 @@ from benchmarks.speed.tables import heading
 from peopleseg.cli.main import main
 from tests.data.small_repository import write_images, write_small_repository
 
-MEASURING = [name for name in COMMANDS if name != "report"]
+ON_DEVICES = [name for name in COMMANDS if name not in ("report", "versions")]
 has_cuda = PROVIDERS[CUDA] in onnxruntime.get_available_providers()
 without_cuda = pytest.mark.skipif(has_cuda, reason="this ONNX Runtime has CUDA")
 
@@ -31,7 +31,7 @@ def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @without_cuda
-@pytest.mark.parametrize("benchmark", MEASURING)
+@pytest.mark.parametrize("benchmark", ON_DEVICES)
 def test_without_a_gpu_one_sentence_says_what_to_install_before_anything_else(
     benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,47 @@ def metrics_of_runtimes() -> dict[str, Any]:
     }
 
 
+VERSION_MS = {("deeplab/1", "1"): 40, ("deeplab/2", "1"): 26, ("deeplab/1", "2"): 30}
+VERSION_MS |= {("deeplab/2", "2"): 24}
+
+
+def version_slices() -> list[Slice]:
+    return [
+        Slice(version, threads, 1, number, 1.0, [(0.0, float(ms + number))], {})
+        for number in range(3)
+        for (version, threads), ms in VERSION_MS.items()
+    ]
+
+
+def metrics_of_versions() -> dict[str, Any]:
+    described = {
+        "precision": "fp32",
+        "weights": "fp16",
+        "accelerator": "cpu",
+        "accuracy": {"miou": 0.5},
+        "accuracy_data": "",
+        "accuracy_gate": {},
+    }
+    sizes = {"deeplab/1": (13_000_000, 6_831_509, 80), "deeplab/2": (5_200_000, 2_516_853, 60)}
+    return {
+        "versions": {
+            name: {"bytes": size, "parameters": parameters, **described}
+            for name, (size, parameters, _) in sizes.items()
+        },
+        "memory": [
+            {
+                "version": name,
+                "round": number,
+                "before": 50 << 20,
+                "peak": (50 + megabytes + number) << 20,
+                "steady": (50 + megabytes) << 20,
+            }
+            for number in range(3)
+            for name, (_, _, megabytes) in sizes.items()
+        ],
+    }
+
+
 @pytest.mark.parametrize(
     ("argument", "shown"),
     [
@@ -99,13 +140,16 @@ def samples_of(benchmark: str) -> Sequence[Any]:
         ]
     if benchmark == "runtimes":
         return runtime_slices()
+    if benchmark == "versions":
+        return version_slices()
     if benchmark == "rois":
         return [*slices(("0", "1", "64")), *slices(("10",), slower_ms=11)]
     return slices(("1", "5", "10+"))
 
 
 def metrics_of(benchmark: str) -> dict[str, Any] | None:
-    return metrics_of_runtimes() if benchmark == "runtimes" else None
+    made = {"runtimes": metrics_of_runtimes, "versions": metrics_of_versions}
+    return made[benchmark]() if benchmark in made else None
 
 
 def result_of(benchmark: str) -> dict[str, Any]:
@@ -152,6 +196,17 @@ def test_a_result_says_what_it_depends_on() -> None:
         ),
         ("runtimes", "Left out: torch_compile. there is no g++"),
         ("memory", "| **all, PSS** | 99 | 132 | 99 | 132 |"),
+        (
+            "versions",
+            "| deeplab/2 | fp32, stored fp16, for cpu | 5,200,000 | 0.40 | 2,516,853 | 0.37 "
+            "| miou 0.500 | - |",
+        ),
+        ("versions", "| deeplab/2 | 1 | 27.00 (26.00-28.00) | 0.66 (0.65-0.67) | 3 |"),
+        (
+            "versions",
+            "| deeplab/2 | 61.0 (60.0-62.0) | 0.75 (0.75-0.76) | 60.0 (60.0-60.0) "
+            "| 0.75 (0.75-0.75) |",
+        ),
     ],
 )
 def test_a_result_is_printed_as_a_table(
@@ -195,7 +250,7 @@ def test_the_page_begins_with_what_the_results_come_to(tmp_path: Path) -> None:
     for sample in server["samples"]:
         if sample["target"] == MANY_CALLERS:
             sample["calls_ms"] = 2 * sample["calls_ms"]  # twice as many answers
-    for result in (*map(result_of, ("rois", "runtimes", "memory")), server, peers):
+    for result in (*map(result_of, ("rois", "runtimes", "memory", "versions")), server, peers):
         write_result(tmp_path, result)
     assert main(["bench", "report", "--results", str(tmp_path)]) == 0
     in_short = (tmp_path / PAGE).read_text().split("## ")[1]
@@ -209,6 +264,8 @@ def test_the_page_begins_with_what_the_results_come_to(tmp_path: Path) -> None:
         "| time of the head full / of the served, rois 5 | 8.00 (8.00-8.00) |",
         "| memory of all processes after 10 requests | 99 MB |",
         "| memory after 20 requests / after 10 requests | 1.333 |",
+        "| latency of deeplab/2 / of deeplab/1, threads 2 | 0.81 (0.80-0.81) |",
+        "| parameters of deeplab/2 / of deeplab/1 | 0.37 |",
     ):
         assert line in in_short
 

@@ -28,12 +28,16 @@ from benchmarks.speed.runtimes import (
     runtimes_of,
 )
 from conversion.export.runners import torch_runner
+from conversion.step_version import new_step_version
 from peopleseg.cli.main import main
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.people.people_unet import PeopleUNet
 from peopleseg.networks.people.person_mask_head import person_mask_head
-from peopleseg.repository.manifest import Manifest
+from peopleseg.networks.semantic.deeplab import DeepLab
+from peopleseg.networks.semantic.pair import DeepLabPair
+from peopleseg.repository.manifest import WEIGHTS, Manifest, sha256
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
+from tests.data.small_deeplab import FIRST, write_deeplab, write_semantic_repository
 from tests.data.small_repository import write_small_repository
 
 HEAD = HIERARCHICAL_HEAD.name
@@ -131,6 +135,35 @@ def test_a_published_detector_is_no_network_and_the_full_head_judges_nobody(
     found = find_networks(other, (), ("yolov9", HEAD), [1], tmp_path)
     assert [network.name for network in found] == [LITE, FULL]
     assert [network.loaded.dims.get("judges_presence") for network in found] == [True, None]
+
+
+def test_a_network_is_of_the_family_that_its_weights_say(tmp_path: Path) -> None:
+    repository, size = write_semantic_repository(tmp_path / "repository"), 256
+    version = write_deeplab(repository, 2, size=size)
+    pair = DeepLabPair([DeepLab("optimised").dims] * 2)
+    save_network(version / WEIGHTS, "deeplab_pair", pair, dims=pair.dims)
+    manifest = replace(
+        Manifest.read(version),
+        variant=pair.dims,
+        export={"size": size},
+        weights_sha256=sha256(version / WEIGHTS),
+    )
+    manifest.write(version)
+    new_step_version(repository, "preprocess", {"size": size})
+    release = ["pair", "deeplab=2", "preprocess=3", *FIRST[2:], "--system", "semantic", "--offline"]
+    assert main(["release", *release, f"--model-repository={repository}"]) == 0
+    (found,) = find_networks(repository, (), ("deeplab",), [1], tmp_path)
+    assert (found.loaded.family, found.describe()["model"]) == ("deeplab_pair", "deeplab")
+    assert found.cases[1].inputs["pixels"].shape == (1, 3, size, size)
+    save_network(tmp_path / "pair.ckpt", "deeplab_pair", pair, dims=pair.dims)
+    (brought,) = find_networks(
+        write_small_repository(tmp_path / "people"),
+        [tmp_path / "pair.ckpt"],
+        ("deeplab",),
+        [1],
+        tmp_path / "people",
+    )
+    assert brought.name == "deeplab_pair" and brought.weights == str(tmp_path / "pair.ckpt")
 
 
 def test_random_weights_do_not_let_what_is_shown_fade(networks: dict[str, Network]) -> None:

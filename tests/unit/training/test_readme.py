@@ -1,4 +1,4 @@
-"""What the training's README tells to type is accepted."""
+"""What the training's README and the semantic system's page tell to type is accepted."""
 
 import re
 import shlex
@@ -12,12 +12,14 @@ from peopleseg.cli.main import COMMANDS
 from tests.training.runs import CONFIGS, train
 
 VERSION_TO_FILL_IN = r"^(\w+)=[A-Z]$"  # a letter, so that nothing is released unread
-README = Path(__file__).parents[3] / "training" / "README.md"
+ROOT = Path(__file__).parents[3]
+README, SEMANTIC = ROOT / "training" / "README.md", ROOT / "docs" / "semantic.md"
 
 
-def commands(program: str) -> list[list[str]]:
-    """The arguments after `program` wherever a block of commands calls it."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+def commands(program: str, *pages: Path) -> list[list[str]]:
+    """The arguments after `program` wherever a block of commands calls it; of all pages if none."""
+    text = "".join(page.read_text() for page in pages or (README, SEMANTIC))
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     calls = [shlex.split(line, comments=True) for line in lines if line.strip()]
     start = program.split()
@@ -79,9 +81,10 @@ def test_a_version_that_was_just_made_is_to_be_filled_in(page: str, root: Path) 
 
 def test_what_trains_is_given_scores_that_are_fitted_to_it() -> None:
     """Every release of the page names the versions that a fit-scores before it has made."""
-    kinds = [call[0] for call in OTHERS if call[0] in ("fit-scores", "release")]
+    calls = commands("peopleseg", README)
+    kinds = [call[0] for call in calls if call[0] in ("fit-scores", "release")]
     assert kinds == ["fit-scores", "release"] * (len(kinds) // 2) and len(kinds) >= 4
-    for call in OTHERS:
+    for call in calls:
         if call[0] == "release":
             assert {"select_people=S", "postprocess=P"} < set(call)
 

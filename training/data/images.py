@@ -80,7 +80,7 @@ def report_skipped(skipped: Sequence[Skipped]) -> None:
     print("\n".join((head, *lines)), file=sys.stderr)
 
 
-def read_rgb(image: AnnotatedImage) -> NDArray[np.uint8]:
+def read_rgb(image: Annotated) -> NDArray[np.uint8]:
     """(height, width, 3) as it was annotated: as EXIF turns it, or as it is stored.
 
     Raises BrokenImage for a file that cannot be read or decoded, that is cut off, or whose size

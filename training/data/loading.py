@@ -1,8 +1,10 @@
 """Samples to train and validate on, in an order from which a training can go on after a stop."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -18,6 +20,15 @@ class LoaderSettings:
     batch_size: int = 8  # images, of each process
     workers: int = 2  # processes that load and augment, of each training process
     validation_batch_size: int = 8
+
+
+def check_weight(weight: float, annotations: Path) -> None:
+    """Raises ValueError for what cannot say how often an epoch draws each image of a data set."""
+    if not 0 < weight < math.inf:
+        raise ValueError(
+            f"the weight of {annotations} is {weight}; give a number above 0, or leave the data "
+            "set out"
+        )
 
 
 class TrainingData(lightning.LightningDataModule):

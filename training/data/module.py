@@ -1,6 +1,5 @@
 """What the tasks about people train on: annotated images, loaded, augmented and batched."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal
 from peopleseg.labels.coco import AnnotatedImage, people_split, require_people
 from peopleseg.labels.coco_file import AnnotationError
 from training.data.images import DataError, report_skipped, usable_images
-from training.data.loading import LoaderSettings, TrainingData
+from training.data.loading import LoaderSettings, TrainingData, check_weight
 from training.data.transforms import Transform, training_transforms, whole_view
 
 
@@ -23,11 +22,7 @@ class AnnotatedFolder:
     everybody: bool = True  # is annotated; False: who is found elsewhere is not punished
 
     def __post_init__(self) -> None:
-        if not 0 < self.weight < math.inf:
-            raise ValueError(
-                f"the weight of {self.annotations} is {self.weight}; give a number above 0, or "
-                "leave the data set out"
-            )
+        check_weight(self.weight, self.annotations)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def random_part(
 
     A scale of 1 shows the image as large as the whole of it is in a square of `size`.
     """
-    scale = math.exp(_uniform(math.log(scales[0]), math.log(scales[1])))
+    scale = math.exp(uniform(math.log(scales[0]), math.log(scales[1])))
     sides = scene.size_hw
     longest = max(sides)
     slices, shown_hw = [], []
@@ -127,7 +127,7 @@ def _within(
     return larger
 
 
-def _uniform(low: float, high: float) -> float:
+def uniform(low: float, high: float) -> float:
     return low + (high - low) * float(torch.rand(()))
 
 

@@ -9,13 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from peopleseg.errors import InvalidInput
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.label_maps import LabelledImage, load_labelled, voc_split
-from peopleseg.pixels.images import decode_image
 from peopleseg.systems.semantic.contract import VOC_CLASSES
-from training.data.images import BrokenImage, DataError
-from training.data.loading import LoaderSettings, TrainingData
+from training.data.images import BrokenImage, DataError, read_rgb
+from training.data.loading import LoaderSettings, TrainingData, check_weight
 from training.data.samples import split_broken, stacked_images
 from training.semantic.views import SCALES, Labelled, Strength, view_of
 
@@ -33,11 +31,7 @@ class LabelledFolder:
     weight: float = 1.0  # how often an epoch draws each image; 0.5: half of them, by turns
 
     def __post_init__(self) -> None:
-        if not 0 < self.weight < float("inf"):
-            raise ValueError(
-                f"the weight of {self.annotations} is {self.weight}; give a number above 0, or "
-                "leave the data set out"
-            )
+        check_weight(self.weight, self.annotations)
 
 
 @dataclass(frozen=True)
@@ -147,10 +141,8 @@ class SemanticData(TrainingData):
 def read_labelled(image: LabelledImage, classes: int) -> Labelled:
     """An image and its label map, of 0 to classes - 1 and UNKNOWN. Raises BrokenImage."""
     try:
-        return Labelled(decode_image(image.read()), image.label_map(classes))
-    except OSError as error:
-        raise BrokenImage(f"{image.path} cannot be read ({error.strerror})") from error
-    except (InvalidInput, AnnotationError) as error:
+        return Labelled(read_rgb(image), image.label_map(classes))
+    except AnnotationError as error:
         raise BrokenImage(str(error)) from error
 
 

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from peopleseg.errors import InvalidInput
 from peopleseg.labels.label_maps import LABEL_SUFFIX
 from peopleseg.pixels.image_files import find_images
-from peopleseg.pixels.images import decode_image
-from training.data.images import BrokenImage, DataError
+from peopleseg.pixels.images import Header
+from training.data.images import DataError, read_rgb
 from training.data.loading import LoaderSettings, TrainingData
 from training.data.samples import split_broken, stacked_images
 from training.semantic.data import AugmentationSettings
@@ -24,6 +23,10 @@ from training.semantic.views import Labelled, View, view_of
 class UnlabelledImage:
     path: Path
     weight: float = 1.0
+
+    def drawn_upright(self, header: Header) -> bool:
+        """There is nothing that was drawn on it as it is stored."""
+        return True
 
 
 class ImageSample(NamedTuple):
@@ -97,12 +100,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _sample(image: UnlabelledImage, view: View) -> ImageSample:
-    try:
-        image_rgb = decode_image(image.path.read_bytes())
-    except OSError as error:
-        raise BrokenImage(f"{image.path} cannot be read ({error.strerror})") from error
-    except InvalidInput as error:
-        raise BrokenImage(f"{image.path}: {error}") from error
+    image_rgb = read_rgb(image)
     nothing = np.zeros(image_rgb.shape[:2], np.uint8)
     seen = view(Labelled(image_rgb, nothing)).image_rgb
     return ImageSample(torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1))))

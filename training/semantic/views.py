@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from peopleseg.labels.label_maps import UNKNOWN
 from peopleseg.pixels.geometry import Letterbox, Resize
 from training.data.colour import jittered
+from training.data.views import uniform, whole_number
 
 Strength = Literal["none", "basic", "enhanced"]
 
@@ -58,7 +59,7 @@ def enhanced_view(
     the square is padded before the part is chosen: the image with MEAN_RGB, the labels with
     UNKNOWN.
     """
-    scale = math.exp(_uniform(math.log(scales[0]), math.log(scales[1])))
+    scale = math.exp(uniform(math.log(scales[0]), math.log(scales[1])))
     sides = seen.labels.shape
     wanted = (max(sides),) * 2 if resize == "letterbox" else sides
     shown_hw = [
@@ -66,7 +67,7 @@ def enhanced_view(
         for side, whole in zip(sides, wanted, strict=True)
     ]
     large = _padded(_resized(seen, (shown_hw[0], shown_hw[1])), size)
-    top, left = (_whole_number(0, side - size) for side in large.labels.shape)
+    top, left = (whole_number(0, side - size) for side in large.labels.shape)
     part = slice(top, top + size), slice(left, left + size)
     return _coloured(_flipped(Labelled(large.image_rgb[part], large.labels[part])))
 
@@ -126,18 +127,9 @@ def _padded(seen: Labelled, size: int) -> Labelled:
     rows, columns = max(height, size), max(width, size)
     if (rows, columns) == (height, width):
         return seen
-    top, left = _whole_number(0, rows - height), _whole_number(0, columns - width)
+    top, left = whole_number(0, rows - height), whole_number(0, columns - width)
     image = np.full((rows, columns, 3), MEAN_RGB, np.uint8)
     labels = np.full((rows, columns), UNKNOWN, np.uint8)
     inside = slice(top, top + height), slice(left, left + width)
     image[inside], labels[inside] = seen
     return Labelled(image, labels)
-
-
-def _uniform(low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand(()))
-
-
-def _whole_number(low: int, high: int) -> int:
-    """Both ends are among them."""
-    return int(torch.randint(low, high + 1, ()))

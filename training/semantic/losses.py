@@ -77,7 +77,12 @@ def distillation(
 
 def _entropies(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
     """[B, H, W], 0 where the class is not known."""
-    return F.cross_entropy(logits, labels, class_weights, ignore_index=UNKNOWN, reduction="none")
+    # A softmax over the last axis is several times quicker on the CPU than over the second.
+    pixels = logits.movedim(1, 3).flatten(0, 2)
+    entropies = F.cross_entropy(
+        pixels, labels.flatten(), class_weights, ignore_index=UNKNOWN, reduction="none"
+    )
+    return entropies.view_as(labels)
 
 
 def _mean_of_known(values: Tensor, labels: Tensor) -> Tensor:

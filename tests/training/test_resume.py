@@ -1,5 +1,6 @@
 """A training that was interrupted ends with the weights of one that was not, bit for bit."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from peopleseg.networks.checkpoint import load_network, read_checkpoint
 from tests.training.runs import Data, differing, train, unet_arguments
+from training.callbacks.stop_on_signal import SIGNALS
+from training.tasks.base import Task
 from training.validation.people.metrics import PeopleSegMiou
 
 EPOCHS = 3
@@ -103,6 +106,15 @@ def test_further_epochs_go_on_along_the_same_schedule(
 def test_another_seed_gives_other_weights(data: Data, out: Path, uninterrupted: Path) -> None:
     assert train(*unet_arguments(data, out, EPOCHS), "--seed_everything=1") == 0
     assert differing(out / "last.ckpt", uninterrupted)
+
+
+def test_a_training_leaves_signals_and_memory_as_they_were(data: Data, out: Path) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    assert train(*unet_arguments(data, out, 1)) == 0
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    gc.collect()
+    left = [one for one in gc.get_objects() if issubclass(type(one), (lightning.Trainer, Task))]
+    assert left == []
 
 
 def test_a_folder_with_a_training_is_not_overwritten(

@@ -63,7 +63,9 @@ class StopOnSignal(Checkpoint):
 
     def _restore_handlers(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # At its end the trainer has set those of before it; its own would keep it alive.
+            if signal.getsignal(number) == self._receive:
+                signal.signal(number, handler)
         self._before = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,10 @@
+"""The families of the referring system's networks, by the names that checkpoints give them."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from peopleseg.networks.referring.pose import PersonPose
+
+FAMILIES: dict[str, Callable[..., nn.Module]] = {"person_pose": PersonPose}
+COMPANIONS: dict[str, str] = {}

@@ -23,6 +23,8 @@ declare_missing_ops()
 
 from torchmetrics import Metric  # noqa: E402  (torchvision, after declare_missing_ops)
 
+COUNTS = 5  # numbers of a prompt beside those of its groups, see `_row`
+
 
 class PromptMetrics(Metric):
     """All metrics but `told_apart`, which needs the masks of everybody in the image.
@@ -46,8 +48,8 @@ class PromptMetrics(Metric):
         """
         prompts = zip(_groups(output, targets, asked), _people(targets), strict=True)
         rows = [_row(measure(found, true)) for found, true in prompts]
-        if rows:
-            self.rows.append(torch.from_numpy(np.stack(rows)).to(self.device))
+        numbers = np.array(rows).reshape(-1, 3 * output.logits.shape[1] + COUNTS)
+        self.rows.append(torch.from_numpy(numbers).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
         rows = self.rows if isinstance(self.rows, list) else [self.rows]
@@ -88,7 +90,7 @@ def _people(targets: RefTargets) -> list[TruePerson]:
 
 
 # A row has the numbers of one prompt, so that processes can put theirs together: scores, OKS and
-# IoUs of G groups, and five more.
+# IoUs of G groups, and COUNTS more.
 
 
 def _row(one: Measured) -> NDArray[np.float64]:
@@ -98,7 +100,7 @@ def _row(one: Measured) -> NDArray[np.float64]:
 
 
 def _measured(row: NDArray[np.float64]) -> Measured:
-    groups = (len(row) - 5) // 3
+    groups = (len(row) - COUNTS) // 3
     scores, oks, ious, counts = np.split(row, [groups, 2 * groups, 3 * groups])
     posed, right, judged, intersection, union = counts.astype(int).tolist()
     return Measured(scores, oks, ious, bool(posed), right, judged, Overlap(intersection, union))

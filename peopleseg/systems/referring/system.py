@@ -1,0 +1,54 @@
+"""The referring system: the one person whom a prompt means, with box, keypoints and mask."""
+
+from peopleseg.systems.people.contract import (
+    HIERARCHICAL_HEAD,
+    PEOPLE_UNET,
+    PERSON_SEGMENTATION,
+    YOLOV9,
+)
+from peopleseg.systems.people.pairs import pair_faults
+from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.referring.agreement import unlike
+from peopleseg.systems.referring.contract import (
+    CHOOSE_BY_POINTS,
+    CROP_PEOPLE,
+    PERSON_POSE,
+    POSTPROCESS_REFERRED,
+    REFERRING_PERSON_FROM_POINTS,
+)
+from peopleseg.systems.referring.sample_inputs import of_points
+from peopleseg.systems.referring.steps.choose_by_points import ChooseByPoints
+from peopleseg.systems.referring.steps.crop_people import CropPeople
+from peopleseg.systems.referring.steps.postprocess_referred import PostprocessReferred
+from peopleseg.systems.system import Ensemble, System, Use
+
+# Everybody in the image, as the people system finds them; their tensors are `people_...` here.
+*_FINDING, _FOUND = PEOPLE.ensemble(PERSON_SEGMENTATION.name).uses
+_EVERYBODY = (
+    *_FINDING,
+    Use(
+        _FOUND.model,
+        inputs=_FOUND.inputs,
+        outputs={tensor.name: f"people_{tensor.name}" for tensor in _FOUND.model.outputs},
+    ),
+)
+_POSES = (Use(CROP_PEOPLE), Use(PERSON_POSE), Use(POSTPROCESS_REFERRED))
+
+SYSTEM = System(
+    "referring",
+    networks=(YOLOV9, PEOPLE_UNET, HIERARCHICAL_HEAD, PERSON_POSE),
+    python_steps=(
+        *(step for step in PEOPLE.python_steps if step.model in [use.model for use in _EVERYBODY]),
+        *(CropPeople, ChooseByPoints, PostprocessReferred),
+    ),
+    ensembles=(
+        Ensemble(
+            REFERRING_PERSON_FROM_POINTS,
+            "The person on whom points are: box, score, keypoints, mask.",
+            (*_EVERYBODY, Use(CHOOSE_BY_POINTS), *_POSES),
+            of_points,
+        ),
+    ),
+    unlike=unlike,
+    pair_faults=pair_faults,
+)

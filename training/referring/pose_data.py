@@ -10,17 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from peopleseg.labels.coco import AnnotatedImage, Annotation, load_labels
 from peopleseg.labels.coco_file import AnnotationError
-from peopleseg.labels.keypoints import COUNT, FLIPPED, keypoints_fault, read_keypoints
+from peopleseg.labels.keypoints import COUNT, FLIPPED
+from peopleseg.labels.poses import Posed, load_poses
 from peopleseg.systems.referring.crops import TO_EDGE, crop, crop_matrix, mapped
 from training.data.colour import jittered
 from training.data.images import DataError, checked, read_rgb, report_skipped
 from training.data.loading import LoaderSettings, TrainingData, check_weight
 from training.data.samples import split_broken
 from training.data.views import uniform
-
-FEWEST_KEYPOINTS = 3  # of a person to learn from
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,8 @@ class PoseAugmentation:
 
 
 @dataclass(frozen=True)
-class Posed:
-    """A person with keypoints."""
-
-    image: AnnotatedImage
-    person: Annotation
-    keypoints: NDArray[np.float32]  # (17, 3) as COCO has them
-    area_px: float
+class TrainingPerson:
+    posed: Posed
     weight: float
 
 
@@ -102,15 +95,15 @@ class PoseData(TrainingData):
     def setup(self, stage: str) -> None:
         if not self.train_images and stage == "fit":
             sets = (self.train_set, *self.extra)
-            self.train_images = [one for each in sets for one in posed_people(each)][: self.limit]
+            self.train_images = [one for each in sets for one in _people(each)][: self.limit]
         if not self.val_images:
-            self.val_images = posed_people(self.val_set)[: self.limit]
+            self.val_images = [one.posed for one in _people(self.val_set)][: self.limit]
 
-    def training_sample(self, image: Posed, epoch: int) -> PoseSample:
-        change = self.augmentation
+    def training_sample(self, image: TrainingPerson, epoch: int) -> PoseSample:
+        change, posed = self.augmentation, image.posed
         mirrored, turned = uniform(0, 1) < 0.5, uniform(0, 1) < 0.5
         matrix = crop_matrix(
-            image.person.box_xyxy,
+            posed.person.box_xyxy,
             self.size_hw,
             scale=1 / uniform(change.smallest_scale, change.largest_scale),
             shift_xy=[uniform(-change.shift, change.shift) for _ in range(2)],
@@ -118,10 +111,10 @@ class PoseData(TrainingData):
             mirrored=mirrored,
         )
         colour = change.colour
-        view = crop(read_rgb(image.image), matrix, self.size_hw)
+        view = crop(read_rgb(posed.image), matrix, self.size_hw)
         view = jittered(view, colour, colour, colour, change.hue)
-        keypoints = image.keypoints[list(FLIPPED)] if mirrored else image.keypoints
-        return self._sample(view, matrix, keypoints, image.area_px)
+        keypoints = posed.keypoints[list(FLIPPED)] if mirrored else posed.keypoints
+        return self._sample(view, matrix, keypoints, posed.area_px)
 
     def validation_sample(self, image: Posed, epoch: int) -> PoseSample:
         matrix = crop_matrix(image.person.box_xyxy, self.size_hw)
@@ -160,35 +153,13 @@ class PoseData(TrainingData):
     collate_validation = collate
 
 
-def posed_people(chosen: PoseSet) -> list[Posed]:
-    """The people of a set with FEWEST_KEYPOINTS or more. Raises DataError."""
+def _people(chosen: PoseSet) -> list[TrainingPerson]:
+    """Those of a set whose image can be used. Raises DataError."""
     try:
-        labels = load_labels(Path(chosen.annotations), Path(chosen.images))
+        people = load_poses(Path(chosen.annotations), Path(chosen.images))
     except AnnotationError as error:
         raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
-    usable, skipped = checked(labels.images)
+    usable, skipped = checked(list({id(one.image): one.image for one in people}.values()))
     report_skipped(skipped)
-    people = [
-        Posed(image, person, keypoints, _area(entry), chosen.weight)
-        for image in usable
-        for person, entry in zip(image.annotations, labels.entries[image.id], strict=True)
-        if not person.crowd and (keypoints := _keypoints(entry)) is not None
-    ]
-    if not people:
-        raise DataError(
-            f"{chosen.annotations} has nobody with {FEWEST_KEYPOINTS} keypoints or more; take "
-            "annotations of COCO's person_keypoints kind"
-        )
-    return people
-
-
-def _keypoints(entry: dict[str, Any]) -> NDArray[np.float32] | None:
-    values = entry.get("keypoints")
-    keypoints = None if keypoints_fault(values) else read_keypoints(values)
-    enough = keypoints is not None and (keypoints[:, 2] > 0).sum() >= FEWEST_KEYPOINTS
-    return keypoints if enough else None
-
-
-def _area(entry: dict[str, Any]) -> float:
-    width, height = entry["bbox"][2:]
-    return float(entry.get("area") or width * height)
+    there = {image.id for image in usable}
+    return [TrainingPerson(one, chosen.weight) for one in people if one.image.id in there]

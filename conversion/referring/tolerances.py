@@ -1,5 +1,5 @@
 """How far artifacts of the referring system may be off: the joints' places in parts of the crop,
-and their visibility.
+their visibility, and what people look like.
 
 Where two places are as likely, rounding decides which it is, so one joint may be anywhere.
 """
@@ -12,7 +12,7 @@ CLASS_NUMBERS: tuple[str, ...] = ()
 
 def _of(share: float) -> ByName:
     """share: the mean difference, against the mean value."""
-    return {"joints": Tolerance(NO_LIMIT, mean_share=share)}
+    return dict.fromkeys(("joints", "looks"), Tolerance(NO_LIMIT, mean_share=share))
 
 
 EXACT = _of(1e-3)

@@ -42,6 +42,7 @@ SCORE = 0.9
 # Of the steps whose settings are fitted to the networks that serve: these are not.
 UNFITTED: dict[str, dict[str, Any]] = {
     "preprocess": {"size": INPUT_SIZE},
+    "crop_people": {"height": 224, "width": 160},
     "select_people": {"min_score": 0.05, "max_iou": 0.5, "score_fit": None},
     "postprocess": {
         "min_score": 0.05,

@@ -62,20 +62,20 @@ class PoseEstimation(Task):
         return self.network.encoder_stages  # type: ignore[no-any-return]
 
     def loss_terms(self, batch: PoseBatch) -> dict[str, Tensor]:
-        heatmaps, visibility = self.network(batch.images.float() / 255)
-        entropies = place_entropies(heatmaps.float(), batch.places)
+        pose = self.network(batch.images.float() / 255)
+        entropies = place_entropies(pose.heatmaps.float(), batch.places)
         known = batch.known
         terms = {
             "places": (entropies * known).sum() / known.sum().clamp(min=1),
             "visibility": self.visibility
-            * F.binary_cross_entropy_with_logits(visibility.float(), known.float()),
+            * F.binary_cross_entropy_with_logits(pose.visibility.float(), known.float()),
         }
         return {**terms, "loss": terms["places"] + terms["visibility"]}
 
     def validation_step(self, batch: PoseBatch, batch_idx: int) -> None:
         if not len(batch.images):
             return
-        heatmaps, _ = self.network(batch.images.float() / 255)
+        heatmaps = self.network(batch.images.float() / 255).heatmaps
         size_wh = batch.places.new_tensor(self.network.size_hw[::-1])
         found = (self.network.places(heatmaps.float()) * size_wh).cpu().numpy()
         true, known = (batch.places * size_wh).cpu().numpy(), batch.known.cpu().numpy()

@@ -5,11 +5,12 @@ al. 2017, arXiv:1612.03144) and a heatmap a joint, as top-down pose networks hav
 2018, arXiv:1804.06208).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from timm.layers.conv_bn_act import ConvNormAct
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from peopleseg.networks.normalise import Normalise
 from peopleseg.networks.resizing import doubled
@@ -19,6 +20,21 @@ JOINTS = 17  # COCO's
 STRIDE = 4  # of the heatmaps
 LATERAL = slice(1, 5)  # the encoder's maps at strides 4 to 32
 WINDOW = 3.0  # cells around a heatmap's peak that its place is the mean of
+# Parts of the body whose colour is told, each in the middle of some joints: the head, the chest,
+# the belly, thighs, shins and feet.
+REGIONS = (
+    *((0, 1, 2, 3, 4), (5, 6), (5, 6, 11, 12)),
+    *((11, 12, 13, 14), (13, 14, 15, 16), (15, 16)),
+)
+REGION_CELLS = 2.0  # deviation of the Gaussian around its middle
+
+
+class Pose(NamedTuple):
+    """What is found in B crops."""
+
+    heatmaps: Tensor  # [B, 17, H / 4, W / 4] logits of the cell that a joint is in
+    visibility: Tensor  # [B, 17] logits
+    deepest: Tensor  # [B, C, H / 32, W / 32] the encoder's last map
 
 
 class PersonPose(nn.Module):
@@ -58,9 +74,7 @@ class PersonPose(nn.Module):
         """The encoder's parts, shallow to deep."""
         return encoder_stages(self.encoder)
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, 17, H / 4, W / 4] of the cell that a joint is in, and of its visibility
-        [B, 17]."""
+    def forward(self, crops: Tensor) -> Pose:
         maps = self.encoder(self.normalise(crops))[LATERAL]
         x = self.lateral[-1](maps[-1])
         for below, lateral, smooth in zip(
@@ -71,7 +85,8 @@ class PersonPose(nn.Module):
         # What is seen at the joint tells whether it is seen.
         where = heatmaps.flatten(2).softmax(dim=2)
         found = torch.einsum("bjn,bcn->bjc", where, x.flatten(2))
-        return heatmaps, self.visibility(found.flatten(1)[:, :, None])[:, :, 0]
+        visibility = self.visibility(found.flatten(1)[:, :, None])[:, :, 0]
+        return Pose(heatmaps, visibility, maps[-1])
 
     def places(self, heatmaps: Tensor) -> Tensor:
         """[B, 17, 2]: x, y of each joint in parts of the crop's width and height.
@@ -86,6 +101,22 @@ class PersonPose(nn.Module):
         weights = logits.masked_fill(~near, -torch.inf).softmax(dim=2)
         width_height = heatmaps.new_tensor([heatmaps.shape[3], heatmaps.shape[2]])
         return weights @ cells / width_height
+
+    @property
+    def looks_length(self) -> int:
+        """L of `looks`."""
+        return self.encoder.feature_info.channels()[-1] + 3 * len(REGIONS)  # type: ignore[no-any-return]
+
+    def looks(self, crops: Tensor, pose: Pose, places: Tensor) -> Tensor:
+        """[B, L]: what a person looks like. The encoder's last map in the mean, then the colour of
+        each region, RGB in [0, 1]. places: as `places` returns them."""
+        rgb = F.avg_pool2d(crops, STRIDE).flatten(2)  # [B, 3, cells]
+        size = places.new_tensor([pose.heatmaps.shape[3], pose.heatmaps.shape[2]])
+        middles = torch.stack([places[:, list(one)].mean(dim=1) for one in REGIONS], dim=1)
+        away = (middles[:, :, None] * size - self.cells_xy).pow(2).sum(dim=3)
+        weights = (-away / (2 * REGION_CELLS**2)).softmax(dim=2)  # [B, regions, cells]
+        colours = weights @ rgb.transpose(1, 2)
+        return torch.cat((pose.deepest.mean(dim=(2, 3)), colours.flatten(1)), dim=1)
 
 
 def _separable(width: int) -> nn.Sequential:

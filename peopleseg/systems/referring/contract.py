@@ -21,6 +21,7 @@ PEOPLE_MASKS = Tensor("people_masks", "UINT8", MASKS.shape)
 PEOPLE_RLES = Tensor("people_rles", "BYTES", RLES.shape)
 CROPS = Tensor("crops", "UINT8", (3, -1, -1))  # RGB around a person
 JOINTS = Tensor("joints", "FP32", (COUNT, 3))  # x, y in parts of the crop's sides, visibility
+LOOKS = Tensor("looks", "FP32", (-1,))  # of a person, as the pose network tells them
 CHOICES = Tensor("choices", "FP32", (-1, -1))  # (P, N) in [0, 1]: the prompt means that person
 
 
@@ -36,7 +37,7 @@ def _many(tensor: Tensor) -> Tensor:
 _RESPONSE = (BOXES, SCORES, KEYPOINTS, RLES)
 
 CROP_PEOPLE = Model("crop_people", (_one(PIXELS), PEOPLE_BOXES, _one(LETTERBOX)), (_many(CROPS),))
-PERSON_POSE = Model("person_pose", (CROPS,), (JOINTS,), MAX_PEOPLE)
+PERSON_POSE = Model("person_pose", (CROPS,), (JOINTS, LOOKS), MAX_PEOPLE)
 CHOOSE_BY_POINTS = Model(
     "choose_by_points",
     (POINTS, PEOPLE_BOXES, PEOPLE_SCORES, PEOPLE_MASKS, _one(LETTERBOX)),

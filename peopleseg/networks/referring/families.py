@@ -4,7 +4,11 @@ from collections.abc import Callable
 
 from torch import nn
 
+from peopleseg.networks.referring.chooser import PersonChooser
 from peopleseg.networks.referring.pose import PersonPose
 
-FAMILIES: dict[str, Callable[..., nn.Module]] = {"person_pose": PersonPose}
+FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    "person_pose": PersonPose,
+    "person_chooser": PersonChooser,
+}
 COMPANIONS: dict[str, str] = {}

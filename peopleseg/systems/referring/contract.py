@@ -12,6 +12,9 @@ from peopleseg.systems.shared.contract import IMAGE, LETTERBOX, PIXELS
 MAX_PROMPTS = 64  # of one request
 ON, OFF, PADDING = 1, 0, -1  # labels of a point: on the person, not on the person, no point
 
+MAX_TOKENS = 64  # of one text, with the two that stand around it
+
+TEXT = Tensor("text", "BYTES", (-1,))  # (P,) what is said of the person, UTF-8
 POINTS = Tensor("points", "FP32", (-1, -1, 3))  # (P, K, 3) x, y in pixels of the image sent, label
 KEYPOINTS = Tensor("keypoints", "FP32", (-1, COUNT, 3))  # x, y in the image's pixels, visibility
 
@@ -22,7 +25,12 @@ PEOPLE_RLES = Tensor("people_rles", "BYTES", RLES.shape)
 CROPS = Tensor("crops", "UINT8", (3, -1, -1))  # RGB around a person
 JOINTS = Tensor("joints", "FP32", (COUNT, 3))  # x, y in parts of the crop's sides, visibility
 LOOKS = Tensor("looks", "FP32", (-1,))  # of a person, as the pose network tells them
-CHOICES = Tensor("choices", "FP32", (-1, -1))  # (P, N) in [0, 1]: the prompt means that person
+# Of a prompt, in parts of 1: that it means each person; made of text, of MAX_PEOPLE.
+CHOICES = Tensor("choices", "FP32", (-1,))
+TOKENS = Tensor("tokens", "INT64", (MAX_TOKENS,))  # numbers of words and parts of words
+TOKEN_MASK = Tensor("token_mask", "INT64", (MAX_TOKENS,))  # 1 where there is one
+WORDS = Tensor("words", "FP32", (MAX_TOKENS, -1))  # what the text encoder says of each token
+PEOPLE = Tensor("people", "FP32", (MAX_PEOPLE, -1))  # see `describing.describe`
 
 
 def _one(tensor: Tensor) -> Tensor:
@@ -41,11 +49,23 @@ PERSON_POSE = Model("person_pose", (CROPS,), (JOINTS, LOOKS), MAX_PEOPLE)
 CHOOSE_BY_POINTS = Model(
     "choose_by_points",
     (POINTS, PEOPLE_BOXES, PEOPLE_SCORES, PEOPLE_MASKS, _one(LETTERBOX)),
-    (CHOICES,),
+    (_many(CHOICES),),
 )
+TOKENIZE = Model("tokenize", (TEXT,), (_many(TOKENS), _many(TOKEN_MASK)))
+TEXT_ENCODER = Model("text_encoder", (TOKENS, TOKEN_MASK), (WORDS,), MAX_PROMPTS)
+DESCRIBE_PEOPLE = Model(
+    "describe_people",
+    (
+        *(TEXT, PEOPLE_BOXES, PEOPLE_SCORES, _many(CROPS), _many(JOINTS), _many(LOOKS)),
+        _one(LETTERBOX),
+    ),
+    (_many(PEOPLE),),
+)
+PERSON_CHOOSER = Model("person_chooser", (WORDS, TOKEN_MASK, PEOPLE), (CHOICES,), MAX_PROMPTS)
 POSTPROCESS_REFERRED = Model(
     "postprocess_referred",
-    (CHOICES, PEOPLE_BOXES, PEOPLE_RLES, _many(CROPS), _many(JOINTS), _one(LETTERBOX)),
+    (_many(CHOICES), PEOPLE_BOXES, PEOPLE_RLES, _many(CROPS), _many(JOINTS), _one(LETTERBOX)),
     _RESPONSE,
 )
+REFERRING_PERSON = Model("referring_person", (IMAGE, TEXT), _RESPONSE)
 REFERRING_PERSON_FROM_POINTS = Model("referring_person_from_points", (IMAGE, POINTS), _RESPONSE)

@@ -27,9 +27,9 @@ def referred(
     keypoints: NDArray[np.float32],
     size_hw: tuple[int, int],
 ) -> Referred:
-    """choices: (P, N); of everybody: boxes_xyxy (N, 4), rles (N,), keypoints (N, 17, 3)."""
-    prompts, people = choices.shape
-    if not people:
+    """choices: (P, N or more); of everybody: boxes_xyxy (N, 4), rles (N,), keypoints (N, 17, 3)."""
+    prompts, choices = len(choices), choices[:, : len(boxes_xyxy)]
+    if not len(boxes_xyxy):
         nobody = rles_as_json([encode_rle(np.zeros(size_hw, np.uint8))] * prompts)
         none = np.zeros((prompts, COUNT, 3), np.float32)
         return Referred(none[:, :4, 0], none[:, 0, 0], none, nobody)

@@ -1,12 +1,16 @@
 """The metrics of prompts, against a slow version, by known answers and by what is planted."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
+from peopleseg.labels.coco import load_images, people_split
 from peopleseg.labels.label_maps import UNKNOWN
+from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.measuring import measure
 from peopleseg.systems.referring.evaluation.metrics import (
@@ -233,6 +237,29 @@ def test_without_both_ears_no_keypoint_is_judged(ear: int) -> None:
     assert keypoints_right(true, true, known) == (0, 0)
     true[3] = true[4]
     assert keypoints_right(true, true, np.ones(KEYPOINTS, np.bool_)) == (0, 0)
+
+
+def test_of_real_people_the_ious_are_those_of_pycocotools(people_data: Path) -> None:
+    """Everybody is a group in turn, the best one the neighbour of the person meant."""
+    images, annotations = people_split(people_data)
+    shown = [one for one in load_images(annotations, images) if 2 < len(one.masked_people) < 6]
+    right = wrong = 0
+    for image in shown[:6]:
+        masks = [one.mask(image.height, image.width) for one in image.masked_people]
+        rles = [encode_rle(mask) for mask in masks]
+        ious = coco_mask.iou(rles, rles, [0] * len(rles))
+        poses = np.zeros((len(masks), KEYPOINTS, 2))
+        for meant, mask in enumerate(masks):
+            others = masks[:meant] + masks[meant + 1 :]
+            for best in (meant, (meant + 1) % len(masks)):
+                scores = np.arange(len(masks)) == best
+                found = Groups(scores.astype(float), poses, np.array(masks) > 0)
+                one = measure(found, person(mask, others))
+                np.testing.assert_allclose(one.ious, ious[meant])
+                assert one.overlap.iou == pytest.approx(ious[meant, best])
+                assert one.overlap.told_apart == (best == meant)
+                right, wrong = right + (best == meant), wrong + (best != meant)
+    assert right == wrong > 20
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -23,7 +23,7 @@ told_apart
     mask has a higher IoU with the right person than with each of the others.
 
 Unknown pixels count nowhere. All but the last two are as RefHuman measures them
-(github.com/bo-miao/RefHuman), where an IoU of exactly 0.5 is not yet one of precision_at_50.
+(github.com/bo-miao/RefHuman), where precision_at_* asks for an IoU above 0.5 ... 0.9.
 """
 
 from collections.abc import Sequence

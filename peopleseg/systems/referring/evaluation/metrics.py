@@ -23,7 +23,7 @@ told_apart
     mask has a higher IoU with the right person than with each of the others.
 
 Unknown pixels count nowhere. All but the last two are as RefHuman measures them
-(github.com/bo-miao/RefHuman), where an IoU of exactly 0.5 is not yet one of precision_at_50.
+(github.com/bo-miao/RefHuman), where precision_at_* asks for an IoU above 0.5 ... 0.9.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,6 @@ from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.average_precision import average_precision
 from peopleseg.systems.referring.evaluation.measuring import Measured, Overlap, measure
 
-METRICS_VERSION = 1  # of the definitions above
 PERCENTS = (50, 60, 70, 80, 90)  # of an IoU, of precision_at_*
 RIGHT_PERCENT = 50
 POSE_AP, MASK_AP, RIGHT_PERSON, TOLD_APART = "pose_ap", "mask_ap", "right_person", "told_apart"
@@ -50,9 +49,6 @@ class ReferringMetrics:
     def add(self, found: Groups, true: TruePerson) -> None:
         """Raises ValueError for masks of another size than the true one."""
         self.measured.append(measure(found, true))
-
-    def __add__(self, other: "ReferringMetrics") -> "ReferringMetrics":
-        return ReferringMetrics(self.measured + other.measured)
 
     def metrics(self) -> Metrics:
         """All metrics of this page's head, and on how many prompts they rest.

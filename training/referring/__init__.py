@@ -1,0 +1,1 @@
+"""Training of the referring networks: the one person whom a text, points or a scribble mean."""

@@ -90,8 +90,8 @@ def _ways(everybody: Everybody, index: int, claims: Sequence[Claim]) -> Iterator
     for claim in single:
         yield _Way(claim, (claim,))
     for first in true:
-        for second in true:
-            if first is second or (first.topic, second.topic) not in _TOGETHER:
+        for second in (other for other in true if other is not first):
+            if (first.topic, second.topic) not in _TOGETHER or first.subjects & second.subjects:
                 continue
             if second in single:
                 meaning = both(first, second)

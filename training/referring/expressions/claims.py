@@ -26,6 +26,7 @@ class Claim:
     before: tuple[str, ...] = ()  # words before the noun: "sitting"
     after: tuple[str, ...] = ()  # and behind it: "on the left"
     alone: tuple[str, ...] = ()  # expressions without a noun: "far left"
+    subjects: frozenset[str] = frozenset()  # garments and colours; none is told twice of a person
 
 
 def every(truths: Iterable[Truth]) -> Truth:

@@ -117,6 +117,7 @@ def _wears_claim(name: str) -> Claim:
         "clothes",
         partial(_wears, name=name),
         after=(f"with {one}", f"wearing {one}", f"in {one}", f"who wears {one}"),
+        subjects=frozenset({name}),
     )
 
 
@@ -131,6 +132,7 @@ def _coloured_claim(name: str, colour: str) -> Claim:
         before=(garment,),
         after=(f"in {one}", f"in the {garment}", f"wearing {one}", f"with {one}", f"in {garment}"),
         alone=(garment,),
+        subjects=frozenset({name, colour}),
     )
 
 
@@ -141,20 +143,22 @@ def _dressed_claim(colour: str) -> Claim:
         partial(_is_dressed_in, colour=colour),
         after=(f"in {colour}", f"dressed in {colour}", f"all in {colour}", f"wearing {colour}"),
         alone=(f"in {colour}", f"all {colour}"),
+        subjects=frozenset({colour}),
     )
 
 
 def _upper_claim(colour: str) -> Claim:
-    """What the garment is called is not known: only a word that fits any is said."""
+    """What the garment is called is not known, so that only a word that fits any is said; "in red"
+    may be meant of trousers, of which nothing is known."""
     article = "an" if colour[0] in "aeiou" else "a"
     return Claim(
         f"{colour} above the waist",
         "clothes",
         partial(_has_upper, colour=colour),
-        before=(colour,) if colour not in ("black", "white", "brown") else (),
-        after=(
-            *(f"in {colour}", f"wearing {colour}", f"in {article} {colour} top"),
-            *(f"with the {colour} top", f"dressed in {colour}", f"wearing {article} {colour} top"),
+        after=tuple(
+            f"{word} {one} {colour} top"
+            for word, one in (("in", article), ("with", "the"), ("wearing", article), ("in", "the"))
         ),
-        alone=(f"in {colour}", f"{colour} top"),
+        alone=(f"{colour} top",),
+        subjects=frozenset({colour}),
     )

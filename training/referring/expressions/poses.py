@@ -55,12 +55,17 @@ def pose_claims(everybody: Everybody) -> list[Claim]:
         _claim(
             "both arms raised",
             lambda keypoints: _raised(keypoints, 2),
-            after=("with raised arms", "with both arms up", "with arms in the air", "arms raised"),
+            after=(
+                "with raised arms",
+                "with both arms up",
+                "with arms in the air",
+                "with arms raised",
+            ),
         ),
         _claim(
             "one arm raised",
             lambda keypoints: _raised(keypoints, 1),
-            after=("with one arm raised", "raising one arm", "with one arm up", "one hand up"),
+            after=("with one arm raised", "raising one arm", "with one arm up", "with one hand up"),
         ),
         _claim(
             "facing away",

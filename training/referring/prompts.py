@@ -59,7 +59,7 @@ def points_on_torso(
 
     keypoints: (17, 3) x, y, visibility. None where fewer than three corners are seen.
     """
-    corners = _torso(keypoints)
+    corners = torso_of(keypoints)
     if corners is None:
         return None
     weights = random.dirichlet(np.ones(len(corners)), count)
@@ -74,8 +74,11 @@ def scribble_on_torso(
     return None if controls is None else (_BEZIER @ controls).astype(np.float32)
 
 
-def _torso(keypoints: NDArray[np.floating]) -> NDArray[np.float64] | None:
-    """(3 or 4, 2) the corners drawn to their middle, whose convex hull is on the person."""
+def torso_of(keypoints: NDArray[np.floating]) -> NDArray[np.float64] | None:
+    """(3 or 4, 2) its visible corners, drawn to their middle: what is between is on the person.
+
+    None where fewer are seen.
+    """
     corners = keypoints[[INDEX[name] for name in TORSO]]
     seen = corners[corners[:, 2] == VISIBLE, :2].astype(np.float64)
     if len(seen) < 3:

@@ -240,9 +240,15 @@ def _is_visible(keypoints: Keypoints, name: str) -> bool:
     return bool(keypoints[INDEX[name], 2] == VISIBLE)
 
 
-def _claim(name: str, pose: Callable[[Keypoints], Truth], **words: tuple[str, ...]) -> Claim:
+def _claim(
+    name: str,
+    pose: Callable[[Keypoints], Truth],
+    *,
+    before: tuple[str, ...] = (),
+    after: tuple[str, ...] = (),
+) -> Claim:
     def holds(everybody: Everybody, index: int) -> Truth:
         keypoints = everybody.people[index].keypoints
         return None if keypoints is None else pose(keypoints)
 
-    return Claim(name, "pose", holds, **words)
+    return Claim(name, "pose", holds, before, after)

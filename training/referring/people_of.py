@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from peopleseg.labels.coco import AnnotatedImage, Annotation
 from peopleseg.labels.keypoints import INDEX, VISIBLE, keypoints_fault, read_keypoints
 from peopleseg.labels.numbers import is_number
+from peopleseg.labels.referring import area_of
 from training.referring.expressions.colour_names import Shares, colour_shares
 from training.referring.expressions.people import Everybody, Garment, Person
 from training.referring.prompts import TORSO
@@ -56,14 +57,12 @@ def _is_rgb(value: Any) -> bool:
 def _person(
     annotation: Annotation, entry: Mapping[str, Any], image_rgb: NDArray[np.uint8] | None
 ) -> Person:
-    x1, y1, x2, y2 = annotation.box_xyxy
-    area: Any = entry.get("area")
     values = entry.get("keypoints")
     known = values is not None and keypoints_fault(values) is None
     keypoints = read_keypoints(values) if known else None
     return Person(
         annotation.box_xyxy,
-        float(area) if is_number(area) and area > 0 else (x2 - x1) * (y2 - y1),
+        area_of(entry),
         keypoints,
         clothes_of(entry.get("parts")),
         _upper_colours(annotation, keypoints, image_rgb),

@@ -138,8 +138,10 @@ def _scribble(seen: Seen, random: np.random.Generator) -> NDArray[np.float32] | 
     return None if seen.keypoints is None else scribble_on_torso(seen.keypoints, random)
 
 
-def _not_on(seen: Seen, others: Sequence[Seen], random: np.random.Generator) -> NDArray[np.float32]:
-    """(n, 2) points on other people that are surely not on this one; n may be 0."""
+def _not_on(
+    seen: Seen, others: Sequence[Seen], size: int, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """(n, 2) points on others in the square that are surely not on this person; n may be 0."""
     found = []
     for other in random.permutation(len(others))[:MOST_NEGATIVE]:
         points = _points(others[int(other)], random)

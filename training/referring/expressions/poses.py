@@ -21,6 +21,7 @@ LEVEL = 2.0  # what lies is this much longer across than down
 BENT = 0.8  # a torso that bends over is at least this much longer across than down
 THIGH_STANDS, SHIN_STANDS = 0.5, 0.45  # how far they reach down, at least
 STRAIGHT = 0.94  # hip to ankle, in parts of the way over the knee
+STEEP = 0.7  # how far beside the hip the ankle of a leg that stands is, at most, in parts of below
 THIGH_SITS = 0.35  # how far a sitter's knee is below or above the hip, at most
 THIGH_REACHES = 0.45  # and how far beside it, at least
 SHIN_SITS = 0.4  # how far the ankle is below the knee, at least, and beside it, at most
@@ -198,7 +199,9 @@ def _is_straight(hip: Point, knee: Point, ankle: Point, torso: float) -> bool:
     """Whether a leg stands."""
     thigh, shin, whole = knee - hip, ankle - knee, ankle - hip
     down = thigh[1] >= THIGH_STANDS * torso and shin[1] >= SHIN_STANDS * torso
-    return bool(down and np.hypot(*whole) >= STRAIGHT * (np.hypot(*thigh) + np.hypot(*shin)))
+    steep = abs(whole[0]) <= STEEP * whole[1]
+    straight = np.hypot(*whole) >= STRAIGHT * (np.hypot(*thigh) + np.hypot(*shin))
+    return bool(down and steep and straight)
 
 
 def _is_seated(hip: Point, knee: Point, ankle: Point, torso: float) -> bool:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from peopleseg.labels.coco import AnnotatedImage, Annotation
+from peopleseg.labels.coco import AnnotatedImage, Annotation, box_pixels
 from peopleseg.labels.keypoints import INDEX, VISIBLE, keypoints_fault, read_keypoints
 from peopleseg.labels.numbers import is_number
 from peopleseg.labels.referring import area_of
@@ -65,17 +65,18 @@ def _person(
         area_of(entry),
         keypoints,
         clothes_of(entry.get("parts")),
-        _upper_colours(annotation, keypoints, image_rgb),
+        None if image_rgb is None else _upper_colours(annotation, keypoints, image_rgb),
+        None if image_rgb is None else _all_colours(annotation, image_rgb),
     )
 
 
 def _upper_colours(
     annotation: Annotation,
     keypoints: NDArray[np.float32] | None,
-    image_rgb: NDArray[np.uint8] | None,
+    image_rgb: NDArray[np.uint8],
 ) -> dict[str, Shares] | None:
     """Of the torso's pixels; None where it is not seen, or too small."""
-    if keypoints is None or image_rgb is None:
+    if keypoints is None:
         return None
     corners = keypoints[[INDEX[name] for name in TORSO]]
     if not (corners[:, 2] == VISIBLE).all():
@@ -87,3 +88,11 @@ def _upper_colours(
     if annotation.masked:
         torso &= annotation.mask(*size_hw) > 0
     return colour_shares(image_rgb[torso]) if torso.sum() >= FEWEST_TORSO_PX else None
+
+
+def _all_colours(annotation: Annotation, image_rgb: NDArray[np.uint8]) -> dict[str, Shares]:
+    """Of the mask's pixels; without a mask of the box's, which tells what is surely not worn."""
+    size_hw = image_rgb.shape[0], image_rgb.shape[1]
+    if annotation.masked:
+        return colour_shares(image_rgb[annotation.mask(*size_hw) > 0])
+    return colour_shares(image_rgb[box_pixels(annotation.box_xyxy, size_hw)].reshape(-1, 3))

@@ -90,12 +90,16 @@ def _ways(everybody: Everybody, index: int, claims: Sequence[Claim]) -> Iterator
     for claim in single:
         yield _Way(claim, (claim,))
     for first in true:
-        for second in (other for other in true if other is not first):
+        is_single = any(first is one for one in single)
+        for second in claims:
+            is_true = any(second is one for one in true)
+            if second is first or not (is_true or second.of_group):
+                continue
             if (first.topic, second.topic) not in _TOGETHER or first.subjects & second.subjects:
                 continue
-            if second in single:
+            if any(second is one for one in single):
                 meaning = both(first, second)
-            elif first not in single and len(everybody) > 1:
+            elif not is_single and len(everybody) > 1:
                 meaning = among(first, second)
             else:
                 continue

@@ -26,15 +26,22 @@ class Claim:
     before: tuple[str, ...] = ()  # words before the noun: "sitting"
     after: tuple[str, ...] = ()  # and behind it: "on the left"
     alone: tuple[str, ...] = ()  # expressions without a noun: "far left"
+    # Whether it can be said of some people: "the leftmost of those who sit".
+    of_group: bool = False
     subjects: frozenset[str] = frozenset()  # garments and colours; none is told twice of a person
 
 
 def every(truths: Iterable[Truth]) -> Truth:
-    """Whether all are true: one that is false decides, and else one that is not sure."""
-    known = list(truths)
-    if False in known:
-        return False
-    return None if None in known else True
+    """Whether all are true: one that is false decides, and else one that is not sure.
+
+    None behind a false one is asked for.
+    """
+    sure = True
+    for truth in truths:
+        if truth is False:
+            return False
+        sure = sure and truth is True
+    return True if sure else None
 
 
 def means_only(claim: Claim, everybody: Everybody, index: int) -> bool:
@@ -58,7 +65,7 @@ def both(first: Claim, second: Claim) -> Claim:
     """What is true of whom two claims are true of."""
 
     def holds(everybody: Everybody, index: int) -> Truth:
-        return every(claim.holds(everybody, index) for claim in (first, second))
+        return every(claim.holds(everybody, index) for claim in (second, first))
 
     return Claim(f"{first.name}, {second.name}", second.topic, holds)
 

@@ -15,6 +15,7 @@ LEAST_SMALL_SHARE = 0.004  # and of one that is told by its name alone
 DRESSED_IN = 0.75  # share of what is worn that is of one colour, of who is dressed in it
 NOT_DRESSED_IN = 0.1  # and that might be of it, at most, of who surely is not
 UPPER_SURE, UPPER_NOT = 0.6, 0.12  # the same of the pixels of a torso
+NOWHERE = 0.08  # and that might be of it, at most, of all pixels of who wears nothing of a colour
 
 # Garments that some call by each other's name. Only who wears nothing of a group in a colour surely
 # does not wear one of it in this colour.
@@ -59,7 +60,7 @@ def clothing_claims(everybody: Everybody) -> list[Claim]:
     if worn:
         claims += [_dressed_claim(colour) for colour in RANGES]
     if any(person.upper_colours for person in everybody.people):
-        claims += [_upper_claim(colour) for colour in RANGES]
+        claims += [one(colour) for colour in RANGES for one in (_upper_claim, _in_claim)]
     return claims
 
 
@@ -102,6 +103,16 @@ def _has_upper(everybody: Everybody, index: int, colour: str) -> Truth:
     if shares[colour].sure >= UPPER_SURE:
         return True
     return False if shares[colour].possible <= UPPER_NOT else None
+
+
+def _is_in(everybody: Everybody, index: int, colour: str) -> Truth:
+    """Who wears trousers of the colour, of whose pixels some are, may be meant too."""
+    person = everybody.people[index]
+    if _has_upper(everybody, index, colour) is True:
+        return True
+    if person.all_colours is None:
+        return None
+    return False if person.all_colours[colour].possible <= NOWHERE else None
 
 
 def _share(worn: list[Garment], chosen: list[bool]) -> float:
@@ -148,8 +159,7 @@ def _dressed_claim(colour: str) -> Claim:
 
 
 def _upper_claim(colour: str) -> Claim:
-    """What the garment is called is not known, so that only a word that fits any is said; "in red"
-    may be meant of trousers, of which nothing is known."""
+    """What the garment is called is not known, so that a word that fits any is said."""
     article = "an" if colour[0] in "aeiou" else "a"
     return Claim(
         f"{colour} above the waist",
@@ -160,5 +170,16 @@ def _upper_claim(colour: str) -> Claim:
             for word, one in (("in", article), ("with", "the"), ("wearing", article), ("in", "the"))
         ),
         alone=(f"{colour} top",),
+        subjects=frozenset({colour}),
+    )
+
+
+def _in_claim(colour: str) -> Claim:
+    return Claim(
+        f"in {colour}",
+        "clothes",
+        partial(_is_in, colour=colour),
+        after=(f"in {colour}", f"wearing {colour}", f"who wears {colour}"),
+        alone=(f"in {colour}",),
         subjects=frozenset({colour}),
     )

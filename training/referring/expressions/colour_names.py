@@ -6,6 +6,7 @@ so that their ranges are wide in hue and narrow in the rest.
 """
 
 import colorsys
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -61,19 +62,23 @@ def may_be(rgb: tuple[int, int, int], name: str) -> bool:
 
 def colour_shares(pixels_rgb: NDArray[np.uint8]) -> dict[str, Shares]:
     """Of pixels (N, 3), by name. A pixel may count for several names, or for none."""
-    if len(pixels_rgb) == 0:
-        return dict.fromkeys(RANGES, Shares(0.0, 0.0))
-    coarse, counts = np.unique(pixels_rgb >> 4, axis=0, return_counts=True)
-    weights = counts / counts.sum()
-    colours = [(int(r) * 16 + 8, int(g) * 16 + 8, int(b) * 16 + 8) for r, g, b in coarse]
-    sure = np.array([colour_name(colour) for colour in colours])
+    coarse = (pixels_rgb >> 4).astype(np.int64) @ (256, 16, 1)
+    weights = np.bincount(coarse, minlength=16**3) / max(1, len(pixels_rgb))
+    sure, possible = _named()
     return {
-        name: Shares(
-            float(weights[sure == name].sum()),
-            float(weights[[may_be(colour, name) for colour in colours]].sum()),
-        )
-        for name in RANGES
+        name: Shares(float(weights[sure[row]].sum()), float(weights[possible[row]].sum()))
+        for row, name in enumerate(RANGES)
     }
+
+
+@cache
+def _named() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(names, 4096) each: whether colours in steps of 16 are surely, or may be, called so."""
+    steps = range(8, 256, 16)
+    colours = [(red, green, blue) for red in steps for green in steps for blue in steps]
+    names = [colour_name(colour) for colour in colours]
+    sure = np.array([[name == one for name in names] for one in RANGES])
+    return sure, np.array([[may_be(colour, one) for colour in colours] for one in RANGES])
 
 
 def _fits(rgb: tuple[int, int, int], within: Range, hue_margin: float, margin: float) -> bool:

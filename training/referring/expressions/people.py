@@ -21,7 +21,7 @@ class Garment(NamedTuple):
     rgb: tuple[int, int, int]  # median
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Person:
     """One person, in image pixels."""
 
@@ -29,7 +29,10 @@ class Person:
     area_px: float
     keypoints: NDArray[np.float32] | None = None  # (17, 3) x, y, visibility; None: not known
     clothes: tuple[Garment, ...] | None = None  # everything worn; None: not known
-    upper_colours: Mapping[str, Shares] | None = None  # of the pixels of the torso, by name
+    # Of pixels, by the name of their colour; None: not known.
+    upper_colours: Mapping[str, Shares] | None = None  # of the torso
+    all_colours: Mapping[str, Shares] | None = None  # of the whole person, or of the whole box
+    poses: dict[str, bool | None] = field(default_factory=dict, repr=False)  # asked before
 
     @property
     def width(self) -> float:
@@ -45,7 +48,7 @@ class Person:
         return (x1 + x2) / 2, (y1 + y2) / 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Everybody:
     """The people of an image, and what else may be there."""
 

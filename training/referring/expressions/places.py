@@ -106,6 +106,7 @@ def _side(name: str) -> Claim:
         before=(name,),
         after=(f"on the {name}", f"on {name}", f"to the {name}", f"on the {name} side"),
         alone=(name, f"{name} side"),
+        of_group=True,
     )
 
 
@@ -117,6 +118,7 @@ def _far(name: str) -> Claim:
         before=(f"far {name}", f"{name}most"),
         after=(f"on the far {name}", f"farthest to the {name}", f"at far {name}"),
         alone=(f"far {name}", f"{name}most", f"furthest {name}"),
+        of_group=True,
     )
 
 

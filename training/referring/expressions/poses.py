@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from peopleseg.labels.keypoints import INDEX, VISIBLE
 from training.referring.expressions.claims import Claim, Truth
-from training.referring.expressions.people import Everybody
+from training.referring.expressions.people import Everybody, Person
 
 Keypoints = NDArray[np.float32]  # (17, 3) x, y, visibility
 Point = NDArray[np.float32]  # x, y
+Pose = Callable[[Keypoints], Truth]
 
 UPRIGHT = 0.85  # of the torso's length is how far it reaches down
 LEVEL = 2.0  # what lies is this much longer across than down
@@ -79,6 +80,15 @@ def pose_claims(everybody: Everybody) -> list[Claim]:
             after=("facing us", "facing the camera", "who faces the camera"),
         ),
     ]
+
+
+def has_pose(person: Person, name: str, pose: Pose) -> Truth:
+    """Of a person; not sure where no keypoints are known."""
+    if person.keypoints is None:
+        return None
+    if name not in person.poses:
+        person.poses[name] = pose(person.keypoints)
+    return person.poses[name]
 
 
 def is_standing(keypoints: Keypoints) -> Truth:
@@ -245,13 +255,12 @@ def _is_visible(keypoints: Keypoints, name: str) -> bool:
 
 def _claim(
     name: str,
-    pose: Callable[[Keypoints], Truth],
+    pose: Pose,
     *,
     before: tuple[str, ...] = (),
     after: tuple[str, ...] = (),
 ) -> Claim:
     def holds(everybody: Everybody, index: int) -> Truth:
-        keypoints = everybody.people[index].keypoints
-        return None if keypoints is None else pose(keypoints)
+        return has_pose(everybody.people[index], name, pose)
 
     return Claim(name, "pose", holds, before, after)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from training.referring.expressions.claims import Claim, Truth
 from training.referring.expressions.people import Everybody, Person
-from training.referring.expressions.poses import is_standing, is_whole
+from training.referring.expressions.poses import has_pose, is_standing, is_whole
 
 LARGER = 1.5  # the least ratio of two areas, of masks and of boxes
 NEARER = 1.8  # and where one stands in front of the other
@@ -99,9 +99,9 @@ def _is_nearer(everybody: Everybody, one: Person, other: Person) -> bool:
 def _is_taller(everybody: Everybody, one: Person, other: Person) -> bool:
     """Only of people seen from head to foot, who stand on the same ground."""
     for person in (one, other):
-        if person.keypoints is None:
+        if not has_pose(person, "standing", is_standing) or person.keypoints is None:
             return False
-        if not (is_standing(person.keypoints) and is_whole(person.keypoints)):
+        if not is_whole(person.keypoints):
             return False
     apart = abs(one.box_xyxy[3] - other.box_xyxy[3])
     return one.height >= TALLER * other.height and apart <= SAME_GROUND * one.height

@@ -7,9 +7,9 @@ _OTHER = {"left": "right", "right": "left"}
 # Words of a place in the image or in a row of people, which a view that cuts others off makes
 # wrong; no other word of an expression is.
 _PLACE = re.compile(
-    r"\b(left|right|middle|cent(er|re)|top|bottom|upper|lower|highest|lowest|corner|edge|side"
+    r"\b(left\w*|right\w*|middle|cent(er|re)|top|bottom|upper|lower|highest|lowest|corner|edge|side"
     r"|between|far|far(thest|ther)|fur(thest|ther)|first|second|third|fourth|fifth|last|end|row"
-    r"|[1-9](st|nd|rd|th)|left\w*|right\w*|(left|right)?most)\b",
+    r"|[1-9](st|nd|rd|th))\b",
     re.IGNORECASE,
 )
 

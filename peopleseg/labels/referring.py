@@ -86,6 +86,13 @@ def load_references(annotations: Path, images: Path) -> list[Reference]:
     return references
 
 
+def area_of(said: Mapping[str, Any]) -> float:
+    """Of the person of an annotation, in pixels; of its box, where it does not say."""
+    area: Any = said.get("area")
+    known = is_number(area) and area > 0
+    return float(area if known else said["bbox"][2] * said["bbox"][3])
+
+
 def _reference(
     entry: Mapping[str, Any],
     image: AnnotatedImage,
@@ -95,13 +102,12 @@ def _reference(
 ) -> Reference:
     known = {key: said.get(key) for key in ("keypoints", "scribble") if key not in left_out}
     scribbles, (person,) = known.get("scribble"), image.people
-    area: Any = said.get("area")
     return Reference(
         id=image.id,
         sources=sources,
         person=person,
         keypoints=read_keypoints(known.get("keypoints")),
-        area_px=float(area if is_number(area) and area > 0 else said["bbox"][2] * said["bbox"][3]),
+        area_px=area_of(said),
         caption=entry.get("caption"),
         scribbles=None if scribbles is None else _scribble_array(scribbles),
         everybody=entry.get("everybody", True),

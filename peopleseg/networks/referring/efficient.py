@@ -47,11 +47,11 @@ class LinearEncoder(Encoder):
         self.layers = nn.ModuleList(LinearEncoderLayer() for _ in range(ENCODER_LAYERS))
         self.norm = nn.LayerNorm(WIDTH)
 
-    def forward(self, maps: Pyramid, positions: Tensor, forget: bool = False) -> Pyramid:
+    def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         placed = maps.with_tokens(maps.tokens + positions)
         tokens = pyramid([one + self.local(one) for one in placed.maps()]).tokens
         for layer in self.layers:
-            tokens = run(layer, tokens, forget=forget)
+            tokens = run(layer, tokens, recompute=recompute)
         return maps.with_tokens(self.norm(tokens))
 
 

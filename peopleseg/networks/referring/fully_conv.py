@@ -44,12 +44,12 @@ class ConvEncoder(Encoder):
         self.pool = PyramidPool()
         self.norm = nn.LayerNorm(WIDTH)
 
-    def forward(self, maps: Pyramid, positions: Tensor, forget: bool = False) -> Pyramid:
+    def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         found = []
         for one in maps.with_tokens(maps.tokens + positions).maps():
             one = self.stem(one)
             for layer in self.layers:
-                one = run(layer, one, forget=forget)
+                one = run(layer, one, recompute=recompute)
             found.append(self.pool(one))
         fused = [found[-1]]
         for finer, size_hw in zip(found[-2::-1], maps.sizes_hw[-2::-1], strict=True):

@@ -41,12 +41,12 @@ class LightEncoder(Encoder):
         self.pool = FastPool()
         self.norm = nn.LayerNorm(WIDTH)
 
-    def forward(self, maps: Pyramid, positions: Tensor, forget: bool = False) -> Pyramid:
+    def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         found = []
         for one in maps.with_tokens(maps.tokens + positions).maps():
             one = self.stem(one)
             for layer in self.layers:
-                one = run(layer, one, forget=forget)
+                one = run(layer, one, recompute=recompute)
             found.append(one)
         found[-1] = self.pool(found[-1])
         return maps.with_tokens(self.norm(pyramid(found).tokens))

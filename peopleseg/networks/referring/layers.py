@@ -104,12 +104,12 @@ def focal_bias(classifier: nn.Linear) -> nn.Linear:
     return classifier
 
 
-def run(layer: nn.Module, *inputs: Any, forget: bool) -> Tensor:
-    """What a layer answers. forget: compute it again for the gradient, to need less memory.
+def run(layer: nn.Module, *inputs: Any, recompute: bool) -> Tensor:
+    """What a layer answers. recompute: compute it again for the gradient, to need less memory.
 
     A layer with a batch norm is never run twice: it would count its batch twice.
     """
-    if forget and torch.is_grad_enabled() and not has_batch_norm(layer):
+    if recompute and torch.is_grad_enabled() and not has_batch_norm(layer):
         return checkpoint(layer, *inputs, use_reentrant=False)
     return layer(*inputs)  # type: ignore[no-any-return]
 

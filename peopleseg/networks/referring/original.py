@@ -37,9 +37,9 @@ class DeformableEncoder(Encoder):
         super().__init__()
         self.layers = nn.ModuleList(DeformableEncoderLayer() for _ in range(ENCODER_LAYERS))
 
-    def forward(self, maps: Pyramid, positions: Tensor, forget: bool = False) -> Pyramid:
+    def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         for layer in self.layers:
-            maps = maps.with_tokens(run(layer, maps, positions, forget=forget))
+            maps = maps.with_tokens(run(layer, maps, positions, recompute=recompute))
         return maps
 
 

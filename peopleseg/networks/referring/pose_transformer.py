@@ -23,7 +23,7 @@ from peopleseg.networks.referring.positions import (
     cell_centres,
     point_sines,
 )
-from peopleseg.networks.referring.pyramid import Pyramid, pyramid
+from peopleseg.networks.referring.pyramid import Pyramid
 
 GROUPS = 20
 TOKENS = 1 + KEYPOINTS  # of a group: the instance's, and one a keypoint
@@ -33,10 +33,10 @@ DECODER_LAYERS = 6
 class Encoder(nn.Module):
     """A pyramid and its positions, [1, N, 256], to a pyramid of the same sizes.
 
-    forget: keep no layer's inside for the gradient, but compute it twice.
+    recompute: keep no layer's inside for the gradient, but compute it twice.
     """
 
-    def forward(self, maps: Pyramid, positions: Tensor, forget: bool = False) -> Pyramid:
+    def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         raise NotImplementedError
 
 
@@ -62,9 +62,9 @@ class Decoded(NamedTuple):
 
 
 class PoseTransformer(nn.Module):
-    """Four maps of P prompts, [P, 256, h, w] at strides 8 to 64, to Q guesses at each one's person.
+    """Four maps of P prompts, of 256 channels at strides 8 to 64, to Q guesses at each person.
 
-    groups: Q; the maps need as many cells. The maps are of whole squares, so no cell is padding.
+    groups: Q; the maps need as many cells.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class PoseTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = groups
-        self.forget = False  # compute layers twice for the gradient, to need less memory
+        self.recompute = False  # compute layers twice for the gradient, to need less memory
         self.encoder = encoder
         self.layers = nn.ModuleList(layers)
         self.level_embedding = nn.Parameter(torch.empty(LEVELS, WIDTH))
@@ -91,10 +91,9 @@ class PoseTransformer(nn.Module):
             if isinstance(module, OwnStart):
                 module.initialise()
 
-    def forward(self, levels: Sequence[Tensor], sentence: Tensor) -> Decoded:
+    def forward(self, maps: Pyramid, sentence: Tensor) -> Decoded:
         """sentence: what the prompt says as a whole, [P, 256]."""
-        maps = pyramid(levels)
-        memory = self.encoder(maps, self._positions(maps), self.forget)
+        memory = self.encoder(maps, self._positions(maps), self.recompute)
         proposals = self.proposals(memory)
         tokens = self._tokens(sentence, proposals.memory)
         places = with_centre(proposals.output.keypoints.detach())
@@ -105,7 +104,7 @@ class PoseTransformer(nn.Module):
             looked = places.detach()
             positions = self.place(point_sines(looked[:, :, 1:], TEMPERATURE))
             positions = F.pad(positions, (0, 0, 1, 0))
-            tokens = run(layer, tokens, positions, looked, memory, forget=self.forget)
+            tokens = run(layer, tokens, positions, looked, memory, recompute=self.recompute)
             outputs.append(heads(tokens, places))
             places = with_centre(outputs[-1].keypoints)
         return Decoded(outputs, proposals.output, memory, tokens[:, :, 0], centres)

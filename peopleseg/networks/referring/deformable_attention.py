@@ -17,7 +17,7 @@ LEVELS = 4
 
 
 class DeformableAttention(OwnStart):
-    """Tokens [P, T, C] around positions [P, T, 2] in [0, 1] and a pyramid to [P, T, C].
+    """Tokens [P, T, C] around positions in [0, 1], [P or 1, T, 2], and a pyramid to [P, T, C].
 
     A token's offsets are in cells of each map; beyond a map's edge there are zeros.
     """

@@ -72,8 +72,8 @@ class ProposalHeads(nn.Module):
         best = logits[..., 0].topk(self.groups, dim=1).indices[..., None]
         centres = torch.cat([cell_centres(size, tokens) for size in memory.sizes_hw])
         cells = picked(tokens, best)
-        around = picked(centres[None].expand(len(tokens), -1, -1), best)
-        keypoints = self.keypoints(cells).unflatten(-1, (KEYPOINTS, 2)) + logit(around)[:, :, None]
+        around = logit(centres)[best[..., 0]]
+        keypoints = self.keypoints(cells).unflatten(-1, (KEYPOINTS, 2)) + around[:, :, None]
         output = RefOutput(picked(logits, best), None, keypoints.sigmoid(), None, None)
         return Proposals(output, cells)
 

@@ -56,8 +56,7 @@ class DeformableEncoderLayer(nn.Module):
     def forward(self, maps: Pyramid, positions: Tensor) -> Tensor:
         tokens = maps.tokens
         places = torch.cat([cell_centres(size, tokens) for size in maps.sizes_hw])
-        places = places[None].expand(len(tokens), -1, -1)
-        seen = self.attention(tokens + positions, places, maps)
+        seen = self.attention(tokens + positions, places[None], maps)
         tokens = self.attention_norm(tokens + seen)
         return self.forward_norm(tokens + self.forward_layers(tokens))  # type: ignore[no-any-return]
 

@@ -30,16 +30,20 @@ class LayerHeads(nn.Module):
             nn.init.zeros_(moves.last.weight)
             nn.init.zeros_(moves.last.bias)
 
-    def forward(self, tokens: Tensor, places: Tensor) -> RefOutput:
-        """places: x, y in (0, 1) of the tokens before the layer, [P, Q, 18, 2]."""
+    def forward(self, tokens: Tensor, places: Tensor) -> tuple[RefOutput, Tensor]:
+        """What is said, and where the tokens are from now on, [P, Q, 18, 2].
+
+        places: x, y in (0, 1) of the tokens before the layer. What is said teaches the layer before
+        it too, and no earlier one, as Zhang et al. 2022 look forward (arXiv:2203.03605).
+        """
         instance, keypoints = tokens[:, :, 0], tokens[:, :, 1:]
         size = self.box(instance)
         boxes = torch.cat((size[..., :2] + logit(places[:, :, 0]), size[..., 2:]), dim=-1)
-        moved = logit(places[:, :, 1:]) + self.keypoints(keypoints)
+        move = self.keypoints(keypoints)
+        moved = (logit(places[:, :, 1:]) + move).sigmoid()
         visibility = self.visibility(keypoints).squeeze(-1)
-        return RefOutput(
-            self.referred(instance), boxes.sigmoid(), moved.sigmoid(), visibility, None
-        )
+        said = RefOutput(self.referred(instance), boxes.sigmoid(), moved, visibility, None)
+        return said, with_centre((logit(places.detach()[:, :, 1:]) + move).sigmoid())
 
 
 class Proposals(NamedTuple):
@@ -81,3 +85,8 @@ class ProposalHeads(nn.Module):
 def picked(tokens: Tensor, index: Tensor) -> Tensor:
     """[P, N, C] at [P, Q, 1] to [P, Q, C]."""
     return tokens.gather(1, index.expand(-1, -1, tokens.shape[2]))
+
+
+def with_centre(keypoints: Tensor) -> Tensor:
+    """Places of keypoints, [P, Q, 17, 2], behind their mean, the instance's place."""
+    return torch.cat((keypoints.mean(dim=2, keepdim=True), keypoints), dim=2)

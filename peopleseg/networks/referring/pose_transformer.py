@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peopleseg.networks.referring.deformable_attention import LEVELS
-from peopleseg.networks.referring.heads import KEYPOINTS, LayerHeads, ProposalHeads
+from peopleseg.networks.referring.heads import KEYPOINTS, LayerHeads, ProposalHeads, with_centre
 from peopleseg.networks.referring.layers import OwnStart, Perceptron, run
 from peopleseg.networks.referring.outputs import RefOutput
 from peopleseg.networks.referring.positions import (
@@ -100,13 +100,12 @@ class PoseTransformer(nn.Module):
         outputs: list[RefOutput] = []
         for layer, heads in zip(self.layers, self.heads, strict=True):
             centres = places[:, :, 0]
-            # What is learned from where a layer looked would pull at all layers before it.
             looked = places.detach()
             positions = self.place(point_sines(looked[:, :, 1:], TEMPERATURE))
             positions = F.pad(positions, (0, 0, 1, 0))
             tokens = run(layer, tokens, positions, looked, memory, recompute=self.recompute)
-            outputs.append(heads(tokens, places))
-            places = with_centre(outputs[-1].keypoints)
+            output, places = heads(tokens, places)
+            outputs.append(output)
         return Decoded(outputs, proposals.output, memory, tokens[:, :, 0], centres)
 
     def _positions(self, maps: Pyramid) -> Tensor:
@@ -121,8 +120,3 @@ class PoseTransformer(nn.Module):
         keypoints = self.keypoint_embedding.weight + cells.detach()[:, :, None]
         instance = sentence[:, None, None].expand(-1, self.groups, -1, -1)
         return torch.cat((instance, keypoints), dim=2)
-
-
-def with_centre(keypoints: Tensor) -> Tensor:
-    """Places of keypoints, [P, Q, 17, 2], behind their mean, the instance's place."""
-    return torch.cat((keypoints.mean(dim=2, keepdim=True), keypoints), dim=2)

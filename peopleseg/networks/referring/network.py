@@ -107,11 +107,11 @@ class ReferringNetwork(nn.Module):
         The rows of `ids` and `mask` are the expressions', those of `points` the others': as many
         as there are, in their order.
         """
+        others = image_of[~is_text]
+        if not is_text.any():  # nor where there is no prompt
+            return self.points(maps, others, points)
         if is_text.all():
             return self.text(ids, mask)
-        others = image_of[~is_text]
-        if not is_text.any():
-            return self.points(maps, others, points)
         return joined(self.text(ids, mask), self.points(maps, others, points), is_text)
 
     def decode(self, maps: Maps, prompts: Prompts, image_of: Tensor) -> Decoded:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from torch import nn
 
 from peopleseg.networks.referring.chooser import PersonChooser
+from peopleseg.networks.referring.network import ReferringNetwork
 from peopleseg.networks.referring.pose import PersonPose
 
 FAMILIES: dict[str, Callable[..., nn.Module]] = {
     "person_pose": PersonPose,
     "person_chooser": PersonChooser,
+    "referring": ReferringNetwork,
 }
 COMPANIONS: dict[str, str] = {}

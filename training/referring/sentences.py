@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peopleseg.networks.referring.text_encoders import TextEncoder, packaged_model
 from tokenizers import Tokenizer
 from torch import Tensor
+
+from peopleseg.networks.referring.text_encoders import TextEncoder, packaged_model
 
 AT_ONCE = 64  # texts
 

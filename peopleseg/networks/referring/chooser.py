@@ -27,8 +27,12 @@ class PersonChooser(nn.Module):
     ) -> None:
         super().__init__()
         self.dims: dict[str, Any] = {  # the arguments that build it
-            "person": person, "words": words, "width": width,
-            "layers": layers, "heads": heads, "dropout": dropout,
+            "person": person,
+            "words": words,
+            "width": width,
+            "layers": layers,
+            "heads": heads,
+            "dropout": dropout,
         }
         self.of_person = nn.Sequential(
             nn.Linear(person, 2 * width),
@@ -41,7 +45,9 @@ class PersonChooser(nn.Module):
         self.layers = nn.ModuleList(
             nn.TransformerDecoderLayer(
                 *(width, heads, 2 * width, dropout),
-                batch_first=True, norm_first=True, activation="gelu",
+                batch_first=True,
+                norm_first=True,
+                activation="gelu",
             )
             for _ in range(layers)
         )

@@ -51,7 +51,8 @@ class PersonPose(nn.Module):
         super().__init__()
         if size_hw[0] % 32 or size_hw[1] % 32:
             raise ValueError(f"size_hw is {tuple(size_hw)}, expected multiples of 32")
-        self.variant, self.size_hw, self.width = encoder, tuple(size_hw), width
+        self.variant, self.width = encoder, width
+        self.size_hw: tuple[int, int] = (size_hw[0], size_hw[1])
         self.normalise = Normalise(*statistics(encoder))
         self.encoder = small_encoder(encoder)
         channels = self.encoder.feature_info.channels()[LATERAL]

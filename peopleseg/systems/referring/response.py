@@ -49,7 +49,5 @@ def keypoints_of(
     for own, box in zip(keypoints, boxes, strict=True):
         back = inverse(crop_matrix(box, crop_hw))
         own[:, :2] = mapped(own[:, :2].astype(np.float64) * crop_hw[::-1], back)
-    places = keypoints[..., :2].reshape(-1, 2)
-    in_image = letterbox.boxes_to_image(np.hstack((places, places)))[:, :2] - TO_EDGE
-    keypoints[..., :2] = in_image.reshape(keypoints[..., :2].shape)
+    keypoints[..., :2] = letterbox.points_to_image(keypoints[..., :2]) - TO_EDGE
     return keypoints

@@ -6,8 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from conversion.export.exportable import Exportable, Shape
+from peopleseg.networks.referring.chooser import PersonChooser
 from peopleseg.networks.referring.pose import PersonPose
-from peopleseg.systems.referring.contract import PERSON_POSE
+from peopleseg.networks.referring.text_encoders import TextEncoder
+from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.referring.contract import (
+    MAX_TOKENS,
+    PERSON_CHOOSER,
+    PERSON_POSE,
+    TEXT_ENCODER,
+)
 
 
 class ExportablePose(nn.Module):
@@ -30,3 +38,42 @@ def of_pose(network: Any) -> Exportable:
     module = ExportablePose(network).eval()
     shapes: dict[str, Shape] = {"crops": (3, *network.size_hw)}
     return Exportable(PERSON_POSE, module, module, shapes, network.dims)
+
+
+class ExportableTextEncoder(nn.Module):
+    """tokens and token_mask [P, MAX_TOKENS] int64 to words [P, MAX_TOKENS, C]."""
+
+    def __init__(self, network: TextEncoder) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, tokens: Tensor, token_mask: Tensor) -> Tensor:
+        words: Tensor = self.network(tokens, token_mask).tokens
+        return words
+
+
+def of_text_encoder(network: Any) -> Exportable:
+    module = ExportableTextEncoder(network).eval()
+    shapes: dict[str, Shape] = {"tokens": (MAX_TOKENS,), "token_mask": (MAX_TOKENS,)}
+    return Exportable(TEXT_ENCODER, module, module, shapes, network.dims)
+
+
+class ExportableChooser(nn.Module):
+    """words, token_mask and people to choices [P, MAX_PEOPLE], the probability of each."""
+
+    def __init__(self, network: PersonChooser) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, words: Tensor, token_mask: Tensor, people: Tensor) -> Tensor:
+        return self.network(words, token_mask, people).softmax(dim=1)  # type: ignore[no-any-return]
+
+
+def of_chooser(network: Any) -> Exportable:
+    module = ExportableChooser(network).eval()
+    shapes: dict[str, Shape] = {
+        "words": (MAX_TOKENS, network.dims["words"]),
+        "token_mask": (MAX_TOKENS,),
+        "people": (MAX_PEOPLE, network.dims["person"]),
+    }
+    return Exportable(PERSON_CHOOSER, module, module, shapes, network.dims)

@@ -1,5 +1,5 @@
 """How far artifacts of the referring system may be off: the joints' places in parts of the crop,
-their visibility, and what people look like.
+their visibility, what people look like, words, and who is chosen.
 
 Where two places are as likely, rounding decides which it is, so one joint may be anywhere.
 """
@@ -12,7 +12,8 @@ CLASS_NUMBERS: tuple[str, ...] = ()
 
 def _of(share: float) -> ByName:
     """share: the mean difference, against the mean value."""
-    return dict.fromkeys(("joints", "looks"), Tolerance(NO_LIMIT, mean_share=share))
+    names = ("joints", "looks", "words", "choices")
+    return dict.fromkeys(names, Tolerance(NO_LIMIT, mean_share=share))
 
 
 EXACT = _of(1e-3)

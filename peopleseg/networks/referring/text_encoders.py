@@ -88,6 +88,11 @@ class TextEncoder(nn.Module):
             # Nobody reads it, yet the published model has it and its size counts it.
             pooler.requires_grad_(False)
 
+    @property
+    def dims(self) -> dict[str, Any]:
+        """The arguments that build this network."""
+        return {"name": self.name}
+
     def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
         """mask: 1 or True where a token is, [P, T]; the first of each text is one."""
         if self.pooling == "single":

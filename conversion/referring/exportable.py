@@ -16,6 +16,7 @@ from peopleseg.systems.referring.contract import (
     PERSON_POSE,
     TEXT_ENCODER,
 )
+from peopleseg.systems.referring.describing import SCORE
 
 
 class ExportablePose(nn.Module):
@@ -59,14 +60,16 @@ def of_text_encoder(network: Any) -> Exportable:
 
 
 class ExportableChooser(nn.Module):
-    """words, token_mask and people to choices [P, MAX_PEOPLE], the probability of each."""
+    """words, token_mask and people to choices [P, MAX_PEOPLE]: the probability that the text means
+    each, times the score that there is somebody."""
 
     def __init__(self, network: PersonChooser) -> None:
         super().__init__()
         self.network = network.eval()
 
     def forward(self, words: Tensor, token_mask: Tensor, people: Tensor) -> Tensor:
-        return self.network(words, token_mask, people).softmax(dim=1)  # type: ignore[no-any-return]
+        chosen: Tensor = self.network(words, token_mask, people).softmax(dim=1)
+        return chosen * people[..., SCORE]
 
 
 def of_chooser(network: Any) -> Exportable:

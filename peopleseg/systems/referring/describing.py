@@ -9,6 +9,7 @@ from peopleseg.systems.people.contract import MAX_PEOPLE
 FARTHEST = 2.0  # of a keypoint from its box, in the box's sides
 MANY = 8.0  # people; a count of so many is 1
 PLACE = 13  # numbers of a person before the keypoints
+SCORE = 7  # which of them is the score
 
 
 def length_of(looks: int) -> int:

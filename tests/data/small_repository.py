@@ -96,7 +96,8 @@ def first_steps(repository: Path) -> None:
 def _newest_settings(step: str) -> dict[str, Any]:
     """Nothing where the project has no version of a step yet."""
     there = versions_in(SOURCE / step)
-    return StepManifest.read(SOURCE / step / str(max(there))).settings if there else {}
+    newest = SOURCE / step / str(max(there, default=0))
+    return StepManifest.read(newest).arguments(newest) if there else {}
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from peopleseg.networks.referring.backbones import Backbone, Maps
+from peopleseg.errors import InvalidInput, WrongUsage
+from peopleseg.networks.referring.backbones import SIZE_MULTIPLE, Backbone, Maps
 from peopleseg.networks.referring.designs import TRANSFORMERS
 from peopleseg.networks.referring.fusion import PromptFusion
 from peopleseg.networks.referring.mask_head import MaskHead
@@ -46,9 +47,10 @@ class ReferringNetwork(nn.Module):
     padding.
 
     transformer, text_encoder, backbone: names; see TRANSFORMERS, TEXT_ENCODERS, Backbone.
-    groups: Q, guesses at the person. negative_points: know points beside the person. recompute:
-    compute the transformer's layers twice for the gradient, to need less memory; no part of `dims`,
-    for the network is the same. Raises WrongUsage for a name that is not known.
+    groups: Q, guesses at the person, one or more. negative_points: know points beside the person.
+    recompute: compute the transformer's layers twice for the gradient, to need less memory; no
+    part of `dims`, for the network is the same. Raises WrongUsage for a name that is not known, or
+    no groups.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class ReferringNetwork(nn.Module):
         super().__init__()
         if transformer not in TRANSFORMERS:
             raise unknown("transformer", transformer, TRANSFORMERS)
+        if groups < 1:
+            raise WrongUsage(f"groups is {groups}; expected 1 or more (published: {GROUPS})")
         self.dims: dict[str, Any] = {  # the arguments that build it
             "transformer": transformer,
             "text_encoder": text_encoder,
@@ -82,7 +86,13 @@ class ReferringNetwork(nn.Module):
         self.mask_head = MaskHead(channels[0], channels[1])
 
     def vision(self, images: Tensor) -> Maps:
-        """What `points` and `decide` need of images."""
+        """What `points` and `decide` need of images. Raises InvalidInput for another size."""
+        height, width = (int(length) for length in images.shape[2:])
+        if height != width or height % SIZE_MULTIPLE:
+            raise InvalidInput(
+                f"images have {width} x {height} pixels; expected squares whose side is a multiple "
+                f"of {SIZE_MULTIPLE}; letterbox them first"
+            )
         return self.backbone(images)  # type: ignore[no-any-return]
 
     def text(self, ids: Tensor, mask: Tensor) -> Prompts:

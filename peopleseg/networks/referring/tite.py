@@ -59,8 +59,8 @@ class TiteLayer(nn.Module):
     def forward(self, tokens: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
         asking, asked = halved(tokens, there) if self.halves else (tokens, there)
         seen = F.scaled_dot_product_attention(
-            turned(in_heads(self.query(asking), HEADS)),
-            turned(in_heads(self.key(tokens), HEADS)),
+            turned(in_heads(self.query(asking), HEADS), places_of(asking)),
+            turned(in_heads(self.key(tokens), HEADS), places_of(tokens)),
             in_heads(self.value(tokens), HEADS),
             attn_mask=there[:, None, None],
         )
@@ -71,19 +71,23 @@ class TiteLayer(nn.Module):
 
 def halved(tokens: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """Means of tokens two by two, of those that are there: [P, T, C] to [P, T / 2 up, C]."""
-    if tokens.shape[1] % 2:
-        tokens, there = F.pad(tokens, (0, 0, 0, 1)), F.pad(there, (0, 1))
-    pairs = there.unflatten(1, (-1, 2))
-    counts = pairs.sum(dim=2)
-    sums = (tokens.unflatten(1, (-1, 2)) * pairs[..., None]).sum(dim=2)
-    return sums / counts.clamp(min=1)[..., None], counts > 0
+    shares = there.to(tokens.dtype)[..., None]
+    known = F.pad(tokens * shares, (0, 0, 0, 1))  # for a last one without a second
+    counts = F.pad(shares, (0, 0, 0, 1))
+    sums = known[:, :-1:2] + known[:, 1::2]
+    pairs = counts[:, :-1:2] + counts[:, 1::2]
+    return sums / pairs.clamp(min=1), pairs[..., 0] > 0
 
 
-def turned(tokens: Tensor) -> Tensor:
-    """[P, heads, T, C] turned by their places, channels two by two (Su et al. 2021, rotary)."""
-    length, channels = tokens.shape[2:]
+def places_of(tokens: Tensor) -> Tensor:
+    """0, 1, 2 ... of tokens [P, T, C]: [T]. Summed, since an exporter would fix a length here."""
+    return torch.ones_like(tokens[0, :, 0], dtype=torch.float32).cumsum(dim=0) - 1
+
+
+def turned(tokens: Tensor, places: Tensor) -> Tensor:
+    """[P, heads, T, C] turned by their places, [T], channels two by two (Su et al. 2021)."""
+    channels = int(tokens.shape[3])
     pairs = torch.arange(channels // 2, dtype=torch.float32, device=tokens.device)
-    places = torch.arange(length, dtype=torch.float32, device=tokens.device)
     angles = places[:, None] / TEMPERATURE ** (2 * pairs / channels)
     cos, sin = angles.cos().to(tokens.dtype), angles.sin().to(tokens.dtype)
     even, odd = tokens[..., 0::2], tokens[..., 1::2]

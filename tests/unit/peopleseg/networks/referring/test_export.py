@@ -1,6 +1,7 @@
 """What a network decides, as a graph for any number of images, prompts and tokens."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from peopleseg.networks.referring.backbones import Maps
 from peopleseg.networks.referring.designs import TRANSFORMERS
 from peopleseg.networks.referring.network import ReferringNetwork
-from peopleseg.networks.referring.prompts import Prompts
+from peopleseg.networks.referring.prompts import PointPrompts, Prompts
+from peopleseg.networks.referring.tite import TiteLayer
 
 SIZE = 64
 CHANNELS = (32, 64, 160, 256)  # of mit_b0
@@ -51,30 +53,93 @@ def test_a_graph_decides_as_the_network_does(name: str, tmp_path: Path) -> None:
     network = ReferringNetwork(name, "tinybert", "mit_b0")
     encoder_layers = network.transformer.encoder.get_submodule("layers")
     assert isinstance(encoder_layers, nn.ModuleList)
-    for layers in (encoder_layers, network.transformer.layers, network.transformer.heads):
-        del layers[2:]  # the others are as these, and exporting takes long
-    deciding, path = Deciding(network).eval(), tmp_path / "decide.onnx"
+    # The others are as these, and exporting takes long.
+    del encoder_layers[1:], network.transformer.layers[2:], network.transformer.heads[2:]
+    deciding = Deciding(network).eval()
     axes = {name: {0: "images"} for name in Maps._fields}
     axes |= {name: {0: "prompts"} for name in (*INPUTS[4:], *OUTPUTS)}
     axes |= {name: {0: "prompts", 1: "tokens"} for name in ("tokens", "positions", "padding")}
+    examples = [example(*sizes) for sizes in ((2, 2, 4), (1, 1, 1), (3, 5, 6))]
+    assert_graph_answers_alike(deciding, axes, OUTPUTS, examples, tmp_path)
+
+
+def test_a_graph_reads_points_as_the_layer_does(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer = Several(PointPrompts(8, negative_points=True)).eval()
+    axes = {
+        "stride_16": {0: "images"},
+        "image_of": {0: "prompts"},
+        "points": {0: "prompts", 1: "points"},
+    }
+    examples = []
+    for images, prompts, points in ((2, 2, 3), (1, 4, 1), (3, 1, 5)):
+        places = torch.cat(
+            (64 * torch.rand(prompts, points, 2), torch.ones(prompts, points, 1)), dim=2
+        )
+        places[:, 1:, 2] = torch.randint(-1, 2, (prompts, points - 1))
+        image_of = torch.arange(prompts) % images
+        examples.append((torch.randn(images, 8, 4, 4), image_of, places))
+    outputs = tuple(f"{name}_of_points" for name in Prompts._fields)
+    assert_graph_answers_alike(layer, axes, outputs, examples, tmp_path)
+
+
+def test_a_graph_halves_texts_of_any_length(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = Chain([TiteLayer(halves=False), TiteLayer(halves=True)]).eval()
+    axes = {name: {0: "texts", 1: "tokens"} for name in ("words", "there")}
+    examples = []
+    for texts, length in ((2, 6), (1, 1), (3, 7)):
+        there = torch.ones(texts, length, dtype=torch.bool)
+        there[0, (length + 1) // 2 :] = False
+        examples.append((torch.randn(texts, length, 768), there))
+    assert_graph_answers_alike(layers, axes, ("halves", "still"), examples, tmp_path)
+
+
+class Several(nn.Module):
+    """A layer whose answers are a plain tuple."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.layer(*tensors))
+
+
+class Chain(nn.ModuleList):
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        for layer in self:
+            tensors = layer(*tensors)
+        return tensors
+
+
+def assert_graph_answers_alike(
+    module: nn.Module,
+    axes: dict[str, dict[int, str]],
+    outputs: tuple[str, ...],
+    examples: Sequence[tuple[Tensor, ...]],
+    folder: Path,
+) -> None:
+    """Traced on the first of the examples. axes: the open ones of all tensors, inputs first."""
+    inputs = [name for name in axes if name not in outputs]
+    path = folder / "graph.onnx"
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of sizes that are fixed, as they are meant to be
         torch.onnx.export(
-            deciding,
-            example(images=2, prompts=2, tokens=4),
+            module,
+            examples[0],
             str(path),
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
+            input_names=inputs,
+            output_names=list(outputs),
             dynamic_axes=axes,
             opset_version=17,
             dynamo=False,
         )
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for sizes in ((2, 2, 4), (1, 1, 1), (3, 5, 6)):
-        tensors = example(*sizes)
-        feed = {name: one.numpy() for name, one in zip(INPUTS, tensors, strict=True)}
+    for tensors in examples:
+        feed = {name: one.numpy() for name, one in zip(inputs, tensors, strict=True)}
         with torch.no_grad():
-            expected = deciding(*tensors)
-        for found, own in zip(session.run(list(OUTPUTS), feed), expected, strict=True):
-            assert own is not None and found.shape == tuple(own.shape)
-            np.testing.assert_allclose(found, own.numpy(), atol=1e-3)
+            expected = module(*tensors)
+        for found, own in zip(session.run(list(outputs), feed), expected, strict=True):
+            assert found.shape == tuple(own.shape)
+            np.testing.assert_allclose(found.astype(float), own.double().numpy(), atol=1e-3)

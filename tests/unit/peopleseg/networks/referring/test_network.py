@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from peopleseg.errors import WrongUsage
+from peopleseg.errors import InvalidInput, WrongUsage
 from peopleseg.networks.referring import network as module
 from peopleseg.networks.referring.backbones import Maps
 from peopleseg.networks.referring.designs import TRANSFORMERS
@@ -238,6 +238,16 @@ def test_groups_are_as_many_as_asked_for() -> None:
     assert network.transformer.proposals.groups == 5 and network.transformer.recompute
     with pytest.raises(WrongUsage, match="transformer is 'eficient'.*did you mean efficient"):
         ReferringNetwork("eficient")
+    with pytest.raises(WrongUsage, match="groups is 0; expected 1 or more"):
+        ReferringNetwork(groups=0)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (80, 80)])
+def test_images_are_squares_of_whole_cells(
+    network: ReferringNetwork, size: tuple[int, int]
+) -> None:
+    with pytest.raises(InvalidInput, match=f"{size[1]} x {size[0]} pixels; expected squares"):
+        network.vision(torch.rand(1, 3, *size))
 
 
 def test_maps_are_named_by_their_strides(looks: dict[str, Look]) -> None:

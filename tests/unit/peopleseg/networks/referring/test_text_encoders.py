@@ -101,7 +101,9 @@ def test_a_halving_layer_asks_all_tokens_by_means() -> None:
     for head in range(12):
         own = slice(64 * head, 64 * (head + 1))
         query, key = layer.query(asking)[..., own], layer.key(tokens)[..., own]
-        scores = turned(query[:, None])[:, 0] @ turned(key[:, None])[:, 0].transpose(1, 2) / 8
+        query = turned(query[:, None], torch.arange(2.0))[:, 0]
+        key = turned(key[:, None], torch.arange(4.0))[:, 0]
+        scores = query @ key.transpose(1, 2) / 8
         heads.append(scores.softmax(dim=-1) @ layer.value(tokens)[..., own])
     mixed = layer.norm(asking + layer.out(torch.cat(heads, dim=-1)))
     inner = nn.functional.gelu(layer.inner(mixed), approximate="tanh")
@@ -112,7 +114,7 @@ def test_a_halving_layer_asks_all_tokens_by_means() -> None:
 def test_turned_tokens_meet_by_their_distance_alone() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
-    queries, keys = (turned(one.expand(1, 1, 6, 8)) for one in (query, key))
+    queries, keys = (turned(one.expand(1, 1, 6, 8), torch.arange(6.0)) for one in (query, key))
     scores = (queries @ keys.transpose(2, 3))[0, 0]
     torch.testing.assert_close(scores[1:, 1:], scores[:-1, :-1])
     assert (scores[0, 1] - scores[0, 2]).abs() > 1e-3

@@ -41,7 +41,7 @@ def by_points(
 
 
 def checked_points(points: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.float32]:
-    """The points of a request. Raises InvalidInput.
+    """The points of a request, padding at 0, 0 whatever stood there. Raises InvalidInput.
 
     points: (P, K, 3) x, y in pixels of the image, and ON, OFF or PADDING.
     """
@@ -69,7 +69,7 @@ def checked_points(points: NDArray[np.float32], letterbox: Letterbox) -> NDArray
                 f"prompt {number} of points has the point {x:g}, {y:g}, which is not in the image "
                 f"of {letterbox.width} x {letterbox.height} pixels"
             )
-    return points
+    return np.where(points[..., 2:] == PADDING, np.float32((0, 0, PADDING)), points)
 
 
 def _at(

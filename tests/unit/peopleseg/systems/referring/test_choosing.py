@@ -120,7 +120,7 @@ def check(*prompts: Points) -> NDArray[np.float32]:
 def test_points_up_to_the_border_are_taken_as_they_are() -> None:
     prompts: list[Points] = [[(0, 0, ON), (200, 100, OFF)], [(200, 0, ON), (0, 0, PADDING)]]
     np.testing.assert_array_equal(check(*prompts), np.array(prompts, np.float32))
-    assert len(check(*[[(1.0, 1.0, ON)]] * MAX_PROMPTS)) == MAX_PROMPTS
+    assert len(check(*[[(1.0, 1.0, 1.0)]] * MAX_PROMPTS)) == MAX_PROMPTS
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_the_way_back_is_the_identity(change: str, random: np.random.Generator) 
 
 def test_the_box_is_in_the_middle_with_the_margin_around_it() -> None:
     matrix = crop_matrix(BOX, SIZE_HW)
-    corners = mapped(np.array(BOX).reshape(2, 2), matrix)
+    corners = mapped(np.array(BOX, np.float64).reshape(2, 2), matrix)
     np.testing.assert_allclose(corners.mean(axis=0), (24, 32))
     # The box is narrower than the crop: its height decides.
     assert corners[1, 1] - corners[0, 1] == pytest.approx(64 / MARGIN)
@@ -52,8 +52,8 @@ def test_the_box_is_in_the_middle_with_the_margin_around_it() -> None:
 
 
 def test_a_turn_is_clockwise_and_a_mirrored_crop_has_left_on_the_right() -> None:
-    centre = np.array([94.0, 77.0])
-    right_of_it = centre + (10, 0)
+    centre = np.array([94, 77], np.float64)
+    right_of_it = centre + np.array([10, 0], np.float64)
     turned = mapped(right_of_it, crop_matrix(BOX, SIZE_HW, turn_degrees=90))
     assert turned[0] == pytest.approx(24) and turned[1] > 33  # downwards
     assert mapped(right_of_it, crop_matrix(BOX, SIZE_HW, mirrored=True))[0] < 23

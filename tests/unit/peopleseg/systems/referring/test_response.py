@@ -15,12 +15,15 @@ SIZE_HW = (30, 40)
 CROP_HW = (64, 48)
 
 
-def people(count: int, random: np.random.Generator) -> tuple[NDArray[np.float32], ...]:
+People = tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.float32]]
+
+
+def people(count: int, random: np.random.Generator) -> People:
     """Boxes, RLEs and keypoints."""
     boxes = random.uniform(0, 30, (count, 4)).astype(np.float32)
     masks = (random.random((count, *SIZE_HW)) < 0.5).astype(np.uint8)
     rles = rles_as_json([encode_rle(mask) for mask in masks])
-    return boxes, rles, random.uniform(0, 30, (count, COUNT, 3)).astype(np.float32)  # type: ignore[return-value]
+    return boxes, rles, random.uniform(0, 30, (count, COUNT, 3)).astype(np.float32)
 
 
 def test_where_nobody_is_every_prompt_gets_nobody(random: np.random.Generator) -> None:
@@ -52,8 +55,8 @@ def test_each_prompt_gets_who_is_most_likely(more: int, random: np.random.Genera
 def test_prompts_together_are_as_each_alone(random: np.random.Generator) -> None:
     everybody = people(3, random)
     choices = random.random((5, 3)).astype(np.float32)
-    together = referred(choices, *everybody, SIZE_HW)  # type: ignore[arg-type]
-    alone = [referred(one[None], *everybody, SIZE_HW) for one in choices]  # type: ignore[arg-type]
+    together = referred(choices, *everybody, size_hw=SIZE_HW)
+    alone = [referred(one[None], *everybody, size_hw=SIZE_HW) for one in choices]
     for name in Referred._fields:
         joined = np.concatenate([getattr(one, name) for one in alone])
         np.testing.assert_array_equal(getattr(together, name), joined)

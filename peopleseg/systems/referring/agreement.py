@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from peopleseg.pixels.masks import decode_rle
-from peopleseg.systems.people.agreement import SCORE_TOLERANCE
+from peopleseg.systems.people.agreement import BOX_TOLERANCE, BOX_TOLERANCE_PX, SCORE_TOLERANCE
 from peopleseg.systems.system import Response
 
 LEAST_IOU = 0.9  # of two masks of one person
@@ -40,10 +40,14 @@ def _another(prompt: int, found: Response, expected: Response) -> Iterator[str]:
     if iou < LEAST_IOU:
         yield f"the masks of prompt {prompt} have an IoU of {iou:.2f}, less than {LEAST_IOU}"
     box = expected["boxes"][prompt]
+    longer_side = max(box[2:] - box[:2])
+    off = np.abs(found["boxes"][prompt] - box).max()
+    if not off <= max(BOX_TOLERANCE_PX, BOX_TOLERANCE * longer_side):  # also for NaN
+        yield f"an edge of the box of prompt {prompt} is off by {off:.1f} pixels"
     joints = expected["keypoints"][prompt]
     seen = joints[:, 2] >= IN_SIGHT
     if not seen.any():
         return
     moved = np.linalg.norm(found["keypoints"][prompt, seen, :2] - joints[seen, :2], axis=1).mean()
-    if not moved <= KEYPOINT_TOLERANCE * max(box[2:] - box[:2]):
+    if not moved <= KEYPOINT_TOLERANCE * longer_side:
         yield f"the keypoints of prompt {prompt} are {moved:.1f} pixels apart in the mean"

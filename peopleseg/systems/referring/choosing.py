@@ -10,6 +10,7 @@ from peopleseg.systems.referring.contract import MAX_PROMPTS, OFF, ON, PADDING
 NEARBY = 0.1  # most that a point beside a mask says for its person
 REACH = 0.25  # of the root of the box's area, in which that falls to a third
 FLOOR = 1e-6  # probability that a point is on anybody
+_NO_POINT = np.array([0, 0, PADDING], np.float32)
 
 
 def by_points(
@@ -41,7 +42,7 @@ def by_points(
 
 
 def checked_points(points: NDArray[np.float32], letterbox: Letterbox) -> NDArray[np.float32]:
-    """The points of a request. Raises InvalidInput.
+    """The points of a request, padding at 0, 0 whatever stood there. Raises InvalidInput.
 
     points: (P, K, 3) x, y in pixels of the image, and ON, OFF or PADDING.
     """
@@ -69,7 +70,7 @@ def checked_points(points: NDArray[np.float32], letterbox: Letterbox) -> NDArray
                 f"prompt {number} of points has the point {x:g}, {y:g}, which is not in the image "
                 f"of {letterbox.width} x {letterbox.height} pixels"
             )
-    return points
+    return np.where(points[..., 2:] == PADDING, _NO_POINT, points)
 
 
 def _at(

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from peopleseg.labels.keypoints import COUNT
 from peopleseg.systems.people.contract import MAX_PEOPLE
+from peopleseg.systems.referring.crops import TO_EDGE
 
 FARTHEST = 2.0  # of a keypoint from its box, in the box's sides
 MANY = 8.0  # people; a count of so many is 1
@@ -29,8 +30,8 @@ def describe(
     Of each: 1, for there is somebody; the box, as middle and size in parts of the image, its
     bottom, the root of its share of the image; the score; how many people are to the left, to the
     right, larger, higher up and lower down, in parts of MANY; the keypoints in parts of the box,
-    with their visibility; the looks. boxes_xyxy: (N, 4), keypoints: (N, 17, 3), pixels of an image
-    of size_hw; scores: (N,); looks: (N, L).
+    with their visibility; the looks. boxes_xyxy: (N, 4), keypoints: (N, 17, 3) as COCO counts them,
+    pixels of an image of size_hw; scores: (N,); looks: (N, L).
     """
     people = np.zeros((MAX_PEOPLE, length_of(looks.shape[1])), np.float32)
     if not len(boxes_xyxy):
@@ -47,7 +48,7 @@ def describe(
     more = np.stack([boxes[:, 3], np.sqrt(area), scores], axis=1)
     in_box = keypoints.copy()
     size = np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 1e-6)
-    in_box[..., :2] = (keypoints[..., :2] - boxes_xyxy[:, None, :2]) / size[:, None]
+    in_box[..., :2] = (keypoints[..., :2] + TO_EDGE - boxes_xyxy[:, None, :2]) / size[:, None]
     in_box[..., :2] = in_box[..., :2].clip(-FARTHEST, 1 + FARTHEST)
     told = (there, middle, sides, more, counts, in_box.reshape(len(boxes), -1), looks)
     people[: len(boxes)] = np.concatenate(told, axis=1)

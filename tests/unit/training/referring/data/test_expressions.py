@@ -180,6 +180,13 @@ def test_who_is_not_clearly_first_is_not_called_so() -> None:
     assert list(made(close)) == []
 
 
+def test_narrow_people_near_one_another_in_a_wide_image_are_in_no_order() -> None:
+    near = Everybody(SIZE_HW, tuple(person(x, 100, 6, 300) for x in (300, 320)))
+    assert list(made(near)) == []
+    apart = Everybody(SIZE_HW, tuple(person(x, 100, 6, 300) for x in (300, 360)))
+    assert {"far left", "far right"} <= {one.claim.name for _, one in made(apart)}
+
+
 def test_two_on_the_left_are_not_the_one_on_the_left() -> None:
     left, more, right = (
         person(20, 100, 60, 200),

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, product, zip_longest
 from random import Random
 
 from training.referring.expressions.claims import Claim, among, both, means_only
@@ -86,22 +86,20 @@ def _chosen(
 def _ways(everybody: Everybody, index: int, claims: Sequence[Claim]) -> Iterator[_Way]:
     """All that can be said of a person alone, with one claim or with two."""
     true = [claim for claim in claims if claim.holds(everybody, index) is True]
-    single = [claim for claim in true if means_only(claim, everybody, index)]
-    for claim in single:
-        yield _Way(claim, (claim,))
-    for first in true:
-        is_single = any(first is one for one in single)
-        for second in claims:
-            is_true = any(second is one for one in true)
-            if second is first or not (is_true or second.of_group):
-                continue
-            if (first.topic, second.topic) not in _TOGETHER or first.subjects & second.subjects:
-                continue
-            if any(second is one for one in single):
-                meaning = both(first, second)
-            elif not is_single and len(everybody) > 1:
-                meaning = among(first, second)
-            else:
-                continue
-            if means_only(meaning, everybody, index):
-                yield _Way(meaning, (first, second))
+    single = {id(claim) for claim in true if means_only(claim, everybody, index)}
+    known = {id(claim) for claim in true}
+    yield from (_Way(claim, (claim,)) for claim in true if id(claim) in single)
+    seconds = [claim for claim in claims if id(claim) in known or claim.of_group]
+    for first, second in product(true, seconds):
+        if first is second or first.subjects & second.subjects:
+            continue
+        if (first.topic, second.topic) not in _TOGETHER:
+            continue
+        if id(second) in single:
+            meaning = both(first, second)
+        elif id(first) not in single and len(everybody) > 1:
+            meaning = among(first, second)
+        else:
+            continue
+        if means_only(meaning, everybody, index):
+            yield _Way(meaning, (first, second))

@@ -6,7 +6,7 @@ so that their ranges are wide in hue and narrow in the rest.
 """
 
 import colorsys
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,7 @@ HUE_MARGIN, MARGIN = 20.0, 0.2  # by how much a range is widened: degrees; satur
 LEAST_CHROMA = 0.12
 
 
+@lru_cache(maxsize=4096)
 def colour_name(rgb: tuple[int, int, int]) -> str | None:
     """The name of a colour (0 to 255), or None where it has no clear one."""
     found = [
@@ -55,6 +56,7 @@ def colour_name(rgb: tuple[int, int, int]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+@lru_cache(maxsize=16384)
 def may_be(rgb: tuple[int, int, int], name: str) -> bool:
     """Whether somebody might call a colour so."""
     return any(_fits(rgb, one, HUE_MARGIN, MARGIN) for one in RANGES[name])

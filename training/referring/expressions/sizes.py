@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from training.referring.expressions.body import has_feet
 from training.referring.expressions.claims import Claim, Truth
 from training.referring.expressions.people import Everybody, Person
 from training.referring.expressions.poses import has_pose, is_standing, is_whole
@@ -9,6 +10,7 @@ from training.referring.expressions.poses import has_pose, is_standing, is_whole
 LARGER = 1.5  # the least ratio of two areas, of masks and of boxes
 NEARER = 1.8  # and where one stands in front of the other
 HIGHER = 1.25  # the least ratio of their heights then
+HIGHER_WITHOUT_FEET = 2.0  # where something may hide the feet of the one behind
 NEARER_FEET = 0.04  # how much lower the one in front ends, in parts of the image's height
 TALLER = 1.12  # the least ratio of heights of people who stand
 SAME_GROUND = 0.08  # how far apart their feet may be, in parts of the taller one's height
@@ -92,7 +94,10 @@ def _is_larger(everybody: Everybody, one: Person, other: Person) -> bool:
 def _is_nearer(everybody: Everybody, one: Person, other: Person) -> bool:
     """A child beside an adult is smaller, but not farther away: its feet are as low."""
     lower = one.box_xyxy[3] - other.box_xyxy[3] >= NEARER_FEET * everybody.size_hw[0]
-    larger = one.area_px >= NEARER * other.area_px and one.height >= HIGHER * other.height
+    higher = (
+        HIGHER if other.keypoints is not None and has_feet(other.keypoints) else HIGHER_WITHOUT_FEET
+    )
+    larger = one.area_px >= NEARER * other.area_px and one.height >= higher * other.height
     return lower and larger
 
 

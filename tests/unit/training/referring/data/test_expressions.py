@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from peopleseg.labels.coco import load_labels, people_split
+from peopleseg.labels.coco import load_labels
 from tests.data.gatherings import SIZE_HW, gathering, person
+from training.data.images import read_rgb
 from training.referring.expressions.choosing import (
     MOST,
     MOST_PEOPLE,
@@ -20,8 +21,9 @@ from training.referring.expressions.claims import Claim, Truth, among, every, me
 from training.referring.expressions.people import Everybody, Person
 from training.referring.expressions.places import place_claims
 from training.referring.people_of import everybody_of
+from training.referring.side_by_side import MainPerson, everybody_in, pairs
 
-GATHERINGS = range(200)
+GATHERINGS = range(120)
 # Nothing is said of sex or age.
 NEVER_SAID = {
     *("man", "woman", "guy", "lady", "girl", "boy", "kid", "child", "baby", "men", "women", "dude"),
@@ -106,18 +108,54 @@ def test_places_and_sizes_are_what_their_words_say(
     }
 
 
-@pytest.mark.parametrize("split", ["val", "train"])
-def test_every_expression_of_real_people_fits_one_of_them(people_data: Path, split: str) -> None:
-    images, annotations = people_split(people_data, split)
-    labels = load_labels(annotations, images)
+@pytest.mark.parametrize(
+    ("annotations", "images", "with_pixels"),
+    [
+        ("people/person_val.json", "people/val", True),
+        ("people/person_train.json", "people/train", False),
+        pytest.param("people/person_train.json", "people/train", True, marks=pytest.mark.slow),
+        pytest.param("more/coco_val.json", "more/coco_val", True, marks=pytest.mark.slow),
+    ],
+)
+def test_every_expression_of_real_people_fits_one_of_them(
+    people_data: Path, annotations: str, images: str, with_pixels: bool
+) -> None:
+    folder = people_data.parent
+    if not (folder / annotations).exists():
+        pytest.skip(f"no annotations at {folder / annotations}")
+    labels = load_labels(folder / annotations, folder / images)
     count = 0
     for image in labels.images:
-        everybody = everybody_of(image, labels.entries[image.id])
+        entries = labels.entries[image.id]
+        everybody = everybody_of(image, entries, read_rgb(image) if with_pixels else None)
+        texts: dict[str, int] = {}
         for index, one in made(everybody, image.id):
-            assert not any(entry.get("iscrowd") for entry in labels.entries[image.id])
+            assert not any(entry.get("iscrowd") for entry in entries)
             assert_means_one(everybody, index, one.claim)
+            assert texts.setdefault(one.text, index) == index, one.text
             count += 1
     assert count > 300
+
+
+@pytest.mark.slow
+def test_every_expression_of_a_real_pair_fits_one_of_the_two(people_data: Path) -> None:
+    folder = people_data.parent / "ccp"
+    if not (folder / "person_ccp.json").exists():
+        pytest.skip(f"no annotated clothes at {folder}")
+    labels = load_labels(folder / "person_ccp.json", folder / "images")
+    people = [
+        MainPerson(image, entry, everybody_of(image, [entry]))
+        for image in labels.images
+        for entry in labels.entries[image.id]
+    ]
+    count = 0
+    for pair in pairs(people, 0):
+        everybody = everybody_in(pair)
+        for index in range(2):
+            for one in clothes_expressions_of(everybody, index, Random(index), most=50):
+                assert_means_one(everybody, index, one.claim)
+                count += 1
+    assert count > 1000
 
 
 def row(count: int, **changes: object) -> tuple[Person, ...]:
@@ -140,6 +178,13 @@ def test_a_row_is_counted_from_both_ends() -> None:
 def test_who_is_not_clearly_first_is_not_called_so() -> None:
     close = Everybody(SIZE_HW, (person(100, 100, 60, 200), person(110, 110, 60, 200)))
     assert list(made(close)) == []
+
+
+def test_narrow_people_near_one_another_in_a_wide_image_are_in_no_order() -> None:
+    near = Everybody(SIZE_HW, tuple(person(x, 100, 6, 300) for x in (300, 320)))
+    assert list(made(near)) == []
+    apart = Everybody(SIZE_HW, tuple(person(x, 100, 6, 300) for x in (300, 360)))
+    assert {"far left", "far right"} <= {one.claim.name for _, one in made(apart)}
 
 
 def test_two_on_the_left_are_not_the_one_on_the_left() -> None:

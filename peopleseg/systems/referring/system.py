@@ -1,5 +1,6 @@
 """The referring system: the one person whom a prompt means, with box, keypoints and mask."""
 
+from peopleseg.labels.coco import people_split
 from peopleseg.systems.people.contract import (
     HIERARCHICAL_HEAD,
     PEOPLE_UNET,
@@ -8,6 +9,7 @@ from peopleseg.systems.people.contract import (
 )
 from peopleseg.systems.people.pairs import pair_faults
 from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.referring.accuracy import NEEDED, measure
 from peopleseg.systems.referring.agreement import unlike
 from peopleseg.systems.referring.contract import (
     CHOOSE_BY_POINTS,
@@ -21,13 +23,14 @@ from peopleseg.systems.referring.contract import (
     TEXT_ENCODER,
     TOKENIZE,
 )
+from peopleseg.systems.referring.evaluation.prompts import load_prompts
 from peopleseg.systems.referring.sample_inputs import of_points, of_text
 from peopleseg.systems.referring.steps.choose_by_points import ChooseByPoints
 from peopleseg.systems.referring.steps.crop_people import CropPeople
 from peopleseg.systems.referring.steps.describe_people import DescribePeople
 from peopleseg.systems.referring.steps.postprocess_referred import PostprocessReferred
 from peopleseg.systems.referring.steps.tokenize import Tokenize
-from peopleseg.systems.system import Ensemble, System, Use
+from peopleseg.systems.system import Accuracy, Ensemble, System, Use
 
 # Everybody in the image, as the people system finds them; their tensors are `people_...` here.
 *_FINDING, _FOUND = PEOPLE.ensemble(PERSON_SEGMENTATION.name).uses
@@ -69,4 +72,5 @@ SYSTEM = System(
     ),
     unlike=unlike,
     pair_faults=pair_faults,
+    accuracy=Accuracy(load_prompts, measure, NEEDED, people_split),
 )

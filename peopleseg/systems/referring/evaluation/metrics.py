@@ -33,6 +33,7 @@ from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.average_precision import average_precision
 from peopleseg.systems.referring.evaluation.measuring import Measured, Overlap, measure
 
+METRICS_VERSION = 1  # of the definitions above
 PERCENTS = (50, 60, 70, 80, 90)  # of an IoU, of precision_at_*
 RIGHT_PERCENT = 50
 POSE_AP, MASK_AP, RIGHT_PERSON, TOLD_APART = "pose_ap", "mask_ap", "right_person", "told_apart"

@@ -5,9 +5,10 @@ import pytest
 
 from peopleseg.labels.keypoints import FLIPPED, INDEX, NAMES
 from tests.data.skeletons import skeleton
+from training.referring.expressions.body import Keypoints
 from training.referring.expressions.claims import Truth
 from training.referring.expressions.people import Everybody, Person
-from training.referring.expressions.poses import Keypoints, is_whole, pose_claims
+from training.referring.expressions.poses import is_whole, pose_claims
 
 # What is surely true of each, and what surely is not; of the rest nothing is known.
 SURE = {

@@ -31,11 +31,11 @@ _SEATED = {
     "left_ankle": (2.7, 7.6),
     "right_ankle": (2.5, 7.5),
 }
-_SQUATTING = {
-    "left_knee": (2.2, 4.8),
-    "right_knee": (2.0, 4.8),
-    "left_ankle": (0.5, 6.6),
-    "right_ankle": (0.3, 6.6),
+_SQUATTING = {  # the feet are below the hips
+    "left_knee": (2.1, 4.8),
+    "right_knee": (0.8, 4.8),
+    "left_ankle": (1.3, 6.6),
+    "right_ankle": (0.0, 6.6),
 }
 _BENT = {
     "left_shoulder": (3.4, 4.6),

@@ -1,5 +1,6 @@
 """Texts and the people among whom they choose, to learn from."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,11 @@ class ChooserData(TrainingData):
         for image in tqdm(images, unit="image", disable=None, delay=2):
             if any(person.captions for person in image.people):
                 choices += self._of_image(image, everybody, chosen.weight, flipped, jitter, random)
+        if not choices:
+            raise DataError(
+                f"{chosen.references} has no text of anybody in {chosen.annotations} whose image "
+                "can be read; name the COCO file that it was made of (--data.train, --data.val)"
+            )
         return choices
 
     def _of_image(
@@ -134,7 +140,8 @@ class ChooserData(TrainingData):
             return []
         try:
             image_rgb = image.read_rgb()
-        except BrokenImage:
+        except BrokenImage as broken:
+            print(f"left out: {broken}", file=sys.stderr)
             return []
         sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
         seen = boxes + (jitter * random.uniform(-1, 1, boxes.shape) * sides).astype(np.float32)
@@ -173,9 +180,14 @@ def _boxes_by_path(chosen: ChooserSet) -> dict[Path, NDArray[np.float32]]:
 def _boxes_of(
     image: ReferredImage, everybody: Mapping[Path, NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """(N, 4) in pixels of the whole image, which may be several side by side."""
+    """(N, 4) in pixels of the whole image, which may be several side by side. Raises DataError."""
     boxes, left = [], 0
     for source in image.sources:
+        if source.path not in everybody:
+            raise DataError(
+                f"{source.path} is not among the images of the annotations; name the COCO file "
+                "that the references were made of (--data.train, --data.val)"
+            )
         boxes.append(everybody[source.path] + np.array([left, 0, left, 0], np.float32))
         left += source.width
     return np.concatenate(boxes)

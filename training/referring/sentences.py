@@ -7,9 +7,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from peopleseg.errors import WrongUsage
 from peopleseg.networks.referring.text_encoders import TextEncoder, packaged_model
 
 AT_ONCE = 64  # texts
+LONGEST = 512  # tokens that the encoder has places for
 
 
 class SentenceReader:
@@ -20,7 +22,12 @@ class SentenceReader:
 
     def __init__(self, folder: Path | None = None) -> None:
         folder = folder or packaged_model()
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        vocabulary = folder / "tokenizer.json"
+        if not vocabulary.is_file():
+            raise WrongUsage(
+                f"{vocabulary} is not there; name the folder of an all-MiniLM-L6-v2 model"
+            )
+        self._tokenizer = Tokenizer.from_file(str(vocabulary))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._encoder = TextEncoder("minilm").eval()
@@ -33,7 +40,7 @@ class SentenceReader:
         new = sorted((one for one in texts if one not in self._words), key=len)
         for start in range(0, len(new), AT_ONCE):
             some = new[start : start + AT_ONCE]
-            encoded = [one.ids for one in self._tokenizer.encode_batch(some)]
+            encoded = [one.ids[:LONGEST] for one in self._tokenizer.encode_batch(some)]
             longest = max(map(len, encoded))
             ids = torch.tensor([one + [0] * (longest - len(one)) for one in encoded])
             mask = torch.tensor([[1] * len(one) + [0] * (longest - len(one)) for one in encoded])

@@ -59,6 +59,15 @@ def test_a_turn_is_clockwise_and_a_mirrored_crop_has_left_on_the_right() -> None
     assert mapped(right_of_it, crop_matrix(BOX, SIZE_HW, mirrored=True))[0] < 23
 
 
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_a_shift_is_in_parts_of_the_crop_and_a_scale_shows_more_of_the_image(scale: float) -> None:
+    places = np.array([(94, 77), (104, 77)], np.float64)  # the box's middle, and beside it
+    still = mapped(places, crop_matrix(BOX, SIZE_HW))
+    shifted = mapped(places, crop_matrix(BOX, SIZE_HW, scale=scale, shift_xy=(0.25, -0.125)))
+    np.testing.assert_allclose(shifted[0], still[0] - (12, -8))
+    assert shifted[1, 0] - shifted[0, 0] == pytest.approx((still[1, 0] - still[0, 0]) / scale)
+
+
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize(("x", "y"), [(94, 77), (84, 60), (104, 100)])
 def test_a_marked_place_lands_where_it_is_mapped(change: str, x: int, y: int) -> None:

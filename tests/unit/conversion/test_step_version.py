@@ -19,6 +19,7 @@ from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from peopleseg.systems.people.selection import select_people
 from peopleseg.systems.referring.steps.crop_people import CropPeople
+from peopleseg.systems.referring.steps.tokenize import Tokenize
 from peopleseg.systems.semantic.postprocess_classes import PostprocessClasses
 from peopleseg.systems.shared.preprocess import Preprocess
 from peopleseg.systems.versions import digest_now
@@ -27,6 +28,7 @@ from tests.data.small_repository import write_small_repository
 USES: dict[str, Callable[..., Any]] = {
     "preprocess": prepare,
     "crop_people": CropPeople,
+    "tokenize": Tokenize,
     "postprocess_classes": PostprocessClasses,
     "select_people": select_people,
     "postprocess": people_of,

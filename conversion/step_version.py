@@ -13,6 +13,7 @@ and where nothing would differ from the version that serves.
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,15 +26,18 @@ from peopleseg.cli.options import POSITIONAL, Help, WrittenRepositoryOption, els
 from peopleseg.errors import WrongUsage
 from peopleseg.repository import frozen_code
 from peopleseg.repository.commit import current_commit
+from peopleseg.repository.manifest import FILE_NAME as MANIFEST
 from peopleseg.repository.manifest import STEP_ARTIFACT, StepManifest, sha256
 from peopleseg.repository.model_folder import versions_in
-from peopleseg.repository.settings import settings_faults
+from peopleseg.repository.settings import FILE, settings_faults
 from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.repository.version_folder import newest_version, publish, scratch_folder
 from peopleseg.systems.known import PYTHON_STEPS, systems_with
 from peopleseg.systems.step import Step
 from peopleseg.systems.versions import ADAPTER, code_of, place_of
 from peopleseg.systems.wiring import serving_versions
+
+_OWN_FILES = (STEP_ARTIFACT, MANIFEST, frozen_code.FILE_NAME)
 
 
 class SettingsError(WrongUsage, ValueError):
@@ -74,14 +78,19 @@ def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -
     chosen = {**(before.settings if before else {}), **settings}
     if wrong := settings_faults(step, made_of.settings, chosen):
         raise SettingsError("; ".join(wrong))
+    brought = _files(repository / step / str(version), made_of, chosen, settings)
+    chosen |= {name: path.name for name, path in brought.items()}
+    files = {name: sha256(path) for name, path in brought.items()}
     code = code_of(made_of)
     digest = frozen_code.digest(code)
-    if before and (before.code, before.settings) == (digest, chosen):
+    if before and (before.code, before.settings, before.files) == (digest, chosen, files):
         raise SettingsError(
             f"{step}/{version} has this code and these settings already; name others with --set"
         )
     with scratch_folder(repository / step) as scratch:
         (scratch / frozen_code.FILE_NAME).write_bytes(code)
+        for path in brought.values():
+            shutil.copyfile(path, scratch / path.name)
         artifact = scratch / STEP_ARTIFACT
         artifact.write_text(_model_py(made_of))
         StepManifest(
@@ -91,8 +100,32 @@ def new_step_version(repository: Path, step: str, settings: Mapping[str, Any]) -
             current_commit(),
             code=digest,
             step=place_of(made_of),
+            files=files,
         ).write(scratch)
         return publish(scratch)
+
+
+def _files(
+    before: Path, step: type[Step], chosen: Mapping[str, Any], named: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Where the files of the settings are now: as they are named, else in the version before.
+
+    Raises SettingsError.
+    """
+    files = {
+        name: Path(value) if name in named else before / value
+        for name, value in chosen.items()
+        if step.settings[name] is FILE
+    }
+    for name, path in files.items():
+        if not path.is_file():
+            raise SettingsError(f"setting {name} is {path}, which is no file")
+        if path.name in _OWN_FILES:
+            raise SettingsError(
+                f"setting {name} is {path}; a version has a {path.name} of its own, name the file "
+                "otherwise"
+            )
+    return files
 
 
 def _python_step(repository: Path, step: str) -> type[Step]:

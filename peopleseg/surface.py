@@ -12,12 +12,15 @@ from peopleseg.client.errors import (
 )
 from peopleseg.systems.people.drawing import draw_people
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.referring.drawing import draw_found
+from peopleseg.systems.referring.found import Found
 from peopleseg.systems.semantic.classified import Classified
 from peopleseg.systems.semantic.drawing import draw_classes
 
 __all__ = [
     "AsyncSegmentationClient",
     "Classified",
+    "Found",
     "InvalidImage",
     "Overloaded",
     "Person",
@@ -27,5 +30,6 @@ __all__ = [
     "ServerError",
     "ServerUnavailable",
     "draw_classes",
+    "draw_found",
     "draw_people",
 ]

@@ -35,7 +35,7 @@ class TritonStep:
         """The settings are in the manifest of each version; all versions share config.pbtxt."""
         self.contract = self.made_of.model
         version_folder = Path(args["model_repository"], args["model_version"])
-        self.step = self.made_of(**StepManifest.read(version_folder).settings)
+        self.step = self.made_of(**StepManifest.read(version_folder).arguments(version_folder))
 
     def execute(self, requests: list[Any]) -> list[Any]:
         return [self._response(request) for request in requests]

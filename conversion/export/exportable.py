@@ -13,7 +13,12 @@ from peopleseg.systems.shared.contract import PIXELS
 
 Shape = tuple[int, ...]  # without the batch axis; -1 where any length goes
 
-NUMPY_DTYPES: dict[str, Any] = {"UINT8": np.uint8, "FP16": np.float16, "FP32": np.float32}
+NUMPY_DTYPES: dict[str, Any] = {
+    "UINT8": np.uint8,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+}
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ def with_unread(inputs: Arrays, exportable: Exportable) -> Arrays:
 def random_values(tensor: Tensor, count: int, random: np.random.Generator) -> NDArray[Any]:
     """Of so many images or rois; the tensor has true lengths."""
     shape = (count, *tensor.shape)
+    if tensor.dtype == "INT64":  # numbers of tokens, and which there are
+        return random.integers(0, 2, shape)
     colours = tensor.name in _COLOURS
     values = random.uniform(0, 255, shape) if colours else random.normal(0, 3, shape)
     return values.astype(NUMPY_DTYPES[tensor.dtype])

@@ -26,9 +26,15 @@ AXES = {  # by the number of axes
 # The decoding of a detector's boxes, by the names that torch's exporter gives its nodes; the
 # convolutions of that layer lie one level deeper.
 _DECODING = r"/network/layers\.{last}/[^/]+"
-_TORCH_DTYPES = {"UINT8": torch.uint8, "FP16": torch.float16, "FP32": torch.float32}
+_TORCH_DTYPES = {
+    "UINT8": torch.uint8,
+    "INT64": torch.int64,
+    "FP16": torch.float16,
+    "FP32": torch.float32,
+}
 _ONNX_DTYPES = {
     "UINT8": TensorProto.UINT8,
+    "INT64": TensorProto.INT64,
     "FP16": TensorProto.FLOAT16,
     "FP32": TensorProto.FLOAT,
 }

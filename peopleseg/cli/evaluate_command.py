@@ -4,6 +4,7 @@
   peopleseg evaluate --images val --annotations person_val.json --json accuracy.json --limit 20
   peopleseg evaluate --images val --annotations person_val.json --report report
   peopleseg evaluate --images val --annotations labels --system semantic
+  peopleseg evaluate --images val --annotations person_val.json --system referring
 
 Every image goes through the server, which is asked for uncertain people too, as AP needs them.
 Printed, and written with --json, are mask_ap, mask_ap50, box_ap and box_ap50 (COCO's), roi_miou
@@ -18,6 +19,10 @@ With --system semantic the annotations are a folder of label maps, PNG files cal
 or a list of Pascal VOC such as VOC2012/ImageSets/Segmentation/val.txt. The metrics are
 miou_present, miou, pixel_accuracy and boundary_iou, and the IoU of each class that is in enough
 images to tell; the report draws which classes are taken for which.
+
+With --system referring the annotations are COCO's with keypoints, and there is a click on each
+person with a mask; or a file of references, whose texts are asked. The metrics are right_person
+(the share of prompts whose mask has an IoU of at least 0.5), oiou, miou, pckh and pose_ap.
 """
 
 # A system's part, see peopleseg.cli.system_parts, has
@@ -53,9 +58,16 @@ from peopleseg.labels.files import write_json
 
 @dataclass(frozen=True, kw_only=True)
 class Options(LimitOption, UrlOption, AnnotatedImagesOptions):
-    annotations: Annotated[Path, Help("people in COCO format; of semantic, label maps")]
+    annotations: Annotated[
+        Path,
+        Help(
+            "people in COCO format; of semantic, label maps; of referring, a file of references too"
+        ),
+    ]
     system: Annotated[
-        str, one_of(systems_with("evaluate")), Help("people, or the classes of semantic")
+        str,
+        one_of(systems_with("evaluate")),
+        Help("people, the classes of semantic, or prompts of referring"),
     ] = DEFAULT
     json: Annotated[FileToWrite | None, Help("write the metrics here as well")] = None
     report: Annotated[

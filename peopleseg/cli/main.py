@@ -15,6 +15,7 @@ from peopleseg.cli.application import run_application
 COMMANDS = {
     "serve": ("serving.command", "start the server with the models of this repository"),
     "segment": ("peopleseg.cli.segment_command", "find people, or classes, in images and folders"),
+    "find": ("peopleseg.cli.find_command", "find the person whom a text or a point means"),
     "call": ("peopleseg.cli.call_command", "ask any ensemble about images, for its tensors"),
     "evaluate": ("peopleseg.cli.evaluate_command", "measure a running server's accuracy"),
     "train": ("training.command", "train a network from a YAML file"),
@@ -23,6 +24,10 @@ COMMANDS = {
     "data-subset": ("training.data.subset_command", "write a smaller COCO file"),
     "data-generate": ("training.data.generate_command", "make up a data set for first tries"),
     "fill-masks": ("training.data.fill_masks_command", "make masks of people with a box alone"),
+    "generate-expressions": (
+        "training.referring.generate_command",
+        "make up texts that mean one person",
+    ),
     "guess-labels": ("training.semantic.guess_command", "guess label maps from a detector's boxes"),
     "precompute-features": (
         "training.features_command",

@@ -6,6 +6,7 @@ async with AsyncSegmentationClient("localhost:8001") as client:
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from peopleseg.client.errors import NO_SERVER, ServerUnavailable, translated
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.referring.found import Found
 from peopleseg.systems.semantic.classified import Classified
 from peopleseg.systems.step import Arrays
 
@@ -54,6 +56,14 @@ class AsyncSegmentationClient:
         """The class of every pixel of the image; confidence and palette_png where asked for."""
         request = wire.classify_request(image, confidence=confidence, palette_png=palette_png)
         return wire.classified_of(await self._infer(request))
+
+    async def find(self, image: wire.Image, texts: str | Sequence[str]) -> list[Found]:
+        """Whom each text means, one for each, in their order."""
+        return wire.found_of(await self._infer(wire.find_request(image, texts)))
+
+    async def find_at(self, image: wire.Image, points: ArrayLike) -> list[Found]:
+        """Who is at each prompt's points: (P, 2) clicks, or (P, K, 3) with labels 1, 0 and -1."""
+        return wire.found_of(await self._infer(wire.find_at_request(image, points)))
 
     async def call(self, ensemble: Model, inputs: Arrays) -> Arrays:
         """Any ensemble, by its input tensors by name, to its output tensors by name."""

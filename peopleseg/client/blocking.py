@@ -5,6 +5,7 @@ with SegmentationClient("localhost:8001", timeout_s=5.0) as client:
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from peopleseg.client.errors import NO_SERVER, ServerUnavailable, translated
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
+from peopleseg.systems.referring.found import Found
 from peopleseg.systems.semantic.classified import Classified
 from peopleseg.systems.step import Arrays
 
@@ -70,6 +72,21 @@ class SegmentationClient:
         """
         request = wire.classify_request(image, confidence=confidence, palette_png=palette_png)
         return wire.classified_of(self._infer(request))
+
+    def find(self, image: wire.Image, texts: str | Sequence[str]) -> list[Found]:
+        """Whom each text means, by the referring system: one for each text, in their order.
+
+        texts: one, or at most 64, such as "the person in the red coat on the left".
+        """
+        return wire.found_of(self._infer(wire.find_request(image, texts)))
+
+    def find_at(self, image: wire.Image, points: ArrayLike) -> list[Found]:
+        """Who is at each prompt's points, by the referring system: one for each, in their order.
+
+        points: (P, 2) x, y of a click a prompt; or (P, K, 3) x, y and label of K points, 1 on the
+        person, 0 not on the person, -1 for no point. In image pixels; P is at most 64.
+        """
+        return wire.found_of(self._infer(wire.find_at_request(image, points)))
 
     def call(self, ensemble: Model, inputs: Arrays) -> Arrays:
         """Any ensemble, by its input tensors by name, to its output tensors by name."""

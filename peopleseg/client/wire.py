@@ -1,7 +1,8 @@
 """What travels between a client and the server: pure functions, shared by both clients.
 
-A request is built by `segment_request`, `segment_from_boxes_request`, `foreground_request` or
-`classify_request`; its result is read by `people_of`, `foreground_of` or `classified_of`.
+A request is built by `segment_request`, `segment_from_boxes_request`, `foreground_request`,
+`classify_request`, `find_request` or `find_at_request`; its result is read by `people_of`,
+`foreground_of`, `classified_of` or `found_of`.
 """
 
 import time
@@ -27,6 +28,14 @@ from peopleseg.systems.people.contract import (
 )
 from peopleseg.systems.people.person import Person, people_in, persons
 from peopleseg.systems.people.selection import requested_min_score
+from peopleseg.systems.referring.contract import (
+    ON,
+    POINTS,
+    REFERRING_PERSON,
+    REFERRING_PERSON_FROM_POINTS,
+    TEXT,
+)
+from peopleseg.systems.referring.found import Found, found_in
 from peopleseg.systems.semantic.classified import Classified, classified
 from peopleseg.systems.semantic.contract import (
     AREAS,
@@ -102,6 +111,35 @@ def classify_request(image: Image, *, confidence: bool, palette_png: bool) -> Re
     return _request(SEMANTIC_SEGMENTATION, [_image_input(image)], outputs=outputs)
 
 
+def find_request(image: Image, texts: str | Sequence[str]) -> Request:
+    """Whom each text means. Raises InvalidImage."""
+    said = [texts] if isinstance(texts, str) else texts
+    values = np.array([text.encode() for text in said], np.object_)
+    return _request(REFERRING_PERSON, [_image_input(image), _input(TEXT, values)])
+
+
+def find_at_request(image: Image, points: ArrayLike) -> Request:
+    """Who is at each prompt's points, as `SegmentationClient.find_at` takes them.
+
+    Raises InvalidImage, RequestRejected.
+    """
+    try:
+        values = np.asarray(points, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise RequestRejected(f"points is no array of numbers ({error})") from error
+    if values.ndim == 2 and values.shape[1] == 2:
+        clicks = np.full((len(values), 1, 3), ON, np.float32)
+        clicks[:, 0, :2] = values
+        values = clicks
+    if values.ndim != 3 or values.shape[2] != 3:
+        raise RequestRejected(
+            f"points has shape {values.shape}; expected (P, 2), one click a prompt, or (P, K, 3): "
+            "x, y and label of each point"
+        )
+    inputs = [_image_input(image), _input(POINTS, values)]
+    return _request(REFERRING_PERSON_FROM_POINTS, inputs)
+
+
 def request_of(ensemble: Model, inputs: Mapping[str, NDArray[Any]]) -> Request:
     """Any ensemble, with its input tensors by name."""
     return _request(ensemble, [_input(tensor, inputs[tensor.name]) for tensor in ensemble.inputs])
@@ -132,6 +170,11 @@ def classified_of(result: Any) -> Classified:
     always = {tensor.name: _tensor(result, tensor) for tensor in (CLASSES, AREAS, NAMES)}
     asked_for = {name: result.as_numpy(name) for name in (CONFIDENCE.name, PALETTE_PNG.name)}
     return classified(always | asked_for)
+
+
+def found_of(result: Any) -> list[Found]:
+    """One for each prompt of an InferResult. Raises ServerError when a tensor is missing."""
+    return found_in(tensors_of(result, REFERRING_PERSON_FROM_POINTS))
 
 
 def image_bytes(image: Image) -> bytes:

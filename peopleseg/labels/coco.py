@@ -121,7 +121,7 @@ def load_labels(annotations: Path, images: Path) -> Labels:
     upright = exif_applied(data, annotations)
     by_id: dict[int, AnnotatedImage] = {}
     for entry in data["images"]:
-        image = _image(entry, annotations, images, upright)
+        image = annotated_image(entry, annotations, images, upright)
         if (other := by_id.get(image.id)) is not None:
             raise AnnotationError(
                 f"{annotations}: {other.path.name} and {image.path.name} both have the image id "
@@ -144,6 +144,37 @@ def load_labels(annotations: Path, images: Path) -> Labels:
     if broken:
         _LOG.warning("%s", _told(annotations, broken))
     return labels
+
+
+def annotated_image(
+    entry: dict[str, Any], annotations: Path, images: Path, upright: bool
+) -> AnnotatedImage:
+    """An image of a COCO file, without what it shows. Raises AnnotationError."""
+    identity, name = entry.get("id"), entry.get("file_name")
+    for key, least in (("id", 0), ("width", 1), ("height", 1)):
+        value = entry.get(key)
+        if not _is_whole(value) or value < least:
+            raise AnnotationError(
+                f"{annotations}: the image {name!r} has the {key} {value!r}; expected a whole "
+                f"number from {least} on"
+            )
+    if not (isinstance(name, str) and name):
+        raise AnnotationError(
+            f"{annotations}: image {identity} has the file_name {name!r}; expected a path below "
+            "the folder of the images"
+        )
+    if "://" in name:
+        raise AnnotationError(
+            f"{annotations}: image {identity} has the URL {name} as its file_name; download the "
+            "images and write their names there"
+        )
+    if "\\" in name and not (images / name).is_file():
+        raise AnnotationError(
+            f"{annotations}: image {identity} has the Windows path {name} as its file_name; write "
+            "it with / and from the folder of the images on"
+        )
+    size = entry["width"], entry["height"]
+    return AnnotatedImage(entry["id"], images / name, *size, upright=upright)
 
 
 def require_people(images: Sequence[AnnotatedImage], where: Path | str) -> None:
@@ -170,35 +201,6 @@ def box_pixels(box_xyxy: Sequence[float], size_hw: tuple[int, int]) -> tuple[sli
     height, width = size_hw
     rows = slice(max(0, math.floor(y1)), max(0, min(height, math.ceil(y2))))
     return rows, slice(max(0, math.floor(x1)), max(0, min(width, math.ceil(x2))))
-
-
-def _image(entry: dict[str, Any], annotations: Path, images: Path, upright: bool) -> AnnotatedImage:
-    """Raises AnnotationError."""
-    identity, name = entry.get("id"), entry.get("file_name")
-    for key, least in (("id", 0), ("width", 1), ("height", 1)):
-        value = entry.get(key)
-        if not _is_whole(value) or value < least:
-            raise AnnotationError(
-                f"{annotations}: the image {name!r} has the {key} {value!r}; expected a whole "
-                f"number from {least} on"
-            )
-    if not (isinstance(name, str) and name):
-        raise AnnotationError(
-            f"{annotations}: image {identity} has the file_name {name!r}; expected a path below "
-            "the folder of the images"
-        )
-    if "://" in name:
-        raise AnnotationError(
-            f"{annotations}: image {identity} has the URL {name} as its file_name; download the "
-            "images and write their names there"
-        )
-    if "\\" in name and not (images / name).is_file():
-        raise AnnotationError(
-            f"{annotations}: image {identity} has the Windows path {name} as its file_name; write "
-            "it with / and from the folder of the images on"
-        )
-    size = entry["width"], entry["height"]
-    return AnnotatedImage(entry["id"], images / name, *size, upright=upright)
 
 
 def _entry_fault(

@@ -48,6 +48,14 @@ class Letterbox:
         return cls(scale_x, scale_y, pad_left=0, pad_top=0, width=width, height=height)
 
     @classmethod
+    def placed(cls, resize: Resize, width: int, height: int, size: int = INPUT_SIZE) -> "Letterbox":
+        """By `fit` or `stretch`. Raises ValueError for another `resize`."""
+        places = {"letterbox": cls.fit, "stretch": cls.stretch}
+        if resize not in places:
+            raise ValueError(f"resize is {resize!r}; expected one of {', '.join(places)}")
+        return places[resize](width, height, size)
+
+    @classmethod
     def from_array(cls, values: NDArray[np.floating]) -> "Letterbox":
         """From the `letterbox` tensor: 6 floats, the fields in their order."""
         scale_x, scale_y, *pixels = np.asarray(values).reshape(6).tolist()
@@ -75,6 +83,10 @@ class Letterbox:
     def boxes_to_image(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, 4) xyxy in network pixels to image pixels, not clipped to the image."""
         return ((boxes_xyxy - self._pads()) / self._scales()).astype(np.float32)
+
+    def points_to_image(self, points_xy: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(..., 2) x, y in network pixels to image pixels."""
+        return ((points_xy - self._pads()[:2]) / self._scales()[:2]).astype(np.float32)
 
     def clip_to_content(self, boxes_xyxy: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, 4) xyxy in network pixels, cut to the part of the square that the image covers."""

@@ -17,7 +17,6 @@ from peopleseg.pixels.whole import is_whole, png_chunk, without_png_profile
 MAX_IMAGE_PIXELS = 100_000_000  # larger images are refused before they are decoded
 MAX_SIDE_PIXELS = 1 << 20  # as many the decoder takes
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-_PLACEMENTS = {"letterbox": Letterbox.fit, "stretch": Letterbox.stretch}
 _pillow_limit = threading.Lock()  # Pillow's limit is one for all threads
 _ORIENTATION = 0x0112  # of EXIF
 _TURNED_BY_DECODER = ("JPEG", "PNG")
@@ -86,10 +85,8 @@ def prepare(
     resize: "stretch" fills the square, for networks trained that way, such as the published ones of
     PINTO0309/human-instance-segmentation. Raises InvalidInput, and ValueError for another `resize`.
     """
-    if resize not in _PLACEMENTS:
-        raise ValueError(f"resize is {resize!r}; expected one of {', '.join(_PLACEMENTS)}")
     image_rgb = decode_image(image)
-    letterbox = _PLACEMENTS[resize](image_rgb.shape[1], image_rgb.shape[0], size)
+    letterbox = Letterbox.placed(resize, image_rgb.shape[1], image_rgb.shape[0], size)
     return _planes(letterbox.apply(image_rgb, size))[np.newaxis], letterbox
 
 

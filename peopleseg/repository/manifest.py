@@ -104,11 +104,18 @@ class StepManifest(_Described):
     artifact: str = STEP_ARTIFACT
     code: str = ""  # digest of the code in the folder; without, the version runs the project's own
     step: str = ""  # the class in that code, as module:Class
+    files: dict[str, str] = field(default_factory=dict)  # sha256, by the setting that names each
     schema: int = SCHEMA
 
+    def arguments(self, folder: Path) -> dict[str, Any]:
+        """What the step is made with: the settings, a file as its path."""
+        return self.settings | {name: str(folder / self.settings[name]) for name in self.files}
+
     def verify(self, folder: Path) -> None:
-        """Raises ArtifactError unless model.py and the code are those described here."""
+        """Raises ArtifactError unless model.py, the files and the code are those described here."""
         super().verify(folder)
+        for name, digest in self.files.items():
+            _verify(folder / self.settings[name], digest)
         if not self.code:
             return
         path = folder / frozen_code.FILE_NAME

@@ -42,3 +42,5 @@ SIZE = Setting("two numbers of cells, [height, width]", _is_size)
 FRACTION = Setting("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
 NUMBER = Setting("a number", is_number)
 COUNT = Setting("a whole number from 1 on", _is_count)
+# A version keeps a copy in its folder, which the step gets the path of.
+FILE = Setting("the path of a file", lambda value: isinstance(value, str) and value != "")

@@ -9,6 +9,7 @@ from peopleseg.systems.system import Ensemble, System
 NAMES = [
     "people",
     "semantic",
+    "referring",
 ]
 SYSTEMS: tuple[System, ...] = tuple(
     import_module(f"peopleseg.systems.{name}.system").SYSTEM for name in NAMES

@@ -142,7 +142,8 @@ class Pipeline:
     def _step(self, name: str, current: type[Step]) -> Step:
         if name not in self._steps:
             made = python_step(self._folder(name), current)
-            settings = StepManifest.read(self._folder(name)).settings
+            folder = self._folder(name)
+            settings = StepManifest.read(folder).arguments(folder)
             settings = settings | dict(self._settings.get(name, {}))
             if "threads" in made.settings:
                 settings["threads"] = self._threads

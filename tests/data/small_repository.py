@@ -42,6 +42,7 @@ SCORE = 0.9
 # Of the steps whose settings are fitted to the networks that serve: these are not.
 UNFITTED: dict[str, dict[str, Any]] = {
     "preprocess": {"size": INPUT_SIZE},
+    "crop_people": {"height": 224, "width": 160},
     "select_people": {"min_score": 0.05, "max_iou": 0.5, "score_fit": None},
     "postprocess": {
         "min_score": 0.05,
@@ -95,7 +96,8 @@ def first_steps(repository: Path) -> None:
 def _newest_settings(step: str) -> dict[str, Any]:
     """Nothing where the project has no version of a step yet."""
     there = versions_in(SOURCE / step)
-    return StepManifest.read(SOURCE / step / str(max(there))).settings if there else {}
+    newest = SOURCE / step / str(max(there, default=0))
+    return StepManifest.read(newest).arguments(newest) if there else {}
 
 
 def _not_copied(folder: str, names: list[str]) -> set[str]:

@@ -19,7 +19,7 @@ def in_square(scene: Scene, size: int, resize: Resize) -> Scene:
     """The whole image in a square as the server puts it there: letterboxed, or over all of it, as
     in the published hierarchical training."""
     height, width = scene.size_hw
-    box = (Letterbox.fit if resize == "letterbox" else Letterbox.stretch)(width, height, size)
+    box = Letterbox.placed(resize, width, height, size)
     rows, columns = box.content_slices(size)
     shown_hw = rows.stop - rows.start, columns.stop - columns.start
     y, x = _nearest(shown_hw[0], box.scale_y, height), _nearest(shown_hw[1], box.scale_x, width)

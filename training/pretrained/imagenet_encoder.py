@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from peopleseg.errors import PeoplesegError
-from peopleseg.networks.people.narrow_people_unet import ENCODERS as NARROW_ENCODERS
 from peopleseg.networks.people.people_unet import ENCODERS
+from peopleseg.networks.small_encoders import ENCODERS as NARROW_ENCODERS
 from training.pretrained.hub import NotFromHub, kept_or_downloaded
 from training.pretrained.packaged_weights import PACKAGES, packaged_weights
 from training.pretrained.state_dict import load_exactly

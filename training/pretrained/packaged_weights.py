@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import Tensor
 
-from peopleseg.networks.people.narrow_people_unet import ENCODERS
+from peopleseg.networks.small_encoders import ENCODERS
 from training.pretrained.state_dict import WeightsError, read_state_dict
 
 

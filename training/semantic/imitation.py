@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from peopleseg.networks.normalise import Normalise
-from peopleseg.networks.people.narrow_people_unet import ENCODERS, statistics
 from peopleseg.networks.resizing import resized
 from peopleseg.networks.semantic.deeplab import DeepLab
+from peopleseg.networks.small_encoders import ENCODERS, statistics
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from training.pretrained.imagenet_encoder import WeightsUnavailable
 from training.pretrained.packaged_weights import PACKAGES, packaged_weights

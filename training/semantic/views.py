@@ -36,7 +36,7 @@ View = Callable[[Labelled], Labelled]
 def whole_view(seen: Labelled, size: int, resize: Resize = "letterbox") -> Labelled:
     """The whole image in a square, as the server gives it to the network."""
     height, width = seen.labels.shape
-    box = (Letterbox.fit if resize == "letterbox" else Letterbox.stretch)(width, height, size)
+    box = Letterbox.placed(resize, width, height, size)
     rows, columns = box.content_slices(size)
     labels = np.full((size, size), UNKNOWN, np.uint8)
     labels[rows, columns] = _sampled(

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peopleseg.networks.normalise import Normalise
-from peopleseg.networks.people import narrow_people_unet
 from peopleseg.networks.people.lite_people_unet import LitePeopleUNet
 from peopleseg.networks.people.narrow_people_unet import NarrowPeopleUNet
+from peopleseg.networks.small_encoders import ENCODERS as SMALL_ENCODERS
+from peopleseg.networks.small_encoders import statistics
 
 ENCODERS = {variant: f"timm-efficientnet-{variant}" for variant in ("b0", "b1", "b3", "b7")}
-NARROW = tuple(narrow_people_unet.ENCODERS)  # for CPUs, see `NarrowPeopleUNet`
+NARROW = tuple(SMALL_ENCODERS)  # for CPUs, see `NarrowPeopleUNet`
 LITE = "lite"  # for CPUs, on a detector's first layers, see `LitePeopleUNet`
 VARIANTS = (*ENCODERS, *NARROW, LITE)
 
@@ -91,4 +92,4 @@ class PeopleUNet(nn.Module):
 def _normalisation(variant: str) -> nn.Module:
     if variant == LITE:  # the detector's layers read RGB in [0, 1]
         return nn.Identity()
-    return Normalise(*narrow_people_unet.statistics(variant)) if variant in NARROW else Normalise()
+    return Normalise(*statistics(variant)) if variant in NARROW else Normalise()

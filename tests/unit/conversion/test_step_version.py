@@ -13,17 +13,22 @@ from peopleseg.checks.check import faults
 from peopleseg.cli.main import main
 from peopleseg.pixels.images import prepare
 from peopleseg.repository.manifest import ArtifactError, StepManifest
-from peopleseg.repository.settings import settings_faults
+from peopleseg.repository.settings import FILE, settings_faults
 from peopleseg.systems.known import PYTHON_STEPS as STEP_CLASSES
 from peopleseg.systems.people.response import people_of
 from peopleseg.systems.people.roi_align import FeatureAligner, RoiAligner
 from peopleseg.systems.people.selection import select_people
+from peopleseg.systems.referring.steps.crop_people import CropPeople
+from peopleseg.systems.referring.steps.tokenize import Tokenize
 from peopleseg.systems.semantic.postprocess_classes import PostprocessClasses
+from peopleseg.systems.shared.preprocess import Preprocess
 from peopleseg.systems.versions import digest_now
 from tests.data.small_repository import write_small_repository
 
 USES: dict[str, Callable[..., Any]] = {
     "preprocess": prepare,
+    "crop_people": CropPeople,
+    "tokenize": Tokenize,
     "postprocess_classes": PostprocessClasses,
     "select_people": select_people,
     "postprocess": people_of,
@@ -59,6 +64,60 @@ def test_settings_that_are_not_named_are_those_of_what_serves(repository: Path) 
     assert third.name == "3"
     serving = StepManifest.read(repository / "select_people" / "1").settings
     assert StepManifest.read(third).settings == {**serving, "max_iou": 0.6}
+
+
+class Reader(Preprocess):
+    """A step that has a file."""
+
+    settings = {**Preprocess.settings, "words": FILE}
+
+    def __init__(self, words: str = "", **settings: Any) -> None:
+        super().__init__(**settings)
+        self.words = Path(words).read_text()
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setitem(STEP_CLASSES, "preprocess", Reader)
+    file = tmp_path / "words.txt"
+    file.write_text("left right")
+    return file
+
+
+def test_a_version_keeps_a_copy_of_a_file_and_the_next_one_takes_it_over(
+    repository: Path, words: Path
+) -> None:
+    for config in repository.glob("*/config.pbtxt"):
+        if (
+            'platform: "ensemble"' in config.read_text()
+        ):  # nothing serves: the newest version is the one before
+            config.unlink()
+    first = new_step_version(repository, "preprocess", {"words": str(words)})
+    words.unlink()
+    second = new_step_version(repository, "preprocess", {"size": 320})
+    for folder in (first, second):
+        manifest = StepManifest.read(folder)
+        manifest.verify(folder)
+        assert manifest.settings["words"] == words.name
+        assert Reader(**manifest.arguments(folder)).words == "left right"
+
+
+def test_a_file_that_was_changed_in_a_version_is_found(repository: Path, words: Path) -> None:
+    folder = new_step_version(repository, "preprocess", {"words": str(words)})
+    (folder / words.name).write_text("up down")
+    with pytest.raises(ArtifactError, match="words.txt has sha256"):
+        StepManifest.read(folder).verify(folder)
+
+
+@pytest.mark.parametrize("name", ["not_there.txt", "model.py"])
+def test_a_file_that_is_not_there_or_would_replace_one_is_refused(
+    repository: Path, words: Path, name: str
+) -> None:
+    named = words.with_name(name)
+    if name == "model.py":
+        named.write_text("")
+    with pytest.raises(SettingsError, match=name):
+        new_step_version(repository, "preprocess", {"words": str(named)})
 
 
 def test_the_command_prints_the_folder_and_what_serves_it(

@@ -296,8 +296,9 @@ def test_an_image_is_letterboxed_or_stretched_as_asked():
 
 
 def test_another_way_of_resizing_is_named():
+    data = encode(Image.fromarray(quarters()), "PNG")
     with pytest.raises(ValueError, match="'crop'; expected one of letterbox, stretch"):
-        prepare(b"", "crop")  # type: ignore[arg-type]
+        prepare(data, "crop")  # type: ignore[arg-type]
 
 
 def test_a_file_is_prepared_as_its_bytes_and_named_when_it_is_broken(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from peopleseg.networks.people.narrow_people_unet import ENCODERS, NarrowPeopleUNet, statistics
+from peopleseg.networks.people.narrow_people_unet import NarrowPeopleUNet
 from peopleseg.networks.people.people_unet import PeopleUNet, people_unet
+from peopleseg.networks.small_encoders import ENCODERS, statistics
 from training.pretrained import packaged_weights as packaged
 from training.pretrained.imagenet_encoder import (
     WeightsUnavailable,

@@ -1,0 +1,11 @@
+"""Choose whom points mean."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).with_name("code.zip")))
+
+from peopleseg.systems.referring.steps.choose_by_points import ChooseByPoints  # noqa: E402
+from serving.triton_step import triton_model  # noqa: E402
+
+TritonPythonModel = triton_model(ChooseByPoints)

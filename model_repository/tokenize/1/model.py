@@ -1,0 +1,11 @@
+"""Cut texts into the tokens of the text encoder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).with_name("code.zip")))
+
+from peopleseg.systems.referring.steps.tokenize import Tokenize  # noqa: E402
+from serving.triton_step import triton_model  # noqa: E402
+
+TritonPythonModel = triton_model(Tokenize)

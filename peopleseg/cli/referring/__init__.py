@@ -1,0 +1,1 @@
+"""What the referring system brings to commands."""

@@ -1,0 +1,49 @@
+"""People with keypoints, as COCO's person_keypoints files have them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peopleseg.labels.coco import AnnotatedImage, Annotation, load_labels
+from peopleseg.labels.coco_file import AnnotationError
+from peopleseg.labels.keypoints import keypoints_fault, read_keypoints
+from peopleseg.labels.referring import area_of
+
+FEWEST_KEYPOINTS = 3  # of a person who counts
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A person whose pose is known."""
+
+    image: AnnotatedImage
+    person: Annotation
+    keypoints: NDArray[np.float32]  # (17, 3) x, y in image pixels, visibility, as COCO has them
+    area_px: float  # of the mask, where it is told; else of the box
+
+
+def load_poses(annotations: Path, images: Path) -> list[Posed]:
+    """Everybody with FEWEST_KEYPOINTS or more, in the file's order. Raises AnnotationError."""
+    labels = load_labels(annotations, images)
+    people = [
+        Posed(image, person, keypoints, area_of(entry))
+        for image in labels.images
+        for person, entry in zip(image.annotations, labels.entries[image.id], strict=True)
+        if not person.crowd and (keypoints := _keypoints(entry)) is not None
+    ]
+    if not people:
+        raise AnnotationError(
+            f"{annotations} has nobody with {FEWEST_KEYPOINTS} keypoints or more; take annotations "
+            "of COCO's person_keypoints kind"
+        )
+    return people
+
+
+def _keypoints(entry: dict[str, Any]) -> NDArray[np.float32] | None:
+    values = entry.get("keypoints")
+    keypoints = None if keypoints_fault(values) else read_keypoints(values)
+    enough = keypoints is not None and (keypoints[:, 2] > 0).sum() >= FEWEST_KEYPOINTS
+    return keypoints if enough else None

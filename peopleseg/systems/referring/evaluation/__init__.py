@@ -1,0 +1,1 @@
+"""How well the one person that a prompt means is found."""

@@ -1,0 +1,1 @@
+"""What can be imported for the referring system."""

@@ -1,0 +1,1 @@
+"""Training of the referring system's networks."""

@@ -103,17 +103,23 @@ class ReferringPerson(Task):
         return {OIOU: self.prompt_metrics}
 
     def _seen(self, batch: RefBatch) -> tuple[Maps, Prompts]:
-        maps = self.network.vision(batch.images.float() / 255)
-        is_text = torch.tensor([text is not None for text in batch.text], device=self.device)
-        if not is_text.any():
-            return maps, self.network.points(maps, batch.image_of, batch.points)
-        texts = [text for text in batch.text if text is not None]
-        said = self.network.text_prompts(self._words[0](texts, self.device))
-        if is_text.all():
-            return maps, said
-        pointed = ~is_text
-        points = self.network.points(maps, batch.image_of[pointed], batch.points[pointed])
-        return maps, joined(said, points, is_text)
+        return seen(self.network, batch, self._words[0])
+
+
+def seen(network: ReferringNetwork, batch: RefBatch, words: WordReader) -> tuple[Maps, Prompts]:
+    """What the network sees in the images of a batch, and its prompts. P is 1 at least."""
+    device = batch.images.device
+    maps = network.vision(batch.images.float() / 255)
+    is_text = torch.tensor([text is not None for text in batch.text], device=device)
+    if not is_text.any():
+        return maps, network.points(maps, batch.image_of, batch.points)
+    texts = [text for text in batch.text if text is not None]
+    said = network.text_prompts(words(texts, device))
+    if is_text.all():
+        return maps, said
+    pointed = ~is_text
+    points = network.points(maps, batch.image_of[pointed], batch.points[pointed])
+    return maps, joined(said, points, is_text)
 
 
 def start_backbone(network: ReferringNetwork, checkpoint: Path) -> None:

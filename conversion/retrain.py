@@ -82,7 +82,7 @@ def run(args: Options) -> int:
 
 def validation_in(data: Path) -> tuple[Path, Path]:
     """Images and annotations to validate on, where some system has them. Raises WrongUsage."""
-    places = [system.accuracy.place_in(data) for system in SYSTEMS if system.accuracy]
+    places = dict.fromkeys(one.accuracy.place_in(data) for one in SYSTEMS if one.accuracy)
     for images, annotations in places:
         if annotations.is_file():
             return images, annotations

@@ -34,6 +34,7 @@ from peopleseg.cli.options import POSITIONAL, Count, Help
 from peopleseg.releases.errors import WrongRelease
 from peopleseg.systems.known import STEPS, SYSTEMS, system_named
 from peopleseg.systems.system import System
+from peopleseg.systems.wiring import served
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Options(GateOptions, ReleaseOptions):
 def run(args: Options) -> int:
     """Release, and print what serves then. Raises ReleaseError."""
     changes = changes_of(args.changes)
-    system = system_for(changes, args.system)
+    system = system_for(changes, args.system, args.model_repository)
     with place_of(args, system, _reference(args, system), args.margin) as place:
         record = release(place, args.name, changes, why=args.why, force=args.force)
     swap = f", after {record.swap_ms:g} ms" if record.swap_ms is not None else ""
@@ -95,11 +96,16 @@ def _reference(args: Options, system: System) -> Reference | None:
     return Reference(system, args.images, args.annotations, args.limit)
 
 
-def system_for(changes: Iterable[str], named: str | None) -> System:
-    """The system that has all of these models. Raises WrongRelease where that is not one."""
+def system_for(changes: Iterable[str], named: str | None, repository: Path) -> System:
+    """The system that has all of these models; of several, the one that serves already.
+
+    Raises WrongRelease where that is not one.
+    """
     if named:
         return system_named(named)
     fitting = [system for system in SYSTEMS if system.steps.keys() >= set(changes)]
+    if len(fitting) > 1:
+        fitting = [one for one in fitting if served(repository, [one])] or fitting
     if len(fitting) == 1:
         return fitting[0]
     models = ", ".join(changes)

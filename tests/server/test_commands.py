@@ -105,6 +105,10 @@ def test_data_are_made_measured_and_filled(terminal: Terminal) -> None:
         f"fill-masks {images} --model-repository models --out filled.json"
     )
     write_nanodet(terminal.folder / "coco.onnx", classes=80, blind=True)
+    assert "expressions of" in terminal(
+        "generate-expressions --images people/val --annotations people/person_val.json "
+        "--out refs.json"
+    )
     guess = "guess-labels --images people/val --teacher coco.onnx --model-repository models"
     assert "guessed: 4 label maps written" in terminal(f"{guess} --out guessed")
 
@@ -153,6 +157,7 @@ def test_a_server_is_asked_measured_and_changed(terminal: Terminal, url: str) ->
     terminal(f"segment images --url {url} --out out")
     assert len(json.loads((terminal.folder / "out" / "results.json").read_text())) == 4
     terminal(f"call people_foreground images/0.png --url {url} --out tensors")
+    terminal(f"find images/0.png --point 1,2 --not-at 3 --url {url} --out found", code=2)
     assert "mask_ap50        1.0000" in terminal(f"evaluate {images} --url {url}")
     terminal(f"release closer select_people=2 {here} {images}")
     assert "1 closer" in terminal(f"status {here}")

@@ -17,15 +17,16 @@ ELSEWHERE = {
     "hierarchical_lite_distilled",  # in test_mask_distillation, where there is a teacher
     "yolov9_t_distilled",  # in test_detector_distillation, likewise
 }
+OTHER_SYSTEMS = ("deeplab", "person_", "referring")  # in test_semantic, test_referring and so on
 READ_FEATURES = ("fused", "lite", "presence")
 VARIANTS = sorted(
-    {path.stem for path in CONFIGS.glob("*.yaml") if not path.stem.startswith("deeplab")}
-    - ELSEWHERE  # and those of deeplab in test_semantic
+    {path.stem for path in CONFIGS.glob("*.yaml") if not path.stem.startswith(OTHER_SYSTEMS)}
+    - ELSEWHERE
 )
 RECIPES = sorted(
     path.stem
     for path in (CONFIGS / "recipes").glob("*.yaml")
-    if not path.stem.startswith("semantic")
+    if not path.stem.startswith(("semantic", "referring"))
 )
 
 

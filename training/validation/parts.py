@@ -15,5 +15,8 @@ def part_of(family: str) -> Part | None:
 
 
 def part_reading(annotations: Path) -> Part:
-    """The part that such annotations are for; what no part knows is for the first one to refuse."""
-    return next((part for part in PARTS if part.reads(annotations)), PARTS[0])
+    """The part that such annotations are for; what no part knows is for the first one to refuse.
+
+    The last one that reads them: COCO files with captions are COCO files too.
+    """
+    return next((part for part in reversed(PARTS) if part.reads(annotations)), PARTS[0])

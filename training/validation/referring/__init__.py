@@ -1,0 +1,1 @@
+"""Measuring the networks of the referring system."""

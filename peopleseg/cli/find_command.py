@@ -20,7 +20,7 @@ from cyclopts import Parameter
 from numpy.typing import NDArray
 
 from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help
-from peopleseg.cli.output import is_one
+from peopleseg.cli.output import require_other_folder
 from peopleseg.cli.server_options import READY_TIMEOUT_S, UrlOption
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.errors import WrongUsage
@@ -56,8 +56,7 @@ def run(args: Options) -> int:
             'give a text, as in peopleseg find "the person on the left" photo.jpg, or a --point'
         )
     path = Path(image)
-    if is_one(path.parent, args.out):
-        raise WrongUsage(f"--out {args.out} is the folder of {path}; name another folder")
+    require_other_folder(path, args.out)
     data = path.read_bytes()
     found = _ask(args.url, data, texts, points)
     args.out.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,14 @@ def require_separate(read: Sequence[tuple[str, Path]], written: Sequence[tuple[s
                 raise SameFile(f"{option} {path} is the file of {other} {file}; name another")
 
 
+def require_other_folder(path: Path, out: Path) -> None:
+    """Raises WrongUsage where --out is the folder of an image: what is drawn would lie among the
+    images, and be taken the next time."""
+    folder = path if path.is_dir() else path.parent
+    if folder.exists() and is_one(folder, out):
+        raise WrongUsage(f"--out {out} is the folder of {path}; name another folder")
+
+
 def file_fault(path: Path) -> str | None:
     """Why a file cannot be written; None where it can, by all that is known now."""
     try:

@@ -33,12 +33,12 @@ from tqdm import tqdm
 
 from peopleseg.cli.jobs import Job
 from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help, one_of
-from peopleseg.cli.output import is_one
+from peopleseg.cli.output import require_other_folder
 from peopleseg.cli.server_options import READY_TIMEOUT_S, MinScore, UrlOption
 from peopleseg.cli.system_parts import DEFAULT, own_options, part_of, systems_with
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.client.errors import SegmentationError
-from peopleseg.errors import InvalidInput, WrongUsage
+from peopleseg.errors import InvalidInput
 from peopleseg.pixels.image_files import (
     SUFFIXES,
     find_images,
@@ -70,7 +70,8 @@ class Options(UrlOption):
 
 def run(args: Options) -> int:
     """Segment all images. Returns 1 when any path or image failed."""
-    _require_other_folder(args)
+    for path in args.paths:
+        require_other_folder(path, args.out)
     part = part_of("segment", args.system)
     own = own_options(args, part, ("format", "min_score"))
     jobs, failures = _jobs(args.paths, args.out)
@@ -89,14 +90,6 @@ def run(args: Options) -> int:
     if failed:
         _LOG.error("%d failed", failed)
     return 1 if failed else 0
-
-
-def _require_other_folder(args: Options) -> None:
-    """Raises WrongUsage where overlays would lie among the images, and be taken the next time."""
-    for path in args.paths:
-        folder = path if path.is_dir() else path.parent
-        if folder.exists() and is_one(folder, args.out):
-            raise WrongUsage(f"--out {args.out} is the folder of {path}; name another folder")
 
 
 def _name_skipped(files: Sequence[Path]) -> None:

@@ -1,6 +1,5 @@
 """The referring system's networks, measured on references to people."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from peopleseg.labels.coco_file import AnnotationError
-from peopleseg.labels.referring import load_references
+from peopleseg.labels.referring import has_captions, load_references
 from peopleseg.networks.checkpoint import Loaded
 from peopleseg.networks.referring.families import FAMILIES
 from peopleseg.networks.referring.network import ReferringNetwork
@@ -30,12 +29,7 @@ class ReferringPart(Part):
     annotations = "references"
 
     def reads(self, annotations: Path) -> bool:
-        """COCO files whose images have captions."""
-        try:
-            images = json.loads(annotations.read_text())["images"]
-            return any("caption" in image for image in images)
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+        return has_captions(annotations)
 
     def load(
         self, annotations: Path, images: Path, limit: int | None = None

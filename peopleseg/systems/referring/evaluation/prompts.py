@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.poses import Posed, load_poses
-from peopleseg.labels.referring import load_references
+from peopleseg.labels.referring import has_captions, load_references
 from peopleseg.systems.referring.contract import ON
 from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.metrics import ReferringMetrics
@@ -57,12 +57,8 @@ class Prompted:
 
 def load_prompts(annotations: Path, images: Path, limit: int | None = None) -> list[Prompted]:
     """Of the first so many images. Raises AnnotationError, also where there is no prompt."""
-    try:
-        found = list(_texts(annotations, images))
-    except AnnotationError as error:
-        if "caption" not in str(error):
-            raise
-        found = list(_clicks(annotations, images))
+    prompts = _texts if has_captions(annotations) else _clicks
+    found = list(prompts(annotations, images))
     if not found:
         raise AnnotationError(
             f"{annotations} has nobody with keypoints and a mask to click on; take annotations of "

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from conversion.export.exportable import Exportable, Shape
@@ -28,11 +27,7 @@ class ExportablePose(nn.Module):
         self.network = network.eval()
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = crops.float() / 255
-        pose = self.network(pixels)
-        places = self.network.places(pose.heatmaps)
-        joints = torch.cat((places, pose.visibility.sigmoid()[..., None]), dim=2)
-        return joints, self.network.looks(pixels, pose, places)
+        return self.network.read(crops.float() / 255)
 
 
 def of_pose(network: Any) -> Exportable:

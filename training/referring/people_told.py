@@ -32,11 +32,8 @@ class PeopleReader:
             people_boxes=boxes_xyxy,
             letterbox=letterbox.to_array()[None],
         )["crops"]
-        pixels = torch.from_numpy(crops).float() / 255
-        pose = self.pose(pixels)
-        places = self.pose.places(pose.heatmaps)
-        joints = torch.cat((places, pose.visibility.sigmoid()[..., None]), dim=2).numpy()
-        looks = self.pose.looks(pixels, pose, places).numpy()
+        read = self.pose.read(torch.from_numpy(crops).float() / 255)
+        joints, looks = (one.numpy() for one in read)
         keypoints = keypoints_of(joints, boxes_xyxy, self.pose.size_hw, letterbox)
         scores = np.ones(len(boxes_xyxy), np.float32)
         told = describe(boxes_xyxy, scores, keypoints, looks, (height, width))

@@ -103,6 +103,14 @@ class PersonPose(nn.Module):
         width_height = heatmaps.new_tensor([heatmaps.shape[3], heatmaps.shape[2]])
         return weights @ cells / width_height
 
+    def read(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """What is served of crops in [0, 1]: joints [B, 17, 3], x, y in parts of the crop's sides
+        and visibility in [0, 1], and `looks`."""
+        pose = self(crops)
+        places = self.places(pose.heatmaps)
+        joints = torch.cat((places, pose.visibility.sigmoid()[..., None]), dim=2)
+        return joints, self.looks(crops, pose, places)
+
     @property
     def looks_length(self) -> int:
         """L of `looks`."""

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from peopleseg.networks.referring.network import ReferringNetwork, most_likely
 from peopleseg.networks.referring.pose import PersonPose
-from peopleseg.systems.referring.crops import TO_EDGE, crop, crop_matrix, inverse, mapped
+from peopleseg.systems.referring.evaluation.crop_poses import keypoints_in_box
 from peopleseg.systems.referring.evaluation.oks import oks
 from peopleseg.systems.referring.evaluation.pckh import keypoints_right
 from training.data.images import BrokenImage
@@ -51,17 +51,20 @@ def measure_pose(
 ) -> Mapping[str, float | None]:
     """The mean OKS and PCKh of people with keypoints, in their annotated boxes."""
     network.to(device).eval()
+
+    def places_of(view: NDArray[np.uint8]) -> NDArray[np.floating]:
+        pixels = torch.from_numpy(view).to(device).float() / 255
+        places: NDArray[np.floating] = network.places(network(pixels).heatmaps)[0].cpu().numpy()
+        return places
+
     alike: list[float] = []
     right = judged = 0
     for image, image_rgb in _decoded(images):
         for person in image.people:
             if person.keypoints is None:
                 continue
-            matrix = crop_matrix(person.person.box_xyxy, network.size_hw)
-            view = crop(image_rgb, matrix, network.size_hw).transpose(2, 0, 1)[None]
-            pixels = torch.from_numpy(np.ascontiguousarray(view)).to(device).float() / 255
-            places = network.places(network(pixels).heatmaps)[0].double().cpu().numpy()
-            found = mapped(places * network.size_hw[::-1], inverse(matrix)) - TO_EDGE
+            box = person.person.box_xyxy
+            found = keypoints_in_box(image_rgb, box, network.size_hw, places_of)
             true, known = person.keypoints[:, :2], person.keypoints[:, 2] > 0
             alike.append(float(oks(found[None], true, known, person.area_px)[0]))
             counts = keypoints_right(found, true, known)

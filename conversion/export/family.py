@@ -35,3 +35,8 @@ class Family:
     accuracy: Callable[[Exportable, Sequence[Any], Inputs], Accuracy]
     options: tuple[str, ...] = ()
     together: Callable[[Sequence[Loaded]], Loaded] | None = None
+
+
+def of_network(make: Callable[[Any], Exportable]) -> Callable[[Loaded], Exportable]:
+    """`exportable` of a family whose networks alone say how they are exported."""
+    return lambda loaded: make(loaded.network)

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from conversion.export.accuracy import Accuracy, with_progress
+from conversion.export.accuracy import Accuracy, read_annotated, with_progress
 from conversion.export.exportable import Exportable
 from conversion.export.inputs import Inputs
 from conversion.export.runners import Runner
-from conversion.export.settings import ExportError, Settings
+from conversion.export.settings import Settings
 from conversion.people.inputs import RoiInputs
-from peopleseg.labels.coco import AnnotatedImage, load_images, require_people
-from peopleseg.labels.coco_file import AnnotationError
+from peopleseg.labels.coco import AnnotatedImage, load_people
 from peopleseg.pixels.images import prepare_file
 from peopleseg.systems.people.evaluation.boxes import box_metrics, found_boxes
 from peopleseg.systems.people.evaluation.metrics import foreground_iou, roi_ious
@@ -50,13 +49,7 @@ def head_accuracy(
 
 def annotated_images(settings: Settings) -> list[AnnotatedImage]:
     """Those to measure on. Raises ExportError when the annotations cannot be read."""
-    assert settings.images is not None and settings.annotations is not None
-    try:
-        images = load_images(settings.annotations, settings.images)[: settings.limit]
-        require_people(images, settings.annotations)
-    except AnnotationError as error:
-        raise ExportError(f"{error}; nothing was written") from error
-    return images
+    return read_annotated(settings, load_people)
 
 
 def detector_metrics(run: Runner, images: Sequence[AnnotatedImage]) -> dict[str, float]:

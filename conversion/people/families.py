@@ -1,11 +1,9 @@
 """The families of people's networks, by the names that checkpoints give them."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from conversion.export.exportable import Exportable
-from conversion.export.family import Family, Source
+from conversion.export.family import Family, Source, of_network
 from conversion.export.inputs import ImageInputs, Inputs
 from conversion.people.accuracy import (
     annotated_images,
@@ -28,19 +26,17 @@ def _of_rois(source: Source, repository: Path) -> Inputs:
     return RoiInputs(exportable, RoiReader(source.loaded, exportable, repository))
 
 
-def _network(make: Callable[[Any], Exportable]) -> Callable[[Loaded], Exportable]:
-    return lambda loaded: make(loaded.network)
-
-
 def _feature_head(loaded: Loaded, roi_padding: float = ROI_PADDING) -> Exportable:
     """roi_padding: of the boxes that it was trained on, as published if left out."""
     return of_feature_head(loaded.network, roi_padding)
 
 
 FAMILIES = {
-    "yolov9": Family(_network(of_detector), _of_images, annotated_images, detector_accuracy),
-    "people_unet": Family(_network(of_people_unet), _of_images, annotated_images, unet_accuracy),
-    "hierarchical_head": Family(_network(of_mask_head), _of_rois, annotated_images, head_accuracy),
+    "yolov9": Family(of_network(of_detector), _of_images, annotated_images, detector_accuracy),
+    "people_unet": Family(of_network(of_people_unet), _of_images, annotated_images, unet_accuracy),
+    "hierarchical_head": Family(
+        of_network(of_mask_head), _of_rois, annotated_images, head_accuracy
+    ),
     "feature_head": Family(
         _feature_head, _of_rois, annotated_images, head_accuracy, options=("roi_padding",)
     ),

@@ -1,18 +1,17 @@
 """The families of the referring networks, by the names that checkpoints give them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from conversion.export.accuracy import Accuracy
 from conversion.export.exportable import Exportable
-from conversion.export.family import Family, Source
+from conversion.export.family import Family, Source, of_network
 from conversion.export.inputs import Inputs
 from conversion.export.settings import ExportError, Settings
 from conversion.referring.accuracy import pose_accuracy, posed_people
 from conversion.referring.exportable import of_chooser, of_pose, of_text_encoder
 from conversion.referring.inputs import CropInputs, MadeInputs
-from peopleseg.networks.checkpoint import Loaded
 
 
 def _crops(source: Source, repository: Path) -> Inputs:
@@ -22,10 +21,6 @@ def _crops(source: Source, repository: Path) -> Inputs:
 
 def _made(source: Source, repository: Path) -> Inputs:
     return MadeInputs(source.exportable.input_shapes)
-
-
-def _network(make: Callable[[Any], Exportable]) -> Callable[[Loaded], Exportable]:
-    return lambda loaded: make(loaded.network)
 
 
 def _unmeasured(settings: Settings) -> list[Any]:
@@ -41,8 +36,8 @@ def _no_accuracy(exportable: Exportable, annotated: Sequence[Any], inputs: Input
 
 
 FAMILIES = {
-    "person_pose": Family(_network(of_pose), _crops, posed_people, pose_accuracy),
-    "text_encoder": Family(_network(of_text_encoder), _made, _unmeasured, _no_accuracy),
-    "person_chooser": Family(_network(of_chooser), _made, _unmeasured, _no_accuracy),
+    "person_pose": Family(of_network(of_pose), _crops, posed_people, pose_accuracy),
+    "text_encoder": Family(of_network(of_text_encoder), _made, _unmeasured, _no_accuracy),
+    "person_chooser": Family(of_network(of_chooser), _made, _unmeasured, _no_accuracy),
 }
 NOT_THEIRS: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from conversion.export.accuracy import Accuracy, with_progress
+from conversion.export.accuracy import Accuracy, read_annotated, with_progress
 from conversion.export.exportable import Exportable
 from conversion.export.inputs import ImageInputs, Inputs
 from conversion.export.runners import Runner
@@ -22,11 +22,7 @@ METRIC = "miou_present"
 
 def labelled_images(settings: Settings) -> list[LabelledImage]:
     """Those to measure on. Raises ExportError when the label maps cannot be read."""
-    assert settings.images is not None and settings.annotations is not None
-    try:
-        return load_labelled(settings.annotations, settings.images)[: settings.limit]
-    except AnnotationError as error:
-        raise ExportError(f"{error}; nothing was written") from error
+    return read_annotated(settings, load_labelled)
 
 
 def semantic_accuracy(

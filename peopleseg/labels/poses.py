@@ -25,8 +25,11 @@ class Posed:
     area_px: float  # of the mask, where it is told; else of the box
 
 
-def load_poses(annotations: Path, images: Path) -> list[Posed]:
-    """Everybody with FEWEST_KEYPOINTS or more, in the file's order. Raises AnnotationError."""
+def load_poses(annotations: Path, images: Path, limit: int | None = None) -> list[Posed]:
+    """The first so many people with FEWEST_KEYPOINTS or more, in the file's order.
+
+    Raises AnnotationError, also where there is nobody.
+    """
     labels = load_labels(annotations, images)
     people = [
         Posed(image, person, keypoints, area_of(entry))
@@ -39,7 +42,7 @@ def load_poses(annotations: Path, images: Path) -> list[Posed]:
             f"{annotations} has nobody with {FEWEST_KEYPOINTS} keypoints or more; take annotations "
             "of COCO's person_keypoints kind"
         )
-    return people
+    return people[:limit]
 
 
 def _keypoints(entry: dict[str, Any]) -> NDArray[np.float32] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
+from peopleseg.errors import PeoplesegError
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.step import Arrays, Step
 
@@ -48,6 +49,10 @@ class Ensemble:
     def steps(self) -> tuple[str, ...]:
         """Names of all steps that it may have; a version of a network may need fewer."""
         return tuple(use.model.name for use in self.uses)
+
+
+class Unmeasured(PeoplesegError):
+    """An image on which a version fails. The message says which, and how."""
 
 
 class Annotated(Protocol):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from peopleseg.errors import PeoplesegError
 from peopleseg.labels.coco import AnnotatedImage
 from peopleseg.systems.people.calls import InProcess, segment_by_features
 from peopleseg.systems.people.contract import FEATURE_HEAD
@@ -13,15 +12,11 @@ from peopleseg.systems.people.evaluation.average_precision import average_precis
 from peopleseg.systems.people.person import persons
 from peopleseg.systems.people.results import coco_results
 from peopleseg.systems.pipeline import Pipeline
-from peopleseg.systems.system import Metrics
+from peopleseg.systems.system import Metrics, Unmeasured
 
 METRICS = ("mask_ap50", "box_ap50", "roi_miou", "foreground_miou")
 NEEDED = ("box_ap50", "mask_ap50")
 COUNTS = ("images", "people", "rois")
-
-
-class Unmeasured(PeoplesegError):
-    """An image on which a version fails. The message says which, and how."""
 
 
 def measure(pipeline: Pipeline, images: Sequence[AnnotatedImage]) -> Metrics:

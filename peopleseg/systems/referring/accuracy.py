@@ -7,7 +7,6 @@ from operator import add
 import numpy as np
 from tqdm import tqdm
 
-from peopleseg.errors import PeoplesegError
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.pipeline import Pipeline
 from peopleseg.systems.referring.contract import (
@@ -21,14 +20,10 @@ from peopleseg.systems.referring.evaluation.prompts import Prompted
 from peopleseg.systems.referring.found import found_in
 from peopleseg.systems.shared.contract import IMAGE
 from peopleseg.systems.step import Arrays
-from peopleseg.systems.system import Metrics
+from peopleseg.systems.system import Metrics, Unmeasured
 
 METRICS = ("right_person", "oiou", "pckh")
 NEEDED = ("right_person", "oiou")
-
-
-class Unmeasured(PeoplesegError):
-    """An image on which a version fails. The message says which, and how."""
 
 
 def measure(pipeline: Pipeline, images: Sequence[Prompted]) -> Metrics:

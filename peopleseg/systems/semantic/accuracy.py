@@ -5,7 +5,6 @@ from functools import reduce
 
 from tqdm import tqdm
 
-from peopleseg.errors import PeoplesegError
 from peopleseg.labels.label_maps import LabelledImage
 from peopleseg.repository.tensors import bytes_tensor
 from peopleseg.systems.pipeline import Pipeline
@@ -13,14 +12,10 @@ from peopleseg.systems.semantic.classified import names_of
 from peopleseg.systems.semantic.contract import CLASSES, NAMES, SEMANTIC_SEGMENTATION
 from peopleseg.systems.semantic.evaluation.metrics import Confusion
 from peopleseg.systems.shared.contract import IMAGE
-from peopleseg.systems.system import Metrics
+from peopleseg.systems.system import Metrics, Unmeasured
 
 METRICS = ("miou_present", "pixel_accuracy", "boundary_iou")
 NEEDED = ("miou_present", "pixel_accuracy")
-
-
-class Unmeasured(PeoplesegError):
-    """An image on which a version fails. The message says which, and how."""
 
 
 def measure(pipeline: Pipeline, images: Sequence[LabelledImage]) -> Metrics:

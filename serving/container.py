@@ -19,7 +19,7 @@ from peopleseg.releases import servers
 from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.wiring import served
 from serving.exposure import exposure
-from serving.loading import load_arguments
+from serving.loading import cache_arguments, load_arguments
 from serving.mending import mend_unless_served, name_others
 from serving.ports import check_triton_ports
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         announcement.keep_across_exec()
     if exposed.said:
         _LOG.warning("%s", exposed.said)
-    loaded = load_arguments(ensembles)
+    loaded = [*load_arguments(ensembles), *cache_arguments(argv[1:])]
     arguments = [f"--model-repository={repository}", *loaded, *argv[1:], *exposed.arguments]
     os.execvp(TRITON, [TRITON, *arguments])
 

@@ -29,7 +29,7 @@ from peopleseg.systems.known import SYSTEMS
 from peopleseg.systems.wiring import served
 from serving import guard, triton_log
 from serving.errors import ServerStartError
-from serving.loading import load_arguments
+from serving.loading import cache_arguments, load_arguments
 from serving.mending import mend_unless_served, name_others
 from serving.ports import check_ports
 from serving.triton_wheel import (
@@ -268,6 +268,7 @@ class EmbeddedServer:
             *(f"--{service}-port={port}" for service, port in self.ports.items()),
             f"--backend-directory={backends}",
             f"--cache-directory={triton / 'caches'}",
+            *cache_arguments(self.extra_arguments),
             f"--backend-config=python,shm-default-byte-size={STUB_MEMORY_BYTES}",
             f"--backend-config=python,shm-growth-byte-size={STUB_MEMORY_BYTES}",
             f"--backend-config=python,stub-timeout-seconds={STUB_START_TIMEOUT_S}",

@@ -17,12 +17,11 @@ from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.referring import load_references
 from peopleseg.networks.checkpoint import load_companion
 from peopleseg.systems.people.contract import MAX_PEOPLE
-from peopleseg.systems.referring.contract import MAX_TOKENS
 from training.data.images import BrokenImage, DataError
 from training.data.loading import LoaderSettings, TrainingData, check_weight
 from training.referring.images import ReferredImage, images_of
 from training.referring.people_told import PeopleReader
-from training.referring.sentences import SentenceReader
+from training.referring.words import minilm_reader
 from training.referring.words_of_place import flipped_text
 
 MATCH_PX = 1.0  # that the edges of one box may differ by in two files
@@ -55,8 +54,8 @@ class Choice:
 
 class ChooserBatch(NamedTuple):
     images: Tensor  # the same as `people`: what there is of images
-    words: Tensor  # float32 (P, MAX_TOKENS, C)
-    token_mask: Tensor  # int64 (P, MAX_TOKENS)
+    words: Tensor  # float32 (P, T, C)
+    token_mask: Tensor  # int64 (P, T), 1 where there is a word
     people: Tensor  # float32 (P, MAX_PEOPLE, D)
     targets: Tensor  # int64 (P,)
     skipped: list[str]
@@ -82,7 +81,7 @@ class ChooserData(TrainingData):
         super().__init__(loader, seed)
         self.train_sets, self.val_set, self.views = train, val, views
         self.reader = PeopleReader(load_companion(Path(pose), "person_pose"))
-        self.sentences = SentenceReader(text_encoder)
+        self.words = minilm_reader(text_encoder)
 
     def setup(self, stage: str) -> None:
         if not self.train_images and stage == "fit":
@@ -96,8 +95,7 @@ class ChooserData(TrainingData):
             ]
         if not self.val_images:
             self.val_images = list(self._choices(self.val_set))
-        texts = {one.text for one in (*self.train_images, *self.val_images)}
-        self.sentences.read(sorted(texts))
+        self.words.read([one.text for one in (*self.train_images, *self.val_images)])
 
     def training_sample(self, image: Choice, epoch: int) -> Choice:
         return image
@@ -160,10 +158,10 @@ class ChooserData(TrainingData):
         people = np.zeros((len(samples), MAX_PEOPLE, samples[0].people.shape[1]), np.float32)
         for row, one in enumerate(samples):
             people[row, : len(one.people)] = one.people
-        words, mask = self.sentences.batch([one.text for one in samples], MAX_TOKENS)
+        words = self.words([one.text for one in samples])
         targets = torch.tensor([one.target for one in samples])
         told = torch.from_numpy(people)
-        return ChooserBatch(told, words, mask, told, targets, [])
+        return ChooserBatch(told, words.tokens, (~words.padding).long(), told, targets, [])
 
     collate_validation = collate  # type: ignore[assignment]
 

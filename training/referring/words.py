@@ -7,13 +7,18 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from peopleseg.errors import WrongUsage
 from peopleseg.networks.referring.text_encoders import TextEncoder, TextFeatures, packaged_model
+from peopleseg.systems.referring.contract import MAX_TOKENS
+from peopleseg.systems.referring.texts import open_tokenizer
 
-MOST_TOKENS = 128  # of a text; what is longer is cut
+VOCABULARY = "tokenizer.json"
+AT_ONCE = 64  # texts, where each is read once
+CPU = torch.device("cpu")
 
 
 class WordReader:
-    """Texts to TextFeatures by an encoder.
+    """Texts to TextFeatures by an encoder; a text of more than MAX_TOKENS is cut.
 
     tokenizer: a tokenizer.json; None takes that of MiniLM's package, at the first text. keep: each
     text's features are kept, for an encoder that does not learn; without its dropout, then.
@@ -24,11 +29,10 @@ class WordReader:
         self._tokenizer: Tokenizer | None = None
         self._kept: dict[str, tuple[Tensor, Tensor]] = {}  # tokens and pooled of a text
 
-    def __call__(self, texts: Sequence[str], device: torch.device) -> TextFeatures:
+    def __call__(self, texts: Sequence[str], device: torch.device = CPU) -> TextFeatures:
         if not self._keep:
             return self._encoder(*self._tokens(texts, device))  # type: ignore[no-any-return]
-        if new := [text for text in dict.fromkeys(texts) if text not in self._kept]:
-            self._read(new, device)
+        self.read(texts, device)
         tokens, pooled = zip(*(self._kept[text] for text in texts), strict=True)
         padded = torch.nn.utils.rnn.pad_sequence(list(tokens), batch_first=True)
         lengths = torch.tensor([len(one) for one in tokens])
@@ -37,20 +41,39 @@ class WordReader:
         return TextFeatures(*(part.to(device) for part in parts))
 
     @torch.no_grad()
-    def _read(self, texts: Sequence[str], device: torch.device) -> None:
+    def read(self, texts: Sequence[str], device: torch.device = CPU) -> None:
+        """Keep the features of those that are not known yet."""
         self._encoder.eval()
-        found = self._encoder(*self._tokens(texts, device))
-        for row, text in enumerate(texts):
-            there = ~found.padding[row]
-            self._kept[text] = found.tokens[row][there].cpu(), found.pooled[row].cpu()
+        new = sorted({text for text in texts if text not in self._kept}, key=len)
+        for start in range(0, len(new), AT_ONCE):
+            some = new[start : start + AT_ONCE]
+            found = self._encoder(*self._tokens(some, device))
+            for row, text in enumerate(some):
+                there = ~found.padding[row]
+                self._kept[text] = found.tokens[row][there].cpu(), found.pooled[row].cpu()
 
     def _tokens(self, texts: Sequence[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Numbers and which are there, [P, T] int64 each."""
         if self._tokenizer is None:
-            file = self._file or packaged_model() / "tokenizer.json"
-            self._tokenizer = Tokenizer.from_file(str(file))
-            self._tokenizer.enable_truncation(MOST_TOKENS)
+            self._tokenizer = open_tokenizer(self._file or packaged_model() / VOCABULARY)
+            self._tokenizer.enable_truncation(MAX_TOKENS)
             self._tokenizer.enable_padding()
         encoded = self._tokenizer.encode_batch(list(texts))
         ids = torch.tensor([one.ids for one in encoded], device=device)
         return ids, torch.tensor([one.attention_mask for one in encoded], device=device)
+
+
+def minilm_reader(folder: Path | None = None) -> WordReader:
+    """By MiniLM as it is published, which stays as it is. folder: of an all-MiniLM-L6-v2; None
+    takes the package's.
+
+    Raises WrongUsage where its weights or its vocabulary are not there.
+    """
+    folder = folder or packaged_model()
+    if not (folder / VOCABULARY).is_file():
+        raise WrongUsage(
+            f"{folder / VOCABULARY} is not there; name the folder of an all-MiniLM-L6-v2 model"
+        )
+    encoder = TextEncoder("minilm")
+    encoder.load(folder)
+    return WordReader(encoder, folder / VOCABULARY, keep=True)

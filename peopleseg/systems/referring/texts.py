@@ -1,9 +1,21 @@
 """The texts of a request."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
 
 from peopleseg.errors import InvalidInput
 from peopleseg.systems.referring.contract import MAX_PROMPTS
+
+
+def open_tokenizer(file: Path) -> Tokenizer:
+    """That of a tokenizer.json, which takes "[SEP]" in a text for what it is: a word."""
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def checked_texts(texts: Sequence[bytes]) -> list[str]:

@@ -18,7 +18,7 @@ from serving.command import Options, default_log_file, run
 from serving.embedded import EmbeddedServer, describe_status
 from serving.errors import PortInUseError, ServerStartError
 from serving.exposure import Exposure, exposure
-from serving.loading import load_arguments
+from serving.loading import cache_arguments, load_arguments
 from serving.ports import check_ports, check_triton_ports, free_ports, why_not_free
 from serving.triton_log import cause_that_may_pass, describe, last_errors
 from serving.triton_wheel import (
@@ -208,6 +208,12 @@ def test_no_more_models_load_at_a_time_than_there_are_processors() -> None:
     loaded, threads = load_arguments(["people_foreground"])
     assert loaded == "--load-model=people_foreground"
     assert 1 <= int(threads.partition("=")[2]) <= len(os.sched_getaffinity(0))
+
+
+def test_responses_are_cached_as_the_user_says() -> None:
+    (ours,) = cache_arguments(["--log-verbose=1"])
+    assert ours.startswith("--cache-config=local,size=")
+    assert cache_arguments(["--cache-config=redis,host=cache"]) == []
 
 
 @pytest.mark.parametrize(

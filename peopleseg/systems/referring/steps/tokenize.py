@@ -1,15 +1,15 @@
 """Cut texts into the tokens of the text encoder."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from peopleseg.errors import InvalidInput
 from peopleseg.repository.settings import FILE
 from peopleseg.systems.referring.contract import MAX_TOKENS, TOKENIZE
-from peopleseg.systems.referring.texts import checked_texts
+from peopleseg.systems.referring.texts import checked_texts, open_tokenizer
 from peopleseg.systems.step import Arrays, Step
 
 
@@ -20,9 +20,7 @@ class Tokenize(Step):
     settings = {"tokenizer": FILE}
 
     def __init__(self, tokenizer: str) -> None:
-        self.tokenizer = Tokenizer.from_file(tokenizer)
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
+        self.tokenizer = open_tokenizer(Path(tokenizer))
 
     def compute(self, wanted: Collection[str], *, text: NDArray[np.object_]) -> Arrays:
         numbers = np.zeros((len(text), MAX_TOKENS), np.int64)

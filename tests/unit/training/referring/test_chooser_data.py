@@ -12,7 +12,6 @@ from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import CheckpointError, save_network
 from peopleseg.networks.referring.chooser import PersonChooser
 from peopleseg.systems.people.contract import MAX_PEOPLE
-from peopleseg.systems.referring.contract import MAX_TOKENS
 from peopleseg.systems.referring.describing import length_of
 from tests.data.reference_files import write_references
 from training.data.images import DataError
@@ -115,16 +114,19 @@ def test_a_batch_holds_each_of_its_choices(data: ChooserData) -> None:
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch, ChooserBatch) and batch.people.dtype == torch.float32
     assert batch.people.shape == (3, MAX_PEOPLE, length_of(data.reader.pose.looks_length))
-    assert batch.words.shape[:2] == batch.token_mask.shape == (3, MAX_TOKENS)
+    assert batch.words.shape[:2] == batch.token_mask.shape
     chosen = data.val_images[:3]
     batch = data.collate(chosen)
     for row, one in enumerate(chosen):
         count = len(one.people)
         assert torch.equal(batch.people[row, :count], torch.from_numpy(one.people))
         assert not batch.people[row, count:].any() and (batch.people[row, :count, 0] == 1).all()
-        words, mask = data.sentences.batch([one.text], MAX_TOKENS)
-        assert torch.equal(batch.words[row], words[0])
-        assert torch.equal(batch.token_mask[row], mask[0])
+        words = data.words([one.text]).tokens[0]
+        assert torch.equal(batch.words[row, : len(words)], words)
+        assert not batch.words[row, len(words) :].any()
+        assert batch.token_mask[row].tolist() == [
+            int(column < len(words)) for column in range(batch.words.shape[1])
+        ]
     assert batch.targets.tolist() == [one.target for one in chosen]
 
 

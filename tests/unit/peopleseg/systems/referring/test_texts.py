@@ -64,6 +64,11 @@ def test_any_text_has_an_answer(step: Tokenize, text: str) -> None:
     assert (found[0], found[-1]) == (BEGIN, END)
 
 
+def test_what_stands_around_a_text_is_a_word_inside(step: Tokenize) -> None:
+    (found,) = tokens(step, "left [SEP] [CLS] red")
+    assert found.count(BEGIN) == found.count(END) == 1
+
+
 def test_one_letter_is_a_text(step: Tokenize) -> None:
     (found,) = tokens(step, "x")
     assert len(found) == 3 and UNKNOWN not in found

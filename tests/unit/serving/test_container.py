@@ -133,7 +133,7 @@ def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) ->
 
 
 def test_a_record_that_cannot_be_read_is_named_and_nothing_starts(
-    repository: Path, start: Start, capsys: pytest.CaptureFixture[str]
+    repository: Path, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     (repository / "releases.jsonl").write_text('{"number": 1, "colour": "red"}\n')
     done = start()
@@ -143,7 +143,7 @@ def test_a_record_that_cannot_be_read_is_named_and_nothing_starts(
 
     arguments = ["--model-repository", str(repository), *port_arguments()]
     assert command.run(parse(command, arguments)) == 1
-    assert "releases.jsonl, line 1" in capsys.readouterr().err
+    assert "releases.jsonl, line 1" in caplog.text
 
 
 def test_a_repository_that_cannot_be_written_is_named(tmp_path: Path, root: Path) -> None:

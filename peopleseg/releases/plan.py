@@ -77,11 +77,7 @@ def changed_versions(
             )
         versions[step] = version
     for step in changes.keys() - serving.keys():
-        for needed in _first_needed(system, step, versions):
-            newest = max(versions_in(repository / needed), default=None)
-            if newest is None:
-                raise ReleaseError(f"{step} needs a version of {needed}, which has none")
-            versions[needed] = newest
+        versions |= _first_needed(repository, system, step, versions)
     return versions
 
 
@@ -121,7 +117,23 @@ def read_config(repository: Path, ensemble: str) -> str | None:
         return None
 
 
-def _first_needed(system: System, step: str, versions: Versions) -> set[str]:
-    """Steps without a version that the ensembles with this step need besides."""
-    ensembles = (one.steps for one in system.ensembles if step in one.steps)
-    return {needed for steps in ensembles for needed in steps} - versions.keys()
+def _first_needed(
+    repository: Path, system: System, step: str, versions: Versions
+) -> dict[str, int]:
+    """The newest versions of what the ensembles with this step need besides.
+
+    An ensemble that cannot be had, since one of its steps has no version at all, stays out. Raises
+    ReleaseError where that leaves none.
+    """
+    complete: list[dict[str, int]] = []
+    lacking: list[str] = []
+    for ensemble in (one for one in system.ensembles if step in one.steps):
+        others = [one for one in ensemble.steps if one not in versions]
+        there = {one: there for one in others if (there := versions_in(repository / one))}
+        if without := [one for one in others if one not in there]:
+            lacking.append(f"{ensemble.name} needs a version of {' and of '.join(without)}")
+        else:
+            complete.append({one: max(numbers) for one, numbers in there.items()})
+    if lacking and not complete:
+        raise ReleaseError(f"{step} would serve nothing: {'; '.join(lacking)}, which has none")
+    return {one: newest for needed in complete for one, newest in needed.items()}

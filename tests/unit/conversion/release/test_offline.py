@@ -29,7 +29,7 @@ from peopleseg.releases.plan import (
     with_policy,
 )
 from peopleseg.releases.prune import Old, prune
-from peopleseg.repository.model_folder import config_files
+from peopleseg.repository.model_folder import config_files, versions_in
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.repository.triton_config import parse_config
 from peopleseg.systems.known import STEPS
@@ -601,7 +601,19 @@ def test_a_step_that_is_not_served_has_the_variant_of_the_others(repository: Pat
 
 def test_an_ensemble_that_begins_needs_all_of_its_steps(repository: Path) -> None:
     shutil.rmtree(repository / "roi_align_features" / "1")
-    with pytest.raises(ReleaseError, match="feature_head needs a version of roi_align_features"):
+    lacks = r"feature_head would serve nothing: .*_features needs a version of roi_align_features"
+    with pytest.raises(ReleaseError, match=lacks):
         changed_versions(
             repository, PEOPLE, current_versions(repository, PEOPLE), {"feature_head": 1}
         )
+
+
+def test_an_ensemble_that_cannot_begin_keeps_no_other_from_it(repository: Path) -> None:
+    one, other = (next(e for e in PEOPLE.ensembles if e.name == name) for name in (
+        "people_foreground", "person_segmentation"
+    ))  # fmt: skip
+    shared = set(one.steps) & set(other.steps)
+    for step in set(other.steps) - shared:
+        shutil.rmtree(repository / step / "1")
+    begun = changed_versions(repository, PEOPLE, {}, {"people_unet": 1})
+    assert begun == {step: max(versions_in(repository / step)) for step in one.steps}

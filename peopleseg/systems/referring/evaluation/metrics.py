@@ -51,6 +51,10 @@ class ReferringMetrics:
         """Raises ValueError for masks of another size than the true one."""
         self.measured.append(measure(found, true))
 
+    def __add__(self, other: "ReferringMetrics") -> "ReferringMetrics":
+        """The prompts of both."""
+        return ReferringMetrics([*self.measured, *other.measured])
+
     def metrics(self) -> Metrics:
         """All metrics of this page's head, and on how many prompts they rest.
 

@@ -134,7 +134,10 @@ def test_all_metrics_are_those_of_a_slow_version() -> None:
 
 def test_prompts_measured_elsewhere_may_be_put_together() -> None:
     compared = pairs(9)
-    assert ReferringMetrics([measure(*one) for one in compared]).metrics() == metrics(compared)
+    measured = [measure(*one) for one in compared]
+    assert ReferringMetrics(measured).metrics() == metrics(compared)
+    apart = ReferringMetrics(measured[:4]) + ReferringMetrics() + ReferringMetrics(measured[4:])
+    assert apart.metrics() == metrics(compared)
 
 
 def test_the_order_of_groups_changes_nothing() -> None:

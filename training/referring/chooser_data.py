@@ -56,7 +56,7 @@ class ChooserBatch(NamedTuple):
     images: Tensor  # the same as `people`: what there is of images
     words: Tensor  # float32 (P, T, C)
     token_mask: Tensor  # int64 (P, T), 1 where there is a word
-    people: Tensor  # float32 (P, MAX_PEOPLE, D)
+    people: Tensor  # float32 (P, N, D), N of the image with most people
     targets: Tensor  # int64 (P,)
     skipped: list[str]
 
@@ -155,7 +155,8 @@ class ChooserData(TrainingData):
         ]
 
     def collate(self, samples: list[Any]) -> ChooserBatch:  # type: ignore[override]
-        people = np.zeros((len(samples), MAX_PEOPLE, samples[0].people.shape[1]), np.float32)
+        most = max(len(one.people) for one in samples)
+        people = np.zeros((len(samples), most, samples[0].people.shape[1]), np.float32)
         for row, one in enumerate(samples):
             people[row, : len(one.people)] = one.people
         words = self.words([one.text for one in samples])

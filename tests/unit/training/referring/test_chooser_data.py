@@ -11,7 +11,6 @@ import torch
 from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import CheckpointError, save_network
 from peopleseg.networks.referring.chooser import PersonChooser
-from peopleseg.systems.people.contract import MAX_PEOPLE
 from peopleseg.systems.referring.describing import length_of
 from tests.data.reference_files import write_references
 from training.data.images import DataError
@@ -113,10 +112,11 @@ def test_the_same_seed_gives_the_same_choices(
 def test_a_batch_holds_each_of_its_choices(data: ChooserData) -> None:
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch, ChooserBatch) and batch.people.dtype == torch.float32
-    assert batch.people.shape == (3, MAX_PEOPLE, length_of(data.reader.pose.looks_length))
+    assert batch.people.shape[::2] == (3, length_of(data.reader.pose.looks_length))
     assert batch.words.shape[:2] == batch.token_mask.shape
     chosen = data.val_images[:3]
     batch = data.collate(chosen)
+    assert batch.people.shape[1] == max(len(one.people) for one in chosen)
     for row, one in enumerate(chosen):
         count = len(one.people)
         assert torch.equal(batch.people[row, :count], torch.from_numpy(one.people))

@@ -74,6 +74,7 @@ def _add_everybody(references: References, labels: Labels, images: Sequence[Anno
                     entry,
                     person.mask(image.height, image.width) if person.masked else None,
                     expressions_of(everybody, index, random),
+                    people=len(people) if everybody.complete else None,
                 )
     return failed
 

@@ -32,11 +32,13 @@ class References:
         expressions: Sequence[Expression],
         *,
         everybody: bool = True,
+        people: int | None = None,
     ) -> None:
         """One entry for each expression; without any, one without a caption.
 
         image, person: entries of a COCO file, of which what counts is taken; mask: (H, W) of 0 and
-        1 in the image; everybody: whether nobody unknown may fit the expressions.
+        1 in the image; everybody: whether nobody unknown may fit the expressions; people: in the
+        image, where all are known.
         """
         self.people += 1
         self.named += bool(expressions)
@@ -44,11 +46,12 @@ class References:
         said = {key: person[key] for key in _KEPT if key in person}
         if mask is not None and mask.any():
             said["scribble"] = self._scribbles(mask)
+        known = {"everybody": everybody} | ({} if people is None else {"people": people})
         texts = [{"caption": one.text, "claim": one.claim.name} for one in expressions]
         for text in texts or [{}]:
             number = len(self.images) + 1
             source = {"source_image_id": image["id"], "source_annotation_id": person.get("id")}
-            self.images.append({"id": number, **shown, **text, "everybody": everybody, **source})
+            self.images.append({"id": number, **shown, **text, **known, **source})
             own = {"id": number, "image_id": number, "category_id": PERSON_CATEGORY_ID}
             self.annotations.append({**own, "iscrowd": 0, **said})
 

@@ -78,14 +78,19 @@ def test_scribbles_may_be_nested(tmp_path: Path, nested: bool) -> None:
 def test_more_may_be_unknown_than_in_refhuman(tmp_path: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         del data["images"][0]["caption"]
-        data["images"][0] |= {"everybody": False, "claim": "on the left"}
+        data["images"][0] |= {"everybody": False, "people": 3, "claim": "on the left"}
         for key in ("keypoints", "num_keypoints", "scribble", "area"):
             del data["annotations"][0][key]
         data["annotations"][0] |= {"segmentation": [], "mask": "none"}
 
     first, second = load_references(file_of(tmp_path, change), tmp_path)
     assert first.caption is None and first.keypoints is None and first.scribbles is None
-    assert not first.everybody and not first.person.masked and first.area_px == 200
+    assert (
+        not first.everybody
+        and first.people == 3
+        and not first.person.masked
+        and first.area_px == 200
+    )
     assert second.caption is not None and second.keypoints is not None
 
 
@@ -108,6 +113,8 @@ def test_images_side_by_side_are_one(tmp_path: Path) -> None:
         (of_image(caption=""), "its caption is '', expected a text"),
         (of_image(caption=7), "its caption is 7"),
         (of_image(everybody="yes"), "its everybody is 'yes', expected true or false"),
+        (of_image(people=0), "its people is 0, expected a number from 1 on"),
+        (of_image(people=True), "its people is True, expected a number from 1 on"),
         (lambda data: data["annotations"].pop(0), "has 0 annotations of people, expected the one"),
         (of_person(image_id=4), "has 0 annotations of people"),
         (of_person(iscrowd=1), "its annotation is a crowd"),

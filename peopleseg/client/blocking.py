@@ -84,7 +84,7 @@ class SegmentationClient:
         """Who is at each prompt's points, by the referring system: one for each, in their order.
 
         points: (P, 2) x, y of a click a prompt; or (P, K, 3) x, y and label of K points, 1 on the
-        person, 0 not on the person, -1 for no point. In image pixels; P is at most 64.
+        person, 0 not on the person, -1 for no point. In image pixels; P is at most 64, K 256.
         """
         return wire.found_of(self._infer(wire.find_at_request(image, points)))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import peopleseg.networks  # noqa: F401  (before transformers: it declares missing operators)
 from peopleseg.errors import InvalidInput
 from peopleseg.networks.referring.text_encoders import PACKAGE, PACKAGE_MODULE, packaged_model
-from peopleseg.systems.referring.contract import MAX_PROMPTS, MAX_TOKENS
+from peopleseg.systems.referring.contract import MAX_CHARACTERS, MAX_PROMPTS, MAX_TOKENS
 from peopleseg.systems.referring.steps.tokenize import Tokenize
 from peopleseg.systems.referring.texts import checked_texts
 from tests.data.small_minilm import BEGIN, END, UNKNOWN, write_tokenizer
@@ -89,6 +89,14 @@ def test_a_text_may_fill_all_tokens(step: Tokenize) -> None:
     assert len(tokens(step, fits)[0]) == MAX_TOKENS
     with pytest.raises(InvalidInput, match="text 0 has 65 tokens"):
         step.compute(ALL, text=asked(fits + "left"))
+
+
+def test_a_text_that_would_take_long_to_read_is_refused_unread(step: Tokenize) -> None:
+    tokens(step, "x" * MAX_CHARACTERS)
+    for long in ("x" * (MAX_CHARACTERS + 1), "左" * (MAX_CHARACTERS + 1)):
+        expected = f"text 1 has {MAX_CHARACTERS + 1} characters, expected at most {MAX_CHARACTERS}"
+        with pytest.raises(InvalidInput, match=expected):
+            checked_texts([b"left", long.encode()])
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "\t\n", "\u00a0\u3000"])

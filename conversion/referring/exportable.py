@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from conversion.export.exportable import Exportable, Shape
@@ -37,15 +38,21 @@ def of_pose(network: Any) -> Exportable:
 
 
 class ExportableTextEncoder(nn.Module):
-    """tokens and token_mask [P, MAX_TOKENS] int64 to words [P, MAX_TOKENS, C]."""
+    """tokens and token_mask [P, MAX_TOKENS] int64 to words [P, MAX_TOKENS, C], 0 where no text has
+    a token.
+
+    It computes as many tokens as the longest text has: most texts have a dozen.
+    """
 
     def __init__(self, network: TextEncoder) -> None:
         super().__init__()
         self.network = network.eval()
 
     def forward(self, tokens: Tensor, token_mask: Tensor) -> Tensor:
-        words: Tensor = self.network(tokens, token_mask).tokens
-        return words
+        longest = token_mask.sum(dim=1).max().clamp(min=1)
+        words: Tensor = self.network(tokens[:, :longest], token_mask[:, :longest]).tokens
+        rest = tokens[:, longest:, None].to(words.dtype).expand(-1, -1, words.shape[2])
+        return torch.cat((words, torch.zeros_like(rest)), dim=1)
 
 
 def of_text_encoder(network: Any) -> Exportable:

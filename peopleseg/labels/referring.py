@@ -6,8 +6,9 @@ its `caption`, and exactly one annotation, of the person who is meant, with `key
 
 More may be said than RefHuman does. An entry without a caption is of a person of whom there is no
 text, to be pointed at. `"everybody": false` says that the text was made without knowing of all
-people of the image. `side_by_side` lists the images (file_name, width, height), from left to right
-with their tops in line, of which the entry's image is made up.
+people of the image; `people` says how many there are, to tell what chance would find.
+`side_by_side` lists the images (file_name, width, height), from left to right with their tops in
+line, of which the entry's image is made up.
 """
 
 import json
@@ -47,6 +48,7 @@ class Reference:
     caption: str | None  # None: no text means this person
     scribbles: NDArray[np.float32] | None  # (5, 12, 2) x, y image pixels
     everybody: bool  # of the image was known to whoever made the text
+    people: int | None = None  # in the image; None: not told
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -126,6 +128,7 @@ def _reference(
         caption=entry.get("caption"),
         scribbles=None if scribbles is None else _scribble_array(scribbles),
         everybody=entry.get("everybody", True),
+        people=entry.get("people"),
     )
 
 
@@ -158,10 +161,13 @@ def _sources(
 
 def _entry_fault(entry: Mapping[str, Any], image: AnnotatedImage) -> str | None:
     caption, everybody = entry.get("caption"), entry.get("everybody", True)
+    people = entry.get("people")
     if caption is not None and not (isinstance(caption, str) and caption.strip()):
         return f"its caption is {caption!r:.40}, expected a text"
     if not isinstance(everybody, bool):
         return f"its everybody is {everybody!r:.40}, expected true or false"
+    if people is not None and not (type(people) is int and people >= 1):
+        return f"its people is {people!r:.40}, expected a number from 1 on"
     if len(image.annotations) != 1:
         return f"it has {len(image.annotations)} annotations of people, expected the one it means"
     if not image.people:

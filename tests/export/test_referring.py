@@ -1,4 +1,4 @@
-"""The pose network as it is exported: joints in parts of the crop, and looks."""
+"""The referring networks as they are exported: joints in parts of the crop and looks; words."""
 
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ from conversion.export.inputs import IMAGES
 from conversion.export.runners import Runner, onnx_runner
 from conversion.export.settings import ExportError, Settings
 from conversion.referring.accuracy import pose_accuracy, posed_people
+from conversion.referring.exportable import of_text_encoder
 from conversion.referring.inputs import CropInputs
 from peopleseg.errors import PeoplesegError
 from peopleseg.labels.keypoints import COUNT
 from peopleseg.networks.checkpoint import load_network, save_network
 from peopleseg.networks.referring.pose import PersonPose
+from peopleseg.networks.referring.text_encoders import TextEncoder
 from peopleseg.repository.manifest import Manifest
 from peopleseg.systems.known import STEPS
+from peopleseg.systems.referring.contract import MAX_TOKENS
 from peopleseg.systems.referring.crops import TO_EDGE, crop_matrix, mapped
 from tests.data.posed_images import annotation, entry, standing, write_coco, write_posed
 from tests.export.networks import telling
@@ -139,3 +142,19 @@ def test_every_output_has_a_tolerance_at_every_level() -> None:
     for level in (parity.EXACT, parity.HALF_WEIGHTS, parity.HALF, parity.QUANTISED):
         for tensor in STEPS["person_pose"].outputs:
             assert level.of(tensor.name)
+
+
+@torch.no_grad()
+def test_texts_of_any_length_are_read_as_the_network_reads_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = TextEncoder("tinybert")
+    of_text_encoder(network).trace(tmp_path / "model.onnx")
+    run = onnx_runner(tmp_path / "model.onnx")
+    random = np.random.default_rng(0)
+    for lengths in ([3], [MAX_TOKENS], [2, 9, 5], [MAX_TOKENS, 2]):
+        there = (np.arange(MAX_TOKENS) < np.array(lengths)[:, None]).astype(np.int64)
+        tokens = random.integers(1, 30_000, there.shape) * there
+        found = run({"tokens": tokens, "token_mask": there})["words"]
+        whole = network(torch.from_numpy(tokens), torch.from_numpy(there)).tokens.numpy()
+        np.testing.assert_allclose(found[there > 0], whole[there > 0], atol=1e-4)
+        assert np.ptp(whole[there > 0]) > 1 and not found[:, max(lengths) :].any()

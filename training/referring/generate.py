@@ -9,15 +9,21 @@ from typing import Any
 
 from tqdm import tqdm
 
+from peopleseg.errors import WrongUsage
 from peopleseg.labels.coco import AnnotatedImage, Labels, load_labels
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.files import write_atomically
 from training.data.images import BrokenImage, DataError, checked, read_rgb, report_skipped
-from training.referring.expressions.choosing import clothes_expressions_of, expressions_of
+from training.referring.expressions.choosing import (
+    Expression,
+    clothes_expressions_of,
+    expressions_of,
+)
 from training.referring.expressions.people import Everybody
 from training.referring.generate_command import Options
 from training.referring.people_of import everybody_of
-from training.referring.references import References
+from training.referring.references import References, Text
+from training.referring.sentences import read_sentences
 from training.referring.side_by_side import (
     MainPerson,
     everybody_in,
@@ -33,19 +39,23 @@ _LOG = logging.getLogger(__name__)
 
 def run(args: Options) -> int:
     """Write the file. Returns 1 when an image failed. Raises PeoplesegError, OSError."""
+    if args.sentences is not None and args.parts is not None:
+        raise WrongUsage("--sentences has its own texts, --parts makes some up; give one of them")
     labels = load_labels(args.annotations, args.images)
     images, skipped = checked(labels.images[: args.limit])
     report_skipped(skipped)
     references = References(args.seed)
     failed = len(skipped)
-    if args.parts is None:
+    if args.sentences is not None:
+        _add_sentences(references, labels, images, args.sentences)
+    elif args.parts is None:
         failed += _add_everybody(references, labels, images)
     else:
         _add_main_people(references, list(_main_people(labels, images, args.parts)))
     if not references.images:
         raise DataError(
             f"{args.annotations} has nobody in {args.images} who is large enough to be referred "
-            f"to, {SMALLEST_SHARE:.0%} of an image; take other images"
+            f"to, {SMALLEST_SHARE:.0%} of an image, or has a sentence; take other images"
         )
     write_atomically(args.out, json.dumps(references.data(labels.data)).encode())
     print(f"{args.out}: {references.told()}")
@@ -73,9 +83,33 @@ def _add_everybody(references: References, labels: Labels, images: Sequence[Anno
                     by_id[image.id],
                     entry,
                     person.mask(image.height, image.width) if person.masked else None,
-                    expressions_of(everybody, index, random),
+                    _texts(expressions_of(everybody, index, random)),
+                    people=len(people) if everybody.complete else None,
                 )
     return failed
+
+
+def _add_sentences(
+    references: References, labels: Labels, images: Sequence[AnnotatedImage], file: Path
+) -> None:
+    """What people wrote of whom, in the images that are taken."""
+    sentences = read_sentences(file, labels)
+    by_id = {entry["id"]: entry for entry in labels.data["images"]}
+    for image in images:
+        people = [entry for entry in labels.entries[image.id] if not entry.get("iscrowd")]
+        for person, entry in zip(image.people, people, strict=True):
+            if said := sentences.get((image.id, entry.get("id"))):
+                references.add_person(
+                    by_id[image.id],
+                    entry,
+                    person.mask(image.height, image.width) if person.masked else None,
+                    [{"caption": sentence} for sentence in said],
+                    people=len(people) if len(people) == len(labels.entries[image.id]) else None,
+                )
+
+
+def _texts(expressions: Sequence[Expression]) -> list[Text]:
+    return [{"caption": one.text, "claim": one.claim.name} for one in expressions]
 
 
 def _add_main_people(references: References, people: Sequence[MainPerson]) -> None:
@@ -87,7 +121,7 @@ def _add_main_people(references: References, people: Sequence[MainPerson]) -> No
             {"id": one.image.id, **_described(one.image)},
             one.entry,
             annotation.mask(*one.size_hw) if annotation.masked else None,
-            clothes_expressions_of(one.everybody, 0, random),
+            _texts(clothes_expressions_of(one.everybody, 0, random)),
             everybody=False,
         )
     for pair in tqdm(pairs(people, references.seed), unit="pair", disable=None):
@@ -95,7 +129,7 @@ def _add_main_people(references: References, people: Sequence[MainPerson]) -> No
         for index in range(2):
             random = Random(f"{references.seed} {pair[0].image.id} {pair[1].image.id} {index}")
             entry, mask = person_entry(pair, index)
-            said = clothes_expressions_of(everybody, index, random)
+            said = _texts(clothes_expressions_of(everybody, index, random))
             references.add_person(image_entry(pair), entry, mask, said, everybody=False)
 
 

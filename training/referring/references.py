@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from peopleseg.labels.coco import PERSON_CATEGORY_ID
 from peopleseg.labels.referring import SCRIBBLES
-from training.referring.expressions.choosing import Expression
 from training.referring.prompts import scribble_on
 
 _KEPT = ("bbox", "area", "keypoints", "num_keypoints", "segmentation", "mask")  # of an annotation
 _KEPT_OF_IMAGE = ("file_name", "width", "height", "license", "side_by_side")
+
+Text = Mapping[str, str]  # its `caption` and, where it was made up, the `claim` that it makes
 
 
 class References:
@@ -29,26 +30,28 @@ class References:
         image: Mapping[str, Any],
         person: Mapping[str, Any],
         mask: NDArray[np.uint8] | None,
-        expressions: Sequence[Expression],
+        texts: Sequence[Text],
         *,
         everybody: bool = True,
+        people: int | None = None,
     ) -> None:
-        """One entry for each expression; without any, one without a caption.
+        """One entry for each text; without any, one without a caption.
 
         image, person: entries of a COCO file, of which what counts is taken; mask: (H, W) of 0 and
-        1 in the image; everybody: whether nobody unknown may fit the expressions.
+        1 in the image; everybody: whether nobody unknown may fit the expressions; people: in the
+        image, where all are known.
         """
         self.people += 1
-        self.named += bool(expressions)
+        self.named += bool(texts)
         shown = {key: image[key] for key in _KEPT_OF_IMAGE if key in image}
         said = {key: person[key] for key in _KEPT if key in person}
         if mask is not None and mask.any():
             said["scribble"] = self._scribbles(mask)
-        texts = [{"caption": one.text, "claim": one.claim.name} for one in expressions]
+        known = {"everybody": everybody} | ({} if people is None else {"people": people})
         for text in texts or [{}]:
             number = len(self.images) + 1
             source = {"source_image_id": image["id"], "source_annotation_id": person.get("id")}
-            self.images.append({"id": number, **shown, **text, "everybody": everybody, **source})
+            self.images.append({"id": number, **shown, **text, **known, **source})
             own = {"id": number, "image_id": number, "category_id": PERSON_CATEGORY_ID}
             self.annotations.append({**own, "iscrowd": 0, **said})
 
@@ -57,7 +60,7 @@ class References:
         info = source.get("info")
         made = {
             **(info if isinstance(info, dict) else {}),
-            "references": "expressions generated from annotations; RefHuman's format",
+            "references": "texts of people of a COCO file; RefHuman's format",
             "seed": self.seed,
         }
         kept = {key: source[key] for key in ("licenses",) if key in source}

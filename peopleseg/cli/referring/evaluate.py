@@ -17,7 +17,7 @@ _LOG = logging.getLogger(__name__)
 OWN_OPTIONS = ()
 ENSEMBLE = REFERRING_PERSON_FROM_POINTS.name
 PRINTED = (
-    *("right_person", "told_apart", "oiou", "miou", "precision_at_70"),
+    *("right_person", "chance", "told_apart", "oiou", "miou", "precision_at_70"),
     *("pckh", "pose_ap", "mask_ap", "prompts", "seconds"),
 )
 NUMBERS = "report.json"

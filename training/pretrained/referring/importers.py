@@ -1,16 +1,22 @@
 """The referring system's weights of other projects."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from peopleseg.networks.referring.text_encoders import TextEncoder
 from training.pretrained.import_command import Options
 from training.pretrained.imported import Imported
 
+PACKAGE = Path("package")  # in a file's place
+
 
 def import_text_encoder(args: Options) -> Imported:
-    """MiniLM, of a folder with an all-MiniLM-L6-v2. Raises WrongUsage, OSError."""
+    """MiniLM, of a folder with an all-MiniLM-L6-v2 or of the package that carries it.
+
+    Raises WrongUsage, OSError.
+    """
     network = TextEncoder("minilm")
-    network.load(args.file)
+    network.load(None if args.file == PACKAGE else args.file)
     return Imported(network.eval())
 
 

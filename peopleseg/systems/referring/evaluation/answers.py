@@ -53,3 +53,4 @@ class TruePerson:
     area: float  # of the person, square pixels
     mask: NDArray[np.uint8] | None  # (H, W) 1 the person, 0 not, UNKNOWN; None where not known
     others: Sequence[NDArray[np.uint8]] = ()  # the same of the image's other people, where known
+    among: int | None = None  # people in the image; None where not known

@@ -38,6 +38,7 @@ class Measured:
     keypoints_right: int  # of the best group
     keypoints_judged: int
     overlap: Overlap
+    chance: float | None = None  # that the person meant is anybody of the image
 
 
 def measure(found: Groups, true: TruePerson) -> Measured:
@@ -53,6 +54,7 @@ def measure(found: Groups, true: TruePerson) -> Measured:
         keypoints_right=right,
         keypoints_judged=judged,
         overlap=overlap,
+        chance=None if true.among is None else 1 / true.among,
     )
 
 

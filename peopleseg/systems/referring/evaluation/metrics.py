@@ -18,11 +18,13 @@ precision_at_50 ... precision_at_90
     The share of the prompts at which that IoU is at least 0.5 ... 0.9.
 right_person
     The share at which it is at least RIGHT_PERCENT: the answer is the person meant, however exact.
+chance
+    The share of right persons that one gets who takes anybody of the image each time.
 told_apart
     Of the prompts whose image shows others with a known mask, the share at which the best group's
     mask has a higher IoU with the right person than with each of the others.
 
-Unknown pixels count nowhere. All but the last two are as RefHuman measures them
+Unknown pixels count nowhere. All but the last three are as RefHuman measures them
 (github.com/bo-miao/RefHuman), where precision_at_* asks for an IoU above 0.5 ... 0.9.
 """
 
@@ -36,7 +38,8 @@ from peopleseg.systems.referring.evaluation.measuring import Measured, Overlap, 
 METRICS_VERSION = 1  # of the definitions above
 PERCENTS = (50, 60, 70, 80, 90)  # of an IoU, of precision_at_*
 RIGHT_PERCENT = 50
-POSE_AP, MASK_AP, RIGHT_PERSON, TOLD_APART = "pose_ap", "mask_ap", "right_person", "told_apart"
+POSE_AP, MASK_AP = "pose_ap", "mask_ap"
+RIGHT_PERSON, CHANCE, TOLD_APART = "right_person", "chance", "told_apart"
 
 Metrics = dict[str, float | int | None]
 
@@ -95,6 +98,7 @@ def mask_metrics(measured: Sequence[Measured]) -> Metrics:
         "miou": _mean(ious),
         **{f"precision_at_{percent}": _share(overlaps, percent) for percent in PERCENTS},
         RIGHT_PERSON: _share(overlaps, RIGHT_PERCENT),
+        CHANCE: _mean([one.chance for one in masked if one.chance is not None]),
         TOLD_APART: _mean([one.told_apart for one in overlaps if one.told_apart is not None]),
         "prompts_with_mask": len(masked),
     }

@@ -89,6 +89,7 @@ def _clicks(annotations: Path, images: Path) -> Iterator[Prompted]:
                 one.area_px,
                 mask,
                 [other for other in masks if other is not mask],
+                len(image.people),
             )
             for one, mask in zip(people, masks, strict=True)
         )
@@ -103,7 +104,7 @@ def _texts(annotations: Path, images: Path) -> Iterator[Prompted]:
         (image,) = one.sources
         mask = one.person.mask(image.height, image.width) if one.person.masked else None
         keypoints = np.zeros((17, 3), np.float32) if one.keypoints is None else one.keypoints
-        true = TruePerson(*_places(keypoints), one.area_px, mask)
+        true = TruePerson(*_places(keypoints), one.area_px, mask, among=one.people)
         by_image.setdefault(image.path, []).append((one.caption, image, true))
     for said in by_image.values():
         texts, shown, true_people = zip(*said, strict=True)

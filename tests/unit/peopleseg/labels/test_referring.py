@@ -10,7 +10,6 @@ import pytest
 
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.keypoints import INDEX
-from peopleseg.labels.refcoco import load_refcoco
 from peopleseg.labels.referring import load_references
 from peopleseg.pixels.masks import encode_rle
 from tests.data.reference_files import SCRIBBLE
@@ -78,14 +77,19 @@ def test_scribbles_may_be_nested(tmp_path: Path, nested: bool) -> None:
 def test_more_may_be_unknown_than_in_refhuman(tmp_path: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         del data["images"][0]["caption"]
-        data["images"][0] |= {"everybody": False, "claim": "on the left"}
+        data["images"][0] |= {"everybody": False, "people": 3, "claim": "on the left"}
         for key in ("keypoints", "num_keypoints", "scribble", "area"):
             del data["annotations"][0][key]
         data["annotations"][0] |= {"segmentation": [], "mask": "none"}
 
     first, second = load_references(file_of(tmp_path, change), tmp_path)
     assert first.caption is None and first.keypoints is None and first.scribbles is None
-    assert not first.everybody and not first.person.masked and first.area_px == 200
+    assert (
+        not first.everybody
+        and first.people == 3
+        and not first.person.masked
+        and first.area_px == 200
+    )
     assert second.caption is not None and second.keypoints is not None
 
 
@@ -108,6 +112,8 @@ def test_images_side_by_side_are_one(tmp_path: Path) -> None:
         (of_image(caption=""), "its caption is '', expected a text"),
         (of_image(caption=7), "its caption is 7"),
         (of_image(everybody="yes"), "its everybody is 'yes', expected true or false"),
+        (of_image(people=0), "its people is 0, expected a number from 1 on"),
+        (of_image(people=True), "its people is True, expected a number from 1 on"),
         (lambda data: data["annotations"].pop(0), "has 0 annotations of people, expected the one"),
         (of_person(image_id=4), "has 0 annotations of people"),
         (of_person(iscrowd=1), "its annotation is a crowd"),
@@ -168,48 +174,3 @@ def test_a_file_that_cannot_be_used_is_told_in_a_sentence(
     with pytest.raises(AnnotationError) as caught:
         load_references(path, tmp_path)
     assert str(caught.value).startswith(str(path)) and told in str(caught.value)
-
-
-def sentences(folder: Path, **changes: Any) -> tuple[Path, Path]:
-    """A sentence of the person of `file_of`, and that file."""
-    said = {"image_id": 3, "ann_id": 9, "sentence": " man in red ", **changes}
-    path = folder / "sentences.json"
-    path.write_text(json.dumps([said]))
-    return path, file_of(folder, lambda data: data["annotations"].pop())
-
-
-def test_a_sentence_that_somebody_wrote_is_a_reference_too(tmp_path: Path) -> None:
-    (one,) = load_refcoco(*sentences(tmp_path), tmp_path)
-    (same, *_) = load_references(file_of(tmp_path), tmp_path)
-    assert one.caption == same.caption and one.person == same.person and one.files == same.files
-    assert one.keypoints is not None and same.keypoints is not None
-    assert np.array_equal(one.keypoints, same.keypoints) and one.area_px == same.area_px
-
-
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"ann_id": 8}, "sentence 1 is of the annotation 8 in the image 3, which"),
-        ({"image_id": 4}, "sentence 1 is of the annotation 9 in the image 4, which"),
-        ({"sentence": " "}, "is no list of sentences; expected objects with image_id"),
-        ({"ann_id": None}, "is no list of sentences"),
-    ],
-)
-def test_sentences_of_nobody_are_told(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match=told):
-        load_refcoco(*sentences(tmp_path, **changes), tmp_path)
-
-
-def test_a_file_of_sentences_that_is_no_json_is_told(tmp_path: Path) -> None:
-    (tmp_path / "no.json").write_text("{")
-    with pytest.raises(AnnotationError, match="no.json cannot be read as JSON"):
-        load_refcoco(tmp_path / "no.json", file_of(tmp_path), tmp_path)
-
-
-def test_the_sentences_at_hand_are_of_people_with_masks(people_data: Path) -> None:
-    file = people_data.parent / "refcoco" / "person_refs_with_masks.json"
-    if not file.exists():
-        pytest.skip(f"no sentences at {file}")
-    found = load_refcoco(file, people_data / "person_train.json", people_data / "train")
-    assert len(found) == 69 and len({one.person.box_xyxy for one in found}) == 11
-    assert all(one.person.masked and one.caption for one in found)

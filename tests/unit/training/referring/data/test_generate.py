@@ -1,7 +1,7 @@
 """`peopleseg generate-expressions`: a file that is read as RefHuman's, the same for a seed."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,10 @@ def test_the_file_has_everybody_large_enough_with_expressions_or_without(
     data = generate(images, file, tmp_path / "refs.json")
     found = {(one["source_image_id"], one["source_annotation_id"]) for one in data["images"]}
     assert found == wanted
+    people = Counter(person["image_id"] for person in source["annotations"])
+    known = {one["source_image_id"]: one.get("people") for one in data["images"]}
+    assert known and None in known.values() and any(known.values())
+    assert all(number in (None, people[image]) for image, number in known.items())
     crowded = [
         one for one in data["images"] if one["source_image_id"] == source["images"][-1]["id"]
     ]
@@ -122,7 +126,7 @@ def test_the_same_seed_gives_the_same_file_and_another_one_another(tmp_path: Pat
 def test_main_people_stand_alone_and_beside_two_others(tmp_path: Path) -> None:
     images, file = main_people(tmp_path)
     data = generate(images, file, tmp_path / "refs.json", parts=file)
-    assert all(one["everybody"] is False for one in data["images"])
+    assert all(one["everybody"] is False and "people" not in one for one in data["images"])
     alone = {one["file_name"] for one in data["images"] if "side_by_side" not in one}
     assert len(alone) == 5
     pairs = {

@@ -14,6 +14,7 @@ from peopleseg.pixels.masks import encode_rle
 from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.measuring import measure
 from peopleseg.systems.referring.evaluation.metrics import (
+    CHANCE,
     MASK_AP,
     PERCENTS,
     POSE_AP,
@@ -47,7 +48,7 @@ def person(
     mask: Mask | None = None, others: Sequence[Mask] = (), known: NDArray[np.bool_] | None = None
 ) -> TruePerson:
     known = np.ones(KEYPOINTS, np.bool_) if known is None else known
-    return TruePerson(pose(), known, 160.0, mask, others)
+    return TruePerson(pose(), known, 160.0, mask, others, len(others) + 1 if others else None)
 
 
 def answer(*masks: Mask, points: NDArray[np.float64] | None = None) -> Groups:
@@ -93,7 +94,7 @@ def slow_iou(found: NDArray, true: NDArray, known: set[tuple[int, int]]) -> tupl
 
 def slow_metrics(compared: Sequence[Pair]) -> dict[str, float]:
     """But for the APs, by sets of pixels and loops over keypoints."""
-    overlaps, apart, right, judged = [], [], 0, 0
+    overlaps, apart, chances, right, judged = [], [], [], 0, 0
     for found, true in compared:
         best = sorted(range(len(found.scores)), key=lambda g: -found.scores[g])[0]
         if true.known[3] and true.known[4]:
@@ -107,6 +108,7 @@ def slow_metrics(compared: Sequence[Pair]) -> dict[str, float]:
         overlaps.append(slow_iou(found.masks[best], true.mask, known))
         if true.others:
             each = [slow_iou(found.masks[best], other, known) for other in true.others]
+            chances.append(1 / (len(true.others) + 1))
             apart.append(overlaps[-1][0] / overlaps[-1][1] > max(i / u for i, u in each))
     ious = [i / u for i, u in overlaps]
     return {
@@ -115,6 +117,7 @@ def slow_metrics(compared: Sequence[Pair]) -> dict[str, float]:
         "miou": sum(ious) / len(ious),
         **{f"precision_at_{p}": float(np.mean([iou >= p / 100 for iou in ious])) for p in PERCENTS},
         RIGHT_PERSON: float(np.mean([iou >= 0.5 for iou in ious])),
+        CHANCE: float(np.mean(chances)),
         TOLD_APART: float(np.mean(apart)),
         "prompts": len(compared),
         "prompts_with_mask": len(ious),
@@ -155,6 +158,7 @@ def test_the_truth_is_1_in_every_metric() -> None:
     found = metrics([(answer(box(4)), person(box(4), [box(20)]))] * 3)
     counts = {name: found.pop(name) for name in list(found) if name.startswith("prompts")}
     assert set(counts.values()) == {3}
+    assert found.pop(CHANCE) == 0.5
     assert set(found.values()) == {1}
 
 

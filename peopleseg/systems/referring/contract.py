@@ -12,7 +12,8 @@ from peopleseg.systems.shared.contract import IMAGE, LETTERBOX, PIXELS
 MAX_PROMPTS = 64  # of one request
 ON, OFF, PADDING = 1, 0, -1  # labels of a point: on the person, not on the person, no point
 MAX_POINTS = 256  # of one prompt
-MAX_TOKENS = 64  # of one text, with the two that stand around it
+AROUND = 2  # tokens that stand around a text
+MAX_TOKENS = 64  # of one text, with those
 MAX_CHARACTERS = 10_000  # of one text; all of them are read to count its tokens
 
 TEXT = Tensor("text", "BYTES", (-1,))  # (P,) what is said of the person, UTF-8

@@ -57,7 +57,7 @@ def test_texts_together_are_as_each_alone(step: Tokenize) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["😀", "👩‍🦰 red", "левый человек", "左边的人", "الشخص", "naïve café", "\u200b", "a\x00b"],
+    ["😀", "👩‍🦰 red", "левый человек", "左边的人", "الشخص", "naïve café", "\u200bred", "a\x00b"],
 )
 def test_any_text_has_an_answer(step: Tokenize, text: str) -> None:
     (found,) = tokens(step, text)
@@ -103,6 +103,12 @@ def test_a_text_that_would_take_long_to_read_is_refused_unread(step: Tokenize) -
 def test_a_text_that_says_nothing_is_refused(step: Tokenize, nothing: str) -> None:
     with pytest.raises(InvalidInput, match="text 1 is empty; say something of the person"):
         step.compute(ALL, text=asked("left", nothing))
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", " \ufeff\u200d ", "\x00\x07", "\ufffd"])
+def test_a_text_without_a_word_is_refused(step: Tokenize, unseen: str) -> None:
+    with pytest.raises(InvalidInput, match="text 1 has no word, .*; say something of the person"):
+        step.compute(ALL, text=asked("left", unseen))
 
 
 @pytest.mark.parametrize("wrong", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xf0\x9f\x98"])

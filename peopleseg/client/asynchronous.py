@@ -15,7 +15,7 @@ from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from peopleseg.client import wire
-from peopleseg.client.errors import NO_SERVER, ServerUnavailable, translated
+from peopleseg.client.errors import not_ready, translated
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
@@ -72,18 +72,18 @@ class AsyncSegmentationClient:
 
     async def is_ready(self, ensemble: str = PERSON_SEGMENTATION.name) -> bool:
         """Whether the server answers and has an ensemble; False when it cannot be reached."""
-        return await self._responses(ensemble, self.timeout_s)
+        return bool(await self._answers(ensemble, self.timeout_s))
 
     async def wait_until_ready(
         self, timeout_s: float, ensemble: str = PERSON_SEGMENTATION.name
     ) -> None:
         """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
         deadline = time.monotonic() + timeout_s
-        while not await self._responses(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
+        while not (
+            ready := await self._answers(ensemble, wire.time_for_one_poll(deadline, self.timeout_s))
+        ):
             if time.monotonic() >= deadline:
-                raise ServerUnavailable(
-                    f"no {ensemble} is ready at {self.url} after {timeout_s:g} s; {NO_SERVER}"
-                )
+                raise not_ready(self.url, ensemble, timeout_s, answers=ready is not None)
             await asyncio.sleep(wire.POLL_S)
 
     async def close(self) -> None:
@@ -102,9 +102,10 @@ class AsyncSegmentationClient:
         except InferenceServerException as error:
             raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
 
-    async def _responses(self, ensemble: str, timeout_s: float) -> bool:
+    async def _answers(self, ensemble: str, timeout_s: float) -> bool | None:
+        """Whether the server says that it has an ensemble; None where it does not answer."""
         try:
             ready = await self._server.is_model_ready(ensemble, client_timeout=timeout_s)
         except InferenceServerException:
-            return False
+            return None
         return bool(ready)

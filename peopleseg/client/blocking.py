@@ -14,7 +14,7 @@ from tritonclient.grpc import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from peopleseg.client import wire
-from peopleseg.client.errors import NO_SERVER, ServerUnavailable, translated
+from peopleseg.client.errors import not_ready, translated
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.person import Person
@@ -84,7 +84,7 @@ class SegmentationClient:
         """Who is at each prompt's points, by the referring system: one for each, in their order.
 
         points: (P, 2) x, y of a click a prompt; or (P, K, 3) x, y and label of K points, 1 on the
-        person, 0 not on the person, -1 for no point. In image pixels; P is at most 64.
+        person, 0 not on the person, -1 for no point. In image pixels; P is at most 64, K 256.
         """
         return wire.found_of(self._infer(wire.find_at_request(image, points)))
 
@@ -95,16 +95,16 @@ class SegmentationClient:
 
     def is_ready(self, ensemble: str = PERSON_SEGMENTATION.name) -> bool:
         """Whether the server answers and has an ensemble; False when it cannot be reached."""
-        return self._responses(ensemble, self.timeout_s)
+        return bool(self._answers(ensemble, self.timeout_s))
 
     def wait_until_ready(self, timeout_s: float, ensemble: str = PERSON_SEGMENTATION.name) -> None:
         """Return as soon as `is_ready`. Raises ServerUnavailable after timeout_s seconds."""
         deadline = time.monotonic() + timeout_s
-        while not self._responses(ensemble, wire.time_for_one_poll(deadline, self.timeout_s)):
+        while not (
+            ready := self._answers(ensemble, wire.time_for_one_poll(deadline, self.timeout_s))
+        ):
             if time.monotonic() >= deadline:
-                raise ServerUnavailable(
-                    f"no {ensemble} is ready at {self.url} after {timeout_s:g} s; {NO_SERVER}"
-                )
+                raise not_ready(self.url, ensemble, timeout_s, answers=ready is not None)
             time.sleep(wire.POLL_S)
 
     def close(self) -> None:
@@ -123,9 +123,10 @@ class SegmentationClient:
         except InferenceServerException as error:
             raise translated(error, url=self.url, timeout_s=self.timeout_s) from error
 
-    def _responses(self, ensemble: str, timeout_s: float) -> bool:
+    def _answers(self, ensemble: str, timeout_s: float) -> bool | None:
+        """Whether the server says that it has an ensemble; None where it does not answer."""
         try:
             ready = self._server.is_model_ready(ensemble, client_timeout=timeout_s)
         except InferenceServerException:
-            return False
+            return None
         return bool(ready)

@@ -22,7 +22,7 @@ _NO_CONNECTION = "failed to connect"  # gRPC's words for nobody who listens
 _REJECTED = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED")
 
 
-NO_SERVER = "start one with `peopleseg serve`, or name another with its host:port"
+_NO_SERVER = "start one with `peopleseg serve`, or name another with its host:port"
 
 
 class SegmentationError(PeoplesegError):
@@ -58,8 +58,18 @@ def translated(error: Any, *, url: str, timeout_s: float) -> SegmentationError:
     if status == "DEADLINE_EXCEEDED":
         return ServerUnavailable(f"no response from {url} within {timeout_s:g} s")
     if status in _UNAVAILABLE:
-        hint = f"; {NO_SERVER}" if _NO_CONNECTION in message.lower() else ""
+        hint = f"; {_NO_SERVER}" if _NO_CONNECTION in message.lower() else ""
         return ServerUnavailable(f"{url} is not available: {message}{hint}")
     if status in _REJECTED:
         return (InvalidImage if _INVALID_IMAGE in message else RequestRejected)(message)
     return ServerError(f"{url} failed ({status}): {message}")
+
+
+def not_ready(url: str, ensemble: str, timeout_s: float, *, answers: bool) -> ServerUnavailable:
+    """For a server that had no such ensemble in that time. answers: it is there and says so."""
+    if answers:
+        cause = f"{url} answers, but has no {ensemble}"
+        hint = "release the networks that it takes with `peopleseg release`, or name another server"
+    else:
+        cause, hint = f"no {ensemble} is ready at {url}", _NO_SERVER
+    return ServerUnavailable(f"{cause} after {timeout_s:g} s; {hint}")

@@ -112,9 +112,14 @@ def classify_request(image: Image, *, confidence: bool, palette_png: bool) -> Re
 
 
 def find_request(image: Image, texts: str | Sequence[str]) -> Request:
-    """Whom each text means. Raises InvalidImage."""
+    """Whom each text means. Raises InvalidImage, RequestRejected."""
     said = [texts] if isinstance(texts, str) else texts
-    values = np.array([text.encode() for text in said], np.object_)
+    try:
+        values = np.array([text.encode() for text in said], np.object_)
+    except (AttributeError, TypeError, UnicodeEncodeError) as error:
+        raise RequestRejected(
+            f"texts is {texts!r:.60}, expected a text or several, of characters ({error})"
+        ) from error
     return _request(REFERRING_PERSON, [_image_input(image), _input(TEXT, values)])
 
 

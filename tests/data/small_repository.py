@@ -51,7 +51,12 @@ UNFITTED: dict[str, dict[str, Any]] = {
         "mask_shift": 0.0,
     },
 }
-_DTYPES = {"UINT8": TensorProto.UINT8, "FP16": TensorProto.FLOAT16, "FP32": TensorProto.FLOAT}
+_DTYPES = {
+    "UINT8": TensorProto.UINT8,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+}
 
 
 def write_small_repository(repository: Path) -> Path:
@@ -120,33 +125,53 @@ def write_detector(
     shift_px: float = 0.0,
 ) -> Path:
     """shift_px: by how much its box misses the person."""
-    size = [stride, stride]
     predictions = np.zeros((1, 5, ANCHORS), dtype=np.float32)
     predictions[0, :, 0] = (BOX_CXCYWH[0] + shift_px, *BOX_CXCYWH[1:], SCORE)
     nodes = [
-        *_red("pixels"),
-        helper.make_node("AveragePool", ["red"], ["cells"], kernel_shape=size, strides=size),
-        helper.make_node("Conv", ["cells", "scales"], ["scaled"], kernel_shape=[1, 1]),
-        helper.make_node("Cast", ["scaled"], ["features"], to=TensorProto.FLOAT16),
+        *red("pixels"),
         helper.make_node("GlobalAveragePool", ["red"], ["mean"]),
         helper.make_node("Reshape", ["mean", "of_each"], ["mean_of_each"]),
         helper.make_node("Mul", ["mean_of_each", "nothing"], ["nothing_of_each"]),
         helper.make_node("Add", ["nothing_of_each", "seen"], ["predictions"]),
     ]
     constants = {
-        "scales": np.full((channels, 1, 1, 1), 1 / 255, dtype=np.float32),
         "of_each": np.array([-1, 1, 1]),
         "nothing": np.zeros(1, dtype=np.float32),
         "seen": predictions,
     }
+    return write_detector_of(
+        repository, version, nodes, constants, ANCHORS, channels=channels, stride=stride
+    )
+
+
+def write_detector_of(
+    repository: Path,
+    version: int,
+    nodes: Sequence[NodeProto],
+    constants: Mapping[str, NDArray[Any]],
+    anchors: int,
+    *,
+    channels: int = CHANNELS,
+    stride: int = STRIDE,
+) -> Path:
+    """nodes: from `pixels` to `red` and to the predictions of so many anchors."""
+    size = [stride, stride]
+    of_features = [
+        helper.make_node("AveragePool", ["red"], ["cells"], kernel_shape=size, strides=size),
+        helper.make_node("Conv", ["cells", "scales"], ["scaled"], kernel_shape=[1, 1]),
+        helper.make_node("Cast", ["scaled"], ["features"], to=TensorProto.FLOAT16),
+    ]
+    scales = {"scales": np.full((channels, 1, 1, 1), 1 / 255, dtype=np.float32)}
     side = INPUT_SIZE // stride
-    lengths = {"features": (channels, side, side), "predictions": (5, ANCHORS)}
-    return write_version(repository, "yolov9", version, nodes, constants, lengths)
+    lengths = {"features": (channels, side, side), "predictions": (5, anchors)}
+    return write_version(
+        repository, "yolov9", version, [*nodes, *of_features], {**constants, **scales}, lengths
+    )
 
 
 def write_people_unet(repository: Path, version: int) -> Path:
     nodes = [
-        *_red("pixels"),
+        *red("pixels"),
         helper.make_node("Sub", ["red", "middle"], ["person_logit"]),
     ]
     constants = {"middle": np.array(127.5, dtype=np.float32)}
@@ -173,7 +198,7 @@ def write_head(
         ]
     terms = ["large", *(f"{name}_nothing" for name in reads[1:])]
     nodes = [
-        *_red("roi_rgb"),
+        *red("roi_rgb"),
         helper.make_node("Resize", ["red", "", "twice"], ["large"], mode="linear"),
         *zeros,
         helper.make_node("Sum", terms, ["sum"]),
@@ -336,7 +361,7 @@ def _hidden(node: NodeProto, outputs: Sequence[Tensor]) -> list[NodeProto]:
     ]
 
 
-def _red(pixels: str) -> list[NodeProto]:
+def red(pixels: str) -> list[NodeProto]:
     """The red channel as FP32, called `red`."""
     return [
         helper.make_node("Gather", [pixels, "red_channel"], ["red_bytes"], axis=1),

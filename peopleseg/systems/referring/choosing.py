@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.geometry import Letterbox
-from peopleseg.systems.referring.contract import MAX_PROMPTS, OFF, ON, PADDING
+from peopleseg.systems.referring.contract import MAX_POINTS, OFF, ON, PADDING, POINTS
+from peopleseg.systems.referring.limits import check_prompts
 
 NEARBY = 0.1  # most that a point beside a mask says for its person
 REACH = 0.25  # of the root of the box's area, in which that falls to a third
@@ -47,8 +48,9 @@ def checked_points(points: NDArray[np.float32], letterbox: Letterbox) -> NDArray
     points: (P, K, 3) x, y in pixels of the image, and ON, OFF or PADDING.
     """
     prompts, count = points.shape[:2]
-    if not 1 <= prompts <= MAX_PROMPTS:
-        raise InvalidInput(f"points has {prompts} prompts, expected 1 to {MAX_PROMPTS}")
+    check_prompts(POINTS.name, prompts)
+    if count > MAX_POINTS:
+        raise InvalidInput(f"points has {count} points a prompt, expected at most {MAX_POINTS}")
     for number, prompt in enumerate(points):
         labels = prompt[:, 2]
         strange = labels[~np.isin(labels, (ON, OFF, PADDING))]

@@ -11,8 +11,10 @@ from peopleseg.systems.shared.contract import IMAGE, LETTERBOX, PIXELS
 
 MAX_PROMPTS = 64  # of one request
 ON, OFF, PADDING = 1, 0, -1  # labels of a point: on the person, not on the person, no point
-
-MAX_TOKENS = 64  # of one text, with the two that stand around it
+MAX_POINTS = 256  # of one prompt
+AROUND = 2  # tokens that stand around a text
+MAX_TOKENS = 64  # of one text, with those
+MAX_CHARACTERS = 10_000  # of one text; all of them are read to count its tokens
 
 TEXT = Tensor("text", "BYTES", (-1,))  # (P,) what is said of the person, UTF-8
 POINTS = Tensor("points", "FP32", (-1, -1, 3))  # (P, K, 3) x, y in pixels of the image sent, label

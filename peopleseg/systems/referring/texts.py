@@ -6,7 +6,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from peopleseg.errors import InvalidInput
-from peopleseg.systems.referring.contract import MAX_PROMPTS
+from peopleseg.systems.referring.contract import MAX_CHARACTERS, TEXT
+from peopleseg.systems.referring.limits import check_prompts
 
 
 def open_tokenizer(file: Path) -> Tokenizer:
@@ -19,9 +20,10 @@ def open_tokenizer(file: Path) -> Tokenizer:
 
 
 def checked_texts(texts: Sequence[bytes]) -> list[str]:
-    """Raises InvalidInput for too many or none, for what is not UTF-8 and for nothing said."""
-    if not 1 <= len(texts) <= MAX_PROMPTS:
-        raise InvalidInput(f"text has {len(texts)} prompts, expected 1 to {MAX_PROMPTS}")
+    """Raises InvalidInput for too many or none, for what is not UTF-8, for nothing said and for
+    more than MAX_CHARACTERS.
+    """
+    check_prompts(TEXT.name, len(texts))
     return [_checked(number, text) for number, text in enumerate(texts)]
 
 
@@ -32,4 +34,9 @@ def _checked(number: int, text: bytes) -> str:
         raise InvalidInput(f"text {number} is not UTF-8 ({error.reason})") from error
     if not said.strip():
         raise InvalidInput(f"text {number} is empty; say something of the person")
+    if len(said) > MAX_CHARACTERS:
+        raise InvalidInput(
+            f"text {number} has {len(said)} characters, expected at most {MAX_CHARACTERS}; say it "
+            "in fewer words"
+        )
     return said

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.pixels.geometry import Letterbox
-from peopleseg.systems.referring.contract import DESCRIBE_PEOPLE
+from peopleseg.systems.referring.contract import DESCRIBE_PEOPLE, TEXT
 from peopleseg.systems.referring.describing import describe
+from peopleseg.systems.referring.limits import check_prompts
 from peopleseg.systems.referring.response import keypoints_of
 from peopleseg.systems.step import Arrays, Step
 
@@ -27,6 +28,7 @@ class DescribePeople(Step):
         looks: NDArray[np.float32],
         letterbox: NDArray[np.float32],
     ) -> Arrays:
+        check_prompts(TEXT.name, len(text))  # each takes memory here, and nobody has counted them
         box = Letterbox.from_array(letterbox)
         height, width = crops.shape[2:]
         keypoints = keypoints_of(joints, people_boxes, (height, width), box)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from peopleseg.errors import InvalidInput
 from peopleseg.repository.settings import FILE
-from peopleseg.systems.referring.contract import MAX_TOKENS, TOKENIZE
+from peopleseg.systems.referring.contract import AROUND, MAX_TOKENS, TOKENIZE
 from peopleseg.systems.referring.texts import checked_texts, open_tokenizer
 from peopleseg.systems.step import Arrays, Step
 
@@ -28,6 +28,10 @@ class Tokenize(Step):
         encoded = self.tokenizer.encode_batch(checked_texts(text.tolist()))
         for row, one in enumerate(encoded):
             count = len(one.ids)
+            if count <= AROUND:
+                raise InvalidInput(
+                    f"text {row} has no word, but for what nobody sees; say something of the person"
+                )
             if count > MAX_TOKENS:
                 raise InvalidInput(
                     f"text {row} has {count} tokens (words and parts of words, and two around "

@@ -182,3 +182,19 @@ def test_an_async_client_waits_in_vain_for_nobody() -> None:
 
     with pytest.raises(ServerUnavailable, match="is ready at .* start one with `peopl"):
         asyncio.run(wait())
+
+
+def test_a_server_without_the_ensemble_is_told_from_none(fake: FakeTriton) -> None:
+    fake.ready = False
+    told = f"{fake.grpc_url} answers, but has no other after 0.3 s; release the networks"
+
+    async def wait() -> None:
+        async with AsyncSegmentationClient(fake.grpc_url) as client:
+            assert not await client.is_ready("other")
+            await client.wait_until_ready(0.3, "other")
+
+    with SegmentationClient(fake.grpc_url) as client:
+        with pytest.raises(ServerUnavailable, match=told):
+            client.wait_until_ready(0.3, "other")
+    with pytest.raises(ServerUnavailable, match=told):
+        asyncio.run(wait())

@@ -89,6 +89,20 @@ def test_boxes_of_another_shape_are_rejected(boxes: Any) -> None:
         wire.segment_from_boxes_request(IMAGE, boxes)
 
 
+@pytest.mark.parametrize(
+    "texts", [[b"left"], ["left", None], None, 7, ["\ud800 left"], "caf\udce9"]
+)
+def test_texts_that_are_none_are_rejected(texts: Any) -> None:
+    with pytest.raises(RequestRejected, match="texts is .*, expected a text or several"):
+        wire.find_request(IMAGE, texts)
+
+
+@pytest.mark.parametrize("points", [[[1, 2, 3, 4]], [1, 2], [["a", "b"]], [[[1, 2]]], None])
+def test_points_of_another_shape_are_rejected(points: Any) -> None:
+    with pytest.raises(RequestRejected, match="points "):
+        wire.find_at_request(IMAGE, points)
+
+
 def test_people_are_read_in_order() -> None:
     rle = {"size": [2, 2], "counts": "04"}
     people = wire.people_of(

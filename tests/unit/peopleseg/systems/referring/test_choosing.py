@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from peopleseg.errors import InvalidInput
 from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.referring.choosing import FLOOR, NEARBY, by_points, checked_points
-from peopleseg.systems.referring.contract import MAX_PROMPTS, OFF, ON, PADDING
+from peopleseg.systems.referring.contract import MAX_POINTS, MAX_PROMPTS, OFF, ON, PADDING
 
 NAN, INF = float("nan"), float("inf")
 LETTERBOX = Letterbox.fit(200, 100)
@@ -120,7 +120,7 @@ def check(*prompts: Points) -> NDArray[np.float32]:
 def test_points_up_to_the_border_are_taken_as_they_are() -> None:
     prompts: list[Points] = [[(0, 0, ON), (200, 100, OFF)], [(200, 0, ON), (0, 0, PADDING)]]
     np.testing.assert_array_equal(check(*prompts), np.array(prompts, np.float32))
-    assert len(check(*[[(1.0, 1.0, 1.0)]] * MAX_PROMPTS)) == MAX_PROMPTS
+    assert len(check(*[[(1.0, 1.0, 1.0)] * MAX_POINTS] * MAX_PROMPTS)) == MAX_PROMPTS
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_points_up_to_the_border_are_taken_as_they_are() -> None:
     [
         (np.zeros((0, 1, 3)), "points has 0 prompts, expected 1 to 64"),
         (np.ones((65, 1, 3)), "points has 65 prompts, expected 1 to 64"),
+        (np.ones((1, 257, 3)), "points has 257 points a prompt, expected at most 256"),
         (np.ones((2, 0, 3)), "prompt 0 of points has no point with label 1 among its 0; give one"),
         ([[(1, 1, ON)], [(1, 1, OFF)]], "prompt 1 of points has no point with l"),
         ([[(1, 1, ON), (1, 1, 2)]], "prompt 0 of points has the label 2, expected 1 on the person"),

@@ -13,7 +13,7 @@ from peopleseg.pixels.masks import decode_rle, encode_rle, rles_as_json
 from peopleseg.repository.tensors import Model
 from peopleseg.systems.people.contract import MAX_PEOPLE
 from peopleseg.systems.referring.choosing import by_points
-from peopleseg.systems.referring.contract import ON
+from peopleseg.systems.referring.contract import MAX_PROMPTS, ON
 from peopleseg.systems.referring.crops import crop, crop_matrix
 from peopleseg.systems.referring.describing import describe, length_of
 from peopleseg.systems.referring.response import keypoints_of
@@ -128,6 +128,15 @@ def test_everybody_is_told_of_once_for_each_text(tensors: Arrays) -> None:
 def test_of_nobody_nothing_is_told(nobody: Arrays) -> None:
     found = call(DescribePeople(), nobody)["people"]
     assert found.shape == (2, MAX_PEOPLE, length_of(LOOKS)) and not found.any()
+
+
+@pytest.mark.parametrize("count", [0, MAX_PROMPTS + 1])
+def test_nothing_is_told_for_more_texts_than_a_request_may_have(
+    tensors: Arrays, count: int
+) -> None:
+    texts = np.full(count, b"left", np.object_)
+    with pytest.raises(InvalidInput, match=f"text has {count} prompts, expected 1 to 64"):
+        call(DescribePeople(), tensors | {"text": texts})
 
 
 def width_of(choices: NDArray[Any], width: int) -> NDArray[Any]:

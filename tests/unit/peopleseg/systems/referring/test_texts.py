@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import peopleseg.networks  # noqa: F401  (before transformers: it declares missing operators)
 from peopleseg.errors import InvalidInput
 from peopleseg.networks.referring.text_encoders import PACKAGE, PACKAGE_MODULE, packaged_model
-from peopleseg.systems.referring.contract import MAX_PROMPTS, MAX_TOKENS
+from peopleseg.systems.referring.contract import MAX_CHARACTERS, MAX_PROMPTS, MAX_TOKENS
 from peopleseg.systems.referring.steps.tokenize import Tokenize
 from peopleseg.systems.referring.texts import checked_texts
 from tests.data.small_minilm import BEGIN, END, UNKNOWN, write_tokenizer
@@ -57,7 +57,7 @@ def test_texts_together_are_as_each_alone(step: Tokenize) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["😀", "👩‍🦰 red", "левый человек", "左边的人", "الشخص", "naïve café", "\u200b", "a\x00b"],
+    ["😀", "👩‍🦰 red", "левый человек", "左边的人", "الشخص", "naïve café", "\u200bred", "a\x00b"],
 )
 def test_any_text_has_an_answer(step: Tokenize, text: str) -> None:
     (found,) = tokens(step, text)
@@ -91,10 +91,24 @@ def test_a_text_may_fill_all_tokens(step: Tokenize) -> None:
         step.compute(ALL, text=asked(fits + "left"))
 
 
+def test_a_text_that_would_take_long_to_read_is_refused_unread(step: Tokenize) -> None:
+    tokens(step, "x" * MAX_CHARACTERS)
+    for long in ("x" * (MAX_CHARACTERS + 1), "左" * (MAX_CHARACTERS + 1)):
+        expected = f"text 1 has {MAX_CHARACTERS + 1} characters, expected at most {MAX_CHARACTERS}"
+        with pytest.raises(InvalidInput, match=expected):
+            checked_texts([b"left", long.encode()])
+
+
 @pytest.mark.parametrize("nothing", ["", " ", "\t\n", "\u00a0\u3000"])
 def test_a_text_that_says_nothing_is_refused(step: Tokenize, nothing: str) -> None:
     with pytest.raises(InvalidInput, match="text 1 is empty; say something of the person"):
         step.compute(ALL, text=asked("left", nothing))
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", " \ufeff\u200d ", "\x00\x07", "\ufffd"])
+def test_a_text_without_a_word_is_refused(step: Tokenize, unseen: str) -> None:
+    with pytest.raises(InvalidInput, match="text 1 has no word, .*; say something of the person"):
+        step.compute(ALL, text=asked("left", unseen))
 
 
 @pytest.mark.parametrize("wrong", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xf0\x9f\x98"])

@@ -228,9 +228,12 @@ def _numbers(repository: Path, words: tuple[str, ...]) -> dict[str, int]:
     """Of the tokens of "left", "right" and "red", which take these words for their own."""
     newest = max(versions_in(repository / "tokenize"))
     tokenizer = Tokenizer.from_file(str(repository / "tokenize" / str(newest) / "tokenizer.json"))
-    numbers = [tokenizer.token_to_id(word) for word in words]
-    assert None not in numbers, words
-    return dict(zip(("left", "right", "red"), numbers, strict=True))
+    numbers = {}
+    for known, word in zip(("left", "right", "red"), words, strict=True):
+        number = tokenizer.token_to_id(word)
+        assert number is not None, word
+        numbers[known] = number
+    return numbers
 
 
 def _column(name: str, tensor: str, axis: int) -> list[NodeProto]:

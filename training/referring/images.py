@@ -1,7 +1,7 @@
 """Images with the people whom references mean, and their pixels."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class ReferredImage:
     people: list[ReferredPerson] = field(default_factory=list)
     weight: float = 1.0  # how often an epoch of training draws it
     seed: int = 0  # of what is drawn in validation
+    everybody: bool = True  # of the image was known to whoever made the texts
 
     @property
     def path(self) -> Path:
@@ -56,6 +57,7 @@ def images_of(references: Sequence[Reference], weight: float = 1.0) -> list[Refe
         image = images.setdefault(
             one.files, ReferredImage(one.sources, one.size_hw, weight=weight, seed=len(images))
         )
+        image.everybody &= one.everybody
         key = (one.files, one.person.box_xyxy)
         if key not in people:
             people[key] = ReferredPerson(one.person, one.keypoints, one.area_px, one.scribbles)
@@ -77,4 +79,4 @@ def chunks(image: ReferredImage, size: int) -> Iterator[ReferredImage]:
     """The image with at most so many of its people at a time."""
     for first in range(0, len(image.people), size):
         part = image.people[first : first + size]
-        yield ReferredImage(image.sources, image.size_hw, part, image.weight, image.seed)
+        yield replace(image, people=part)

@@ -21,9 +21,12 @@ class PeopleReader:
 
     @torch.inference_mode()
     def told(
-        self, image_rgb: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32]
+        self,
+        image_rgb: NDArray[np.uint8],
+        boxes_xyxy: NDArray[np.float32],
+        scores: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """(N, D) of people in boxes (N, 4) of an image (H, W, 3), each with a score of 1."""
+        """(N, D) of people in boxes (N, 4) of an image (H, W, 3). scores: (N,); None: 1 each."""
         height, width = image_rgb.shape[:2]
         letterbox = Letterbox.fit(width, height)
         crops = CropPeople(*self.pose.size_hw).compute(
@@ -35,6 +38,7 @@ class PeopleReader:
         read = self.pose.read(torch.from_numpy(crops).float() / 255)
         joints, looks = (one.numpy() for one in read)
         keypoints = keypoints_of(joints, boxes_xyxy, self.pose.size_hw, letterbox)
-        scores = np.ones(len(boxes_xyxy), np.float32)
+        if scores is None:
+            scores = np.ones(len(boxes_xyxy), np.float32)
         told = describe(boxes_xyxy, scores, keypoints, looks, (height, width))
         return told[: len(boxes_xyxy)]

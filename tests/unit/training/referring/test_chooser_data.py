@@ -1,9 +1,11 @@
 """Texts with everybody among whom they choose."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,9 @@ import torch
 from peopleseg.labels.coco import load_images
 from peopleseg.networks.checkpoint import CheckpointError, save_network
 from peopleseg.networks.referring.chooser import PersonChooser
-from peopleseg.systems.referring.describing import length_of
+from peopleseg.systems.referring.describing import SCORE, length_of
 from tests.data.reference_files import write_references
+from tests.data.small_referring import SCORES, TEXTS, write_prompted, write_referring_repository
 from training.data.images import DataError
 from training.data.loading import LoaderSettings
 from training.referring.chooser_data import Choice, ChooserBatch, ChooserData, ChooserSet
@@ -29,7 +32,7 @@ def written(folder: Path, count: int = 4, seed: int = 1) -> ChooserSet:
 
 
 def data_of(chosen: ChooserSet, pose: Path, minilm: Path, **settings: Any) -> ChooserData:
-    made = ChooserData([chosen], chosen, pose, minilm, loader=ALONE, **settings)
+    made = ChooserData([chosen], chosen, pose, text_encoder=minilm, loader=ALONE, **settings)
     made.setup("fit")
     return made
 
@@ -109,6 +112,58 @@ def test_the_same_seed_gives_the_same_choices(
     assert not all(same(*pair) for pair in zip(data.train_images, other, strict=True))
 
 
+@pytest.fixture(scope="module")
+def found_by(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_referring_repository(tmp_path_factory.mktemp("found") / "models", texts=False)
+
+
+def prompted(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> ChooserSet:
+    """Two images of two people, with a text of each."""
+    images, annotations, references = write_prompted(folder)
+    if change is not None:
+        data = json.loads(references.read_text())
+        change(data)
+        references.write_text(json.dumps(data))
+    return ChooserSet(images, annotations, references)
+
+
+def test_texts_choose_among_those_whom_the_server_would_find(
+    tmp_path: Path, pose: Path, minilm: Path, found_by: Path
+) -> None:
+    chosen = prompted(tmp_path)
+    data = data_of(chosen, pose, minilm, found_by=found_by)
+    assert len(data.val_images) == 4 and len(data.train_images) == 8
+    for one in (*data.val_images, *data.train_images):
+        assert sorted(one.people[:, SCORE].tolist()) == pytest.approx(sorted(SCORES), abs=1e-3)
+        is_left = one.people[one.target, 1] < 0.5
+        assert is_left == ("left" in one.text)
+    annotated = data_of(chosen, pose, minilm)
+    assert all((one.people[:, SCORE] == 1).all() for one in annotated.val_images)
+
+
+def test_who_is_not_found_is_left_out(
+    tmp_path: Path, pose: Path, minilm: Path, found_by: Path
+) -> None:
+    chosen = prompted(tmp_path)
+    for path in chosen.images.iterdir():
+        image = cv2.imread(str(path))
+        image[:, image.shape[1] // 2 :] = 0  # nobody is red there
+        cv2.imwrite(str(path), image)
+    found = data_of(chosen, pose, minilm, found_by=found_by).val_images
+    assert [(one.text, len(one.people), one.target) for one in found] == [(TEXTS[0], 1, 0)] * 2
+
+
+def test_where_others_may_fit_the_text_it_chooses_among_the_annotated(
+    tmp_path: Path, pose: Path, minilm: Path, found_by: Path
+) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["images"][0]["everybody"] = False
+
+    found = data_of(prompted(tmp_path, change), pose, minilm, found_by=found_by).val_images
+    known = [bool((one.people[:, SCORE] == 1).all()) for one in found]
+    assert known == [True, True, False, False]
+
+
 def test_a_batch_holds_each_of_its_choices(data: ChooserData) -> None:
     batch = next(iter(data.train_dataloader()))
     assert isinstance(batch, ChooserBatch) and batch.people.dtype == torch.float32
@@ -171,4 +226,4 @@ def test_another_checkpoint_tells_nothing_of_people(
     path = tmp_path / "chooser.ckpt"
     save_network(path, "person_chooser", network, dims=network.dims)
     with pytest.raises(CheckpointError, match="holds a person_chooser, not a person_pose"):
-        ChooserData([chosen], chosen, path, minilm)
+        ChooserData([chosen], chosen, path, text_encoder=minilm)

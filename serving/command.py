@@ -17,9 +17,10 @@ from peopleseg.cli.options import FileToWrite, Help, Positive, RepositoryOption,
 from peopleseg.releases.errors import ReleaseError
 from peopleseg.systems.known import ENSEMBLES
 from serving import triton_log
-from serving.embedded import EmbeddedServer, describe_status
+from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
 from serving.exposure import exposure
+from serving.server import describe_status
 
 _LOG = logging.getLogger(__name__)
 READY_TIMEOUT_S = 180.0

@@ -19,9 +19,10 @@ from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg.releases import servers
 from peopleseg.systems.people.system import PEOPLE
-from serving import embedded, guard
+from serving import guard
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
+from serving.server import STARTS
 from serving.triton_wheel import LIBRARIES, PROJECT_ROOT, find_triton
 from tests.server.telling import (
     TellingExaminer,
@@ -296,7 +297,7 @@ exec {triton} "$@"
 """
 
 
-@pytest.mark.parametrize("aborts", [1, embedded.STARTS])
+@pytest.mark.parametrize("aborts", [1, STARTS])
 def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
     tiny_repository: Path,
     tmp_path: Path,
@@ -315,17 +316,17 @@ def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
     program.write_text(ABORTS.format(count=count, aborts=aborts, triton=real))
     program.chmod(0o755)
     monkeypatch.setattr("serving.embedded.find_triton", lambda: folder)
-    monkeypatch.setattr(embedded, "RESTART_S", 0.0)
+    monkeypatch.setattr("serving.server.RESTART_S", 0.0)
     with server_of(tiny_repository, models=["tiny"]) as server:
-        if aborts < embedded.STARTS:
+        if aborts < STARTS:
             server.wait_until_ready(READY_LIMIT_S)
             assert echo(server.http_url, [1.5]) == [1.5]
         else:
             with pytest.raises(ServerStartError, match=r"killed by SIGABRT(.|\n)*lock_exception"):
                 server.wait_until_ready(READY_LIMIT_S)
         assert "lock_exception" in server.log_file.read_text(errors="replace")
-    assert count.read_text().count("start") == min(aborts + 1, embedded.STARTS)
-    assert caplog.text.count("Triton aborted as it started") == min(aborts, embedded.STARTS - 1)
+    assert count.read_text().count("start") == min(aborts + 1, STARTS)
+    assert caplog.text.count("Triton aborted as it started") == min(aborts, STARTS - 1)
 
 
 def test_the_server_can_be_started_again_in_one_process(

@@ -14,7 +14,9 @@ from peopleseg.runtime.shared_processors import COMPUTING_FILE
 from serving.loading import cache_arguments, load_arguments
 from serving.ports import check_ports
 from serving.server import Server
+from serving.shared_memory import IMAGE_BYTES
 from serving.triton_wheel import (
+    OWN_BACKENDS,
     check_numpy,
     find_triton,
     lay_out_backends,
@@ -23,15 +25,17 @@ from serving.triton_wheel import (
 )
 
 STUB_START_TIMEOUT_S = 120  # Triton's 30 s are short on a busy machine
-# Shared memory of each step's process at its start, and by how much it grows: room for one
-# image's tensors (pixels 1.2 MB, person_logit 1.6 MB, features 2.0 MB).
-STUB_MEMORY_BYTES = 4 * 1024 * 1024
+# Shared memory of each step's process at its start, and by how much it grows.
+STUB_MEMORY_BYTES = IMAGE_BYTES
 
 
 class EmbeddedServer(Server):
     """Triton from the wheel."""
 
     log_file: Path
+    choose_another = "choose another with --model-repository, or name a model with --load-model"
+    stub_backends = ("python", *(path.name for path in OWN_BACKENDS.iterdir()))
+    stub_memory_bytes = STUB_MEMORY_BYTES
     exit_timeout_s = 6
 
     def __init__(

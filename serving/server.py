@@ -1,7 +1,7 @@
 """One Triton under the guard, serving a model repository.
 
 Which Triton that is, and how it is called, a subclass says: `EmbeddedServer` (embedded.py) runs the
-wheel's.
+wheel's, `ContainerServer` (container.py) that of NVIDIA's image.
 
 The server, the processes of its Python steps, its shared memory and its runtime folder end with
 `stop`, with the server's own death and with the death of the process that started it (guard.py).
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ from serving.control import Control, is_there, reachable
 from serving.errors import ServerStartError
 from serving.exposure import control_headers
 from serving.mending import mend_unless_served, name_others
+from serving.shared_memory import check_shared_memory
 
 POLL_S = 0.2
 _METRICS = "the metrics"
@@ -42,6 +43,9 @@ _LOG = logging.getLogger(__name__)
 class Server:
     """Triton serving a model repository under explicit model control."""
 
+    choose_another: str  # how another repository is chosen
+    stub_backends: Collection[str]  # whose models run in processes of their own
+    stub_memory_bytes: int  # shared memory of each of these at its start
     exit_timeout_s: float  # how long Triton waits for requests in flight when it is asked to end
 
     def __init__(
@@ -128,11 +132,17 @@ class Server:
             raise ServerStartError("this server is already started")
         if not self.model_repository.is_dir():
             raise ServerStartError(
-                f"no model repository at {self.model_repository}; "
-                "choose one with --model-repository"
+                f"no model repository at {self.model_repository}; {self.choose_another}"
             )
         others = name_others(self.model_repository)
         self.check()
+        check_shared_memory(
+            self.model_repository,
+            self.models,
+            self.stub_backends,
+            self.stub_memory_bytes,
+            self.extra_arguments,
+        )
         self._enter_repository(others)
         if self.log_file and not goes_on:
             self.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -220,8 +230,7 @@ class Server:
             self.models = served(self.model_repository, SYSTEMS)  # mending may have added some
         if not self.models:
             raise ServerStartError(
-                f"{self.model_repository} has no ensemble of peopleseg; "
-                "choose another with --model-repository, or name a model with --load-model"
+                f"{self.model_repository} has no ensemble of peopleseg; {self.choose_another}"
             )
         self._announcement = servers.announce(self.model_repository, self.ports)
 

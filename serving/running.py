@@ -43,7 +43,7 @@ def run(
         with Sidecar(server.host, health_port, state, readiness):
             try:
                 server.start()
-                _LOG.info("loading %s; log: %s", ", ".join(server.models), server.log_file)
+                _LOG.info("loading %s; %s", ", ".join(server.models), server.where_it_logs)
                 server.wait_until_ready(ready_timeout_s)
                 state.has_started = True
                 readiness.begin_anew()

@@ -102,6 +102,10 @@ class Server:
         """What this server is asked and told by, as long as it has a port of HTTP."""
         return Control(self.http_url, control_headers(self.extra_arguments))
 
+    @property
+    def where_it_logs(self) -> str:
+        return f"log: {self.log_file}" if self.log_file else "its log goes with this one"
+
     def __enter__(self) -> Any:
         self.start()
         return self

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from serving.health.state import CANARY_FAILURES, State
 
 DEADLINE_S = 4.0  # of a canary; compose's health check waits 5
 CACHED_S = 1.0  # however many ask, the server has one canary of each system a second
-WATCHED_S = 30.0  # between canaries when nobody asks
+WATCHED_S, FAILING_S = 30.0, 5.0  # between canaries when nobody asks, and while none is answered
 
 _LOG = logging.getLogger(__name__)
 Failures = Mapping[str, str | None]
@@ -58,7 +59,7 @@ class Readiness:
         self._lock = threading.Lock()
         self._report = Report({})
         self._taken_at = float("-inf")
-        self._answered_at = time.monotonic()
+        self._unanswered_since: float | None = None
         self._answered = -1  # requests, as the server counts them
 
     def report(self) -> Report:
@@ -73,7 +74,8 @@ class Readiness:
 
     def unanswered_s(self) -> float:
         """For how long no canary, and nobody else's request, has been answered."""
-        return time.monotonic() - self._answered_at
+        since = self._unanswered_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def watch(self) -> None:
         """Ask from time to time, for ever, in a thread of its own."""
@@ -81,26 +83,33 @@ class Readiness:
 
     def begin_anew(self) -> None:
         """Of a server that has just been started."""
-        self._answered_at, self._answered = time.monotonic(), -1
+        self._unanswered_since, self._answered = None, -1
 
     def _watch(self) -> None:
         while not self._state.is_stopping:
-            time.sleep(WATCHED_S)
+            time.sleep(WATCHED_S if self._unanswered_since is None else FAILING_S)
             self.report()
 
     def _failures(self) -> Failures:
+        asked: list[Canary]
+        failures: dict[str, str | None]
         try:
             self._expected.look()
         except NoAnswer as error:
-            return {"server": str(error)}
-        asked = canaries(self._expected)
+            asked, failures = [], {"server": str(error)}
+        else:
+            asked = canaries(self._expected)
+            failures = self._ask_all(asked)
+        self._tell(failures)
+        self._note_answers([canary.model for canary in asked], failures)
+        return failures
+
+    def _ask_all(self, asked: list[Canary]) -> dict[str, str | None]:
         failures: dict[str, str | None] = {canary.system: None for canary in asked}
         with ThreadPoolExecutor(max(1, len(asked))) as pool:
             for canary, reason in zip(asked, pool.map(self._ask, asked), strict=True):
                 if reason is not None:
                     failures[canary.system] = reason
-        self._tell(failures)
-        self._note_answers([canary.model for canary in asked], failures)
         return failures
 
     def _tell(self, failures: Failures) -> None:
@@ -127,16 +136,16 @@ class Readiness:
 
     def _note_answers(self, models: list[str], failures: Failures) -> None:
         """A server that is slow because many ask it is at work: it answers others."""
-        if not all(failures.values()):
-            self._answered_at = time.monotonic()
-            return
-        try:
-            answered = sum(map(self._control.answered, models))
-        except NoAnswer:
-            return
-        if answered > self._answered >= 0:
-            self._answered_at = time.monotonic()
-        self._answered = answered
+        is_at_work = not failures or not all(failures.values())
+        if not is_at_work:
+            with suppress(NoAnswer):
+                answered = sum(map(self._control.answered, models))
+                is_at_work = answered > self._answered >= 0
+                self._answered = answered
+        if is_at_work:
+            self._unanswered_since = None
+        elif self._unanswered_since is None:
+            self._unanswered_since = time.monotonic()
 
 
 def canaries(expected: Expected) -> list[Canary]:

@@ -33,23 +33,30 @@ class Serve:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.said = folder / "stderr.txt"
-        command = [sys.executable, "-m", "peopleseg.cli.main", "serve"]
-        command += ["--model-repository", str(repository)]
-        command += ["--load-model", model] if model else []
+        command = self.command(repository, model)
         for service, port in zip(("http", "grpc", "metrics", "health"), ports, strict=True):
-            command += [f"--{service}-port", str(port)]
-        command += ["--log-file", str(folder / "triton.log")]
+            command.append(f"--{service}-port={port}")
         with self.said.open("wb") as errors:
             self.process = subprocess.Popen(
                 command,
                 cwd=PROJECT_ROOT,
-                env=os.environ | {"TMPDIR": str(self.temporary)},
+                env=os.environ | {"TMPDIR": str(self.temporary)} | self.environment(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
             )
         self.family: list[psutil.Process] = []
         self.regions: set[Path] = set()
+
+    def command(self, repository: Path, model: str | None) -> list[str]:
+        command = [sys.executable, "-m", "peopleseg.cli.main", "serve"]
+        command += ["--model-repository", str(repository)]
+        command += ["--load-model", model] if model else []
+        return [*command, "--log-file", str(self.folder / "triton.log")]
+
+    def environment(self) -> dict[str, str]:
+        """What is other than in the environment of the tests."""
+        return {}
 
     def wait_for_ready_line(self) -> str:
         assert self.process.stdout is not None

@@ -37,7 +37,7 @@ def run(
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     state, expected = State(), Expected(server)
-    readiness = Readiness(server.control, expected, state)
+    readiness = Readiness(server, expected, state)
     try:
         _check_ports(server, health_port)
         with Sidecar(server.host, health_port, state, readiness):

@@ -39,9 +39,7 @@ def check_shared_memory(
     count = processes(repository, models, backends, _last(_VARIANT, arguments))
     pool_bytes = int(_last(_POOL, arguments) or pool_bytes)
     needed = count * (pool_bytes + IMAGE_BYTES)
-    found = os.statvfs(FOLDER)
-    free = found.f_bavail * found.f_frsize
-    if free < needed:
+    if (free := free_bytes()) < needed:
         raise ServerStartError(
             f"{FOLDER} has {free // MB} MB free, and {count} processes of steps need "
             f"{-(-needed // MB)} MB: each {pool_bytes / MB:g} MB at its start and "
@@ -49,6 +47,19 @@ def check_shared_memory(
             f"`--shm-size` of docker run, `shm_size:` of compose, an emptyDir of medium Memory in "
             f"Kubernetes, or `mount -o remount,size=...m {FOLDER}`"
         )
+
+
+def free_bytes() -> int:
+    """What is left of the shared memory."""
+    found = os.statvfs(FOLDER)
+    return found.f_bavail * found.f_frsize
+
+
+def why_full(pool_bytes: int) -> str | None:
+    """Why no pool, which grows by so much, can grow any more; None where one can."""
+    if (free := free_bytes()) >= pool_bytes:
+        return None
+    return f"{FOLDER} has {free // MB} MB left, so that no step's pool can grow"
 
 
 def processes(

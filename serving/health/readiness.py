@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from peopleseg.systems.known import ENSEMBLES, system_of
-from serving.control import Control, Version
+from serving.control import Version
 from serving.errors import NoAnswer
 from serving.health.expected import Expected
 from serving.health.state import CANARY_FAILURES, State
+from serving.server import Server
+from serving.shared_memory import why_full
 
 DEADLINE_S = 4.0  # of a canary; compose's health check waits 5
 CACHED_S = 1.0  # however many ask, the server has one canary of each system a second
@@ -54,8 +56,9 @@ class Report:
 class Readiness:
     """Which systems of one server answer. May be asked by several threads."""
 
-    def __init__(self, control: Control, expected: Expected, state: State) -> None:
-        self._control, self._expected, self._state = control, expected, state
+    def __init__(self, server: Server, expected: Expected, state: State) -> None:
+        self._control, self._pool_bytes = server.control, server.stub_memory_bytes
+        self._expected, self._state = expected, state
         self._lock = threading.Lock()
         self._report = Report({})
         self._taken_at = float("-inf")
@@ -105,7 +108,8 @@ class Readiness:
         return failures
 
     def _ask_all(self, asked: list[Canary]) -> dict[str, str | None]:
-        failures: dict[str, str | None] = {canary.system: None for canary in asked}
+        full = why_full(self._pool_bytes)  # larger requests fail, though a canary may not
+        failures = {canary.system: full for canary in asked}
         with ThreadPoolExecutor(max(1, len(asked))) as pool:
             for canary, reason in zip(asked, pool.map(self._ask, asked), strict=True):
                 if reason is not None:

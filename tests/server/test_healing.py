@@ -5,10 +5,12 @@ so.
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from peopleseg.releases.journal import Journal
 from peopleseg.releases.plan import current_versions
 from peopleseg.repository.place import MODEL_REPOSITORY
 from peopleseg.systems.people.system import PEOPLE
+from serving import ports
 from serving.health.stubs import stubs_of
 from serving.health.tries import LIMIT
 from tests.data.encoded import encoded_image
@@ -41,6 +44,8 @@ from tests.server.test_release_killed import changes, killed
 pytestmark = pytest.mark.server
 
 FreePorts = Callable[[int], list[int]]
+
+OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
 
 STEP_LIMIT_S = 5.0  # in which a step that was killed answers again
 SERVER_LIMIT_S = 20.0  # and a server; both on a machine of their own
@@ -73,8 +78,8 @@ class TritonPythonModel:
 def moody(tiny_repository: Path, tmp_path: Path, free_ports: FreePorts) -> Iterator[Serve]:
     """Ready, with a step that takes half a second, and at its load does what a file says."""
     (tiny_repository / "echo" / "1" / "model.py").write_text(MOODY_MODEL)
-    serve = Serve(tiny_repository, tmp_path, free_ports(4))
-    yield from ready(serve)
+    with ready(Serve(tiny_repository, tmp_path, free_ports(4))) as serve:
+        yield serve
 
 
 def set_mood(moody: Serve, code: str) -> None:
@@ -83,23 +88,22 @@ def set_mood(moody: Serve, code: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def telling(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Serve]:
+def telling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """Ready, with the repository of `telling`."""
-    from serving.ports import free_ports
-
     folder = tmp_path_factory.mktemp("healing")
     make_repository(folder / "repository")
-    yield from ready(Serve(folder / "repository", folder, free_ports(4), None))
+    with ready(Serve(folder / "repository", folder, ports.free_ports(4), None)) as serve:
+        yield serve
 
 
 @pytest.fixture
 def people(tmp_path: Path, free_ports: FreePorts) -> Iterator[Serve]:
     """Ready, with the project's own models."""
-    yield from ready(Serve(MODEL_REPOSITORY, tmp_path, free_ports(4), None))
+    with ready(Serve(MODEL_REPOSITORY, tmp_path, free_ports(4), None)) as serve:
+        yield serve
 
 
+@contextmanager
 def ready(serve: Serve) -> Iterator[Serve]:
     try:
         serve.wait_for_ready_line()
@@ -149,6 +153,21 @@ class Watch:
 
     def reasons(self) -> str:
         return "\n".join(str(said) for _, status, said in self.answers if status == 503)
+
+
+class SmallMemory(Serve):
+    """In a namespace of its own, with little more shared memory than it has to have."""
+
+    MB = 97
+
+    def command(self, repository: Path, model: str | None) -> list[str]:
+        serve = " ".join(super().command(repository, model))
+        mounted = f'mount -t tmpfs -o size={self.MB}m tmpfs /dev/shm && exec {serve} "$@"'
+        return [*OWN_MOUNTS, "sh", "-c", mounted, "sh"]
+
+    @property
+    def shared_memory(self) -> Path:
+        return Path(f"/proc/{self.process.pid}/root/dev/shm")
 
 
 def kill_a_stub(serve: Serve, step: str) -> None:
@@ -269,6 +288,23 @@ def test_a_server_that_hangs_is_started_again(moody: Serve) -> None:
     assert moody.counted("restarts") == {"hung": 1}
 
 
+def test_a_full_shared_memory_is_told(tmp_path: Path, free_ports: FreePorts) -> None:
+    """Requests that need more than a pool has fail then, though Triton calls itself ready."""
+    if subprocess.run([*OWN_MOUNTS, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody mount in a namespace of their own")
+    make_repository(tmp_path / "repository")
+    serve = SmallMemory(tmp_path / "repository", tmp_path, free_ports(4), None)
+    with ready(serve):
+        with (serve.shared_memory / "filled").open("wb", buffering=0) as file:
+            with pytest.raises(OSError, match="No space left"):
+                while file.write(bytes(1 << 20)):
+                    pass
+        wait_until(lambda: serve.told("/readyz")[0] == 503)
+        assert "/dev/shm has" in str(serve.told("/readyz")[1]["systems"]["people"])
+        (serve.shared_memory / "filled").unlink()
+        wait_until(lambda: serve.told("/readyz")[0] == 200)
+
+
 def test_a_release_and_a_rollback_are_no_deaths(telling: Serve) -> None:
     """Though they unload versions, whose processes end."""
     before = telling.counted("heals")
@@ -294,7 +330,7 @@ def test_a_release_that_the_server_dies_in_is_begun_once(
     """What serves afterwards is what the record says: the new versions once they are decided."""
     repository = tmp_path / "repository"
     make_repository(repository)
-    for serve in ready(Serve(repository, tmp_path, free_ports(4), None)):
+    with ready(Serve(repository, tmp_path, free_ports(4), None)) as serve:
         old = current_versions(repository, PEOPLE)
         changed, arguments = changes(repository)
         url = f"127.0.0.1:{serve.ports[GRPC]}"

@@ -140,7 +140,7 @@ def sidecar_url(tmp_path: Path, state: State) -> Iterator[str]:
     make_repository(tmp_path)
     server: EmbeddedServer = server_of(tmp_path)
     (port,) = free_ports(1)
-    readiness = Readiness(server.control, Expected(server), state)
+    readiness = Readiness(server, Expected(server), state)
     with Sidecar("127.0.0.1", port, state, readiness):
         yield f"http://127.0.0.1:{port}"
 
@@ -192,7 +192,7 @@ def test_many_probes_ask_the_server_once_a_second(
     server = EmbeddedServer(
         model_repository=tmp_path, log_file=tmp_path / "log", http_port=triton.server_port
     )
-    readiness = Readiness(server.control, Expected(server), state)
+    readiness = Readiness(server, Expected(server), state)
     threads = [threading.Thread(target=readiness.report) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -22,6 +22,7 @@ from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg import SegmentationClient
 from peopleseg.releases import journal
+from peopleseg.releases.errors import Refused
 from peopleseg.releases.journal import Journal
 from peopleseg.releases.plan import current_versions
 from peopleseg.repository.place import MODEL_REPOSITORY
@@ -38,7 +39,7 @@ from tests.server.serve import (
     wait_until,
     what_is_left,
 )
-from tests.server.telling import IMAGE, TellingExaminer, make_repository, new_version
+from tests.server.telling import IMAGE, MODEL, TellingExaminer, make_repository, new_version
 from tests.server.test_release_killed import changes, killed
 
 pytestmark = pytest.mark.server
@@ -319,6 +320,25 @@ def test_a_release_and_a_rollback_are_no_deaths(telling: Serve) -> None:
         time.sleep(3)  # in which a death would be found and mended
     ended -= {one.pid for one in stubs(telling)}
     assert ended, "versions were unloaded"
+    assert telling.counted("heals") == before and not telling.counted("restarts")
+    assert {status for _, status, _ in watch.answers} == {200}
+
+
+DYING_MODEL = MODEL.replace(
+    "        return [self.answer(request) for request in requests]\n",
+    "        import os; os._exit(3)\n",
+)
+
+
+def test_a_version_that_a_release_only_tries_costs_that_release_alone(telling: Serve) -> None:
+    before = telling.counted("heals")
+    repository = telling.folder / "repository"
+    dying = new_version(repository, "people_unet", DYING_MODEL)
+    with ModelControl(f"127.0.0.1:{telling.ports[GRPC]}") as control, Watch(telling) as watch:
+        with pytest.raises(Refused, match="not healthy"):
+            place = Place(PEOPLE, repository, control, TellingExaminer())
+            release(place, "dying", {"people_unet": dying})
+        time.sleep(2)  # in which it would be mended
     assert telling.counted("heals") == before and not telling.counted("restarts")
     assert {status for _, status, _ in watch.answers} == {200}
 

@@ -35,6 +35,11 @@ class Expected:
         """Models that it was told to load and that are no ensemble of a system."""
         return [name for name in self._server.models if name not in ENSEMBLES]
 
+    def needs(self, step: str) -> bool:
+        """Whether a model is made of any version of a step. Of models of no system: it may be."""
+        versions = (version for made_of in self.ensembles().values() for version in made_of)
+        return bool(self.others()) or any(version.model == step for version in versions)
+
     def pins(self, version: Version) -> bool:
         """Whether an ensemble needs this version, or a model that is loaded is it."""
         return version.model in self.others() or any(

@@ -82,7 +82,10 @@ class Keeper:
         else:
             self._find_dead_steps()
             for step, why in list(self._broken.items()):
-                self._load_again(step, why)
+                if self._expected.needs(step):
+                    self._load_again(step, why)
+                else:  # a release has taken it away meanwhile
+                    self._mended(step)
 
     def _why_hung(self) -> str | None:
         if time.monotonic() - self._live_at >= LIVE_EVERY_S:
@@ -124,13 +127,16 @@ class Keeper:
             self._broken[step] = f"it does not load: {error}"
             _LOG.error("step %s does not load: %s", step, error, extra=told)
         else:
-            del self._broken[step]
+            self._mended(step)
             self._state.count(HEALS, step)
-            self._state.end(step)
             took_s = time.monotonic() - begun
             _LOG.warning("step %s serves again after %.1f s", step, took_s, extra=told)
         finally:
             tries.end()
+
+    def _mended(self, step: str) -> None:
+        del self._broken[step]
+        self._state.end(step)
 
     def _load_ensembles(self, step: str) -> None:
         """Those that did not come back with their step."""
@@ -152,9 +158,9 @@ class Keeper:
         )
         begun = time.monotonic()
         self._state.count(RESTARTS, cause)
-        for step in self._broken:
-            self._state.end(step)
-        self._broken, self._stubs = {}, Stubs()
+        for step in list(self._broken):
+            self._mended(step)
+        self._stubs = Stubs()
         try:
             self._server.start_again()
             self._server.wait_until_ready(self._ready_timeout_s)

@@ -43,6 +43,7 @@ from tests.server.telling import IMAGE, MODEL, TellingExaminer, make_repository,
 from tests.server.test_release_killed import changes, killed
 
 pytestmark = pytest.mark.server
+SLOW = pytest.mark.slow
 
 FreePorts = Callable[[int], list[int]]
 
@@ -214,7 +215,7 @@ def test_any_step_that_is_killed_comes_back(telling: Serve) -> None:
     assert not telling.counted("restarts")
 
 
-@pytest.mark.slow
+@SLOW
 def test_any_step_of_the_project_s_models_that_is_killed_comes_back(people: Serve) -> None:
     def answers() -> None:
         with SegmentationClient(f"127.0.0.1:{people.ports[GRPC]}") as client:
@@ -272,7 +273,7 @@ def test_a_server_that_is_killed_comes_back(moody: Serve, program: str) -> None:
     assert "killed by SIGKILL" in moody.said.read_text()
 
 
-@pytest.mark.slow
+@SLOW
 def test_a_server_of_the_project_s_models_that_is_killed_comes_back(people: Serve) -> None:
     with Watch(people) as watch:
         people.find("tritonserver").kill()
@@ -343,7 +344,9 @@ def test_a_version_that_a_release_only_tries_costs_that_release_alone(telling: S
     assert {status for _, status, _ in watch.answers} == {200}
 
 
-@pytest.mark.parametrize("stage", ["compared", "decided", "swapped"])
+@pytest.mark.parametrize(
+    "stage", ["decided", *(pytest.param(one, marks=SLOW) for one in ("compared", "swapped"))]
+)
 def test_a_release_that_the_server_dies_in_is_begun_once(
     tmp_path: Path, free_ports: FreePorts, stage: str
 ) -> None:
@@ -398,6 +401,7 @@ def test_a_step_that_dies_at_each_load_is_given_up(moody: Serve) -> None:
     assert_nothing_is_left(moody)
 
 
+@SLOW
 def test_a_server_that_does_not_start_again_is_given_up(moody: Serve) -> None:
     set_mood(moody, "raise RuntimeError('no weights')")
     moody.find("tritonserver").kill()

@@ -125,6 +125,8 @@ def test_an_ensemble_that_is_not_on_disk_any_more_is_not_expected(tmp_path: Path
     expected = Expected(server_of(tmp_path, models=["people_foreground", "yolov9"]))
     assert set(expected.ensembles()) == {"people_foreground"}
     assert expected.others() == ["yolov9"]
+    own = Expected(server_of(tmp_path, models=["people_foreground"]))
+    assert own.needs("people_unet") and not own.needs("yolov9")
     (tmp_path / "people_foreground" / "config.pbtxt").unlink()
     assert expected.ensembles() == {}
 

@@ -7,6 +7,7 @@ HOST ?= 127.0.0.1
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
+HEALTH_PORT ?= 8003
 DATA ?= data/people
 JSON ?= $(OUT)/accuracy.json
 TESTS ?= tests
@@ -27,7 +28,7 @@ help: ## list the commands and their variables
 	@echo 'Variables, with their values now:'
 	@echo '  IMAGES=$(IMAGES)   images and folders for demo; none: example images'
 	@echo '  OUT=$(OUT)   folder for the results of demo, evaluate and bench'
-	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT)   where serve listens'
+	@echo '  HOST=$(HOST) HTTP_PORT=$(HTTP_PORT) GRPC_PORT=$(GRPC_PORT) METRICS_PORT=$(METRICS_PORT) HEALTH_PORT=$(HEALTH_PORT)   where serve listens'
 	@echo '  DATA=$(DATA)   folder with val/ and person_val.json for evaluate and bench'
 	@echo '  JSON=$(JSON)   file for the metrics of evaluate'
 	@echo '  TESTS=$(TESTS)   files or folders of tests for test'
@@ -44,7 +45,7 @@ demo: $(VENV)/.serve ## mask the people in IMAGES, into OUT, by a server that ru
 .PHONY: serve
 serve: $(VENV)/.serve ## keep the server up until Ctrl-C
 	@exec $(BIN)/peopleseg serve --host $(HOST) --http-port $(HTTP_PORT) \
-		--grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
+		--grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT) --health-port $(HEALTH_PORT)
 
 .PHONY: evaluate
 evaluate: $(VENV)/.plots ## measure the accuracy on DATA through a server, into OUT

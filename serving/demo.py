@@ -22,8 +22,9 @@ from peopleseg.cli.main import main as command
 from peopleseg.errors import PeoplesegError
 from peopleseg.pixels.examples import example_images
 from peopleseg.repository.place import MODEL_REPOSITORY
-from serving.embedded import EmbeddedServer, describe_status
+from serving.embedded import EmbeddedServer
 from serving.ports import free_ports
+from serving.server import describe_status
 
 READY_TIMEOUT_S = 300.0
 

@@ -1,5 +1,6 @@
 """Model control, which can run code, is closed to other machines unless they have the key."""
 
+import argparse
 import ipaddress
 import secrets
 from collections.abc import Sequence
@@ -8,7 +9,9 @@ from typing import NamedTuple
 from peopleseg.releases.admin_key import VARIABLE, read_admin_key
 
 _CLOSED = "model-repository,shared-memory,trace,logging"  # Triton's names of what can harm
-_OPTIONS = ("--grpc-restricted-protocol", "--http-restricted-api")
+_HTTP = "--http-restricted-api"
+_OPTIONS = ("--grpc-restricted-protocol", _HTTP)
+_CONTROL = "model-repository"
 _NAME = "admin-key"  # of the header, where nobody chose one
 
 
@@ -36,6 +39,18 @@ def exposure(host: str, triton_arguments: Sequence[str]) -> Exposure:
         f"model control is restricted, as other machines reach {host}; "
         + (f"{VARIABLE} is its key" if key else hint),
     )
+
+
+def control_headers(triton_arguments: Sequence[str]) -> dict[str, str]:
+    """The header that opens model control over HTTP of a server with these arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(_HTTP, action="append", default=[])
+    for restricted in parser.parse_known_args(triton_arguments)[0].http_restricted_api:
+        closed, _, header = restricted.partition(":")
+        name, equals, secret = header.partition("=")
+        if equals and _CONTROL in closed.split(","):
+            return {name: secret}
+    return {}
 
 
 def is_loopback(host: str) -> bool:

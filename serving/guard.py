@@ -1,12 +1,12 @@
 """Run one server process and leave nothing of it behind, whoever dies first.
 
-    python serving/guard.py RUNTIME_FOLDER COMMAND [ARGUMENT ...]
+    python serving/guard.py RUNTIME_FOLDER GRACE_S COMMAND [ARGUMENT ...]
 
 Triton's Python steps are processes of their own (stubs) and can outlive a server that crashed or
-was killed. The guard stands between `EmbeddedServer` and the server:
+was killed. The guard stands between `Server` (server.py) and the server's process:
 
 - its standard input is a pipe that only the parent holds. Anything written there, or its end when
-  the parent dies, is the request to stop: SIGTERM, and SIGKILL after `GRACE_S`;
+  the parent dies, is the request to stop: SIGTERM, and SIGKILL after GRACE_S seconds;
 - when the server ends, for whatever reason, the guard kills what is left of its process group,
   removes its shared memory and the runtime folder, and exits with the server's status (128 + n
   for signal n);
@@ -30,7 +30,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-GRACE_S = 8.0  # from SIGTERM to SIGKILL
 CHECK_S = 1.0  # how often to look at the parent and at the server's shared memory
 REAP_S = 5.0  # how long killed processes may take to disappear
 # Named after the backend, "python" or a Python-based one, and a random id.
@@ -43,7 +42,7 @@ _IGNORED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the parent 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def guard(runtime_folder: Path, command: list[str]) -> int:
+def guard(runtime_folder: Path, grace_s: float, command: list[str]) -> int:
     """Run the command until it ends or the parent asks; the status to exit with."""
     parent = os.getppid()
     # Orphans of the server become children of the guard: none can be missed, each is reaped.
@@ -62,7 +61,7 @@ def guard(runtime_folder: Path, command: list[str]) -> int:
     regions = _wait_for_end_or_request(server.pid, ended, parent)
     if not _is_readable(ended, timeout_s=0):
         os.kill(server.pid, signal.SIGTERM)
-        _is_readable(ended, timeout_s=GRACE_S)
+        _is_readable(ended, timeout_s=grace_s)
     # The server is not reaped yet, so its process group's number cannot belong to another.
     clear_away(server.pid, runtime_folder, regions)
     status = server.wait()
@@ -155,4 +154,4 @@ def _prctl(option: int, value: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guard(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(guard(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))

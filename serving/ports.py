@@ -5,6 +5,7 @@ import random
 import socket
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 from serving.errors import PortInUseError, ServerStartError
 
@@ -55,22 +56,39 @@ def check_triton_ports(arguments: Sequence[str]) -> dict[str, int]:
 
     A service that is off, or that shares its port, is left out.
     """
+    given = _port_options(arguments)
+    own = {
+        service: address
+        for service, address in triton_addresses(arguments).items()
+        if not _is_true(given[f"reuse_{service}_port"])
+    }
+    for service, (host, port) in own.items():
+        check_ports(host, {service: port})
+    return {service: port for service, (_, port) in own.items()}
+
+
+def triton_addresses(arguments: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Host and port of each service that Triton has with these arguments."""
+    given = _port_options(arguments)
+    same = {"metrics": given["http_address"]}  # where it has no address of its own
+    return {
+        service: (
+            given[f"{service}_address"] or same.get(service) or "0.0.0.0",
+            given[f"{service}_port"],
+        )
+        for service in TRITON_PORTS
+        if _is_true(given[f"allow_{service}"])
+    }
+
+
+def _port_options(arguments: Sequence[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for service, port in TRITON_PORTS.items():
         parser.add_argument(f"--{service}-port", type=int, default=port)
         parser.add_argument(f"--{service}-address")
         parser.add_argument(f"--allow-{service}", default="true")
         parser.add_argument(f"--reuse-{service}-port", default="false")
-    given = vars(parser.parse_known_args(arguments)[0])
-    own = {
-        service: given[f"{service}_port"]
-        for service in TRITON_PORTS
-        if _is_true(given[f"allow_{service}"]) and not _is_true(given[f"reuse_{service}_port"])
-    }
-    for service, port in own.items():
-        same = given["http_address"] if service == "metrics" else None
-        check_ports(given[f"{service}_address"] or same or "0.0.0.0", {service: port})
-    return own
+    return vars(parser.parse_known_args(arguments)[0])
 
 
 def _is_true(text: str) -> bool:

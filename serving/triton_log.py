@@ -19,9 +19,11 @@ _MAY_PASS = re.compile(
 )
 
 
-def cause_that_may_pass(log_file: Path) -> str | None:
+def cause_that_may_pass(log_file: Path | None) -> str | None:
     """What the log says last of an end that another start may be spared."""
-    found = _MAY_PASS.findall(log_file.read_text(errors="replace")) if log_file.exists() else []
+    if log_file is None or not log_file.exists():
+        return None
+    found = _MAY_PASS.findall(log_file.read_text(errors="replace"))
     return found[-1] if found else None
 
 
@@ -36,8 +38,13 @@ def last_errors(log_file: Path, max_lines: int = MAX_LINES) -> list[str]:
     return (errors or lines)[-max_lines:]
 
 
-def describe(log_file: Path) -> str:
-    """The last errors and the log's path, as the end of an error message."""
+def describe(log_file: Path | None) -> str:
+    """The last errors and the log's path, as the end of an error message.
+
+    None: a log that went where the message goes.
+    """
+    if log_file is None:
+        return "its log is above"
     errors = last_errors(log_file)
     said = "\n".join(f"  {line}" for line in errors) if errors else "  (nothing was logged)"
     return f"the log's last errors:\n{said}\nthe whole log: {log_file}"

@@ -24,10 +24,6 @@ class Announcement:
     def __init__(self, path: Path, file: FileIO) -> None:
         self._path, self._file = path, file
 
-    def keep_across_exec(self) -> None:
-        """For a process that becomes the server: the program that takes its place holds on."""
-        os.set_inheritable(self._file.fileno(), True)
-
     def withdraw(self) -> None:
         self._path.unlink(missing_ok=True)
         self._file.close()

@@ -1,14 +1,9 @@
 """`peopleseg serve` starts, says so, and leaves nothing behind however it ends."""
 
-import json
 import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +14,21 @@ from conversion.release.operations import Place, release, rollback
 from conversion.release.server import ModelControl
 from peopleseg.releases import servers
 from peopleseg.systems.people.system import PEOPLE
-from serving import embedded, guard
 from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
-from serving.triton_wheel import LIBRARIES, PROJECT_ROOT, find_triton
+from serving.server import STARTS
+from serving.triton_wheel import LIBRARIES, find_triton
+from tests.server.serve import (
+    GRPC,
+    HTTP,
+    METRICS,
+    READY_LIMIT_S,
+    Serve,
+    assert_nothing_is_left,
+    echo,
+    wait_until,
+    what_is_left,
+)
 from tests.server.telling import (
     TellingExaminer,
     add_variant,
@@ -33,77 +39,12 @@ from tests.server.telling import (
 
 pytestmark = pytest.mark.server
 
-EXIT_LIMIT_S = 10.0  # what `serve` promises
-READY_LIMIT_S = 120.0
-HTTP, GRPC, METRICS = 0, 1, 2  # places in Serve.ports
-
 FreePorts = Callable[[int], list[int]]
-
-
-class Serve:
-    """A `serve` process, what it started, and what it said."""
-
-    def __init__(
-        self, repository: Path, folder: Path, ports: list[int], model: str = "tiny"
-    ) -> None:
-        self.folder = folder
-        self.ports = ports
-        self.temporary = folder / "tmp"
-        self.temporary.mkdir()
-        self.said = folder / "stderr.txt"
-        command = [sys.executable, "-m", "peopleseg.cli.main", "serve"]
-        command += ["--model-repository", str(repository), "--load-model", model]
-        for service, port in zip(("http", "grpc", "metrics"), ports, strict=True):
-            command += [f"--{service}-port", str(port)]
-        command += ["--log-file", str(folder / "triton.log")]
-        with self.said.open("wb") as errors:
-            self.process = subprocess.Popen(
-                command,
-                cwd=PROJECT_ROOT,
-                env=os.environ | {"TMPDIR": str(self.temporary)},
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-        self.family: list[psutil.Process] = []
-        self.regions: set[Path] = set()
-
-    def wait_for_ready_line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()  # returns at once if the process ends
-        assert line.startswith("ready:"), self.said.read_text()
-        self.family = psutil.Process(self.process.pid).children(recursive=True)
-        self.regions = guard.shared_memory_regions(process.pid for process in self.family)
-        assert len(self.family) == 4, "guard, Triton and two stubs"
-        assert len(self.regions) == 2, "one for each stub"
-        return line
-
-    def find(self, name: str) -> psutil.Process:
-        """The process whose first arguments end in the name."""
-        return next(
-            process
-            for process in self.family
-            if any(Path(part).name == name for part in process.cmdline()[:3])
-        )
-
-    def exit_code(self) -> int:
-        return self.process.wait(EXIT_LIMIT_S)
-
-    def close(self) -> None:
-        self.process.terminate()  # not killed at once: it should clean up after a failed test
-        try:
-            self.process.wait(EXIT_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            for process in filter(runs, [*self.family, psutil.Process(self.process.pid)]):
-                process.kill()
-            self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
 
 @pytest.fixture
 def serve(tiny_repository: Path, tmp_path: Path, free_ports: FreePorts) -> Iterator[Serve]:
-    serve = Serve(tiny_repository, tmp_path, free_ports(3))
+    serve = Serve(tiny_repository, tmp_path, free_ports(4))
     yield serve
     serve.close()
 
@@ -120,31 +61,10 @@ def embedded_server(repository: Path, folder: Path, ports: list[int]) -> Embedde
     )
 
 
-def assert_nothing_is_left(serve: Serve) -> None:
-    """No process, no shared memory, no runtime folder, within the limit."""
-    deadline = time.monotonic() + EXIT_LIMIT_S
-    while left := what_is_left(serve):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
-
-
-def what_is_left(serve: Serve) -> list[str]:
-    return [
-        *(str(process) for process in serve.family if runs(process)),
-        *(str(region) for region in serve.regions if region.exists()),
-        *(str(folder) for folder in serve.temporary.glob("peopleseg-*")),
-    ]
-
-
-def runs(process: psutil.Process) -> bool:
-    try:  # a zombie has ended; it only waits for somebody to read its status
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def test_ready_line_names_the_addresses_and_the_log(serve: Serve) -> None:
     line = serve.wait_for_ready_line()
+    assert len(serve.family) == 4, "guard, Triton and two stubs"
+    assert len(serve.regions) == 2, "one for each stub"
     assert f"127.0.0.1:{serve.ports[GRPC]}" in line
     assert f"http://127.0.0.1:{serve.ports[METRICS]}/metrics" in line
     log = re.search(r"log (\S+)", line)
@@ -170,31 +90,16 @@ def test_a_signal_while_loading_ends_everything_with_exit_code_0(
     assert what_is_left(serve) == []
 
 
-def test_killing_triton_leaves_no_stub_and_is_reported(serve: Serve) -> None:
-    serve.wait_for_ready_line()
-    serve.find("tritonserver").kill()
-    assert serve.exit_code() == 1
-    assert "killed by SIGKILL" in serve.said.read_text()
-    assert what_is_left(serve) == []
-
-
 def test_killing_serve_leaves_nothing(serve: Serve) -> None:
     serve.wait_for_ready_line()
     serve.process.kill()
     assert_nothing_is_left(serve)
 
 
-def test_killing_the_guard_leaves_nothing(serve: Serve) -> None:
-    serve.wait_for_ready_line()
-    serve.find("guard.py").kill()
-    assert serve.exit_code() == 1
-    assert_nothing_is_left(serve)
-
-
 def test_a_port_in_use_is_named_with_its_option(
     tiny_repository: Path, tmp_path: Path, free_ports: FreePorts
 ) -> None:
-    ports = free_ports(3)
+    ports = free_ports(4)
     with socket.create_server(("127.0.0.1", ports[GRPC])):
         serve = Serve(tiny_repository, tmp_path, ports)
         try:
@@ -229,9 +134,11 @@ def test_a_second_server_says_who_the_first_is_and_writes_nothing(
             place = Place(PEOPLE, repository, control, TellingExaminer())
             release(place, "new", {"yolov9": new_version(repository, "yolov9")})
             before = contents(repository)
-            refused = said_by_another(repository, tmp_path / "refused", list(first.ports.values()))
+            refused = said_by_another(
+                repository, tmp_path / "refused", [*first.ports.values(), *free_ports(1)]
+            )
             assert "--http-port" in refused and "ready:" not in refused
-            serves = said_by_another(repository, tmp_path / "serves", free_ports(3))
+            serves = said_by_another(repository, tmp_path / "serves", free_ports(4))
             assert "ready:" in serves
             assert "yolov9/configs/other.pbtxt may not be written now and still load" in serves
             for said in (refused, serves):
@@ -273,7 +180,7 @@ def test_a_model_that_does_not_load_is_named(
     tiny_repository: Path, tmp_path: Path, free_ports: FreePorts
 ) -> None:
     (tiny_repository / "echo" / "1" / "model.py").write_text("raise RuntimeError('no weights')")
-    serve = Serve(tiny_repository, tmp_path, free_ports(3))
+    serve = Serve(tiny_repository, tmp_path, free_ports(4))
     try:
         assert serve.process.wait(READY_LIMIT_S) == 1
         assert serve.process.stdout is not None and serve.process.stdout.read() == ""
@@ -296,7 +203,7 @@ exec {triton} "$@"
 """
 
 
-@pytest.mark.parametrize("aborts", [1, embedded.STARTS])
+@pytest.mark.parametrize("aborts", [1, STARTS])
 def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
     tiny_repository: Path,
     tmp_path: Path,
@@ -315,17 +222,17 @@ def test_triton_is_started_again_where_it_aborts_for_want_of_memory(
     program.write_text(ABORTS.format(count=count, aborts=aborts, triton=real))
     program.chmod(0o755)
     monkeypatch.setattr("serving.embedded.find_triton", lambda: folder)
-    monkeypatch.setattr(embedded, "RESTART_S", 0.0)
+    monkeypatch.setattr("serving.server.RESTART_S", 0.0)
     with server_of(tiny_repository, models=["tiny"]) as server:
-        if aborts < embedded.STARTS:
+        if aborts < STARTS:
             server.wait_until_ready(READY_LIMIT_S)
             assert echo(server.http_url, [1.5]) == [1.5]
         else:
             with pytest.raises(ServerStartError, match=r"killed by SIGABRT(.|\n)*lock_exception"):
                 server.wait_until_ready(READY_LIMIT_S)
         assert "lock_exception" in server.log_file.read_text(errors="replace")
-    assert count.read_text().count("start") == min(aborts + 1, embedded.STARTS)
-    assert caplog.text.count("Triton aborted as it started") == min(aborts, embedded.STARTS - 1)
+    assert count.read_text().count("start") == min(aborts + 1, STARTS)
+    assert caplog.text.count("Triton aborted as it started") == min(aborts, STARTS - 1)
 
 
 def test_the_server_can_be_started_again_in_one_process(
@@ -337,19 +244,3 @@ def test_the_server_can_be_started_again_in_one_process(
             server.wait_until_ready(READY_LIMIT_S)
             assert echo(server.http_url, [value]) == [value]
         assert not server.is_ready("tiny")
-
-
-def echo(http_url: str, values: list[float]) -> list[float]:
-    number = {"name": "number", "datatype": "FP32", "shape": [len(values)], "data": values}
-    request = urllib.request.Request(
-        f"{http_url}/v2/models/tiny/infer", json.dumps({"inputs": [number]}).encode()
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.load(response)["outputs"][0]["data"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -123,9 +123,10 @@ def released(project: Project) -> Project:
 @pytest.fixture(scope="module")
 def url(released: Project) -> Iterator[str]:
     """A server of both systems, by `peopleseg serve`."""
-    http, grpc, metrics = map(str, free_ports(3))
+    http, grpc, metrics, health = map(str, free_ports(4))
     log = released.root / "triton.log"
     ports = ["--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
+    ports += ["--health-port", health]
     command = released.command("serve", *ports, *released.here(), "--log-file", str(log))
     env = os.environ | {"PYTHONPATH": str(released.root)}
     with subprocess.Popen(

@@ -71,6 +71,7 @@ def test_serve_passes_its_ports(root):
     commands = make(root, "-n", "serve", "HOST=0.0.0.0", "GRPC_PORT=9001")
     assert "--host 0.0.0.0" in commands and "--grpc-port 9001" in commands
     assert "--http-port 8000" in commands and "--metrics-port 8002" in commands
+    assert "--health-port 8003" in commands
 
 
 def test_set_up_runs_once_and_again_when_the_pins_changed(root, fake_venv, tmp_path):

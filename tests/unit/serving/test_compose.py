@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from peopleseg.systems.known import ENSEMBLES
+from serving.health.readiness import DEADLINE_S
+from serving.health.sidecar import READYZ
+from serving.running import HEALTH_PORT
 
 IMAGE = "nvcr.io/nvidia/tritonserver"
 
@@ -85,11 +87,11 @@ def test_what_serves_is_chosen_by_the_repository_alone(triton, dockerfile):
     assert find_spec(module) is not None
 
 
-def test_the_health_check_asks_for_an_ensemble(triton):
+def test_the_health_check_asks_whether_every_system_answers(triton):
     check = triton["healthcheck"]
     assert check["test"][0] == "CMD"
-    found = re.fullmatch(r"http://localhost:8000/v2/models/(\w+)/ready", check["test"][-1])
-    assert found is not None and found[1] in ENSEMBLES
+    assert check["test"][-1] == f"http://localhost:{HEALTH_PORT}{READYZ}"
+    assert seconds(check["timeout"]) > DEADLINE_S
     assert seconds(check["timeout"]) < seconds(check["interval"])
     assert check["retries"] >= 2 and seconds(check["start_period"]) > 0
 
@@ -99,6 +101,7 @@ def test_ports_are_open_to_this_machine_only_unless_asked(triton):
         "8000:8000",
         "8001:8001",
         "8002:8002",
+        f"{HEALTH_PORT}:{HEALTH_PORT}",
     ]
     assert all(port.startswith("${PEOPLESEG_BIND:-127.0.0.1}:") for port in triton["ports"])
     assert triton["environment"]["PEOPLESEG_BIND"] == "${PEOPLESEG_BIND:-127.0.0.1}"

@@ -36,16 +36,26 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(repository: Path, root: Path, tmp_path: Path) -> Start:
-    """Run the container's command on the repository; the program in Triton's place echoes."""
-    triton = in_tritons_place(tmp_path / "bin", 'printf "%s\\n" "$@"')
+def called(tmp_path: Path) -> Path:
+    """Where the program in Triton's place writes its arguments, one a line."""
+    return tmp_path / "called"
+
+
+@pytest.fixture
+def start(repository: Path, root: Path, tmp_path: Path, called: Path) -> Start:
+    """Run the container's command on the repository; what is in Triton's place ends at once."""
+    triton = in_tritons_place(tmp_path / "bin", f'printf "%s\\n" "$@" > {called}')
     command = [sys.executable, "-m", "serving.container", str(repository), *port_arguments()]
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        called.unlink(missing_ok=True)
         environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
-        return subprocess.run(
+        done = subprocess.run(
             [*command, *arguments], cwd=root, env=environment, capture_output=True, text=True
         )
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert called.exists() == ("Triton ended (exit status 0) before" in done.stderr)
+        return done
 
     return run
 
@@ -60,56 +70,62 @@ def in_tritons_place(folder: Path, script: str) -> Path:
 
 
 def port_arguments() -> list[str]:
-    services = ("http", "grpc", "metrics")
+    services = ("http", "grpc", "metrics", "health")
     return [
-        f"--{service}-port={port}" for service, port in zip(services, free_ports(3), strict=True)
+        f"--{service}-port={port}" for service, port in zip(services, free_ports(4), strict=True)
     ]
 
 
-def test_triton_gets_every_ensemble_and_the_arguments(repository: Path, start: Start) -> None:
-    done = start("--exit-timeout-secs=10")
-    assert done.returncode == 0, done.stderr
-    repository_argument, *arguments, last = done.stdout.splitlines()
+def test_triton_gets_every_ensemble_and_the_arguments(
+    repository: Path, start: Start, called: Path
+) -> None:
+    start("--exit-timeout-secs=10")
+    repository_argument, *arguments, last = called.read_text().splitlines()
     assert repository_argument == f"--model-repository={repository}"
     loaded = [f"--load-model={ensemble}" for ensemble in served(repository, [PEOPLE])]
     assert [one for one in arguments if one.startswith("--load-model=")] == loaded
     assert last == "--exit-timeout-secs=10"
+    assert not [one for one in arguments if "health" in one]
     assert len(served(repository, [PEOPLE])) >= 3
 
 
 def test_ports_open_to_others_close_model_control(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    start: Start, called: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PEOPLESEG_BIND", "0.0.0.0")
     monkeypatch.setenv("PEOPLESEG_ADMIN_KEY", "me:s3cret")
     done = start()
-    *_, grpc, http = done.stdout.splitlines()
+    *_, grpc, http = called.read_text().splitlines()
     assert grpc.startswith("--grpc-restricted-protocol=model-repository,")
     assert http.startswith("--http-restricted-api=model-repository,")
     assert grpc.endswith(":me=s3cret") and http.endswith(":me=s3cret")
     assert "model control is restricted" in done.stderr and "s3cret" not in done.stderr
     monkeypatch.setenv("PEOPLESEG_ADMIN_KEY", "s3cret")
     done = start()
-    assert (done.returncode, done.stdout) == (1, "") and "NAME:SECRET" in done.stderr
+    assert not called.exists() and "NAME:SECRET" in done.stderr
+
+
+def test_a_server_without_a_port_of_http_is_refused(start: Start, called: Path) -> None:
+    done = start("--allow-http=false")
+    assert not called.exists() and "leave --allow-http=false out" in done.stderr
 
 
 def test_a_release_that_was_killed_half_way_is_finished_first(
-    repository: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+    repository: Path, start: Start, called: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = {"people_unet": new_version(repository, "people_unet")}
     on_stage = killed_at("person_segmentation written", monkeypatch)
     with pytest.raises(Killed):
         release(Place(PEOPLE, repository, None, TellingExaminer(), on_stage), "new", new)
-    assert start().returncode == 0
+    start()
+    assert called.exists()
     assert current_versions(repository, PEOPLE)["people_unet"] == new["people_unet"]
 
 
 def test_a_repository_without_ensembles_is_refused(repository: Path, start: Start) -> None:
     for ensemble in served(repository, [PEOPLE]):
         (repository / ensemble / "config.pbtxt").unlink()
-    done = start()
-    assert done.returncode == 1
-    assert "has no ensemble to serve" in done.stderr
+    assert "has no ensemble of peopleseg; mount another one" in start().stderr
 
 
 def test_while_a_release_is_written_the_server_waits_for_it(repository: Path) -> None:
@@ -137,7 +153,7 @@ def test_a_record_that_cannot_be_read_is_named_and_nothing_starts(
 ) -> None:
     (repository / "releases.jsonl").write_text('{"number": 1, "colour": "red"}\n')
     done = start()
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert "releases.jsonl, line 1 is not a release record" in line
 
@@ -169,28 +185,33 @@ def test_a_port_in_use_is_found_before_anything_is_written(
     assert contents(repository) == before
 
 
-def test_a_server_that_the_container_became_is_seen_until_it_ends(
-    repository: Path, start: Start, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_server_of_a_container_is_seen_until_it_ends(
+    repository: Path,
+    start: Start,
+    called: Path,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     triton = in_tritons_place(tmp_path / "sleeping", "echo here; exec sleep 60")
     command = [sys.executable, "-m", "serving.container", str(repository), *port_arguments()]
     environment = {**os.environ, "PATH": f"{triton.parent}:{os.environ['PATH']}"}
     with subprocess.Popen(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True
+        command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True
     ) as first:
         try:
-            assert first.stdout and first.stdout.readline() == "here\n"
+            assert first.stderr and "here\n" in iter(first.stderr.readline, "")
             changed = kill_a_release(repository, monkeypatch)
             before = contents(repository)
             second = start()
-            assert (second.returncode, second.stdout) == (1, "")
+            assert not called.exists()
             assert f"process {first.pid}" in second.stderr
             assert "repeat it through that server" in second.stderr
             assert contents(repository) == before
         finally:
             first.kill()
     third = start()
-    assert third.returncode == 0 and f"process {first.pid}" not in third.stderr
+    assert called.exists() and f"process {first.pid}" not in third.stderr
     serving = current_versions(repository, PEOPLE)
     assert serving | changed == serving
 
@@ -220,10 +241,10 @@ def test_a_read_only_repository_is_served_unless_a_release_has_to_be_finished(
         pytest.skip("this machine lets nobody mount in a namespace of their own")
     before = contents(repository)
     done = start_read_only()
-    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+    assert "started\n" in done.stderr and "Read-only" not in done.stderr
     kill_a_release(repository, monkeypatch)
     done = start_read_only()
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1 and "started\n" not in done.stderr
     assert "Read-only file system" in done.stderr and "mount it writable" in done.stderr
     assert set(before) <= set(contents(repository))
 

@@ -15,11 +15,12 @@ from peopleseg.releases.admin_key import VARIABLE
 from peopleseg.releases.errors import ControlError
 from serving import guard
 from serving.command import Options, default_log_file, run
-from serving.embedded import EmbeddedServer, describe_status
+from serving.embedded import EmbeddedServer
 from serving.errors import PortInUseError, ServerStartError
 from serving.exposure import Exposure, exposure
 from serving.loading import cache_arguments, load_arguments
 from serving.ports import check_ports, check_triton_ports, free_ports, why_not_free
+from serving.server import describe_status
 from serving.triton_log import cause_that_may_pass, describe, last_errors
 from serving.triton_wheel import (
     STUB,
@@ -234,7 +235,7 @@ def test_the_guard_finds_the_processes_of_a_group() -> None:
 
 def run_guard(folder: Path, code: str, request: str | None) -> tuple[int, str]:
     """Run a Python program under the guard; its status, and what it and the guard logged."""
-    command = [sys.executable, "-IS", guard.__file__, str(folder), sys.executable, "-c", code]
+    command = [sys.executable, "-IS", guard.__file__, str(folder), "8", sys.executable, "-c", code]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shlex
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +40,7 @@ from tests.data.small_deeplab import (
     write_labelled,
     write_semantic_repository,
 )
+from tests.server.asking import Askers
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
 from tests.server.test_bad_input import BAD_IMAGES
@@ -259,35 +259,9 @@ def test_options_of_people_are_refused(options: list[str], capsys: Capture) -> N
     assert "means nothing to --system semantic; leave it out" in capsys.readouterr().err
 
 
-class Callers:
-    """Threads that ask both systems until they are stopped."""
-
-    def __init__(self, url: str) -> None:
-        self.red_is: list[int] = []
-        self.people: list[int] = []
-        self.failures: list[BaseException] = []
-        self._url, self._stopping = url, threading.Event()
-        self._threads = [threading.Thread(target=self._call) for _ in range(3)]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _call(self) -> None:
-        try:
-            with SegmentationClient(self._url) as client:
-                while not self._stopping.is_set():
-                    (number,) = set(client.classify(flat(8, 8)).classes.reshape(-1).tolist())
-                    self.red_is.append(number)
-                    self.people.append(len(client.segment(flat(64, 64))))
-        except BaseException as error:
-            self.failures.append(error)
+def class_of_red(client: SegmentationClient) -> int:
+    (number,) = set(client.classify(flat(8, 8)).classes.reshape(-1).tolist())
+    return int(number)
 
 
 def test_it_is_released_and_rolled_back_under_load_beside_people(
@@ -297,13 +271,14 @@ def test_it_is_released_and_rolled_back_under_load_beside_people(
     before = [path.read_text() for path in people]
     here = ["--model-repository", str(repository), "--url", served.grpc_url]
     images = ["--images", str(data[0])]
-    with Callers(served.grpc_url) as callers:
+    asks = {"red": class_of_red, "people": lambda client: len(client.segment(flat(64, 64)))}
+    with Askers(served.grpc_url, asks) as askers:
         assert run(release_command, "cars", "deeplab=2", *images, *here) == 0
         assert run(status_command, "--json", *here) == 0
         assert run(rollback_command, "--system", "semantic", *images, *here) == 0
-    assert callers.failures == []
-    assert set(callers.red_is) == {PERSON, CAR}, "each by one release, as no map is mixed"
-    assert set(callers.people) == {1}
+    assert askers.failures == []
+    assert set(askers.answers["red"]) == {PERSON, CAR}, "each by one release, as no map is mixed"
+    assert set(askers.answers["people"]) == {1}
     assert people and [path.read_text() for path in people] == before
     said = capsys.readouterr().out
     systems = json.loads(said[said.index("{") : said.rindex("}") + 1])["systems"]

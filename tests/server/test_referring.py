@@ -17,7 +17,7 @@ from tritonclient.grpc import InferenceServerClient
 from peopleseg import AsyncSegmentationClient, SegmentationClient
 from peopleseg.cli.main import main
 from peopleseg.client.errors import InvalidImage, RequestRejected
-from peopleseg.repository.tensors import bytes_tensor
+from peopleseg.repository.tensors import Model, bytes_tensor
 from peopleseg.systems.pipeline import Pipeline
 from peopleseg.systems.referring.contract import (
     MAX_CHARACTERS,
@@ -453,3 +453,26 @@ def test_find_tells_a_mistake_in_one_line(
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
     assert not (tmp_path / "found").exists()
+
+
+@pytest.mark.parametrize("ensemble", [REFERRING_PERSON, REFERRING_PERSON_FROM_POINTS])
+def test_bench_measures_one_prompt_against_ten(
+    served: EmbeddedServer,
+    repository: Path,
+    data: tuple[Path, Path, Path],
+    tmp_path: Path,
+    ensemble: Model,
+    capsys: Capture,
+) -> None:
+    line = f"bench ensemble {ensemble.name} --prompts 1 10 --images {data[0]} --concurrency 1"
+    brief = f"--rounds 1 --seconds 0.2 --threads 1 --results {tmp_path}"
+    assert typed(f"{line} {brief} --model-repository {repository} --url {served.grpc_url}") == 0
+    said = capsys.readouterr().out
+    result = json.loads((tmp_path / "ensemble.json").read_text())
+    for count in (1, 10):
+        group = f"{ensemble.name}, {count} in a request"
+        assert f"| {group} | server | 1 |" in said
+        slices = [one for one in result["samples"] if one["group"] == group]
+        assert [one["target"] for one in slices] == ["direct_one_caller", "server"]
+        assert all(one["calls_ms"] and not one["failures"] for one in slices)
+    assert typed(f"bench report --results {tmp_path}") == 0

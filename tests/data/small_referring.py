@@ -228,9 +228,10 @@ def _numbers(repository: Path, words: tuple[str, ...]) -> dict[str, int]:
     """Of the tokens of "left", "right" and "red", which take these words for their own."""
     newest = max(versions_in(repository / "tokenize"))
     tokenizer = Tokenizer.from_file(str(repository / "tokenize" / str(newest) / "tokenizer.json"))
-    numbers = [tokenizer.token_to_id(word) for word in words]
-    assert None not in numbers, words
-    return dict(zip(("left", "right", "red"), numbers, strict=True))
+    vocabulary = tokenizer.get_vocab()
+    return {
+        own: vocabulary[word] for own, word in zip(("left", "right", "red"), words, strict=True)
+    }
 
 
 def _column(name: str, tensor: str, axis: int) -> list[NodeProto]:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from peopleseg.client.errors import SegmentationError
 
 _LOG = logging.getLogger(__name__)
+NAME_WIDTH = 17  # of the longest metric's
 DEFAULT_CONCURRENCY = 2  # images under way; one is prepared while another is computed
 
 
@@ -57,7 +58,7 @@ def measure_all(
 
 def lines_of(report: dict[str, Any], names: Sequence[str]) -> list[str]:
     """Metrics for a terminal, one a line."""
-    return [f"{name:16} {shown(report[name])}" for name in names]
+    return [f"{name:{NAME_WIDTH}} {shown(report[name])}" for name in names]
 
 
 def failed_lines(report: dict[str, Any]) -> list[str]:
@@ -65,7 +66,7 @@ def failed_lines(report: dict[str, Any]) -> list[str]:
     if not (failed := len(report["failed"])):
         return []
     total = failed + report["images"]
-    return [f"{'failed':16} {failed} of {total} images, left out of the metrics above"]
+    return [f"{'failed':{NAME_WIDTH}} {failed} of {total} images, left out of the metrics above"]
 
 
 def shown(value: float | int | None) -> str:

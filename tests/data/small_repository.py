@@ -30,6 +30,7 @@ from peopleseg.repository.tensors import Model, Tensor
 from peopleseg.repository.triton_config import CONFIG_FILE, parse_config_file
 from peopleseg.systems.configs import first_config
 from peopleseg.systems.known import ENSEMBLES, PYTHON_STEPS, STEPS, SYSTEMS
+from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import config_text, served
 
 SOURCE = Path(__file__).parents[2] / "model_repository"
@@ -76,8 +77,11 @@ def _template() -> Path:
     first_steps(repository)
     for keep in SOURCE.glob("*/1/.gitkeep"):
         (repository / keep.relative_to(SOURCE)).touch()
+    people_s = served(repository, [PEOPLE])
+    for other in set(served(repository, SYSTEMS)).difference(people_s):
+        shutil.rmtree(repository / other)  # whoever needs one releases it
     versions = dict.fromkeys(STEPS, 1)
-    for ensemble in served(repository, SYSTEMS):
+    for ensemble in people_s:
         text = config_text(ENSEMBLES[ensemble], versions, {"hierarchical_head": READS})
         (repository / ensemble / CONFIG_FILE).write_text(text)
     write_detector(repository, 1)

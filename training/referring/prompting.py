@@ -41,7 +41,8 @@ class PromptSettings:
     text: float = 0.5  # as published: half texts
     points: float = 0.25
     scribble: float = 0.25
-    negative: float = 0.3  # of the prompts of points, those that also say what is not meant
+    # Of the prompts of points, those that also say what is not meant: for negative_points networks.
+    negative: float = 0.0
     most: int = 4  # prompts of an image, each of another person
 
     def __post_init__(self) -> None:

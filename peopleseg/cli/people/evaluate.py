@@ -7,7 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from peopleseg.cli.evaluation import Evaluation, failed_lines, lines_of, measure_all
+from peopleseg.cli.evaluation import (
+    NAME_WIDTH,
+    Evaluation,
+    failed_lines,
+    lines_of,
+    measure_all,
+)
 from peopleseg.labels.coco import AnnotatedImage, load_people
 from peopleseg.systems.people.contract import PERSON_SEGMENTATION
 from peopleseg.systems.people.evaluation import metrics
@@ -84,7 +90,9 @@ def table(found: dict[str, Any]) -> str:
     """The metrics for a terminal, one a line."""
     lines = lines_of(found, PRINTED)
     if unmasked := found["people_without_mask"]:
-        lines.append(f"{'without mask':16} {unmasked} people, left out of the metrics of masks")
+        lines.append(
+            f"{'without mask':{NAME_WIDTH}} {unmasked} people, left out of the metrics of masks"
+        )
     return "\n".join([*lines, *failed_lines(found)])
 
 

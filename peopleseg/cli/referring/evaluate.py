@@ -17,8 +17,8 @@ _LOG = logging.getLogger(__name__)
 OWN_OPTIONS = ()
 ENSEMBLE = REFERRING_PERSON_FROM_POINTS.name
 PRINTED = (
-    *("right_person", "chance", "told_apart", "oiou", "miou", "precision_at_70"),
-    *("pckh", "pose_ap", "mask_ap", "prompts", "seconds"),
+    *("right_person", "chance", "right_of_several", "chance_of_several", "told_apart"),
+    *("oiou", "miou", "precision_at_70", "pckh", "pose_ap", "mask_ap", "prompts", "seconds"),
 )
 NUMBERS = "report.json"
 

@@ -5,7 +5,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from peopleseg.cli.evaluation import Evaluation, failed_lines, lines_of, shown
+from peopleseg.cli.evaluation import NAME_WIDTH, Evaluation, failed_lines, lines_of, shown
 from peopleseg.client.blocking import SegmentationClient
 from peopleseg.labels.files import write_json, write_png
 from peopleseg.labels.label_maps import LabelledImage, load_labelled
@@ -50,16 +50,21 @@ def accuracy(evaluation: Evaluation[Confusion]) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     """The metrics for a terminal, one a line, and below them the classes."""
-    lines = [*lines_of(found, PRINTED), *failed_lines(found), "", f"{'class':16} IoU     images"]
+    lines = [
+        *lines_of(found, PRINTED),
+        *failed_lines(found),
+        "",
+        f"{'class':{NAME_WIDTH}} IoU     images",
+    ]
     ious = {name: found[f"iou {name}"] for name in found["images_of"]}
     weakest = min((iou for iou in ious.values() if iou is not None), default=None)
     for name, iou in ious.items():
         images = found["images_of"][name]
         if iou is None:
-            lines.append(f"{name:16} -       {images:6}  too few images to tell")
+            lines.append(f"{name:{NAME_WIDTH}} -       {images:6}  too few images to tell")
         else:
             mark = "  the weakest" if iou == weakest else ""
-            lines.append(f"{name:16} {shown(iou):7} {images:6}{mark}")
+            lines.append(f"{name:{NAME_WIDTH}} {shown(iou):7} {images:6}{mark}")
     lines.append(f"An IoU is shown of classes that are in {ENOUGH_IMAGES} images or more.")
     return "\n".join(lines)
 

@@ -20,11 +20,13 @@ right_person
     The share at which it is at least RIGHT_PERCENT: the answer is the person meant, however exact.
 chance
     The share of right persons that one gets who takes anybody of the image each time.
+right_of_several, chance_of_several
+    The same two where the image is known to show several people.
 told_apart
     Of the prompts whose image shows others with a known mask, the share at which the best group's
     mask has a higher IoU with the right person than with each of the others.
 
-Unknown pixels count nowhere. All but the last three are as RefHuman measures them
+Unknown pixels count nowhere. All but the last five are as RefHuman measures them
 (github.com/bo-miao/RefHuman), where precision_at_* asks for an IoU above 0.5 ... 0.9.
 """
 
@@ -40,6 +42,7 @@ PERCENTS = (50, 60, 70, 80, 90)  # of an IoU, of precision_at_*
 RIGHT_PERCENT = 50
 POSE_AP, MASK_AP = "pose_ap", "mask_ap"
 RIGHT_PERSON, CHANCE, TOLD_APART = "right_person", "chance", "told_apart"
+RIGHT_OF_SEVERAL, CHANCE_OF_SEVERAL = "right_of_several", "chance_of_several"
 
 Metrics = dict[str, float | int | None]
 
@@ -90,6 +93,8 @@ def mask_metrics(measured: Sequence[Measured]) -> Metrics:
     ap, ap50 = average_precision([scores for scores, _ in known], [ious for _, ious in known])
     overlaps = [one.overlap for one in masked]
     ious = [one.iou for one in overlaps]
+    counted = [(one.overlap, one.chance) for one in masked if one.chance is not None]
+    several = [(overlap, chance) for overlap, chance in counted if chance < 1]
     union = sum(one.union for one in overlaps)
     return {
         MASK_AP: ap,
@@ -98,7 +103,9 @@ def mask_metrics(measured: Sequence[Measured]) -> Metrics:
         "miou": _mean(ious),
         **{f"precision_at_{percent}": _share(overlaps, percent) for percent in PERCENTS},
         RIGHT_PERSON: _share(overlaps, RIGHT_PERCENT),
-        CHANCE: _mean([one.chance for one in masked if one.chance is not None]),
+        CHANCE: _mean([chance for _, chance in counted]),
+        RIGHT_OF_SEVERAL: _share([overlap for overlap, _ in several], RIGHT_PERCENT),
+        CHANCE_OF_SEVERAL: _mean([chance for _, chance in several]),
         TOLD_APART: _mean([one.told_apart for one in overlaps if one.told_apart is not None]),
         "prompts_with_mask": len(masked),
     }

@@ -15,9 +15,11 @@ from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.measuring import measure
 from peopleseg.systems.referring.evaluation.metrics import (
     CHANCE,
+    CHANCE_OF_SEVERAL,
     MASK_AP,
     PERCENTS,
     POSE_AP,
+    RIGHT_OF_SEVERAL,
     RIGHT_PERSON,
     TOLD_APART,
     Metrics,
@@ -48,7 +50,7 @@ def person(
     mask: Mask | None = None, others: Sequence[Mask] = (), known: NDArray[np.bool_] | None = None
 ) -> TruePerson:
     known = np.ones(KEYPOINTS, np.bool_) if known is None else known
-    return TruePerson(pose(), known, 160.0, mask, others, len(others) + 1 if others else None)
+    return TruePerson(pose(), known, 160.0, mask, others, len(others) + 1)
 
 
 def answer(*masks: Mask, points: NDArray[np.float64] | None = None) -> Groups:
@@ -106,9 +108,9 @@ def slow_metrics(compared: Sequence[Pair]) -> dict[str, float]:
             continue
         known = pixels(true.mask != UNKNOWN)
         overlaps.append(slow_iou(found.masks[best], true.mask, known))
+        chances.append(1 / (len(true.others) + 1))
         if true.others:
             each = [slow_iou(found.masks[best], other, known) for other in true.others]
-            chances.append(1 / (len(true.others) + 1))
             apart.append(overlaps[-1][0] / overlaps[-1][1] > max(i / u for i, u in each))
     ious = [i / u for i, u in overlaps]
     return {
@@ -118,6 +120,8 @@ def slow_metrics(compared: Sequence[Pair]) -> dict[str, float]:
         **{f"precision_at_{p}": float(np.mean([iou >= p / 100 for iou in ious])) for p in PERCENTS},
         RIGHT_PERSON: float(np.mean([iou >= 0.5 for iou in ious])),
         CHANCE: float(np.mean(chances)),
+        RIGHT_OF_SEVERAL: float(np.mean(np.array(ious)[np.array(chances) < 1] >= 0.5)),
+        CHANCE_OF_SEVERAL: float(np.mean([one for one in chances if one < 1])),
         TOLD_APART: float(np.mean(apart)),
         "prompts": len(compared),
         "prompts_with_mask": len(ious),
@@ -158,7 +162,7 @@ def test_the_truth_is_1_in_every_metric() -> None:
     found = metrics([(answer(box(4)), person(box(4), [box(20)]))] * 3)
     counts = {name: found.pop(name) for name in list(found) if name.startswith("prompts")}
     assert set(counts.values()) == {3}
-    assert found.pop(CHANCE) == 0.5
+    assert found.pop(CHANCE) == found.pop(CHANCE_OF_SEVERAL) == 0.5
     assert set(found.values()) == {1}
 
 

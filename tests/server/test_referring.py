@@ -15,6 +15,7 @@ from PIL import Image
 from tritonclient.grpc import InferenceServerClient
 
 from peopleseg import AsyncSegmentationClient, SegmentationClient
+from peopleseg.cli.evaluation import NAME_WIDTH
 from peopleseg.cli.main import main
 from peopleseg.client.errors import InvalidImage, RequestRejected
 from peopleseg.repository.tensors import Model, bytes_tensor
@@ -397,7 +398,7 @@ def test_evaluate_measures_prompts(
     asked = f"evaluate --system referring --images {images} --annotations {annotations}"
     files = f"--json {tmp_path / 'found.json'} --report {tmp_path / 'report'}"
     assert typed(f"{asked} {files} --url {served.grpc_url}") == 0
-    assert "right_person     1.0000" in capsys.readouterr().out
+    assert f"{'right_person':{NAME_WIDTH}} 1.0000" in capsys.readouterr().out
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["right_person"] == 1 and found["oiou"] > 0.95 and found["pckh"] == 1
     assert (found["prompts"], found["images"], found["failed"]) == (4, 2, [])

@@ -16,6 +16,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from conversion.release import release_command, rollback_command, status_command
 from peopleseg.cli import check_command
+from peopleseg.cli.evaluation import NAME_WIDTH
 from peopleseg.cli.main import main
 from peopleseg.client.asynchronous import AsyncSegmentationClient
 from peopleseg.client.blocking import SegmentationClient
@@ -222,7 +223,7 @@ def test_evaluate_measures_the_classes(
     assert found["miou_present"] > 0.9 and found["pixel_accuracy"] > 0.95
     assert found["images_of"]["person"] == found["images"] == 2 and found["failed"] == []
     assert found["iou person"] is None, "two images do not tell it"
-    assert "person           -            2  too few images to tell" in said
+    assert f"{'person':{NAME_WIDTH}} -            2  too few images to tell" in said
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert np.sum(report["pixels"]) == 2 * 90 * 120
     assert decode_image((tmp_path / "report" / "confusion.png").read_bytes()).size
@@ -242,7 +243,7 @@ def test_images_that_fail_are_named_and_left_out(
         main(["evaluate", "--system", "semantic", *options, "--report", str(tmp_path / "r")]) == 1
     )
     said = capsys.readouterr()
-    assert "miou_present     -" in said.out and "2 of 2 images" in said.out
+    assert f"{'miou_present':{NAME_WIDTH}} -" in said.out and "2 of 2 images" in said.out
     assert "no report, because no image was measured" in said.err
 
 

@@ -51,7 +51,7 @@ class Options(RoundOptions, RunOptions, ServerOption):
     images: Annotated[Path, Help("folder of the images")]
     most_images: Annotated[Count, Help("of the folder")] = 4
     concurrency: Annotated[Counts, Help("callers at a time")] = (1, 4)
-    prompts: Annotated[Counts, Help("boxes, points or texts in a request")] = ()
+    prompts: Annotated[Counts | None, Help("boxes, points or texts in a request")] = None
 
 
 def run(args: Options) -> int:
@@ -80,13 +80,15 @@ def run(args: Options) -> int:
     )
 
 
-def groups_of(ensemble: Ensemble, images: Sequence[bytes], prompts: Sequence[int]) -> list[Group]:
+def groups_of(
+    ensemble: Ensemble, images: Sequence[bytes], prompts: Sequence[int] | None
+) -> list[Group]:
     """One for each number of prompts; for none, one of requests as they try a release.
 
     Raises WrongUsage for prompts of an ensemble that reads an image alone.
     """
     samples = [ensemble.sample_inputs(image) for image in images]
-    if not prompts:
+    if prompts is None:
         return [Group(ensemble.name, [TensorRequest(ensemble.name, one) for one in samples])]
     read = [tensor.name for tensor in ensemble.model.inputs if tensor.name != IMAGE.name]
     if not read:

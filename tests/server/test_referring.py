@@ -478,3 +478,16 @@ def test_bench_measures_one_prompt_against_ten(
         assert [one["target"] for one in slices] == ["direct_one_caller", "server"]
         assert all(one["calls_ms"] and not one["failures"] for one in slices)
     assert typed(f"bench report --results {tmp_path}") == 0
+
+
+def test_bench_asks_what_tries_a_release_where_no_prompts_are_given(
+    served: EmbeddedServer,
+    repository: Path,
+    data: tuple[Path, Path, Path],
+    tmp_path: Path,
+    capsys: Capture,
+) -> None:
+    line = f"bench ensemble {REFERRING_PERSON.name} --images {data[0]} --concurrency 1"
+    brief = f"--rounds 1 --seconds 0.2 --threads 1 --results {tmp_path}"
+    assert typed(f"{line} {brief} --model-repository {repository} --url {served.grpc_url}") == 0
+    assert f"| {REFERRING_PERSON.name} | server | 1 |" in capsys.readouterr().out

@@ -19,7 +19,7 @@ PROMPTS = {
 
 @pytest.mark.parametrize("ensemble", ENSEMBLES)
 def test_without_prompts_asked_is_what_tries_a_release(ensemble: str) -> None:
-    (group,) = groups_of(ENSEMBLES[ensemble], IMAGES, ())
+    (group,) = groups_of(ENSEMBLES[ensemble], IMAGES, None)
     assert group.name == ensemble
     for request, image in zip(group.requests, IMAGES, strict=True):
         expected = ENSEMBLES[ensemble].sample_inputs(image)

@@ -34,7 +34,7 @@ def draw(result: Result, path: Path) -> None:
     write_atomically(path, png.getvalue())
 
 
-def _throughput(result: Result) -> Any:
+def _throughput(result: Result, title: str = "people: {}") -> Any:
     """Images a second by callers, one panel for each group; the limit is a line."""
     slices = slices_of(result)
     groups = groups_of(slices)
@@ -55,7 +55,7 @@ def _throughput(result: Result) -> Any:
             found = [metrics.rates(of_kind(slices, group, *kind)) for kind in kinds]
             _spread_line(panel, [callers for _, callers in kinds], found, name)
         panel.set_xticks(sorted({callers for _, callers in kinds_of(slices)}))
-        panel.set(title=f"people: {group}", xlabel="callers", ylim=(0, None))
+        panel.set(title=title.format(group), xlabel="callers", ylim=(0, None))
     panels[0][0].set_ylabel("images a second")
     panels[0][0].legend(loc="lower right", fontsize="small")
     return figure
@@ -162,7 +162,7 @@ def _memory(result: Result) -> Any:
 _DRAWN: dict[str, Callable[[Result], Any]] = {
     "direct": _throughput,
     "server": _throughput,
-    "ensemble": _throughput,
+    "ensemble": partial(_throughput, title="{}"),
     "steps": _steps,
     "rois": _rois,
     "peers": partial(_latencies, title="people: {}"),

@@ -1,6 +1,7 @@
 """A result as a Markdown table."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -29,8 +30,10 @@ def heading(result: Result) -> str:
     )
 
 
-def throughput_table(result: Result) -> str:
-    """Of `direct` and `server`: every group and kind of load, and the ratio to the limit."""
+def throughput_table(result: Result, group_is: str = "people") -> str:
+    """Of `direct`, `server` and `ensemble`: every group and kind of load, and the ratio to the
+    limit.
+    """
     slices = slices_of(result)
     rows = []
     for group in groups_of(slices):
@@ -51,7 +54,7 @@ def throughput_table(result: Result) -> str:
                     sum(len(slice_.calls_ms) for slice_ in ours),
                 ]
             )
-    head = ("people", "target", "callers", "images/s", "/ limit", "latency, ms", "p95, ms")
+    head = (group_is, "target", "callers", "images/s", "/ limit", "latency, ms", "p95, ms")
     return as_table((*head, "direct's latency / this", "calls"), rows)
 
 
@@ -159,7 +162,7 @@ def memory_table(result: Result) -> str:
 TABLES: dict[str, Callable[[Result], str]] = {
     "direct": throughput_table,
     "server": throughput_table,
-    "ensemble": throughput_table,
+    "ensemble": partial(throughput_table, group_is="request"),
     "steps": steps_table,
     "rois": rois_table,
     "peers": peers_table,

@@ -228,12 +228,10 @@ def _numbers(repository: Path, words: tuple[str, ...]) -> dict[str, int]:
     """Of the tokens of "left", "right" and "red", which take these words for their own."""
     newest = max(versions_in(repository / "tokenize"))
     tokenizer = Tokenizer.from_file(str(repository / "tokenize" / str(newest) / "tokenizer.json"))
-    numbers = {}
-    for known, word in zip(("left", "right", "red"), words, strict=True):
-        number = tokenizer.token_to_id(word)
-        assert number is not None, word
-        numbers[known] = number
-    return numbers
+    vocabulary = tokenizer.get_vocab()
+    return {
+        own: vocabulary[word] for own, word in zip(("left", "right", "red"), words, strict=True)
+    }
 
 
 def _column(name: str, tensor: str, axis: int) -> list[NodeProto]:

@@ -27,7 +27,8 @@ from peopleseg.releases.plan import with_policy
 from peopleseg.repository.manifest import STEP_ARTIFACT, Manifest, StepManifest, sha256
 from peopleseg.repository.model_folder import config_files, versions_in
 from peopleseg.repository.tensors import Model, Tensor
-from peopleseg.repository.triton_config import CONFIG_FILE
+from peopleseg.repository.triton_config import CONFIG_FILE, parse_config_file
+from peopleseg.systems.configs import first_config
 from peopleseg.systems.known import ENSEMBLES, PYTHON_STEPS, STEPS, SYSTEMS
 from peopleseg.systems.people.system import PEOPLE
 from peopleseg.systems.wiring import config_text, served
@@ -99,7 +100,20 @@ def first_steps(repository: Path) -> None:
         settings = _newest_settings(step) | UNFITTED.get(step, {})
         for version in versions_in(repository / step):
             shutil.rmtree(repository / step / str(version))
+        _take_tensors(repository / step / CONFIG_FILE, STEPS[step])
         new_step_version(repository, step, settings)
+
+
+def _take_tensors(file: Path, step: Model) -> None:
+    """Into a config, where the step's have changed since it was written."""
+    config, now = parse_config_file(file), first_config(step, is_network=False)
+    if (list(config.input), list(config.output)) == (list(now.input), list(now.output)):
+        return
+    for role in ("input", "output", "version_policy"):
+        config.ClearField(role)
+    config.input.extend(now.input)
+    config.output.extend(now.output)
+    file.write_text(with_policy(str(config), []))
 
 
 def _newest_settings(step: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import shlex
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from tritonclient.grpc import InferenceServerClient
 
 from conversion.release import release_command, rollback_command, status_command
 from peopleseg.cli import check_command
+from peopleseg.cli.evaluation import NAME_WIDTH
 from peopleseg.cli.main import main
 from peopleseg.client.asynchronous import AsyncSegmentationClient
 from peopleseg.client.blocking import SegmentationClient
@@ -41,6 +41,7 @@ from tests.data.small_deeplab import (
     write_labelled,
     write_semantic_repository,
 )
+from tests.server.asking import Askers
 from tests.server.conftest import READY_TIMEOUT_S
 from tests.server.telling import server_of
 from tests.server.test_bad_input import BAD_IMAGES
@@ -222,7 +223,7 @@ def test_evaluate_measures_the_classes(
     assert found["miou_present"] > 0.9 and found["pixel_accuracy"] > 0.95
     assert found["images_of"]["person"] == found["images"] == 2 and found["failed"] == []
     assert found["iou person"] is None, "two images do not tell it"
-    assert "person           -            2  too few images to tell" in said
+    assert f"{'person':{NAME_WIDTH}} -            2  too few images to tell" in said
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert np.sum(report["pixels"]) == 2 * 90 * 120
     assert decode_image((tmp_path / "report" / "confusion.png").read_bytes()).size
@@ -242,7 +243,7 @@ def test_images_that_fail_are_named_and_left_out(
         main(["evaluate", "--system", "semantic", *options, "--report", str(tmp_path / "r")]) == 1
     )
     said = capsys.readouterr()
-    assert "miou_present     -" in said.out and "2 of 2 images" in said.out
+    assert f"{'miou_present':{NAME_WIDTH}} -" in said.out and "2 of 2 images" in said.out
     assert "no report, because no image was measured" in said.err
 
 
@@ -259,35 +260,9 @@ def test_options_of_people_are_refused(options: list[str], capsys: Capture) -> N
     assert "means nothing to --system semantic; leave it out" in capsys.readouterr().err
 
 
-class Callers:
-    """Threads that ask both systems until they are stopped."""
-
-    def __init__(self, url: str) -> None:
-        self.red_is: list[int] = []
-        self.people: list[int] = []
-        self.failures: list[BaseException] = []
-        self._url, self._stopping = url, threading.Event()
-        self._threads = [threading.Thread(target=self._call) for _ in range(3)]
-
-    def __enter__(self) -> "Callers":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _call(self) -> None:
-        try:
-            with SegmentationClient(self._url) as client:
-                while not self._stopping.is_set():
-                    (number,) = set(client.classify(flat(8, 8)).classes.reshape(-1).tolist())
-                    self.red_is.append(number)
-                    self.people.append(len(client.segment(flat(64, 64))))
-        except BaseException as error:
-            self.failures.append(error)
+def class_of_red(client: SegmentationClient) -> int:
+    (number,) = set(client.classify(flat(8, 8)).classes.reshape(-1).tolist())
+    return int(number)
 
 
 def test_it_is_released_and_rolled_back_under_load_beside_people(
@@ -297,13 +272,14 @@ def test_it_is_released_and_rolled_back_under_load_beside_people(
     before = [path.read_text() for path in people]
     here = ["--model-repository", str(repository), "--url", served.grpc_url]
     images = ["--images", str(data[0])]
-    with Callers(served.grpc_url) as callers:
+    asks = {"red": class_of_red, "people": lambda client: len(client.segment(flat(64, 64)))}
+    with Askers(served.grpc_url, asks) as askers:
         assert run(release_command, "cars", "deeplab=2", *images, *here) == 0
         assert run(status_command, "--json", *here) == 0
         assert run(rollback_command, "--system", "semantic", *images, *here) == 0
-    assert callers.failures == []
-    assert set(callers.red_is) == {PERSON, CAR}, "each by one release, as no map is mixed"
-    assert set(callers.people) == {1}
+    assert askers.failures == []
+    assert set(askers.answers["red"]) == {PERSON, CAR}, "each by one release, as no map is mixed"
+    assert set(askers.answers["people"]) == {1}
     assert people and [path.read_text() for path in people] == before
     said = capsys.readouterr().out
     systems = json.loads(said[said.index("{") : said.rindex("}") + 1])["systems"]

@@ -53,7 +53,7 @@ CHOOSE_BY_POINTS = Model(
     (POINTS, PEOPLE_BOXES, PEOPLE_SCORES, PEOPLE_MASKS, _one(LETTERBOX)),
     (_many(CHOICES),),
 )
-TOKENIZE = Model("tokenize", (TEXT,), (_many(TOKENS), _many(TOKEN_MASK)))
+TOKENIZE = Model("tokenize", (TEXT, _one(LETTERBOX)), (_many(TOKENS), _many(TOKEN_MASK)))
 TEXT_ENCODER = Model("text_encoder", (TOKENS, TOKEN_MASK), (WORDS,), MAX_PROMPTS)
 DESCRIBE_PEOPLE = Model(
     "describe_people",

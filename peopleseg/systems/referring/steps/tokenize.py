@@ -14,7 +14,11 @@ from peopleseg.systems.step import Arrays, Step
 
 
 class Tokenize(Step):
-    """tokenizer: the text encoder's tokenizer.json, as the tokenizers library writes it."""
+    """tokenizer: the text encoder's tokenizer.json, as the tokenizers library writes it.
+
+    The letterbox is only waited for, so that no text is refused while the image is being read: an
+    error ends a request at once, and Triton gives its memory to the next, whoever reads it still.
+    """
 
     model = TOKENIZE
     settings = {"tokenizer": FILE}
@@ -22,7 +26,9 @@ class Tokenize(Step):
     def __init__(self, tokenizer: str) -> None:
         self.tokenizer = open_tokenizer(Path(tokenizer))
 
-    def compute(self, wanted: Collection[str], *, text: NDArray[np.object_]) -> Arrays:
+    def compute(
+        self, wanted: Collection[str], *, text: NDArray[np.object_], letterbox: NDArray[np.float32]
+    ) -> Arrays:
         numbers = np.zeros((len(text), MAX_TOKENS), np.int64)
         there = np.zeros_like(numbers)
         encoded = self.tokenizer.encode_batch(checked_texts(text.tolist()))

@@ -13,6 +13,7 @@ from peopleseg.repository.triton_config import CONFIG_FILE
 from peopleseg.systems.known import ENSEMBLES, STEPS
 from peopleseg.systems.people.contract import HIERARCHICAL_HEAD
 from peopleseg.systems.people.system import PEOPLE
+from peopleseg.systems.shared.contract import IMAGE
 from peopleseg.systems.wiring import (
     Wired,
     config_text,
@@ -71,6 +72,20 @@ def test_every_tensor_is_made_once_and_before_it_is_read(
     assert all(fits(made[name], tensor) for name, tensor in response.items())
     # Triton loads no ensemble with a tensor that nobody reads.
     assert set(made) == read | set(response)
+
+
+@every_ensemble
+@every_head
+def test_no_step_can_fail_while_another_reads_the_image(
+    ensemble: str, reads: Collection[str]
+) -> None:
+    first, *others = wired(ensemble, reads)
+    assert IMAGE.name in first.inputs.values()
+    later = set(first.outputs.values())
+    for step in others:
+        assert IMAGE.name not in step.inputs.values()
+        assert later & set(step.inputs.values()), f"{step.model.name} waits for nothing"
+        later |= set(step.outputs.values())
 
 
 def fits(source: Tensor, target: Tensor) -> bool:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 import peopleseg.networks  # noqa: F401  (before transformers: it declares missing operators)
 from peopleseg.errors import InvalidInput
 from peopleseg.networks.referring.text_encoders import PACKAGE, PACKAGE_MODULE, packaged_model
+from peopleseg.pixels.geometry import Letterbox
 from peopleseg.systems.referring.contract import MAX_CHARACTERS, MAX_PROMPTS, MAX_TOKENS
 from peopleseg.systems.referring.steps.tokenize import Tokenize
 from peopleseg.systems.referring.texts import checked_texts
+from peopleseg.systems.step import Arrays
 from tests.data.small_minilm import BEGIN, END, UNKNOWN, write_tokenizer
 
 ALL = ("tokens", "token_mask")
@@ -29,9 +31,13 @@ def asked(*texts: str | bytes) -> NDArray[np.object_]:
     return np.array(encoded, dtype=np.object_)
 
 
+def compute(step: Tokenize, text: NDArray[np.object_]) -> Arrays:
+    return step.compute(ALL, text=text, letterbox=Letterbox.fit(4, 3).to_array()[None])
+
+
 def tokens(step: Tokenize, *texts: str | bytes) -> list[list[int]]:
     """Of each text, those that are there."""
-    found = step.compute(ALL, text=asked(*texts))
+    found = compute(step, asked(*texts))
     numbers, there = found["tokens"], found["token_mask"]
     assert numbers.shape == there.shape == (len(texts), MAX_TOKENS)
     assert numbers.dtype == there.dtype == np.int64
@@ -79,7 +85,7 @@ def test_a_long_text_is_refused_with_how_long_it_is(step: Tokenize, length: int)
     words = ("a " * length)[:length]
     expected = f"text 1 has {len(words.split()) + 2} tokens"
     with pytest.raises(InvalidInput, match=re.escape(expected) + ".*expected at most 64"):
-        step.compute(ALL, text=asked("the man", words))
+        compute(step, asked("the man", words))
     (found,) = tokens(step, "x" * length)  # one word of which the vocabulary has nothing
     assert found == [BEGIN, UNKNOWN, END]
 
@@ -88,7 +94,7 @@ def test_a_text_may_fill_all_tokens(step: Tokenize) -> None:
     fits = "left " * (MAX_TOKENS - 2)
     assert len(tokens(step, fits)[0]) == MAX_TOKENS
     with pytest.raises(InvalidInput, match="text 0 has 65 tokens"):
-        step.compute(ALL, text=asked(fits + "left"))
+        compute(step, asked(fits + "left"))
 
 
 def test_a_text_that_would_take_long_to_read_is_refused_unread(step: Tokenize) -> None:
@@ -102,25 +108,25 @@ def test_a_text_that_would_take_long_to_read_is_refused_unread(step: Tokenize) -
 @pytest.mark.parametrize("nothing", ["", " ", "\t\n", "\u00a0\u3000"])
 def test_a_text_that_says_nothing_is_refused(step: Tokenize, nothing: str) -> None:
     with pytest.raises(InvalidInput, match="text 1 is empty; say something of the person"):
-        step.compute(ALL, text=asked("left", nothing))
+        compute(step, asked("left", nothing))
 
 
 @pytest.mark.parametrize("unseen", ["\u200b", " \ufeff\u200d ", "\x00\x07", "\ufffd"])
 def test_a_text_without_a_word_is_refused(step: Tokenize, unseen: str) -> None:
     with pytest.raises(InvalidInput, match="text 1 has no word, .*; say something of the person"):
-        step.compute(ALL, text=asked("left", unseen))
+        compute(step, asked("left", unseen))
 
 
 @pytest.mark.parametrize("wrong", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xf0\x9f\x98"])
 def test_what_is_not_utf_8_is_refused(step: Tokenize, wrong: bytes) -> None:
     with pytest.raises(InvalidInput, match=r"text 1 is not UTF-8 \(.+\)"):
-        step.compute(ALL, text=asked("left", wrong))
+        compute(step, asked("left", wrong))
 
 
 @pytest.mark.parametrize("count", [0, MAX_PROMPTS + 1])
 def test_no_text_and_too_many_are_refused(step: Tokenize, count: int) -> None:
     with pytest.raises(InvalidInput, match=f"text has {count} prompts, expected 1 to 64"):
-        step.compute(ALL, text=asked(*["left"] * count))
+        compute(step, asked(*["left"] * count))
 
 
 def test_texts_are_kept_as_they_are() -> None:

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from peopleseg import Person
+from peopleseg.cli.evaluation import NAME_WIDTH
 from peopleseg.cli.main import main
 from peopleseg.cli.people import evaluate as people
 from peopleseg.cli.people.evaluate import table
@@ -112,7 +113,7 @@ def test_a_metric_without_anything_to_measure_is_none(images: list[AnnotatedImag
     assert report["mask_ap"] is None and report["roi_miou"] is None
     assert report["foreground_miou"] == 1.0
     assert evaluate(Perfect(images), [], concurrency=1)["foreground_miou"] is None
-    assert "mask_ap          -" in table(report)
+    assert f"{'mask_ap':{NAME_WIDTH}} -" in table(report)
 
 
 def test_failed_images_are_left_out_and_counted(
@@ -174,10 +175,10 @@ def test_where_nobody_has_a_mask_only_boxes_are_measured(images: list[AnnotatedI
     report = evaluate(Perfect(images), boxes_alone, concurrency=1)  # the first has nobody
     assert report["box_ap"] == pytest.approx(1.0)
     assert report["people_without_mask"] == report["people"]
-    assert f"without mask     {report['people']} people, left out" in table(report)
+    assert f"{'without mask':{NAME_WIDTH}} {report['people']} people, left out" in table(report)
     for name in ("mask_ap", "mask_ap50", "roi_miou", "foreground_miou"):
         assert report[name] is None, name
-        assert f"{name:16} -" in table(report)
+        assert f"{name:{NAME_WIDTH}} -" in table(report)
 
 
 def test_small_boxes_are_no_rois_and_many_are_split(images: list[AnnotatedImage]) -> None:

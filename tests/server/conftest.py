@@ -37,11 +37,17 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def telling(repository: Path) -> Iterator[EmbeddedServer]:
-    """A server whose responses tell which version of each step made them."""
+def served(repository: Path) -> Iterator[EmbeddedServer]:
+    """A server of the module's own repository."""
     with server_of(repository) as server:
         server.wait_until_ready(READY_TIMEOUT_S)
         yield server
+
+
+@pytest.fixture(scope="module")
+def telling(served: EmbeddedServer) -> EmbeddedServer:
+    """A server whose responses tell which version of each step made them."""
+    return served
 
 
 @pytest.fixture

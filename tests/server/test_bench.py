@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,6 @@ from serving.embedded import EmbeddedServer
 from serving.errors import ServerStartError
 from serving.ports import free_ports
 from tests.data.small_repository import READS, write_images, write_small_repository
-from tests.server.conftest import READY_TIMEOUT_S
-from tests.server.telling import server_of
 
 pytestmark = pytest.mark.server
 
@@ -54,13 +51,6 @@ ROUNDS, SECONDS = 2, 0.1
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_repository(tmp_path_factory.mktemp("small") / "repository")
-
-
-@pytest.fixture(scope="module")
-def small_server(repository: Path) -> Iterator[EmbeddedServer]:
-    with server_of(repository) as running:
-        running.wait_until_ready(READY_TIMEOUT_S)
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +83,9 @@ def rounds(url: str) -> list[str]:
 
 
 def test_the_server_and_the_limit_are_measured_by_turns(
-    bench: Bench, small_server: EmbeddedServer, repository: Path
+    bench: Bench, served: EmbeddedServer, repository: Path
 ) -> None:
-    result = bench("server", *rounds(small_server.grpc_url), "--concurrency", "1", "2")
+    result = bench("server", *rounds(served.grpc_url), "--concurrency", "1", "2")
     slices = slices_of(result)
     kinds = [(ONE_CALLER, 1), (MANY_CALLERS, 2), (SERVER, 1), (SERVER, 2)]
     assert [(one.target, one.callers) for one in slices] == [*kinds, *kinds[::-1]]
@@ -109,7 +99,7 @@ def test_the_server_and_the_limit_are_measured_by_turns(
 
 
 def test_a_server_with_other_networks_is_refused(
-    small_server: EmbeddedServer,
+    served: EmbeddedServer,
     bench: Bench,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -119,7 +109,7 @@ def test_a_server_with_other_networks_is_refused(
     settings = json.loads(manifest.read_text())
     settings["settings"]["min_score"] = 0.99
     manifest.write_text(json.dumps(settings))
-    options = [*bench.options[1:], f"--model-repository={other}", *rounds(small_server.grpc_url)]
+    options = [*bench.options[1:], f"--model-repository={other}", *rounds(served.grpc_url)]
     assert main(["bench", "server", *options]) == 1
     assert "finds 1 people where the model repository's networks find 0" in capsys.readouterr().err
     assert not bench.results.exists()
@@ -135,17 +125,15 @@ def test_an_address_where_nobody_answers_is_an_error(
     assert f"{url} is not available" in capsys.readouterr().err
 
 
-def test_a_bad_image_is_a_failure_with_its_step(small_server: EmbeddedServer) -> None:
+def test_a_bad_image_is_a_failure_with_its_step(served: EmbeddedServer) -> None:
     group = Group("1", [PeopleRequest(b"no image", people=1)])
-    calls = Server(small_server.grpc_url, callers=2).run(group, SECONDS)
+    calls = Server(served.grpc_url, callers=2).run(group, SECONDS)
     assert calls.calls_ms == []
     assert list(calls.failures) == ["InvalidImage in preprocess"]
 
 
-def test_every_step_s_time_and_bytes_are_measured(
-    bench: Bench, small_server: EmbeddedServer
-) -> None:
-    result = bench("steps", *rounds(small_server.grpc_url), "--concurrency", "1", "2")
+def test_every_step_s_time_and_bytes_are_measured(bench: Bench, served: EmbeddedServer) -> None:
+    result = bench("steps", *rounds(served.grpc_url), "--concurrency", "1", "2")
     samples = result["samples"]
     counts = Counter((one["target"], one["callers"]) for one in samples)
     assert counts == {(ONE_CALLER, 1): ROUNDS, (SERVER, 1): ROUNDS, (SERVER, 2): ROUNDS}
@@ -163,10 +151,8 @@ def test_every_step_s_time_and_bytes_are_measured(
             assert sample["tensor_bytes"]["yolov9"]["read"] == 3 * 640 * 640
 
 
-def test_latency_is_measured_from_no_roi_to_the_most(
-    bench: Bench, small_server: EmbeddedServer
-) -> None:
-    result = bench("rois", *rounds(small_server.grpc_url), "--rois", "0", "3", "64")
+def test_latency_is_measured_from_no_roi_to_the_most(bench: Bench, served: EmbeddedServer) -> None:
+    result = bench("rois", *rounds(served.grpc_url), "--rois", "0", "3", "64")
     slices = slices_of(result)
     asked = Counter((one.target, one.group) for one in slices)
     assert asked == {(name, n): ROUNDS for name in (ONE_CALLER, SERVER) for n in ("0", "3", "64")}
@@ -188,30 +174,30 @@ def test_memory_is_read_at_rest_under_load_and_after_requests(bench: Bench) -> N
             assert 1 < sizes["pss_mb"] <= sizes["rss_mb"]
 
 
-def test_a_server_that_answers_no_more_is_not_waited_for(small_server: EmbeddedServer) -> None:
-    assert small_server.pid is not None
+def test_a_server_that_answers_no_more_is_not_waited_for(served: EmbeddedServer) -> None:
+    assert served.pid is not None
     broken = Group("1", [PeopleRequest(b"no image", people=1)])
     with pytest.raises(BenchError, match="answers no more.*InvalidImage in preprocess"):
-        measure(Server(small_server.grpc_url, 1), small_server.pid, broken, [10])
+        measure(Server(served.grpc_url, 1), served.pid, broken, [10])
 
 
 def test_a_peer_is_measured_beside_the_server(
-    bench: Bench, small_server: EmbeddedServer, tmp_path: Path
+    bench: Bench, served: EmbeddedServer, tmp_path: Path
 ) -> None:
     options = ["--peers", DETECTOR_AND_UNET, f"--cache={tmp_path / 'cache'}"]
-    slices = slices_of(bench("peers", *rounds(small_server.grpc_url), *options))
+    slices = slices_of(bench("peers", *rounds(served.grpc_url), *options))
     names = {(one.target, one.callers) for one in slices}
     assert names == {(SERVER, 1), (ONE_CALLER, 1), (DETECTOR_AND_UNET, 1)}
 
 
 def test_another_repository_is_measured_when_it_is_named(
     bench: Bench,
-    small_server: EmbeddedServer,
+    served: EmbeddedServer,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     other = write_small_repository(tmp_path / "other")
-    options = [*rounds(small_server.grpc_url), "--peers", DETECTOR_AND_UNET]
+    options = [*rounds(served.grpc_url), "--peers", DETECTOR_AND_UNET]
     slices = slices_of(bench("peers", *options, f"--other-repository={other}"))
     assert all(one.calls_ms for one in slices if one.target == OTHER_REPOSITORY)
     assert OTHER_REPOSITORY in {one.target for one in slices}
@@ -222,9 +208,9 @@ def test_another_repository_is_measured_when_it_is_named(
 
 @pytest.mark.slow
 def test_all_peers_answer_and_their_graphs_are_kept(
-    bench: Bench, small_server: EmbeddedServer, tmp_path: Path
+    bench: Bench, served: EmbeddedServer, tmp_path: Path
 ) -> None:
-    options = ["--rounds=1", "--seconds=0.01", f"--url={small_server.grpc_url}"]
+    options = ["--rounds=1", "--seconds=0.01", f"--url={served.grpc_url}"]
     cache = tmp_path / "cache"
     result = bench("peers", *options, f"--cache={cache}")
     slices = slices_of(result)
@@ -284,16 +270,14 @@ def test_mask_rcnn_answers_the_same_by_pytorch_and_by_onnx_runtime(
     path.unlink()
 
 
-def test_perf_analyzer_measures_the_same_ensemble(
-    bench: Bench, small_server: EmbeddedServer
-) -> None:
+def test_perf_analyzer_measures_the_same_ensemble(bench: Bench, served: EmbeddedServer) -> None:
     folder = perf_analyzer.DEFAULT_FOLDER  # fetched once
     try:
         perf_analyzer.find_perf_analyzer(folder)
     except MissingTool as error:
         pytest.skip(f"no perf_analyzer: {error}")
     options = ["--concurrency", "2", "--perf-analyzer", f"--perf-analyzer-folder={folder}"]
-    slices = slices_of(bench("server", *rounds(small_server.grpc_url), *options))
+    slices = slices_of(bench("server", *rounds(served.grpc_url), *options))
     (first, second) = [one for one in slices if one.target == perf_analyzer.TARGET]
     for one in (first, second):
         assert one.callers == 2 and len(one.calls_ms) >= 4 and one.rate > 0
@@ -301,7 +285,7 @@ def test_perf_analyzer_measures_the_same_ensemble(
 
 
 def test_perf_analyzer_s_failure_is_told(
-    bench: Bench, small_server: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: Bench, served: EmbeddedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "tool"
     folder.mkdir()
@@ -311,7 +295,7 @@ def test_perf_analyzer_s_failure_is_told(
     (folder / perf_analyzer.PROGRAM).write_text(script)
     options = [
         *bench.options,
-        *rounds(small_server.grpc_url),
+        *rounds(served.grpc_url),
         "--perf-analyzer",
         f"--perf-analyzer-folder={folder}",
     ]
@@ -321,12 +305,12 @@ def test_perf_analyzer_s_failure_is_told(
 
 @pytest.mark.skipif(importlib.util.find_spec("locust") is None, reason="needs locust")
 def test_locust_s_users_are_answered_and_failures_counted_by_cause(
-    small_server: EmbeddedServer, images: tuple[Path, Path], root: Path, tmp_path: Path
+    served: EmbeddedServer, images: tuple[Path, Path], root: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     command = [sys.executable, "-m", "locust", "-f", "benchmarks/locustfile.py", "--headless"]
-    command += ["--host", small_server.grpc_url, "--users=2", "--spawn-rate=2", "--run-time=2s"]
+    command += ["--host", served.grpc_url, "--users=2", "--spawn-rate=2", "--run-time=2s"]
     for given, code in ((images[0], 0), (broken, 1)):
         done = subprocess.run(
             [*command, "--images", str(given), "--csv", str(tmp_path / "run")],
@@ -343,7 +327,7 @@ def test_locust_s_users_are_answered_and_failures_counted_by_cause(
 
 
 def test_the_same_responses_are_recognised(
-    small_server: EmbeddedServer, images: tuple[Path, Path]
+    served: EmbeddedServer, images: tuple[Path, Path]
 ) -> None:
     image = (images[0] / "0.png").read_bytes()
-    check_responses(small_server.grpc_url, [Group("1", [PeopleRequest(image, people=1)])])
+    check_responses(served.grpc_url, [Group("1", [PeopleRequest(image, people=1)])])

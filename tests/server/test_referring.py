@@ -46,8 +46,6 @@ from tests.data.small_referring import (
     write_referring_repository,
 )
 from tests.server.calls import over_http
-from tests.server.conftest import READY_TIMEOUT_S
-from tests.server.telling import server_of
 from tests.server.test_bad_input import BAD_IMAGES
 
 pytestmark = pytest.mark.server
@@ -65,13 +63,6 @@ Capture = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_referring_repository(tmp_path_factory.mktemp("referring") / "repository")
-
-
-@pytest.fixture(scope="module")
-def served(repository: Path) -> Iterator[EmbeddedServer]:
-    with server_of(repository) as server:
-        server.wait_until_ready(READY_TIMEOUT_S)
-        yield server
 
 
 @pytest.fixture

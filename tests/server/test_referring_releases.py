@@ -1,7 +1,6 @@
 """Points first, texts released on top, another chooser under load: beside people and semantic."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,6 @@ from tests.data.small_referring import (
     write_text_encoder,
 )
 from tests.server.asking import Askers
-from tests.server.conftest import READY_TIMEOUT_S
-from tests.server.telling import server_of
 
 pytestmark = pytest.mark.server
 
@@ -50,13 +47,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = ["first", *small_deeplab.FIRST, "--system", "semantic", "--offline"]
     assert run(release_command, *first, "--model-repository", made) == 0
     return made
-
-
-@pytest.fixture(scope="module")
-def served(repository: Path) -> Iterator[EmbeddedServer]:
-    with server_of(repository) as server:
-        server.wait_until_ready(READY_TIMEOUT_S)
-        yield server
 
 
 @pytest.fixture(scope="module")

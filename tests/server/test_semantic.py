@@ -42,8 +42,6 @@ from tests.data.small_deeplab import (
     write_semantic_repository,
 )
 from tests.server.asking import Askers
-from tests.server.conftest import READY_TIMEOUT_S
-from tests.server.telling import server_of
 from tests.server.test_bad_input import BAD_IMAGES
 
 pytestmark = pytest.mark.server
@@ -67,13 +65,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = ["first", *FIRST, "--system", "semantic", "--offline"]
     assert run(release_command, *first, "--model-repository", str(made)) == 0
     return made
-
-
-@pytest.fixture(scope="module")
-def served(repository: Path) -> Iterator[EmbeddedServer]:
-    with server_of(repository) as server:
-        server.wait_until_ready(READY_TIMEOUT_S)
-        yield server
 
 
 @pytest.fixture

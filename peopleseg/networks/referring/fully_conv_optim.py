@@ -1,7 +1,8 @@
 """The `fully_conv_optim` transformer: the convolutions of light networks.
 
 6,070,676 parameters with its heads but those of visibility, 3,804,480 without any, as published;
-the keypoints' positions, which its source computes and never reads, are added here.
+the keypoints' positions, which its source computes and never reads, are added here, unless
+`as_published`.
 """
 
 import torch
@@ -143,7 +144,8 @@ class GhostDecoderLayer(DecoderLayer):
         )
 
     def forward(self, tokens: Tensor, positions: Tensor, places: Tensor, memory: Pyramid) -> Tensor:
-        tokens = tokens + along_keypoints(self.within, tokens + positions)
+        placed = tokens if self.as_published else tokens + positions
+        tokens = tokens + along_keypoints(self.within, placed)
         tokens = along_keypoints(self.within_norm, tokens)
         tokens = tokens + instances_alone(along_groups(self.across, tokens[:, :, 0]))
         tokens = tokens + self.memory(memory.tokens.mean(dim=1))[:, None, None]

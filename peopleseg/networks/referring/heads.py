@@ -14,6 +14,7 @@ from peopleseg.networks.referring.positions import WIDTH, cell_centres, logit
 from peopleseg.networks.referring.pyramid import Pyramid
 
 KEYPOINTS = 17  # COCO's
+EDGE = 0.01  # of the square, where published proposals see nothing
 CLASSES = 2  # the person meant, and one that nothing reads: as published
 
 
@@ -57,12 +58,14 @@ class ProposalHeads(nn.Module):
     """Of the encoder's memory.
 
     A cell proposes no box: no head of the published network does, and the box around its
-    keypoints would not be the person's.
+    keypoints would not be the person's. as_published: cells at the square's edges see nothing, and
+    the higher of a cell's two logits chooses it.
     """
 
     def __init__(self, groups: int) -> None:
         super().__init__()
         self.groups = groups
+        self.as_published = False
         self.project = nn.Linear(WIDTH, WIDTH)
         self.norm = nn.LayerNorm(WIDTH)
         self.referred = focal_bias(nn.Linear(WIDTH, CLASSES))
@@ -71,10 +74,15 @@ class ProposalHeads(nn.Module):
         nn.init.zeros_(self.keypoints.last.bias)
 
     def forward(self, memory: Pyramid) -> Proposals:
-        tokens = self.norm(self.project(memory.tokens))
+        cells = memory.tokens
+        centres = torch.cat([cell_centres(size, cells) for size in memory.sizes_hw])
+        if self.as_published:
+            inside = ((centres > EDGE) & (centres < 1 - EDGE)).all(dim=1, keepdim=True)
+            cells = cells * inside.to(cells.dtype)
+        tokens = self.norm(self.project(cells))
         logits = self.referred(tokens)
-        best = logits[..., 0].topk(self.groups, dim=1).indices[..., None]
-        centres = torch.cat([cell_centres(size, tokens) for size in memory.sizes_hw])
+        scores = logits.amax(dim=2) if self.as_published else logits[..., 0]
+        best = scores.topk(self.groups, dim=1).indices[..., None]
         cells = picked(tokens, best)
         around = logit(centres)[best[..., 0]]
         keypoints = self.keypoints(cells).unflatten(-1, (KEYPOINTS, 2)) + around[:, :, None]

@@ -49,8 +49,9 @@ class ReferringNetwork(nn.Module):
     transformer, text_encoder, backbone: names; see TRANSFORMERS, TEXT_ENCODERS, Backbone.
     groups: Q, guesses at the person, one or more. negative_points: know points beside the person.
     recompute: compute the transformer's layers twice for the gradient, to need less memory; no
-    part of `dims`, for the network is the same. Raises WrongUsage for a name that is not known, or
-    no groups.
+    part of `dims`, for the network is the same. as_published: compute as the design's source, for
+    weights that were trained there; see PoseTransformer, Backbone. Raises WrongUsage for a name
+    that is not known, or no groups.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ReferringNetwork(nn.Module):
         groups: int = GROUPS,
         negative_points: bool = False,
         recompute: bool = False,
+        as_published: bool = False,
     ) -> None:
         super().__init__()
         if transformer not in TRANSFORMERS:
@@ -74,7 +76,9 @@ class ReferringNetwork(nn.Module):
             "groups": groups,
             "negative_points": negative_points,
         }
-        self.backbone = Backbone(backbone)
+        if as_published:
+            self.dims["as_published"] = True
+        self.backbone = Backbone(backbone, as_published)
         self.text_encoder = TextEncoder(text_encoder)
         channels = self.backbone.channels
         self.projections = nn.ModuleList(_projections(channels[1:]))
@@ -83,6 +87,8 @@ class ReferringNetwork(nn.Module):
         self.fusion = PromptFusion()
         self.transformer = TRANSFORMERS[transformer](groups)
         self.transformer.recompute = recompute
+        if as_published:
+            self.transformer.compute_as_published()
         self.mask_head = MaskHead(channels[0], channels[1])
 
     def vision(self, images: Tensor) -> Maps:

@@ -82,7 +82,8 @@ class GraphDecoderLayer(DecoderLayer):
     """2,863,520 parameters.
 
     The source adds positions to the tokens themselves, in place, and so also to what is carried on;
-    here only what attends has them. Across groups each of the 18 tokens attends to its own kind.
+    here only what attends has them, unless `as_published`. Across groups each of the 18 tokens
+    attends to its own kind.
     """
 
     def __init__(self) -> None:
@@ -102,10 +103,13 @@ class GraphDecoderLayer(DecoderLayer):
         kinds = tokens.transpose(1, 2).flatten(0, 1)  # [P * 18, Q, 256]
         others = self.across(kinds, kinds, kinds).unflatten(0, (-1, TOKENS)).transpose(1, 2)
         tokens = self.across_norm(tokens + others)
-        seen = self.memory((tokens + positions).flatten(1, 2), places.flatten(1, 2), memory)
-        tokens = self.memory_norm(tokens + seen.unflatten(1, (-1, TOKENS)))
+        placed = tokens + positions
+        seen = self.memory(placed.flatten(1, 2), places.flatten(1, 2), memory)
+        carried = placed if self.as_published else tokens
+        tokens = self.memory_norm(carried + seen.unflatten(1, (-1, TOKENS)))
         tokens = self.memory_forward_norm(tokens + self.memory_forward(tokens))
-        placed = (tokens + positions).flatten(0, 1)
-        within = self.within(placed, tokens.flatten(0, 1)).unflatten(0, (-1, tokens.shape[1]))
-        tokens = self.within_norm(tokens + within)
+        placed = tokens + positions
+        carried = placed if self.as_published else tokens
+        within = self.within(placed.flatten(0, 1), carried.flatten(0, 1))
+        tokens = self.within_norm(carried + within.unflatten(0, (-1, tokens.shape[1])))
         return self.within_forward_norm(tokens + self.within_forward(tokens))  # type: ignore[no-any-return]

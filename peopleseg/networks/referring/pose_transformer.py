@@ -36,6 +36,8 @@ class Encoder(nn.Module):
     recompute: keep no layer's inside for the gradient, but compute it twice.
     """
 
+    as_published = False  # see PoseTransformer
+
     def forward(self, maps: Pyramid, positions: Tensor, recompute: bool = False) -> Pyramid:
         raise NotImplementedError
 
@@ -46,6 +48,8 @@ class DecoderLayer(nn.Module):
     positions: what is added to the tokens where they attend, [P, Q, 18, 256], zero for the
     instance's. places: x, y in (0, 1) of the tokens, [P, Q, 18, 2].
     """
+
+    as_published = False  # see PoseTransformer
 
     def forward(self, tokens: Tensor, positions: Tensor, places: Tensor, memory: Pyramid) -> Tensor:
         raise NotImplementedError
@@ -64,7 +68,8 @@ class Decoded(NamedTuple):
 class PoseTransformer(nn.Module):
     """Four maps of P prompts, of 256 channels at strides 8 to 64, to Q guesses at each person.
 
-    groups: Q; the maps need as many cells.
+    groups: Q; the maps need as many cells. as_published: compute what the design's source does,
+    where this differs: for weights that were trained there.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class PoseTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = groups
+        self.as_published = False
         self.recompute = False  # compute layers twice for the gradient, to need less memory
         self.encoder = encoder
         self.layers = nn.ModuleList(layers)
@@ -91,6 +97,12 @@ class PoseTransformer(nn.Module):
             if isinstance(module, OwnStart):
                 module.initialise()
 
+    def compute_as_published(self) -> None:
+        """From now on."""
+        parts = (self, self.encoder, self.proposals, *self.layers)
+        for part in parts:
+            part.as_published = True
+
     def forward(self, maps: Pyramid, sentence: Tensor) -> Decoded:
         """sentence: what the prompt says as a whole, [P, 256]."""
         memory = self.encoder(maps, self._positions(maps), self.recompute)
@@ -109,8 +121,9 @@ class PoseTransformer(nn.Module):
         return Decoded(outputs, proposals.output, memory, tokens[:, :, 0], centres)
 
     def _positions(self, maps: Pyramid) -> Tensor:
+        places = _cell_ends if self.as_published else cell_centres
         levels = [
-            point_sines(cell_centres(size, maps.tokens), MAP_TEMPERATURE) + embedding
+            point_sines(places(size, maps.tokens), MAP_TEMPERATURE) + embedding
             for size, embedding in zip(maps.sizes_hw, self.level_embedding, strict=True)
         ]
         return torch.cat(levels)[None]
@@ -120,3 +133,9 @@ class PoseTransformer(nn.Module):
         keypoints = self.keypoint_embedding.weight + cells.detach()[:, :, None]
         instance = sentence[:, None, None].expand(-1, self.groups, -1, -1)
         return torch.cat((instance, keypoints), dim=2)
+
+
+def _cell_ends(size_hw: tuple[int, int], like: Tensor) -> Tensor:
+    """`cell_centres`, but of the corners at the cells' right and bottom: DETR counts from 1."""
+    halves = [0.5 / length for length in size_hw[::-1]]
+    return cell_centres(size_hw, like) + torch.tensor(halves, device=like.device)

@@ -56,7 +56,12 @@ _DESIGNS = {
         "Roberta",
         768,
         "pooler",
-        {"vocab_size": 50_265, "max_position_embeddings": 514, "type_vocab_size": 1},
+        {
+            "vocab_size": 50_265,
+            "max_position_embeddings": 514,
+            "type_vocab_size": 1,
+            "layer_norm_eps": 1e-5,
+        },
     ),
     "bert": _Design("Bert", 768, "pooler"),
     "mobilebert": _Design("MobileBert", 512, "pooler"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from peopleseg.networks.referring.text_encoders import TextEncoder
 from training.pretrained.import_command import Options
 from training.pretrained.imported import Imported
+from training.pretrained.referring.uniphd import import_uniphd
 
 PACKAGE = Path("package")  # in a file's place
 
@@ -20,4 +21,7 @@ def import_text_encoder(args: Options) -> Imported:
     return Imported(network.eval())
 
 
-IMPORTERS: dict[str, Callable[[Options], Imported]] = {"text_encoder": import_text_encoder}
+IMPORTERS: dict[str, Callable[[Options], Imported]] = {
+    "referring": lambda args: Imported(import_uniphd(args.file)),
+    "text_encoder": import_text_encoder,
+}

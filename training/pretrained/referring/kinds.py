@@ -1,3 +1,3 @@
 """What `import-weights` imports for the referring system; see training.pretrained.kinds."""
 
-KINDS: dict[str, tuple[str, ...]] = {"text_encoder": ()}
+KINDS: dict[str, tuple[str, ...]] = {"referring": (), "text_encoder": ()}

@@ -90,7 +90,7 @@ def test_every_combination_answers(
     answers = []
     for text_encoder, reading in readings.items():
         monkeypatch.setattr(
-            module, "Backbone", lambda _: Replayed(look.alone[0], channels=look.channels)
+            module, "Backbone", lambda *_: Replayed(look.alone[0], channels=look.channels)
         )
         monkeypatch.setattr(
             module, "TextEncoder", lambda _, it=reading: Replayed(it.alone[0], width=it.width)

@@ -22,6 +22,7 @@ from peopleseg.systems.referring.contract import OFF, ON, PADDING
 from tests.data.posed_images import annotation, entry, standing, write_coco, write_posed
 from tests.data.reference_files import write_references
 from tests.data.small_minilm import write_minilm
+from tests.data.small_movenet import write_movenet
 from tests.data.small_repository import BOX_CXCYWH, write_images, write_small_repository
 from tests.training.runs import CONFIGS, train
 
@@ -64,6 +65,18 @@ def test_a_training_leaves_the_pose_network_and_its_metrics(pose: Path) -> None:
     assert found.dims == {"encoder": "lite0", "size_hw": list(SIZE_HW), "width": 8}
     assert set(found.metrics) == {"oks", "pckh"} and found.epoch == 1
     assert 0 <= found.metrics["oks"] <= 1
+
+
+def test_a_teachers_own_metrics_are_beside_those_of_who_learns_from_it(tmp_path: Path) -> None:
+    images, annotations = write_posed(tmp_path / "posed", count=2)
+    teacher = write_movenet(
+        tmp_path / "movenet.onnx", keypoint=(0.5, 0.5, 0.9), box_yxyx=(0.1, 0.35, 0.9, 0.65)
+    )
+    out = tmp_path / "taught"
+    assert fit_pose(images, annotations, out, f"--data.teacher.file={teacher}") == 0
+    measured = load_network(out / "best.ckpt").metrics
+    assert {"oks", "pckh", "teacher_pckh", "teacher_pckh_sure", "teacher_sure"} == set(measured)
+    assert measured["teacher_sure"] == 1 and measured["teacher_pckh"] < 0.2
 
 
 def test_another_training_starts_from_it(folder: Path, pose: Path, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class AugmentationSettings:
     cut: float = 0.5  # of the views, those of a part; they ask for no text that speaks of place
     smallest_scale: float = 0.6  # of a view of the whole image
     largest_scale: float = 2.0  # of a view of a part
+    flip: float = 0.5  # of all views, those that are mirrored, with their texts
     colour: float = 0.2  # by how much brightness, contrast and saturation change
     hue: float = 0.02  # little: texts name colours
 
@@ -178,8 +179,8 @@ class ReferringData(TrainingData):
         settings = self.augmentation
         if is_cut:
             kept = [one.person.box_xyxy for one in chosen]
-            return cut_view(image.size_hw, self.size, kept, settings.largest_scale)
-        return shifted_view(image.size_hw, self.size, settings.smallest_scale)
+            return cut_view(image.size_hw, self.size, kept, settings.largest_scale, settings.flip)
+        return shifted_view(image.size_hw, self.size, settings.smallest_scale, settings.flip)
 
     def _coloured(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         by = self.augmentation.colour

@@ -15,7 +15,7 @@ from peopleseg.networks.resizing import resized
 from peopleseg.networks.torchvision_ops import declare_missing_ops
 from peopleseg.systems.referring.evaluation.answers import Groups, TruePerson
 from peopleseg.systems.referring.evaluation.measuring import Measured, Overlap, measure
-from peopleseg.systems.referring.evaluation.metrics import TOLD_APART, ReferringMetrics
+from peopleseg.systems.referring.evaluation.metrics import OF_OTHERS, ReferringMetrics
 from training.referring.targets import RefTargets
 from training.referring.terms import PERSON
 
@@ -27,7 +27,7 @@ COUNTS = 5  # numbers of a prompt beside those of its groups, see `_row`
 
 
 class PromptMetrics(Metric):
-    """All metrics but `told_apart`, which needs the masks of everybody in the image.
+    """All metrics but those that need to know of everybody in the image.
 
     NaN where there is nothing to measure. Every update has the same number of groups.
     """
@@ -55,8 +55,7 @@ class PromptMetrics(Metric):
         rows = self.rows if isinstance(self.rows, list) else [self.rows]
         measured = [_measured(row) for part in rows for row in part.cpu().numpy()]
         metrics = ReferringMetrics(measured).metrics()
-        del metrics[TOLD_APART]
-        return {name: _number(value) for name, value in metrics.items()}
+        return {name: _number(one) for name, one in metrics.items() if name not in OF_OTHERS}
 
 
 def _groups(output: RefOutput, targets: RefTargets, asked: Tensor | None) -> list[Groups]:

@@ -89,6 +89,14 @@ class PoseEstimation(Task):
     def metrics(self) -> Mapping[str, Metric]:
         return {OKS: self.oks, PCKH: self.right}
 
+    def on_validation_epoch_end(self) -> None:
+        """With how well a teacher itself does on the same people."""
+        super().on_validation_epoch_end()
+        if not self.trainer.sanity_checking:
+            teacher = getattr(self.data(), "teacher_measured", {})
+            self.measured |= teacher
+            self.log_dict(teacher)
+
 
 def place_entropies(heatmaps: Tensor, places: Tensor) -> Tensor:
     """Cross-entropy of each heatmap against a Gaussian around the joint's place, less the

@@ -1,6 +1,7 @@
 """Crops of people with their keypoints, to learn poses from."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +13,14 @@ from torch import Tensor
 
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.keypoints import COUNT, FLIPPED
-from peopleseg.labels.poses import Posed, load_poses
+from peopleseg.labels.poses import Posed, load_poses, load_unposed
 from peopleseg.systems.referring.crops import TO_EDGE, crop, crop_matrix, mapped
 from training.data.colour import jittered
 from training.data.images import DataError, checked, read_rgb, report_skipped
 from training.data.loading import LoaderSettings, TrainingData, check_weight
 from training.data.samples import split_broken
 from training.data.views import uniform
+from training.referring.pose_teaching import PoseTeacher, Teaching
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class PoseData(TrainingData):
     """Crops of `size_hw` pixels around each person with keypoints.
 
     root: a folder with train and val of people in COCO format. extra: more sets to train on.
-    limit: only the first so many people of both.
+    limit: only the first so many people of both. teacher: poses of everybody without keypoints, in
+    the training's sets and in those of `taught`, which may have boxes alone; how well it sees those
+    of `val` is told.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class PoseData(TrainingData):
         val: PoseSet | None = None,
         extra: Sequence[PoseSet] = (),
         limit: int | None = None,
+        teacher: PoseTeacher | None = None,
+        taught: Sequence[PoseSet] = (),
         size_hw: tuple[int, int] = (224, 160),
         loader: LoaderSettings = LoaderSettings(),  # noqa: B008  (frozen)
         augmentation: PoseAugmentation = PoseAugmentation(),  # noqa: B008
@@ -90,6 +96,10 @@ class PoseData(TrainingData):
         self.train_set = train or PoseSet(root / "train", root / "person_train.json")
         self.val_set = val or PoseSet(root / "val", root / "person_val.json")
         self.extra, self.limit = extra, limit
+        if taught and teacher is None:
+            raise DataError("--data.taught has people without poses; name a --data.teacher too")
+        self.teacher, self.taught = teacher, taught
+        self.teacher_measured: dict[str, float] = {}
         self.size_hw, self.augmentation = (size_hw[0], size_hw[1]), augmentation
 
     def setup(self, stage: str) -> None:
@@ -98,6 +108,26 @@ class PoseData(TrainingData):
             self.train_images = [one for each in sets for one in _people(each)][: self.limit]
         if not self.val_images:
             self.val_images = [one.posed for one in _people(self.val_set)][: self.limit]
+        if stage == "fit" and self.teacher is not None and not self.teacher_measured:
+            self._teach(Teaching(self.teacher))
+
+    def _teach(self, teaching: Teaching) -> None:
+        """Add whom the teacher poses, and measure it."""
+        unposed = [
+            one
+            for each in (self.train_set, *self.extra, *self.taught)
+            for one in _people(each, load_unposed)
+        ][: self.limit]
+        weights = {id(one.posed.person): one.weight for one in unposed}
+        taught = teaching.posed(one.posed for one in unposed)
+        self.train_images += [TrainingPerson(one, weights[id(one.person)]) for one in taught]
+        self.teacher_measured = teaching.measured(self.val_images)
+        told = ", ".join(f"{name} {value:.3f}" for name, value in self.teacher_measured.items())
+        print(
+            f"the teacher poses {len(taught)} of {len(unposed)} people without keypoints; on "
+            f"--data.val: {told or 'nobody to measure it by'}",
+            file=sys.stderr,
+        )
 
     def training_sample(self, image: TrainingPerson, epoch: int) -> PoseSample:
         change, posed = self.augmentation, image.posed
@@ -153,10 +183,12 @@ class PoseData(TrainingData):
     collate_validation = collate
 
 
-def _people(chosen: PoseSet) -> list[TrainingPerson]:
+def _people(
+    chosen: PoseSet, load: Callable[[Path, Path], list[Posed]] = load_poses
+) -> list[TrainingPerson]:
     """Those of a set whose image can be used. Raises DataError."""
     try:
-        people = load_poses(Path(chosen.annotations), Path(chosen.images))
+        people = load(Path(chosen.annotations), Path(chosen.images))
     except AnnotationError as error:
         raise DataError(f"{error}; see --data.root, --data.train and --data.val") from error
     usable, skipped = checked(list({id(one.image): one.image for one in people}.values()))

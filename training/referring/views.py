@@ -88,23 +88,30 @@ def whole_view(size_hw: tuple[int, int], size: int) -> View:
     )
 
 
-def shifted_view(size_hw: tuple[int, int], size: int, smallest_scale: float) -> View:
+def shifted_view(
+    size_hw: tuple[int, int], size: int, smallest_scale: float, flip: float = 0.5
+) -> View:
     """The whole image, smaller than the square, at any place: all words of place stay true.
 
-    smallest_scale: against the largest image that fits.
+    smallest_scale: against the largest image that fits. flip: how often it is mirrored.
     """
     scale = uniform(smallest_scale, 1.0) if smallest_scale < 1 else 1.0
     zoom = float(np.float32(scale * size / max(size_hw)))
     part = slice(0, size_hw[0]), slice(0, size_hw[1])
-    return _placed(size_hw, part, zoom, size, flipped=_heads())
+    return _placed(size_hw, part, zoom, size, flip)
 
 
 def cut_view(
-    size_hw: tuple[int, int], size: int, kept: Sequence[Box], largest_scale: float
+    size_hw: tuple[int, int],
+    size: int,
+    kept: Sequence[Box],
+    largest_scale: float,
+    flip: float = 0.5,
 ) -> View:
     """A random part of the image that holds boxes entirely, up to so much larger than the whole.
 
-    Where the boxes do not fit into the square at a scale, a smaller one is taken.
+    Where the boxes do not fit into the square at a scale, a smaller one is taken. flip: how often
+    it is mirrored.
     """
     boxes = np.array(kept, np.float32)
     low, high = np.floor(boxes[:, 1::-1].min(axis=0)), np.ceil(boxes[:, 3:1:-1].max(axis=0))
@@ -121,17 +128,14 @@ def cut_view(
         length = min(side, max(last - first, int(size / zoom)))
         start = whole_number(max(0, last - length), min(first, side - length))
         part.append(slice(start, start + length))
-    return _placed(size_hw, (part[0], part[1]), zoom, size, flipped=_heads())
+    return _placed(size_hw, (part[0], part[1]), zoom, size, flip)
 
 
 def _placed(
-    size_hw: tuple[int, int], part: tuple[slice, slice], zoom: float, size: int, *, flipped: bool
+    size_hw: tuple[int, int], part: tuple[slice, slice], zoom: float, size: int, flip: float
 ) -> View:
     """At a random place in the square."""
+    flipped = bool(torch.rand(()) < flip)
     shown = [min(size, max(1, round((one.stop - one.start) * zoom))) for one in part]
     top, left = (whole_number(0, size - length) for length in shown)
     return View(size, size_hw, *part, zoom, left, top, flipped)
-
-
-def _heads() -> bool:
-    return bool(torch.rand(()) < 0.5)

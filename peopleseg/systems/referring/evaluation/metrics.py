@@ -43,6 +43,7 @@ RIGHT_PERCENT = 50
 POSE_AP, MASK_AP = "pose_ap", "mask_ap"
 RIGHT_PERSON, CHANCE, TOLD_APART = "right_person", "chance", "told_apart"
 RIGHT_OF_SEVERAL, CHANCE_OF_SEVERAL = "right_of_several", "chance_of_several"
+OF_OTHERS = (TOLD_APART, CHANCE, RIGHT_OF_SEVERAL, CHANCE_OF_SEVERAL)  # need the image's others
 
 Metrics = dict[str, float | int | None]
 

@@ -8,7 +8,7 @@ import pytest
 
 from peopleseg.labels.coco_file import AnnotationError
 from peopleseg.labels.keypoints import COUNT
-from peopleseg.labels.poses import FEWEST_KEYPOINTS, Posed, load_poses
+from peopleseg.labels.poses import FEWEST_KEYPOINTS, Posed, load_poses, load_unposed
 from tests.data.posed_images import annotation, entry, standing, write_coco
 
 
@@ -72,3 +72,13 @@ def test_a_file_without_keypoints_is_refused_in_a_sentence(tmp_path: Path) -> No
     for annotations in ([], [person(keypoints=None)], [person(iscrowd=1)]):
         with pytest.raises(AnnotationError, match=said):
             load(tmp_path, *annotations)
+
+
+def test_everybody_else_but_crowds_is_unposed(tmp_path: Path) -> None:
+    few = seen(FEWEST_KEYPOINTS - 1)
+    people = [person(), person(id=7, keypoints=few), person(2, id=8, keypoints=None)]
+    crowd = person(2, id=9, keypoints=None, iscrowd=1)
+    path = write_coco(tmp_path / "people.json", [entry(1), entry(2)], [*people, crowd])
+    found = load_unposed(path, tmp_path / "photos")
+    assert [one.image.id for one in found] == [1, 2]
+    assert all(one.keypoints.shape == (COUNT, 3) for one in found)

@@ -6,9 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 
 from tests.data.detectors import BINS, write_nanodet
+from tests.data.small_movenet import write_movenet
+from training.teachers.movenet import MoveNet
 from training.teachers.nanodet import NanoDet, decoded
 from training.teachers.teacher import Found, TeacherError, open_teacher
 from training.teachers.unlabelled import filled_in
@@ -74,36 +75,21 @@ def test_a_copy_of_the_task_shares_the_teacher(nanodet: Path) -> None:
     assert torch.equal(copy.deepcopy(teacher).dense(images).scores, teacher.dense(images).scores)
 
 
-def write_movenet(path: Path, values: int = 56) -> Path:
-    """Answers any image with one person of the upper left quarter, and five of score 0."""
-    person = [0.0] * 51 + [0.0, 0.0, 0.5, 0.25, 0.9]
-    response = person + [0.0] * 56 * 5
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceSum", ["pixels"], ["sum"], keepdims=0),
-            helper.make_node("Mul", ["sum", "nothing"], ["zero"]),
-            helper.make_node("Add", ["people", "zero"], ["found"]),
-        ],
-        "movenet",
-        [helper.make_tensor_value_info("image", TensorProto.INT32, [1, "h", "w", 3])],
-        [helper.make_tensor_value_info("found", TensorProto.FLOAT, [1, 336 // values, values])],
-        [
-            helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]),
-            helper.make_tensor("people", TensorProto.FLOAT, [1, 336 // values, values], response),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, path)
-    return path
-
-
 def test_movenets_people_are_in_pixels_of_the_canvas(tmp_path: Path) -> None:
     teacher = open_teacher(write_movenet(tmp_path / "movenet.onnx"), "movenet")
     assert teacher.dense_size is None
     first, second = teacher.people(torch.rand(2, 3, 128, 128))
     assert first.boxes_xyxy.tolist() == second.boxes_xyxy.tolist() == [[0, 0, 32, 64]]
     assert first.scores.tolist() == pytest.approx([0.9])
+
+
+def test_movenets_keypoints_have_x_before_y(tmp_path: Path) -> None:
+    path = write_movenet(tmp_path / "movenet.onnx", keypoint=(0.25, 0.125, 0.7))
+    teacher = open_teacher(path, "movenet")
+    assert isinstance(teacher, MoveNet)
+    (found,) = teacher.poses(torch.rand(1, 3, 128, 128))
+    assert found.keypoints.shape == (1, 17, 3)
+    assert found.keypoints[0, 16].tolist() == pytest.approx([16, 32, 0.7])
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,17 @@ def test_a_shifted_view_shows_the_whole_image() -> None:
         assert 0.5 * 64 / 200 - 1e-6 <= view.zoom <= 64 / 200 + 1e-6
 
 
+def test_a_view_is_mirrored_as_often_as_is_said() -> None:
+    def mirrored(flip: float) -> list[bool]:
+        torch.manual_seed(0)
+        views = [shifted_view((100, 200), 64, 0.5, flip) for _ in range(10)]
+        views += [cut_view((100, 200), 64, [(10, 10, 30, 30)], 3.0, flip) for _ in range(10)]
+        return [view.flipped for view in views]
+
+    assert not any(mirrored(0)) and all(mirrored(1))
+    assert {True, False} == set(mirrored(0.5))
+
+
 def test_flipping_swaps_the_keypoints_of_a_pair() -> None:
     keypoints = skeleton("one arm raised", x=50, y=10, height=80)
     for seed in range(10):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from peopleseg.cli.evaluation import NAME_WIDTH
 from peopleseg.cli.main import COMMANDS
 from peopleseg.networks.checkpoint import save_network
 from peopleseg.networks.people.people_unet import PeopleUNet
@@ -158,7 +159,7 @@ def test_a_server_is_asked_measured_and_changed(terminal: Terminal, url: str) ->
     assert len(json.loads((terminal.folder / "out" / "results.json").read_text())) == 4
     terminal(f"call people_foreground images/0.png --url {url} --out tensors")
     terminal(f"find images/0.png --point 1,2 --not-at 3 --url {url} --out found", code=2)
-    assert "mask_ap50        1.0000" in terminal(f"evaluate {images} --url {url}")
+    assert f"{'mask_ap50':{NAME_WIDTH}} 1.0000" in terminal(f"evaluate {images} --url {url}")
     terminal(f"release closer select_people=2 {here} {images}")
     assert "1 closer" in terminal(f"status {here}")
     assert "initial serves again" in terminal(f"rollback {here}")

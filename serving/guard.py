@@ -70,13 +70,16 @@ def guard(runtime_folder: Path, grace_s: float, command: list[str]) -> int:
 
 
 def clear_away(server_pid: int, runtime_folder: Path, regions: Iterable[Path] = ()) -> None:
-    """Kill the server's process group; remove its runtime folder and its shared memory.
+    """End the server's process group; remove its runtime folder and its shared memory.
 
     regions: further shared memory, that no process of the group may have mapped any more.
     """
-    regions = {*regions, *shared_memory_regions(processes_of_group(server_pid))}
+    members = processes_of_group(server_pid)
+    regions = {*regions, *shared_memory_regions(members)}
+    ends = _open_ends(members)
     with suppress(ProcessLookupError):  # nothing is left of the group
         os.killpg(server_pid, signal.SIGKILL)
+    _wait_for(ends)  # until then a killed process holds its ports
     for region in regions:
         region.unlink(missing_ok=True)
     shutil.rmtree(runtime_folder, ignore_errors=True)
@@ -90,6 +93,23 @@ def processes_of_group(group: int) -> list[int]:
             if os.getpgid(int(name)) == group:
                 members.append(int(name))
     return members
+
+
+def _open_ends(pids: Iterable[int]) -> list[int]:
+    """Descriptors that are readable once their process, with all of its threads, has ended."""
+    ends = []
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            ends.append(os.pidfd_open(pid))
+    return ends
+
+
+def _wait_for(ends: Iterable[int]) -> None:
+    """Until each is readable, for `REAP_S` at most; closes them."""
+    deadline = time.monotonic() + REAP_S
+    for end in ends:
+        _is_readable(end, timeout_s=max(0.0, deadline - time.monotonic()))
+        os.close(end)
 
 
 def shared_memory_regions(pids: Iterable[int]) -> set[Path]:

@@ -114,8 +114,8 @@ class Serve:
         url = f"http://127.0.0.1:{self.ports[HEALTH]}/metrics"
         with urllib.request.urlopen(url, timeout=30) as response:
             lines = response.read().decode().splitlines()
-        own = [line.split() for line in lines if line.startswith(f"peopleseg_{metric}_total")]
-        return {name.split('"')[1]: int(value) for name, value in own}
+        own = [line for line in lines if line.startswith(f"peopleseg_{metric}_total")]
+        return {of: int(count.strip("} ")) for _, of, count in (line.split('"') for line in own)}
 
 
 def assert_nothing_is_left(serve: Serve) -> None:

@@ -13,7 +13,9 @@ box_recall of detectors; instance_miou, roi_miou, two_class_miou and boundary_io
 true boxes and, when a detector is in the checkpoint or given, mask_ap and mask_ap50 on the boxes
 that it finds. Annotated with label maps, a folder of PNG files or a list of Pascal VOC
 (ImageSets/Segmentation/val.txt): miou_present, miou, pixel_accuracy and boundary_iou of networks of
-the semantic system, and the IoU of each class.
+the semantic system, and the IoU of each class. Annotated with references to people, as
+generate-expressions writes them: oiou, right_person, mask_ap, pose_ap and pckh of networks that
+answer prompts on their own, oks and pckh of pose networks on true boxes.
 
 A checkpoint that cannot be measured is named, the others go on; the exit code is then 1. So it is
 with one that says that it was trained on some of the images, unless --leak-ok is given.
@@ -38,7 +40,7 @@ from training.device import DeviceOption
 @dataclass(frozen=True, kw_only=True)
 class Options(DeviceOption, LimitOption, AnnotatedImagesOptions):
     annotations: Annotated[
-        Path, Help("people in COCO format; or a folder of label maps, or a list of Pascal VOC")
+        Path, Help("people in COCO format; label maps' folder or Pascal VOC list; references")
     ]
     checkpoints: Annotated[list[str], POSITIONAL, Help("a file, or a pattern in quotes")]
     detector: Annotated[
@@ -50,7 +52,7 @@ class Options(DeviceOption, LimitOption, AnnotatedImagesOptions):
     ] = None
     size: Annotated[
         Count | None,
-        Help("of networks measured on label maps: side of the square that they see (512)"),
+        Help("of networks measured on label maps or by prompts: side of the square seen (512)"),
     ] = None
     together: Annotated[
         bool,
